@@ -1,0 +1,6 @@
+//! The endpoints: read the request, call, answer.
+
+pub mod bookings;
+pub mod catalogue;
+pub mod operations;
+pub mod stripe_webhook;

@@ -1,0 +1,58 @@
+//! What operators and their machines ask.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::app::{App, AppState};
+use crate::error::Result;
+use crate::http::extract::Json;
+use crate::http::problem::Problem;
+use crate::repositories::database;
+
+/// A process that is well.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthView {
+    status: &'static str,
+}
+
+/// 200 while the process lives. It asks nothing of the world.
+#[utoipa::path(get, path = "/health", responses((status = 200, body = HealthView)))]
+pub async fn check_health() -> Json<HealthView> {
+    Json(HealthView { status: "ok" })
+}
+
+/// 200 when the database, its migrations and the issuer's keys are usable; else 503 with what is missing.
+#[utoipa::path(get, path = "/ready", responses((status = 200, body = HealthView), (status = 503)))]
+pub async fn check_readiness(State(app): State<AppState>) -> Result<Json<HealthView>, Problem> {
+    let (database, identity) = tokio::join!(database_fault(&app), app.identity.ready(app.now()));
+    let identity_fault = identity.err().map(|error| {
+        tracing::warn!("not ready: {error}");
+        "the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL"
+    });
+    let missing: Vec<&str> = database.into_iter().chain(identity_fault).collect();
+    if missing.is_empty() {
+        return Ok(Json(HealthView { status: "ready" }));
+    }
+    let code = if database.is_some() { "database_unavailable" } else { "internal" };
+    let detail = format!("Not ready: {}.", missing.join("; "));
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).with("missing", json!(missing)).retry_after(1))
+}
+
+async fn database_fault(app: &App) -> Option<&'static str> {
+    match pending_migrations(app).await {
+        Ok(0) => None,
+        Ok(_) => Some("migrations are to be applied; run `holdfast migrate`"),
+        Err(error) => {
+            tracing::warn!("not ready: {error}");
+            Some("the database cannot be reached; check DATABASE_URL")
+        }
+    }
+}
+
+async fn pending_migrations(app: &App) -> Result<usize> {
+    database::pending_migrations(&mut *app.db.acquire().await?).await
+}

@@ -1,0 +1,64 @@
+//! Stripe's webhook: the raw body, its signature, and what becomes of it.
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::AppState;
+use crate::domain::refusal::Refusal;
+use crate::error::Result;
+use crate::gateways::stripe::webhook;
+use crate::http::extract::{Json, read_body};
+use crate::http::problem::Problem;
+use crate::workflows::settlement::{self, Outcome};
+
+/// The acknowledgement. Stripe looks at the status only; the rest is for people.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Receipt {
+    received: bool,
+    outcome: OutcomeView,
+}
+
+/// What became of the event.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+enum OutcomeView {
+    Processed,
+    Duplicate,
+    Ignored,
+    Deferred,
+}
+
+impl From<Outcome> for OutcomeView {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Processed => Self::Processed,
+            Outcome::Duplicate => Self::Duplicate,
+            Outcome::Ignored => Self::Ignored,
+            Outcome::Deferred => Self::Deferred,
+        }
+    }
+}
+
+/// Takes an event of Stripe's. The effect is committed before the answer; a 5xx means that nothing was stored.
+#[utoipa::path(
+    post, path = "/api/stripe", request_body(content = String, content_type = "application/json"),
+    params(("Stripe-Signature" = String, Header)), responses((status = 200, body = Receipt)),
+)]
+pub async fn receive_stripe_event(State(app): State<AppState>, request: Request) -> Result<Json<Receipt>, Problem> {
+    let headers = request.headers().clone();
+    let body = read_body(request, &app).await?;
+    Ok(receive(&app, &headers, &body).await?)
+}
+
+async fn receive(app: &AppState, headers: &HeaderMap, body: &Bytes) -> Result<Json<Receipt>> {
+    let signature = headers.get("stripe-signature").map(|value| value.as_bytes());
+    webhook::verify(signature, body, &app.config.stripe.webhook_secrets, app.now())?;
+    let payload = str::from_utf8(body).map_err(|_| Refusal::MalformedRequest("The body is not UTF-8.".to_owned()))?;
+    let event = webhook::parse(body)?;
+    let outcome = settlement::settle(app, &event, payload).await?;
+    Ok(Json(Receipt { received: true, outcome: outcome.into() }))
+}

@@ -1,0 +1,12 @@
+//! Types, rules and state machines of bookings and money. Pure: no I/O, no `async`, no reading of the time.
+
+pub mod booking;
+pub mod catalogue;
+pub mod currency;
+pub mod ids;
+pub mod money;
+pub mod offer;
+pub mod refusal;
+pub mod seats;
+pub mod settlement;
+pub mod user;

@@ -1,0 +1,78 @@
+//! Amounts of money: whole minor units of one currency, never a float.
+
+use serde::{Deserialize, Serialize};
+
+use super::currency::Currency;
+
+/// The largest amount of one charge: eight digits. <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>
+pub const AMOUNT_MINOR_MAX: i64 = 99_999_999;
+
+/// An amount in the minor unit of its currency: `{"amountMinor": 1055, "currency": "usd"}` is 10.55 dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Money {
+    /// Whole minor units.
+    pub amount_minor: i64,
+    /// Lower-case ISO 4217 code.
+    #[schema(value_type = String, example = "eur")]
+    pub currency: Currency,
+}
+
+impl Money {
+    /// `amount_minor` of `currency`.
+    pub fn new(amount_minor: i64, currency: Currency) -> Self {
+        Self { amount_minor, currency }
+    }
+
+    /// The sum, or `None` where the currencies differ or the amount leaves an `i64`.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        let amount_minor = self.amount_minor.checked_add(other.amount_minor)?;
+        (self.currency == other.currency).then_some(Self::new(amount_minor, self.currency))
+    }
+
+    /// The difference, or `None` where the currencies differ or the amount leaves an `i64`.
+    pub fn checked_sub(self, other: Self) -> Option<Self> {
+        let amount_minor = self.amount_minor.checked_sub(other.amount_minor)?;
+        (self.currency == other.currency).then_some(Self::new(amount_minor, self.currency))
+    }
+
+    /// Why this cannot be a price, as a sentence, or `None` where it can.
+    pub fn price_fault(self) -> Option<String> {
+        let step_minor = self.currency.step_minor();
+        if !(0..=AMOUNT_MINOR_MAX).contains(&self.amount_minor) {
+            Some(format!("must be between 0 and {AMOUNT_MINOR_MAX}"))
+        } else if self.amount_minor.checked_rem(step_minor) != Some(0) {
+            Some(format!("must be a multiple of {step_minor} in {}", self.currency))
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(amount_minor: i64, code: &str) -> Money {
+        Money::new(amount_minor, code.parse().unwrap())
+    }
+
+    #[test]
+    fn different_currencies_never_mix() {
+        assert_eq!(money(1, "eur").checked_add(money(1, "usd")), None);
+        assert_eq!(money(1, "eur").checked_sub(money(1, "usd")), None);
+        assert_eq!(money(1, "eur").checked_add(money(2, "eur")), Some(money(3, "eur")));
+        assert_eq!(money(i64::MAX, "eur").checked_add(money(1, "eur")), None);
+    }
+
+    #[test]
+    fn a_price_keeps_to_the_step_and_the_bounds() {
+        assert_eq!(money(0, "eur").price_fault(), None);
+        assert_eq!(money(AMOUNT_MINOR_MAX, "eur").price_fault(), None);
+        assert!(money(-1, "eur").price_fault().is_some());
+        assert!(money(AMOUNT_MINOR_MAX + 1, "eur").price_fault().is_some());
+        assert!(money(1_005, "kwd").price_fault().is_some());
+        assert_eq!(money(1_010, "kwd").price_fault(), None);
+        assert!(money(150, "isk").price_fault().is_some());
+    }
+}

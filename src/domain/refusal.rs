@@ -1,0 +1,131 @@
+//! The business noes: what is said to a caller when a rule, and not a fault of ours, stands in the way.
+
+use super::booking::BookingStatus;
+use super::ids::BookingId;
+use super::money::Money;
+
+/// A no with a stable code. `Display` is the sentence for people; nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The request is not what its media type says, or not readable at all.
+    #[error("{0}")]
+    MalformedRequest(String),
+    /// A webhook whose signature does not stand.
+    #[error("{0}")]
+    InvalidSignature(&'static str),
+    /// No session token, or one that does not stand.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// A valid user without the needed role.
+    #[error("This needs the role admin.")]
+    Forbidden,
+    /// A request by cookie that changes something, from an origin that is not ours.
+    #[error("A request that is authenticated by cookie must come from one of the allowed origins.")]
+    OriginNotAllowed,
+    /// There is none, or it belongs to somebody else.
+    #[error("There is no such {0}.")]
+    NotFound(&'static str),
+    /// Someone else, or the caller's own pending booking, holds wanted seats; or they are blocked.
+    #[error("{} no longer free.", seats_sentence(seats))]
+    SeatUnavailable {
+        /// The wanted seats that cannot be had, in natural order.
+        seats: Vec<String>,
+        /// The caller's own pending booking that holds one of them.
+        own_booking: Option<BookingId>,
+    },
+    /// The show is not on sale, or it has begun.
+    #[error("This show is not on sale any more.")]
+    ShowClosed,
+    /// More seats than one booking of this show may have.
+    #[error("One booking of this show may have at most {maximum} seats.")]
+    TooManySeats {
+        /// The most seats of one booking.
+        maximum: usize,
+    },
+    /// Labels that the show does not have.
+    #[error("This show has no seat {}.", seats.join(", "))]
+    UnknownSeat {
+        /// The unknown labels.
+        seats: Vec<String>,
+    },
+    /// Stripe does not charge so little.
+    #[error("The total is below the smallest amount that can be charged, {} {}.", minimum.amount_minor, minimum.currency)]
+    AmountTooSmall {
+        /// The smallest amount that can be charged in this currency.
+        minimum: Money,
+    },
+    /// No such voucher, or none that can be used now.
+    #[error("This voucher cannot be used.")]
+    VoucherInvalid,
+    /// The booking is in a state in which nothing can be paid.
+    #[error("This booking cannot be paid: it is {}.", booking_status.as_str())]
+    BookingNotPayable {
+        /// What the booking is now.
+        booking_status: BookingStatus,
+    },
+    /// Fields that are missing, unknown or out of bounds.
+    #[error("{}", fields_sentence(.0))]
+    ValidationFailed(Vec<FieldError>),
+    /// The same key was used for another request.
+    #[error("This Idempotency-Key was used for another request; use a new key.")]
+    IdempotencyKeyReused,
+    /// The first request with this key is still running.
+    #[error("The first request with this Idempotency-Key is still running; ask again in a moment.")]
+    IdempotencyInProgress,
+}
+
+/// One thing that is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FieldError {
+    /// Where, as in the request: `seats[0]`, `tiers[1].price`; empty for the body as a whole.
+    pub field: String,
+    /// What is wrong, as the end of a sentence that begins with the field.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal for one field.
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::ValidationFailed(vec![FieldError { field: field.into(), message: message.into() }])
+    }
+
+    /// The stable code that programs go by.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::MalformedRequest(_) => "malformed_request",
+            Self::InvalidSignature(_) => "invalid_signature",
+            Self::Unauthenticated(_) => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::OriginNotAllowed => "origin_not_allowed",
+            Self::NotFound(_) => "not_found",
+            Self::SeatUnavailable { .. } => "seat_unavailable",
+            Self::ShowClosed => "show_closed",
+            Self::TooManySeats { .. } => "too_many_seats",
+            Self::UnknownSeat { .. } => "unknown_seat",
+            Self::AmountTooSmall { .. } => "amount_too_small",
+            Self::VoucherInvalid => "voucher_invalid",
+            Self::BookingNotPayable { .. } => "booking_not_payable",
+            Self::ValidationFailed(_) => "validation_failed",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::IdempotencyInProgress => "idempotency_in_progress",
+        }
+    }
+}
+
+fn seats_sentence(seats: &[String]) -> String {
+    match seats {
+        [one] => format!("Seat {one} is"),
+        many => format!("Seats {} are", many.join(", ")),
+    }
+}
+
+fn fields_sentence(errors: &[FieldError]) -> String {
+    let sentences: Vec<String> = errors
+        .iter()
+        .map(|error| match error.field.as_str() {
+            "" => format!("The request {}.", error.message),
+            field => format!("{field} {}.", error.message),
+        })
+        .collect();
+    sentences.join(" ")
+}

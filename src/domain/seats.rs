@@ -1,0 +1,199 @@
+//! Seat labels and the seats of a show: rows of numbered seats, in natural order.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::booking::BookingStatus;
+use super::money::Money;
+use super::refusal::FieldError;
+
+/// The most rows of one show.
+pub const ROWS_MAX: usize = 100;
+/// The most seats of one row.
+pub const ROW_SEATS_MAX: u32 = 200;
+/// The most seats of one show: the largest halls have about this many.
+pub const SHOW_SEATS_MAX: usize = 5_000;
+/// The longest row name, in letters.
+const ROW_NAME_LETTERS_MAX: usize = 3;
+
+/// One row of seats, as an admin describes it: `{"row": "A", "seats": 10, "tier": "regular"}` is A1 to A10.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeatRow {
+    /// One to three upper-case letters.
+    pub row: String,
+    /// How many seats, from 1.
+    pub seats: u32,
+    /// The name of one of the show's tiers.
+    pub tier: String,
+}
+
+/// One seat of a show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    /// Row and number, such as `A10`.
+    pub label: String,
+    /// The tier that prices it.
+    pub tier: String,
+    /// False for a blocked seat.
+    pub sellable: bool,
+}
+
+/// One seat as the seat map shows it.
+#[derive(Debug, Clone)]
+pub struct MapSeat {
+    /// Its label.
+    pub label: String,
+    /// Its tier.
+    pub tier: String,
+    /// Its price.
+    pub price: Money,
+    /// Whether it can be had.
+    pub state: SeatState,
+}
+
+/// Whether a seat can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SeatState {
+    /// It can be booked.
+    Free,
+    /// Someone is paying for it.
+    Held,
+    /// It is sold.
+    Sold,
+    /// It is not for sale.
+    Blocked,
+}
+
+impl SeatState {
+    /// The state of a seat that a booking with status `claimed_by` has claimed, if any has.
+    pub fn of(sellable: bool, claimed_by: Option<BookingStatus>) -> Self {
+        match claimed_by {
+            Some(BookingStatus::Confirmed) => Self::Sold,
+            Some(_) => Self::Held,
+            None if sellable => Self::Free,
+            None => Self::Blocked,
+        }
+    }
+}
+
+/// The seats that `rows` describe, in natural order; `blocked` ones are not sellable.
+///
+/// Errors name the field of the request and all that is wrong.
+pub fn lay_out(rows: &[SeatRow], blocked: &[String]) -> Result<Vec<Seat>, Vec<FieldError>> {
+    let mut errors = row_errors(rows);
+    let blocked: BTreeSet<&str> = blocked.iter().map(String::as_str).collect();
+    let mut seats: Vec<Seat> = rows
+        .iter()
+        .take(ROWS_MAX)
+        .flat_map(|row| (1..=row.seats.min(ROW_SEATS_MAX)).map(move |number| (row, number)))
+        .map(|(row, number)| {
+            let label = format!("{}{number}", row.row);
+            let sellable = !blocked.contains(label.as_str());
+            let tier = row.tier.clone();
+            Seat { label, tier, sellable }
+        })
+        .collect();
+    seats.sort_by(|a, b| natural_key(&a.label).cmp(&natural_key(&b.label)));
+    if seats.len() > SHOW_SEATS_MAX {
+        errors.push(error("rows", format!("have more than {SHOW_SEATS_MAX} seats")));
+    }
+    let labels: BTreeSet<&str> = seats.iter().map(|seat| seat.label.as_str()).collect();
+    if labels.len() < seats.len() {
+        errors.push(error("rows", "name a row twice".to_owned()));
+    }
+    let strangers: Vec<&str> = blocked.difference(&labels).copied().collect();
+    if !strangers.is_empty() {
+        let message = format!("names seats that are in no row: {}", strangers.join(", "));
+        errors.push(error("blocked", message));
+    }
+    if errors.is_empty() { Ok(seats) } else { Err(errors) }
+}
+
+fn row_errors(rows: &[SeatRow]) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if rows.is_empty() || rows.len() > ROWS_MAX {
+        errors.push(error("rows", format!("must be 1 to {ROWS_MAX} rows")));
+    }
+    for (index, row) in rows.iter().enumerate() {
+        let letters = row.row.len();
+        let upper_case = row.row.bytes().all(|byte| byte.is_ascii_uppercase());
+        if !upper_case || !(1..=ROW_NAME_LETTERS_MAX).contains(&letters) {
+            let message = format!("must be 1 to {ROW_NAME_LETTERS_MAX} upper-case letters");
+            errors.push(error(&format!("rows[{index}].row"), message));
+        }
+        if !(1..=ROW_SEATS_MAX).contains(&row.seats) {
+            let message = format!("must be between 1 and {ROW_SEATS_MAX}");
+            errors.push(error(&format!("rows[{index}].seats"), message));
+        }
+    }
+    errors
+}
+
+fn error(field: &str, message: String) -> FieldError {
+    FieldError { field: field.to_owned(), message }
+}
+
+/// Sorts labels as people do: A2 before A10, row Z before row AA.
+pub fn sort_naturally(labels: &mut [String]) {
+    labels.sort_by(|a, b| natural_key(a).cmp(&natural_key(b)));
+}
+
+/// Orders A2 before A10, and row Z before row AA.
+fn natural_key(label: &str) -> (usize, &str, u64) {
+    let digits_from = label.find(|character: char| character.is_ascii_digit()).unwrap_or(label.len());
+    let (row, number) = label.split_at(digits_from);
+    (row.len(), row, number.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(row: &str, seats: u32) -> SeatRow {
+        SeatRow { row: row.to_owned(), seats, tier: "regular".to_owned() }
+    }
+
+    #[test]
+    fn seats_come_in_natural_order() {
+        let rows = [row("AA", 1), row("B", 2), row("A", 11)];
+
+        let seats = lay_out(&rows, &["A2".to_owned()]).unwrap();
+
+        let labels: Vec<&str> = seats.iter().map(|seat| seat.label.as_str()).collect();
+        assert_eq!(labels[..3], ["A1", "A2", "A3"]);
+        assert_eq!(labels[9..], ["A10", "A11", "B1", "B2", "AA1"]);
+        assert!(!seats[1].sellable);
+        assert!(seats[0].sellable);
+    }
+
+    #[test]
+    fn a_plan_that_cannot_be_is_refused_with_every_fault() {
+        for (rows, blocked, fields) in [
+            (vec![], vec![], vec!["rows"]),
+            (vec![row("a", 1)], vec![], vec!["rows[0].row"]),
+            (vec![row("A", 0)], vec![], vec!["rows[0].seats"]),
+            (vec![row("A", u32::MAX)], vec![], vec!["rows[0].seats"]),
+            (vec![row("A", 1), row("A", 2)], vec![], vec!["rows"]),
+            (vec![row("A", 1)], vec!["B1".to_owned()], vec!["blocked"]),
+            (vec![row("", 0)], vec!["B1".to_owned()], vec!["rows[0].row", "rows[0].seats", "blocked"]),
+        ] {
+            let errors = lay_out(&rows, &blocked).unwrap_err();
+
+            let named: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+            assert_eq!(named, fields);
+        }
+    }
+
+    #[test]
+    fn the_largest_plan_is_bounded() {
+        let rows: Vec<SeatRow> =
+            (b'A'..=b'Z').map(|letter| row(&char::from(letter).to_string(), ROW_SEATS_MAX)).collect();
+
+        let errors = lay_out(&rows, &[]).unwrap_err();
+
+        assert_eq!(errors[0].field, "rows");
+    }
+}

@@ -1,0 +1,65 @@
+//! The one error of the crate: a refusal by a rule, or a fault of ours or of the world.
+
+use crate::domain::refusal::Refusal;
+
+/// Why something did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The business says no; the caller is told why.
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
+    /// The database failed, refused, or could not be reached.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// Stripe did not answer, or not in a way that settles the question; what was asked may or may not have happened.
+    #[error("Stripe could not be reached: {0}")]
+    ProviderUnavailable(String),
+    /// Stripe answered no, or what cannot be understood.
+    #[error("Stripe refused: {0}")]
+    ProviderRefused(String),
+    /// Something that cannot be, or a fault of ours; the text is for the log.
+    #[error("{0}")]
+    Fault(String),
+}
+
+/// What most functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A fault of ours, described for the log.
+    pub fn fault(description: impl Into<String>) -> Self {
+        Self::Fault(description.into())
+    }
+
+    /// The name of the database constraint that was violated, if that is what happened.
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => error.constraint(),
+            _ => None,
+        }
+    }
+
+    /// Whether the database could not be reached or had no connection to spare, so that asking again may help.
+    pub fn is_database_unavailable(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => {
+                // Class 57: operator intervention (shutdown, crash); 53: insufficient resources; 08: connection.
+                let code = error.code().unwrap_or_default();
+                ["57", "53", "08"].iter().any(|class| code.starts_with(class))
+            }
+            Self::Database(
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed,
+            ) => true,
+            Self::Database(_)
+            | Self::Refusal(_)
+            | Self::ProviderUnavailable(_)
+            | Self::ProviderRefused(_)
+            | Self::Fault(_) => false,
+        }
+    }
+}

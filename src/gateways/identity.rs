@@ -1,0 +1,195 @@
+//! Session tokens: RS256, checked against the issuer's public keys, which are fetched and kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use crate::config::IdentityConfig;
+use crate::domain::refusal::Refusal;
+use crate::domain::user::{Role, User, UserId};
+use crate::error::{Error, Result};
+
+/// How far the issuer's clock may be from ours.
+const LEEWAY: TimeDelta = TimeDelta::seconds(60);
+/// An unknown key asks the issuer again at most this often, so that forged tokens cannot make us flood it.
+const REFRESH_FLOOR: TimeDelta = TimeDelta::seconds(30);
+/// Keys are fetched again after this, so that one that was withdrawn stops to count.
+const KEYS_AGE_MAX: TimeDelta = TimeDelta::hours(1);
+/// How long the issuer may take to answer.
+const FETCH_MAX: Duration = Duration::from_secs(5);
+/// The longest token that is looked at.
+const TOKEN_BYTES_MAX: usize = 16 << 10;
+
+/// Checks session tokens of one issuer.
+pub struct IdentityProvider {
+    http: reqwest::Client,
+    config: IdentityConfig,
+    keys: RwLock<Option<Arc<Keys>>>,
+    /// Held while the keys are fetched, so that one request asks and the others wait for its answer.
+    fetching: Mutex<()>,
+}
+
+struct Keys {
+    by_id: HashMap<String, DecodingKey>,
+    fetched_at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    iss: String,
+    exp: i64,
+    nbf: Option<i64>,
+    azp: Option<String>,
+    email: Option<String>,
+    name: Option<String>,
+    #[serde(default)]
+    metadata: serde_json::Value,
+}
+
+impl IdentityProvider {
+    /// For the issuer of `config`; nothing is fetched yet.
+    pub fn new(config: &IdentityConfig) -> Result<Self> {
+        let http = reqwest::Client::builder()
+            .timeout(FETCH_MAX)
+            .build()
+            .map_err(|error| Error::fault(format!("no HTTP client: {error}")))?;
+        Ok(Self { http, config: config.clone(), keys: RwLock::new(None), fetching: Mutex::new(()) })
+    }
+
+    /// The user of a session token. Refuses with `unauthenticated` a token that does not stand at `now`; faults if the
+    /// issuer's keys cannot be had.
+    ///
+    /// `azp` is checked where the token has one, as Clerk's own libraries do
+    /// (<https://clerk.com/docs/guides/sessions/manual-jwt-verification>).
+    pub async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<User> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(refused("The session token is too long."));
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| refused("The session token is not a JWT."))?;
+        let key_id = header.kid.ok_or_else(|| refused("The session token names no key."))?;
+        let keys = self.keys_with(&key_id, now).await?;
+        let key = keys
+            .by_id
+            .get(&key_id)
+            .ok_or_else(|| refused("The session token is signed with a key that the issuer does not have."))?;
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.required_spec_claims.clear();
+        // The times are checked below, against our own clock.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.validate_aud = false;
+        let token = jsonwebtoken::decode::<Claims>(token, key, &validation);
+        let claims = token.map_err(|_| refused("The signature of the session token does not stand."))?.claims;
+        self.check(&claims, now)?;
+        Ok(claims.user())
+    }
+
+    /// Whether the issuer's keys are at hand, fetching them if they are not.
+    pub async fn ready(&self, now: DateTime<Utc>) -> Result<()> {
+        match self.kept() {
+            Some(_) => Ok(()),
+            None => self.refresh(|_| false, now).await.map(drop),
+        }
+    }
+
+    fn check(&self, claims: &Claims, now: DateTime<Utc>) -> Result<()> {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0);
+        let expired = at(claims.exp).is_none_or(|end| now.signed_duration_since(end) >= LEEWAY);
+        let early =
+            claims.nbf.is_some_and(|start| at(start).is_none_or(|start| start.signed_duration_since(now) > LEEWAY));
+        let stranger = claims.azp.as_ref().is_some_and(|party| !self.config.authorized_parties.contains(party));
+        if expired {
+            Err(refused("The session token has expired."))
+        } else if early {
+            Err(refused("The session token is not valid yet."))
+        } else if claims.iss.trim_end_matches('/') != self.config.issuer {
+            Err(refused("The session token is from another issuer."))
+        } else if stranger {
+            Err(refused("The session token was made for another application."))
+        } else if !(1..=255).contains(&claims.sub.len()) || claims.sub.contains('\0') {
+            Err(refused("The session token names no user."))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn kept(&self) -> Option<Arc<Keys>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The keys, fetched again where they are old or do not have `key_id`, but not more often than the floor allows.
+    async fn keys_with(&self, key_id: &str, now: DateTime<Utc>) -> Result<Arc<Keys>> {
+        let will_do = |keys: &Keys| {
+            let age = now.signed_duration_since(keys.fetched_at);
+            age <= KEYS_AGE_MAX && (keys.by_id.contains_key(key_id) || age < REFRESH_FLOOR)
+        };
+        match self.kept() {
+            Some(keys) if will_do(&keys) => Ok(keys),
+            _ => self.refresh(will_do, now).await,
+        }
+    }
+
+    /// Fetches the keys unless others have meanwhile fetched what `will_do`. Where the issuer does not answer, the old
+    /// ones go on to count.
+    async fn refresh(&self, will_do: impl Fn(&Keys) -> bool, now: DateTime<Utc>) -> Result<Arc<Keys>> {
+        let _fetching = self.fetching.lock().await;
+        let old = self.kept();
+        if let Some(keys) = old.as_ref().filter(|keys| will_do(keys)) {
+            return Ok(Arc::clone(keys));
+        }
+        let by_id = match (self.fetch().await, old) {
+            (Ok(by_id), _) => by_id,
+            (Err(error), Some(old)) => {
+                tracing::warn!("keeping the issuer's old keys: {error}");
+                old.by_id.clone()
+            }
+            (Err(error), None) => return Err(error),
+        };
+        let fetched_at = now;
+        let keys = Arc::new(Keys { by_id, fetched_at });
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&keys));
+        Ok(keys)
+    }
+
+    async fn fetch(&self) -> Result<HashMap<String, DecodingKey>> {
+        let unreachable = |error: reqwest::Error| {
+            Error::fault(format!(
+                "the issuer's keys at {} cannot be had: {}",
+                self.config.jwks_url,
+                error.without_url()
+            ))
+        };
+        let response = self.http.get(&self.config.jwks_url).send().await.map_err(unreachable)?;
+        let body = response.error_for_status().map_err(unreachable)?.bytes().await.map_err(unreachable)?;
+        let set: JwkSet = serde_json::from_slice(&body)
+            .map_err(|error| Error::fault(format!("{} is no JWKS: {error}", self.config.jwks_url)))?;
+        let rsa = set.keys.iter().filter(|key| matches!(key.algorithm, AlgorithmParameters::RSA(_)));
+        let by_id = rsa.filter_map(|key| Some((key.common.key_id.clone()?, DecodingKey::from_jwk(key).ok()?)));
+        Ok(by_id.collect())
+    }
+}
+
+impl Claims {
+    fn user(self) -> User {
+        let is_admin = self.metadata.get("role").and_then(|role| role.as_str()) == Some("admin");
+        // What the database cannot hold is no address and no name.
+        let clean = |text: Option<String>| text.filter(|text| !text.is_empty() && !text.contains('\0'));
+        User {
+            id: UserId(self.sub),
+            email: clean(self.email),
+            name: clean(self.name),
+            role: if is_admin { Role::Admin } else { Role::User },
+        }
+    }
+}
+
+fn refused(sentence: &'static str) -> Error {
+    Refusal::Unauthenticated(sentence).into()
+}

@@ -1,0 +1,141 @@
+//! The parameters of a Checkout Session. <https://docs.stripe.com/api/checkout/sessions/create>
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use stripe_checkout::checkout_session::{
+    CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionLineItemsPriceData,
+    CreateCheckoutSessionPaymentIntentData, ProductData,
+};
+use stripe_client_core::StripeRequest;
+use stripe_shared::{CheckoutSessionLocale, CheckoutSessionMode, CheckoutSessionSubmitType, CheckoutSessionUiMode};
+
+use super::webhook::APP;
+use crate::domain::booking::PaymentPart;
+use crate::domain::ids::{AttemptId, BookingId};
+use crate::domain::money::Money;
+
+/// Where the buyer pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Ui {
+    /// On Stripe's page.
+    #[default]
+    Hosted,
+    /// On Stripe's form inside the front end's page.
+    Embedded,
+    /// On the front end's own form, of Stripe's elements.
+    Custom,
+}
+
+impl Ui {
+    /// The word that is stored with the attempt.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hosted => "hosted",
+            Self::Embedded => "embedded",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+/// What is to be paid, by whom, and where he goes afterwards.
+#[derive(Debug, Clone)]
+pub struct SessionRequest<'a> {
+    /// The booking that is paid.
+    pub booking_id: BookingId,
+    /// The attempt that asks.
+    pub attempt_id: AttemptId,
+    /// Which part of the booking is paid.
+    pub part: PaymentPart,
+    /// Where the buyer pays.
+    pub ui: Ui,
+    /// What he sees and pays for.
+    pub lines: Vec<Line>,
+    /// His mail address, if it is known.
+    pub email: Option<&'a str>,
+    /// The front end that he comes from, without a slash at the end.
+    pub origin: &'a str,
+    /// When the session ends: at least 30 minutes and at most 24 hours ahead, on Stripe's clock.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// One line of the bill.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// What it is, for people.
+    pub name: String,
+    /// The price of one.
+    pub unit: Money,
+    /// How many.
+    pub quantity: u64,
+}
+
+impl SessionRequest<'_> {
+    /// The form-encoded parameters. They must be stored and sent to the letter: Stripe replays an idempotency key only
+    /// for identical parameters, and `expires_at` would differ if it were computed again.
+    pub fn parameters(&self) -> String {
+        let metadata = self.metadata();
+        let success_url = format!("{}/booking/success?session_id={{CHECKOUT_SESSION_ID}}", self.origin);
+        let payment_intent = CreateCheckoutSessionPaymentIntentData {
+            // Stripe does not copy the session's metadata to the payment.
+            metadata: Some(metadata.clone()),
+            ..CreateCheckoutSessionPaymentIntentData::default()
+        };
+        let request = CreateCheckoutSession::new()
+            .mode(CheckoutSessionMode::Payment)
+            .line_items(self.lines.iter().map(Line::item).collect::<Vec<_>>())
+            .client_reference_id(self.booking_id.to_string())
+            .metadata(metadata)
+            .payment_intent_data(payment_intent)
+            .expires_at(self.expires_at.timestamp())
+            .locale(CheckoutSessionLocale::Auto);
+        let request = match self.email {
+            Some(email) => request.customer_email(email),
+            None => request,
+        };
+        let request = match self.ui {
+            Ui::Hosted => request
+                .ui_mode(CheckoutSessionUiMode::HostedPage)
+                .submit_type(CheckoutSessionSubmitType::Book)
+                .success_url(success_url)
+                .cancel_url(format!("{}/booking/cancel?booking={}", self.origin, self.booking_id)),
+            Ui::Embedded => request
+                .ui_mode(CheckoutSessionUiMode::EmbeddedPage)
+                .submit_type(CheckoutSessionSubmitType::Book)
+                .return_url(success_url),
+            // Stripe refuses `submit_type` where the front end has its own button.
+            Ui::Custom => request.ui_mode(CheckoutSessionUiMode::Elements).return_url(success_url),
+        };
+        request.build().body.unwrap_or_default()
+    }
+
+    fn metadata(&self) -> HashMap<String, String> {
+        HashMap::from([
+            ("bookingId".to_owned(), self.booking_id.to_string()),
+            ("attemptId".to_owned(), self.attempt_id.to_string()),
+            ("part".to_owned(), self.part.as_str().to_owned()),
+            ("app".to_owned(), APP.to_owned()),
+        ])
+    }
+}
+
+impl Line {
+    fn item(&self) -> CreateCheckoutSessionLineItems {
+        let mut price = CreateCheckoutSessionLineItemsPriceData::new(currency(self.unit));
+        price.product_data = Some(ProductData::new(self.name.clone()));
+        price.unit_amount = Some(self.unit.amount_minor);
+        let mut item = CreateCheckoutSessionLineItems::new();
+        item.price_data = Some(price);
+        item.quantity = Some(self.quantity);
+        item
+    }
+}
+
+fn currency(money: Money) -> stripe_types::Currency {
+    match money.currency.as_str().parse() {
+        Ok(currency) => currency,
+        Err(never) => match never {},
+    }
+}

@@ -1,0 +1,46 @@
+//! Stripe: what we ask of it, and what it tells us.
+
+pub mod checkout;
+mod client;
+mod objects;
+pub mod webhook;
+
+use chrono::{DateTime, Utc};
+use stripe_client_core::{RequestBuilder, StripeMethod};
+
+pub use client::{Stripe, StripeError};
+pub use objects::CheckoutSession;
+
+use crate::domain::ids::AttemptId;
+
+/// What a cheap question to Stripe tells of the connection.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// The time at Stripe when it answered, if it said so.
+    pub stripe_time: Option<DateTime<Utc>>,
+    /// Whether Stripe accepts the key. A restricted key without the right to read the balance counts as accepted.
+    pub key_works: bool,
+}
+
+impl Stripe {
+    /// Asks for the session of `attempt` with exactly the stored `parameters`. The key is the attempt's, on every try, so
+    /// that asking again gives the same session. <https://docs.stripe.com/api/idempotent_requests>
+    pub async fn create_session(&self, attempt: AttemptId, parameters: &str) -> Result<CheckoutSession, StripeError> {
+        let mut request = RequestBuilder::new(StripeMethod::Post, "/checkout/sessions");
+        request.body = Some(parameters.to_owned());
+        self.call(request, Some(&attempt.stripe_key())).await
+    }
+
+    /// Ends an open session, so that it cannot be paid any more. Refused with 400 if it is not open.
+    /// <https://docs.stripe.com/api/checkout/sessions/expire>
+    pub async fn expire_session(&self, id: &str) -> Result<CheckoutSession, StripeError> {
+        let path = format!("/checkout/sessions/{}/expire", client::path_id(id)?);
+        let request = RequestBuilder::new(StripeMethod::Post, path);
+        self.call(request, None).await
+    }
+
+    /// Asks one cheap question, to learn whether the key works and what time it is at Stripe.
+    pub async fn probe(&self) -> Result<Probe, StripeError> {
+        self.ask_balance().await
+    }
+}

@@ -1,0 +1,94 @@
+//! The few fields that we read of Stripe's objects, leniently: what is missing or of another type is simply not known.
+//!
+//! Strict types of a whole object fail when Stripe adds a value, and a payment must not be lost over that.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::domain::ids::{AttemptId, BookingId};
+use crate::domain::money::Money;
+
+/// A Checkout Session as an API call returns it. <https://docs.stripe.com/api/checkout/sessions/object>
+#[derive(Debug, Clone, Deserialize)]
+pub struct CheckoutSession {
+    /// `cs_…`
+    pub id: String,
+    /// Where the buyer pays, while the session is open and hosted.
+    pub url: Option<String>,
+    /// What an embedded or custom page needs.
+    pub client_secret: Option<String>,
+    /// When the session ends by itself.
+    #[serde(with = "chrono::serde::ts_seconds")]
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The fields of a session or a PaymentIntent that a webhook brings.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct EventObject {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) object: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) status: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) payment_status: Option<String>,
+    #[serde(default, deserialize_with = "id_or_object")]
+    pub(super) payment_intent: Option<String>,
+    #[serde(default, deserialize_with = "integer")]
+    amount_total: Option<i64>,
+    #[serde(default, deserialize_with = "integer")]
+    amount_received: Option<i64>,
+    #[serde(default, deserialize_with = "text")]
+    currency: Option<String>,
+    #[serde(default)]
+    metadata: Value,
+}
+
+impl EventObject {
+    /// What a session asked for.
+    pub(super) fn total(&self) -> Option<Money> {
+        self.money(self.amount_total)
+    }
+
+    /// What a PaymentIntent captured.
+    pub(super) fn received(&self) -> Option<Money> {
+        self.money(self.amount_received)
+    }
+
+    fn money(&self, amount_minor: Option<i64>) -> Option<Money> {
+        Some(Money::new(amount_minor?, self.currency.as_deref()?.parse().ok()?))
+    }
+
+    /// The name of the application that made the object, if its metadata says so.
+    pub(super) fn app(&self) -> Option<&str> {
+        self.metadata.get("app")?.as_str()
+    }
+
+    pub(super) fn attempt_id(&self) -> Option<AttemptId> {
+        self.metadata.get("attemptId")?.as_str()?.parse().ok()
+    }
+
+    pub(super) fn booking_id(&self) -> Option<BookingId> {
+        self.metadata.get("bookingId")?.as_str()?.parse().ok()
+    }
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
+}
+
+fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(Value::deserialize(deserializer)?.as_i64())
+}
+
+/// Stripe gives an id, or the whole object where a caller asked to expand it.
+fn id_or_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let id = value.get("id").unwrap_or(&value);
+    Ok(id.as_str().map(str::to_owned))
+}

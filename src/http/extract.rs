@@ -1,0 +1,141 @@
+//! Extractors whose rejections are problems, and answers that create.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+use crate::domain::refusal::Refusal;
+use crate::error::Error;
+
+/// A JSON body, in and out. Unknown fields are refused by the types that derive `deny_unknown_fields`.
+#[derive(Debug, Clone)]
+pub struct Json<T>(pub T);
+
+/// The parameters of the path. What does not parse names nothing, and reads as 404.
+#[derive(Debug, Clone)]
+pub struct Path<T>(pub T);
+
+/// The parameters of the query string.
+#[derive(Debug, Clone)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = json_body(request, state).await?;
+        parse_json(&body).map(Self).map_err(|refusal| Problem::from(&refusal))
+    }
+}
+
+/// The bytes of a body that calls itself JSON, up to the limit of the route.
+pub(super) async fn json_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    if !is_json(request.headers()) {
+        let detail = "Send the body as application/json.";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+    }
+    read_body(request, state).await
+}
+
+/// The bytes of a body, up to the limit of the route.
+pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = "The body of the request is too large.";
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        }
+        _ => Problem::from(&Refusal::MalformedRequest("The body of the request did not arrive whole.".to_owned())),
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Reads JSON; a value of the wrong type or an unknown field is named by its path.
+pub(super) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer);
+    let value = parsed.map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        if inner.is_data() { field_refusal(&path, &inner.to_string()) } else { malformed(&inner) }
+    })?;
+    deserializer.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+fn malformed(error: &serde_json::Error) -> Refusal {
+    Refusal::MalformedRequest(format!("The body is not JSON: {error}."))
+}
+
+fn field_refusal(path: &str, message: &str) -> Refusal {
+    let field = if path == "." { "" } else { path };
+    let message = message.split(" at line ").next().unwrap_or_default();
+    Refusal::field(field, format!("cannot be read: {message}"))
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
+            Err(error) => Error::fault(format!("an answer cannot be written as JSON: {error}")).into_response(),
+        }
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    #[expect(clippy::disallowed_types, reason = "this wraps it, so that its rejection is a problem")]
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        use axum::extract::path::ErrorKind;
+        use axum::extract::rejection::PathRejection;
+
+        let extracted = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        extracted.map(|path| Self(path.0)).map_err(|rejection| match rejection {
+            PathRejection::FailedToDeserializePathParams(error)
+                if matches!(error.kind(), ErrorKind::InvalidUtf8InPathParam { .. }) =>
+            {
+                Problem::from(&Refusal::MalformedRequest("The path is not UTF-8.".to_owned()))
+            }
+            _ => Problem::from(&Refusal::NotFound("resource")),
+        })
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = form_urlencoded::parse(query.as_bytes());
+        let parsed = serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs));
+        parsed.map(Self).map_err(|error: serde_path_to_error::Error<serde_urlencoded::de::Error>| {
+            Problem::from(&field_refusal(&error.path().to_string(), &error.inner().to_string()))
+        })
+    }
+}
+
+/// The answer to a request that made something: 201, where it is, and what it is.
+#[derive(Debug, Clone)]
+pub struct Created<T> {
+    /// The path of the new resource.
+    pub location: String,
+    /// The new resource.
+    pub resource: T,
+}
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::CREATED, [(LOCATION, self.location)], Json(self.resource)).into_response()
+    }
+}

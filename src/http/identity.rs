@@ -1,0 +1,116 @@
+//! Who is calling: a session token by header or cookie, and what it opens.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::problem::Problem;
+use crate::app::{App, AppState};
+use crate::domain::refusal::Refusal;
+use crate::domain::user::{Role, User};
+use crate::error::Result;
+use crate::repositories::users;
+
+/// The cookie of Clerk's session token. <https://clerk.com/docs/guides/how-clerk-works/overview>
+const SESSION_COOKIE: &str = "__session";
+
+/// A user with a valid token. A handler that takes one cannot run without it.
+#[derive(Debug, Clone)]
+pub struct CurrentUser(pub User);
+
+/// A user whose role is `admin`.
+#[derive(Debug, Clone)]
+pub struct Admin(pub User);
+
+/// What the credentials of a request have come to; absent where it has none.
+#[derive(Debug, Clone)]
+pub(super) struct Identified(pub(super) Result<User, Problem>);
+
+/// Checks the credentials of a request, if it has any, before its handler and its rate limit ask for them.
+pub async fn identify(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    if let Some(credentials) = Credentials::of(request.headers()) {
+        let user = user(&app, &credentials, request.method(), request.headers()).await;
+        request.extensions_mut().insert(Identified(user.map_err(Problem::from)));
+    }
+    next.run(request).await
+}
+
+/// What a request brings to say who sends it.
+enum Credentials<'a> {
+    Bearer(&'a str),
+    Cookie(&'a str),
+    Unreadable,
+}
+
+impl<'a> Credentials<'a> {
+    /// The header goes before the cookie.
+    fn of(headers: &'a HeaderMap) -> Option<Self> {
+        if let Some(value) = headers.get(AUTHORIZATION) {
+            let token = value.to_str().ok().and_then(|text| text.split_once(' '));
+            return Some(match token {
+                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Self::Bearer(token.trim()),
+                _ => Self::Unreadable,
+            });
+        }
+        let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.filter(|(name, _)| *name == SESSION_COOKIE).map(|(_, token)| Self::Cookie(token)).next()
+    }
+}
+
+async fn user(app: &App, credentials: &Credentials<'_>, method: &Method, headers: &HeaderMap) -> Result<User> {
+    let token = match credentials {
+        Credentials::Bearer(token) => token,
+        Credentials::Cookie(token) => {
+            // A browser sends the cookie with requests that other sites make; their Origin gives them away.
+            if !method.is_safe() && allowed_origin(app, headers).is_none() {
+                return Err(Refusal::OriginNotAllowed.into());
+            }
+            token
+        }
+        Credentials::Unreadable => {
+            return Err(
+                Refusal::Unauthenticated("The header Authorization must be: Bearer and a session token.").into()
+            );
+        }
+    };
+    let now = app.now();
+    let user = app.identity.verify(token, now).await?;
+    if app.users_seen.is_new(&user) {
+        users::upsert(&mut *app.db.acquire().await?, &user, now).await?;
+        app.users_seen.remember(&user);
+    }
+    Ok(user)
+}
+
+/// The `Origin` of a request, if it is one of ours.
+pub fn allowed_origin<'a>(app: &'a App, headers: &HeaderMap) -> Option<&'a str> {
+    let origin = headers.get(ORIGIN)?.to_str().ok()?;
+    app.config.app_origins.iter().map(String::as_str).find(|allowed| *allowed == origin)
+}
+
+impl<S: Sync> FromRequestParts<S> for CurrentUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        match parts.extensions.get::<Identified>() {
+            Some(Identified(user)) => user.clone().map(Self),
+            None => Err(Problem::from(&Refusal::Unauthenticated("This needs a session token."))),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let CurrentUser(user) = CurrentUser::from_request_parts(parts, state).await?;
+        match user.role {
+            Role::Admin => Ok(Self(user)),
+            Role::User => Err(Problem::from(&Refusal::Forbidden)),
+        }
+    }
+}

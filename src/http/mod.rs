@@ -1,0 +1,9 @@
+//! Tools of HTTP that no endpoint owns. None of them knows an endpoint.
+
+pub mod extract;
+pub mod idempotency;
+pub mod identity;
+pub mod middleware;
+pub mod paging;
+pub mod problem;
+pub mod rate_limit;

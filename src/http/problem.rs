@@ -1,0 +1,202 @@
+//! Errors as `application/problem+json` (RFC 9457): the one place that turns an [`Error`] into HTTP.
+//! <https://www.rfc-editor.org/rfc/rfc9457>
+
+use std::error::Error as _;
+
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::domain::refusal::Refusal;
+use crate::error::Error;
+
+/// An error as the caller sees it. As a response it is rendered by [`render`], which knows the request's id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code that programs go by.
+    pub code: String,
+    /// A sentence for people.
+    pub detail: String,
+    /// Further members, such as the seats that are gone.
+    pub extras: Map<String, Value>,
+    /// After how many seconds it makes sense to ask again.
+    pub retry_after_seconds: Option<u64>,
+}
+
+impl Problem {
+    /// A problem without further members.
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            status: status.as_u16(),
+            code: code.to_owned(),
+            detail: detail.into(),
+            extras: Map::new(),
+            retry_after_seconds: None,
+        }
+    }
+
+    /// What is shown of a fault of ours: nothing.
+    pub fn internal() -> Self {
+        let detail = "Something went wrong on our side. The request id finds it in our logs.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// Adds a member.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.extras.insert(name.to_owned(), value);
+        self
+    }
+
+    /// Says when to ask again.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// A problem for an answer that axum or a layer made, which has a status only.
+    fn of_status(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::NOT_FOUND => ("not_found", "There is nothing at this path."),
+            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "This path does not take this method; see Allow."),
+            StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "The body of the request is too large."),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "Send the body as application/json."),
+            status if status.is_client_error() => ("malformed_request", "The request cannot be understood."),
+            _ => return Self::internal(),
+        };
+        Self::new(status, code, detail)
+    }
+
+    fn body(&self, request_id: &str) -> Value {
+        let mut members = self.extras.clone();
+        members.insert("type".to_owned(), json!(format!("/problems/{}", self.code)));
+        members.insert("title".to_owned(), json!(title(&self.code)));
+        members.insert("status".to_owned(), json!(self.status));
+        members.insert("code".to_owned(), json!(self.code));
+        members.insert("detail".to_owned(), json!(self.detail));
+        members.insert("requestId".to_owned(), json!(request_id));
+        Value::Object(members)
+    }
+}
+
+/// `seat_unavailable` reads "Seat unavailable".
+fn title(code: &str) -> String {
+    let words = code.replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives every answer of 400 and above its body, whoever made it.
+pub fn render(response: Response, request_id: &str) -> Response {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (mut parts, _) = response.into_parts();
+    let problem = parts.extensions.remove::<Problem>().unwrap_or_else(|| Problem::of_status(status));
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    Response::from_parts(parts, problem.body(request_id).to_string().into())
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        if let Error::Refusal(refusal) = &error {
+            return refusal.into();
+        }
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        if error.is_database_unavailable() {
+            tracing::warn!("{error}{cause}");
+            let detail = "The database is busy or away; nothing was changed. Try again in a moment.";
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail).retry_after(1);
+        }
+        match error {
+            Error::ProviderUnavailable(_) => {
+                tracing::warn!("{error}");
+                let detail = "Stripe did not answer. Repeat the request with the same Idempotency-Key.";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "payment_provider_unavailable", detail).retry_after(5)
+            }
+            Error::ProviderRefused(_) => {
+                tracing::error!("{error}");
+                let detail = "Stripe refused the payment page. Nothing was charged and the seats are free again.";
+                Self::new(StatusCode::BAD_GATEWAY, "payment_provider_error", detail)
+            }
+            Error::Refusal(_) | Error::Database(_) | Error::Fault(_) => {
+                tracing::error!("{error}{cause}");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
+        let problem = Self::new(status(refusal), refusal.code(), refusal.to_string());
+        match refusal {
+            Refusal::SeatUnavailable { seats, own_booking } => {
+                let problem = problem.with("seats", json!(seats));
+                own_booking.iter().fold(problem, |problem, id| problem.with("ownBooking", json!(id)))
+            }
+            Refusal::UnknownSeat { seats } => problem.with("seats", json!(seats)),
+            Refusal::TooManySeats { maximum } => problem.with("maximum", json!(maximum)),
+            Refusal::AmountTooSmall { minimum } => problem.with("minimum", json!(minimum)),
+            Refusal::BookingNotPayable { booking_status } => problem.with("bookingStatus", json!(booking_status)),
+            Refusal::ValidationFailed(errors) => problem.with("errors", json!(errors)),
+            Refusal::IdempotencyInProgress => problem.retry_after(1),
+            Refusal::MalformedRequest(_)
+            | Refusal::InvalidSignature(_)
+            | Refusal::Unauthenticated(_)
+            | Refusal::Forbidden
+            | Refusal::OriginNotAllowed
+            | Refusal::NotFound(_)
+            | Refusal::ShowClosed
+            | Refusal::VoucherInvalid
+            | Refusal::IdempotencyKeyReused => problem,
+        }
+    }
+}
+
+fn status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::MalformedRequest(_) | Refusal::InvalidSignature(_) => StatusCode::BAD_REQUEST,
+        Refusal::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+        Refusal::Forbidden | Refusal::OriginNotAllowed => StatusCode::FORBIDDEN,
+        Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+        Refusal::SeatUnavailable { .. }
+        | Refusal::ShowClosed
+        | Refusal::BookingNotPayable { .. }
+        | Refusal::IdempotencyInProgress => StatusCode::CONFLICT,
+        Refusal::TooManySeats { .. }
+        | Refusal::UnknownSeat { .. }
+        | Refusal::AmountTooSmall { .. }
+        | Refusal::VoucherInvalid
+        | Refusal::ValidationFailed(_)
+        | Refusal::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}

@@ -1,0 +1,27 @@
+//! The database itself: is it there, and is its schema ours?
+
+use sqlx::PgConnection;
+use sqlx::migrate::Migrator;
+
+use crate::error::Result;
+
+/// The migrations, compiled in.
+pub static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// Brings the schema up to date. Several processes may do so at once; one does the work.
+pub async fn migrate(db: &mut PgConnection) -> Result<()> {
+    MIGRATOR.run(db).await.map_err(sqlx::Error::from)?;
+    Ok(())
+}
+
+/// How many migrations are still to be applied; 0 when the schema is up to date.
+pub async fn pending_migrations(db: &mut PgConnection) -> Result<usize> {
+    let table = sqlx::query_scalar!("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *db).await?;
+    let applied: Vec<i64> = if table == Some(true) {
+        // The table belongs to sqlx and is absent while the queries are checked, so this one is not checked.
+        sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(&mut *db).await?
+    } else {
+        Vec::new()
+    };
+    Ok(MIGRATOR.iter().filter(|migration| !applied.contains(&migration.version)).count())
+}

@@ -1,0 +1,145 @@
+//! Idempotency keys: one answer per caller and key.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
+
+use crate::domain::ids::BookingId;
+use crate::error::Result;
+
+/// How long an answer is kept under its key.
+const AGE_MAX: TimeDelta = TimeDelta::hours(24);
+/// A key belongs to its request this long, which is longer than a request may take; then its process has died.
+const LEASE: TimeDelta = TimeDelta::seconds(40);
+
+/// Who uses which key for which request.
+#[derive(Debug, Clone)]
+pub struct Use {
+    /// The caller: keys of different callers never meet.
+    pub caller: String,
+    /// The key, 1 to 255 visible ASCII characters.
+    pub key: String,
+    /// SHA-256 of the method, the path and the body.
+    pub request_hash: Vec<u8>,
+}
+
+/// What is known of a key.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The request that it was first used for.
+    pub request_hash: Vec<u8>,
+    /// The booking that the first request made, once that is committed.
+    pub booking_id: Option<BookingId>,
+    /// Until when the process that runs the first request is believed to live.
+    pub locked_until: DateTime<Utc>,
+    /// The first answer, once it is given.
+    pub answer: Option<Answer>,
+}
+
+/// An answer to keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status, below 500.
+    pub status: u16,
+    /// The header `Location`.
+    pub location: Option<String>,
+    /// The body, as it was sent.
+    pub body: String,
+}
+
+/// What is known of the key, unless it is older than 24 hours.
+pub async fn find(db: &mut PgConnection, using: &Use, now: DateTime<Utc>) -> Result<Option<Entry>> {
+    let row = sqlx::query!(
+        r#"select request_hash, booking_id as "booking_id: BookingId", locked_until,
+                  response_status, response_location, response_body
+           from idempotency_keys
+           where caller = $1 and key = $2 and created_at > $3"#,
+        using.caller,
+        using.key,
+        now - AGE_MAX,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| Entry {
+        request_hash: row.request_hash,
+        booking_id: row.booking_id,
+        locked_until: row.locked_until,
+        answer: row.response_status.zip(row.response_body).map(|(status, body)| Answer {
+            status: u16::try_from(status).unwrap_or_default(),
+            location: row.response_location,
+            body,
+        }),
+    }))
+}
+
+/// Takes a key that is new, older than 24 hours, or whose holder has died before it was done; false if another request
+/// holds it or is done with it. It waits for a transaction that is just taking the same key.
+pub async fn claim(
+    db: &mut PgConnection,
+    using: &Use,
+    booking_id: Option<BookingId>,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let claimed = sqlx::query!(
+        "insert into idempotency_keys (caller, key, request_hash, booking_id, locked_until, created_at)
+         values ($1, $2, $3, $4, $6, $5)
+         on conflict (caller, key) do update
+         set request_hash = excluded.request_hash,
+             booking_id = excluded.booking_id,
+             locked_until = excluded.locked_until,
+             response_status = null,
+             response_location = null,
+             response_body = null,
+             created_at = excluded.created_at
+         where idempotency_keys.created_at <= $7
+            or (idempotency_keys.response_status is null
+                and idempotency_keys.locked_until <= $5
+                and idempotency_keys.request_hash = excluded.request_hash)",
+        using.caller,
+        using.key,
+        using.request_hash,
+        booking_id as _,
+        now,
+        now + LEASE,
+        now - AGE_MAX,
+    )
+    .execute(db)
+    .await?;
+    Ok(claimed.rows_affected() == 1)
+}
+
+/// Keeps the first answer. A refusal may come before the key was claimed; then this claims it.
+pub async fn finish(db: &mut PgConnection, using: &Use, answer: &Answer, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "insert into idempotency_keys as known
+           (caller, key, request_hash, locked_until, created_at, response_status, response_location, response_body)
+         values ($1, $2, $3, $4, $4, $5, $6, $7)
+         on conflict (caller, key) do update
+         set response_status = excluded.response_status,
+             response_location = excluded.response_location,
+             response_body = excluded.response_body
+         where known.response_status is null and known.request_hash = excluded.request_hash",
+        using.caller,
+        using.key,
+        using.request_hash,
+        now,
+        i16::try_from(answer.status).unwrap_or_default(),
+        answer.location,
+        answer.body,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Lets the next request with this key go on at once: this one has failed and is not answered for good.
+pub async fn unlock(db: &mut PgConnection, using: &Use, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update idempotency_keys set locked_until = $3 where caller = $1 and key = $2 and response_status is null",
+        using.caller,
+        using.key,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! Shows, their tiers and their seats.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use crate::domain::booking::BookingStatus;
+use crate::domain::catalogue::{Movie, MovieDetails, NewShow, PolicyStep, Show, ShowStatus, Tier};
+use crate::domain::ids::{BookingId, MovieId, ShowId};
+use crate::domain::money::Money;
+use crate::domain::offer::{Offer, OfferedSeat};
+use crate::domain::seats::{MapSeat, SeatState};
+use crate::domain::user::UserId;
+use crate::error::{Error, Result};
+
+/// The constraint that a show's movie is one of the programme.
+pub const MOVIE_KEY: &str = "shows_movie_id_fkey";
+
+/// Stores a new show with its tiers and seats.
+pub async fn insert(db: &mut PgConnection, show: &NewShow, now: DateTime<Utc>) -> Result<()> {
+    let (names, prices): (Vec<String>, Vec<i64>) =
+        show.tiers.iter().map(|tier| (tier.name.clone(), tier.price.amount_minor)).unzip();
+    let labels: Vec<String> = show.seats.iter().map(|seat| seat.label.clone()).collect();
+    let tiers: Vec<String> = show.seats.iter().map(|seat| seat.tier.clone()).collect();
+    let sellable: Vec<bool> = show.seats.iter().map(|seat| seat.sellable).collect();
+    sqlx::query!(
+        "with show as (
+           insert into shows (id, movie_id, title, starts_at, timezone, currency, max_seats_per_booking,
+                              cancellation_policy, created_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ), tiers as (
+           insert into show_tiers (show_id, name, position, price_minor)
+           select $1, name, position, price_minor
+           from unnest($10::text[], $11::bigint[]) with ordinality as tier (name, price_minor, position)
+         )
+         insert into show_seats (show_id, label, position, tier, sellable)
+         select $1, label, position, tier, sellable
+         from unnest($12::text[], $13::text[], $14::boolean[]) with ordinality as seat (label, tier, sellable, position)",
+        show.id as _,
+        show.movie_id as _,
+        show.title,
+        show.starts_at,
+        show.timezone.name(),
+        show.currency.as_str(),
+        i32::try_from(show.max_seats_per_booking).unwrap_or(i32::MAX),
+        Json(&show.cancellation_policy) as _,
+        now,
+        &names,
+        &prices,
+        &labels,
+        &tiers,
+        &sellable,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Which shows are listed.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only this one.
+    pub id: Option<ShowId>,
+    /// Only shows of these movies.
+    pub movie_ids: Option<Vec<MovieId>>,
+    /// Only shows that begin at or after this.
+    pub from: Option<DateTime<Utc>>,
+    /// Only shows that begin before this.
+    pub to: Option<DateTime<Utc>>,
+    /// Only shows after this one, in the order of the list.
+    pub after: Option<(DateTime<Utc>, ShowId)>,
+}
+
+struct Row {
+    id: ShowId,
+    title: String,
+    starts_at: DateTime<Utc>,
+    timezone: String,
+    status: ShowStatus,
+    currency: String,
+    max_seats_per_booking: i32,
+    cancellation_policy: Json<Vec<PolicyStep>>,
+    tier_names: Vec<String>,
+    tier_prices: Vec<i64>,
+    seats_total: i64,
+    seats_free: i64,
+    movie_id: Option<MovieId>,
+    movie_title: Option<String>,
+    overview: Option<String>,
+    runtime_minutes: Option<i32>,
+    release_date: Option<chrono::NaiveDate>,
+    genres: Option<Vec<String>>,
+    poster_url: Option<String>,
+}
+
+/// Shows, soonest first, at most `limit`.
+pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<Vec<Show>> {
+    let (after_start, after_id) = filter.after.unzip();
+    let movie_ids = filter.movie_ids.as_ref().map(|ids| ids.iter().map(|id| id.uuid()).collect::<Vec<_>>());
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select shows.id as "id: _", shows.title, starts_at, timezone, status as "status: _", currency,
+                  max_seats_per_booking, cancellation_policy as "cancellation_policy: _",
+                  tiers.names as "tier_names!", tiers.prices as "tier_prices!",
+                  seats.total as "seats_total!", seats.free as "seats_free!",
+                  movies.id as "movie_id?: _", movies.title as "movie_title?", overview as "overview?",
+                  runtime_minutes as "runtime_minutes?", release_date as "release_date?",
+                  genres as "genres?", poster_url as "poster_url?"
+           from shows
+           left join movies on movies.id = shows.movie_id
+           cross join lateral (
+             select array_agg(name order by position) as names, array_agg(price_minor order by position) as prices
+             from show_tiers
+             where show_id = shows.id
+           ) as tiers
+           cross join lateral (
+             select count(*) as total,
+                    count(*) filter (where sellable)
+                      - (select count(*) from seat_claims where show_id = shows.id) as free
+             from show_seats
+             where show_id = shows.id
+           ) as seats
+           where ($1::uuid is null or shows.id = $1)
+             and ($2::uuid[] is null or shows.movie_id = any($2))
+             and ($3::timestamptz is null or starts_at >= $3)
+             and ($4::timestamptz is null or starts_at < $4)
+             and ($5::timestamptz is null or (starts_at, shows.id) > ($5, $6))
+           order by starts_at, shows.id
+           limit $7"#,
+        filter.id as _,
+        movie_ids as _,
+        filter.from,
+        filter.to,
+        after_start,
+        after_id as _,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Show::try_from).collect()
+}
+
+/// The show, if there is one.
+pub async fn find(db: &mut PgConnection, id: ShowId) -> Result<Option<Show>> {
+    let filter = Filter { id: Some(id), ..Filter::default() };
+    Ok(list(db, &filter, 1).await?.pop())
+}
+
+impl TryFrom<Row> for Show {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let currency = row.currency.parse().map_err(Error::Fault)?;
+        let tiers = row.tier_names.into_iter().zip(row.tier_prices);
+        Ok(Self {
+            id: row.id,
+            movie: row.movie_id.zip(row.movie_title).map(|(id, title)| Movie {
+                id,
+                details: MovieDetails {
+                    title,
+                    overview: row.overview,
+                    runtime_minutes: row.runtime_minutes,
+                    release_date: row.release_date,
+                    genres: row.genres.unwrap_or_default(),
+                    poster_url: row.poster_url,
+                },
+            }),
+            title: row.title,
+            starts_at: row.starts_at,
+            timezone: row.timezone,
+            status: row.status,
+            currency,
+            tiers: tiers.map(|(name, price_minor)| Tier { name, price: Money::new(price_minor, currency) }).collect(),
+            max_seats_per_booking: row.max_seats_per_booking,
+            seats_total: row.seats_total,
+            seats_free: row.seats_free,
+            cancellation_policy: row.cancellation_policy.0,
+        })
+    }
+}
+
+/// The seat map in natural order, or `None` where there is no such show. One round trip.
+pub async fn seat_map(db: &mut PgConnection, id: ShowId) -> Result<Option<Vec<MapSeat>>> {
+    let rows = sqlx::query!(
+        r#"select seat.label, seat.tier, seat.sellable, show_tiers.price_minor, shows.currency,
+                  bookings.status as "claimed_by?: BookingStatus"
+           from show_seats as seat
+           join shows on shows.id = seat.show_id
+           join show_tiers on show_tiers.show_id = seat.show_id and show_tiers.name = seat.tier
+           left join seat_claims as claim on claim.show_id = seat.show_id and claim.label = seat.label
+           left join bookings on bookings.id = claim.booking_id
+           where seat.show_id = $1
+           order by seat.position"#,
+        id as _,
+    )
+    .fetch_all(db)
+    .await?;
+    let seats = rows.into_iter().map(|row| {
+        Ok(MapSeat {
+            label: row.label,
+            tier: row.tier,
+            price: Money::new(row.price_minor, row.currency.parse().map_err(Error::Fault)?),
+            state: SeatState::of(row.sellable, row.claimed_by),
+        })
+    });
+    let seats: Vec<MapSeat> = seats.collect::<Result<_>>()?;
+    // A show has at least one seat, so no seat means no show.
+    Ok((!seats.is_empty()).then_some(seats))
+}
+
+/// The show with those of the wanted seats that it has, and who has claimed them. Nothing is locked.
+pub async fn offer(db: &mut PgConnection, id: ShowId, labels: &[String]) -> Result<Option<Offer>> {
+    let rows = sqlx::query!(
+        r#"select shows.title, starts_at, timezone, shows.status as "status: ShowStatus", shows.currency,
+                  max_seats_per_booking, shows.cancellation_policy as "cancellation_policy: Json<Vec<PolicyStep>>",
+                  seat.label as "label?", seat.tier as "tier?", seat.sellable as "sellable?",
+                  show_tiers.price_minor as "price_minor?",
+                  bookings.id as "claimed_by?: BookingId", bookings.user_id as "claimed_for?: UserId",
+                  bookings.status as "claimed_as?: BookingStatus"
+           from shows
+           left join show_seats as seat on seat.show_id = shows.id and seat.label = any($2)
+           left join show_tiers on show_tiers.show_id = seat.show_id and show_tiers.name = seat.tier
+           left join seat_claims as claim on claim.show_id = seat.show_id and claim.label = seat.label
+           left join bookings on bookings.id = claim.booking_id
+           where shows.id = $1"#,
+        id as _,
+        labels,
+    )
+    .fetch_all(db)
+    .await?;
+    let mut offer: Option<Offer> = None;
+    for row in rows {
+        let seat = row.label.zip(row.tier).zip(row.sellable).zip(row.price_minor);
+        let claim = row.claimed_by.zip(row.claimed_for).zip(row.claimed_as);
+        let currency = row.currency.parse().map_err(Error::Fault)?;
+        let offer = offer.get_or_insert_with(|| Offer {
+            show_id: id,
+            title: row.title,
+            starts_at: row.starts_at,
+            timezone: row.timezone,
+            status: row.status,
+            currency,
+            max_seats_per_booking: usize::try_from(row.max_seats_per_booking).unwrap_or_default(),
+            cancellation_policy: row.cancellation_policy.0,
+            seats: Vec::new(),
+        });
+        offer.seats.extend(seat.map(|(((label, tier), sellable), price_minor)| OfferedSeat {
+            label,
+            tier,
+            price_minor,
+            sellable,
+            claimed_by: claim.map(|((id, user_id), status)| (id, user_id, status)),
+        }));
+    }
+    Ok(offer)
+}

@@ -1,0 +1,29 @@
+//! Users, as their tokens describe them.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::domain::user::User;
+use crate::error::Result;
+
+/// Keeps a user that is seen for the first time, and what has changed of one that is known. What the token does not say
+/// stays as it was.
+pub async fn upsert(db: &mut PgConnection, user: &User, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "insert into users (id, email, name, created_at, updated_at)
+         values ($1, $2, $3, $4, $4)
+         on conflict (id) do update
+         set email = coalesce(excluded.email, users.email),
+             name = coalesce(excluded.name, users.name),
+             updated_at = excluded.updated_at
+         where (coalesce(excluded.email, users.email), coalesce(excluded.name, users.name))
+           is distinct from (users.email, users.name)",
+        user.id.as_str(),
+        user.email,
+        user.name,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Who may call what, under which limits: one file per audience, and the layers around them all.
+
+mod admin;
+mod customer;
+mod operations;
+mod public;
+mod webhooks;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::{from_fn, from_fn_with_state};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
+use tracing::Level;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::AppState;
+use crate::http::identity::identify;
+use crate::http::middleware::{REQUEST_ID, on_panic, request_id, span, time_limit};
+use crate::http::rate_limit::{RateLimit, limit};
+
+/// The largest body of a request: the largest show that can be described fits several times.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// How long a browser may keep the answer to a preflight.
+const PREFLIGHT_KEPT: Duration = Duration::from_secs(3_600);
+
+/// The description of the API; paths come from the controllers.
+#[derive(OpenApi)]
+#[openapi(info(title = "Holdfast", description = "Bookings, paid through Stripe Checkout."))]
+struct ApiDoc;
+
+/// The whole API over `app`.
+pub fn router(app: AppState) -> Router {
+    let callers = RateLimit::new(app.config.rate_limit_per_minute);
+    let limited = OpenApiRouter::new()
+        .merge(public::routes())
+        .merge(customer::routes())
+        .merge(admin::routes())
+        .layer(from_fn_with_state(callers, limit))
+        .layer(from_fn_with_state(AppState::clone(&app), identify));
+    let (router, _) = OpenApiRouter::with_openapi(ApiDoc::openapi())
+        .merge(limited)
+        .merge(webhooks::routes())
+        .merge(operations::routes())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .split_for_parts();
+    let trace = TraceLayer::new_for_http().make_span_with(span);
+    router
+        .layer(from_fn(time_limit))
+        .layer(cors(&app.config.app_origins))
+        .layer(CatchPanicLayer::custom(on_panic))
+        .layer(trace.on_response(DefaultOnResponse::new().level(Level::INFO)))
+        .layer(from_fn(request_id))
+        .with_state(app)
+}
+
+/// Browsers let only our front ends read the answers, with cookies or without.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    CorsLayer::new()
+        .allow_origin(origins.collect::<Vec<_>>())
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("idempotency-key"), REQUEST_ID])
+        .expose_headers([LOCATION, RETRY_AFTER, HeaderName::from_static("idempotent-replayed"), REQUEST_ID])
+        .max_age(PREFLIGHT_KEPT)
+}

@@ -1,0 +1,291 @@
+//! Holding seats and opening the payment page for them: a transaction, a call to Stripe, a second transaction.
+//!
+//! Whatever happens between two lines, the seats are held by a committed booking or not at all, and what Stripe was asked
+//! is committed before it is asked.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::app::App;
+use crate::domain::booking::{
+    AttemptStatus, BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, OpenCheckout, PaymentOption,
+    PaymentPart, reference_of,
+};
+use crate::domain::ids::{AttemptId, BookingId, ShowId};
+use crate::domain::money::Money;
+use crate::domain::offer::{Offer, Quote};
+use crate::domain::refusal::Refusal;
+use crate::domain::user::User;
+use crate::error::{Error, Result};
+use crate::gateways::stripe::checkout::{Line, SessionRequest, Ui};
+use crate::gateways::stripe::{CheckoutSession, StripeError};
+use crate::repositories::attempts::{self, Creating, Session};
+use crate::repositories::bookings::{self, NewAttempt, NewHold, REFERENCE_KEY};
+use crate::repositories::idempotency_keys::{self, Use};
+use crate::repositories::{settlements, shows};
+
+/// A session lives 35 minutes: Stripe's minimum of 30 is counted on its clock, and a call may be slow.
+const SESSION_LIFE: TimeDelta = TimeDelta::minutes(35);
+/// A session outlives the hold at least by this.
+const SESSION_AFTER_HOLD: TimeDelta = TimeDelta::minutes(5);
+/// References are drawn at random, nearly a billion of them; a second draw is rare and a fifth does not happen.
+const REFERENCE_DRAWS_MAX: usize = 5;
+
+/// Who wants which seats, and how he comes to pay.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// The buyer.
+    pub user: User,
+    /// The show.
+    pub show_id: ShowId,
+    /// Labels, each named once.
+    pub seats: Vec<String>,
+    /// Where he pays.
+    pub ui: Ui,
+    /// The front end that he comes from.
+    pub origin: String,
+    /// The idempotency key of his request.
+    pub key: Option<Use>,
+}
+
+/// Holds the seats for the buyer and opens the payment page; a booking that costs nothing is confirmed at once.
+///
+/// Refuses with `show_closed`, `too_many_seats`, `unknown_seat`, `seat_unavailable`, `amount_too_small`, `not_found`, or
+/// `idempotency_in_progress`; then nothing is held. Where Stripe cannot be reached, the booking stays and holds its
+/// seats, and [`resume`] goes on with it.
+///
+/// Commits twice. Round trips beside BEGIN and COMMIT: the offer, the hold, the session; one more with a key.
+pub async fn book_seats(app: &App, wish: &Wish) -> Result<BookingDetails> {
+    let (offer, quote) = quote(app, wish).await?;
+    let mut draws = 0;
+    loop {
+        let hold = Hold::plan(app, wish, &offer, &quote);
+        draws += 1;
+        match hold.commit(app, wish).await {
+            Ok(Some(lost)) => return Err(seats_lost(app, wish, &offer, lost).await),
+            Ok(None) => return hold.open(app).await,
+            Err(error) if error.constraint() == Some(REFERENCE_KEY) && draws < REFERENCE_DRAWS_MAX => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Goes on with a booking whose request was cut short: asks Stripe again, under the same key and with the same
+/// parameters, if the answer is still missing. The booking must be the caller's.
+pub async fn resume(app: &App, id: BookingId) -> Result<BookingDetails> {
+    let creating = attempts::find_creating(&mut *app.db.acquire().await?, id).await?;
+    if let Some(creating) = creating {
+        open_session(app, &creating, id).await?;
+    }
+    reload(app, id).await
+}
+
+async fn quote(app: &App, wish: &Wish) -> Result<(Offer, Quote)> {
+    let offer = shows::offer(&mut *app.db.acquire().await?, wish.show_id, &wish.seats).await?;
+    let offer = offer.ok_or(Refusal::NotFound("show"))?;
+    let quote = offer.quote(&wish.seats, &wish.user.id, app.now())?;
+    Ok((offer, quote))
+}
+
+/// Somebody was faster. A second look says whether it was the buyer himself, in another tab.
+async fn seats_lost(app: &App, wish: &Wish, offer: &Offer, lost: Vec<String>) -> Error {
+    quote(app, wish).await.err().unwrap_or_else(|| offer.lost(lost).into())
+}
+
+async fn reload(app: &App, id: BookingId) -> Result<BookingDetails> {
+    let found = bookings::find(&mut *app.db.acquire().await?, id, None).await?;
+    found.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))
+}
+
+/// A booking that is about to be committed, with its attempt.
+struct Hold<'a> {
+    details: BookingDetails,
+    offer: &'a Offer,
+    attempt: Option<NewAttempt>,
+}
+
+impl<'a> Hold<'a> {
+    fn plan(app: &App, wish: &Wish, offer: &'a Offer, quote: &Quote) -> Self {
+        let now = app.now();
+        let is_free = quote.total.amount_minor == 0;
+        let hold = TimeDelta::from_std(app.config.hold).unwrap_or(SESSION_LIFE);
+        let booking = Booking {
+            id: BookingId::new(),
+            reference: reference_of(rand::random()),
+            user_id: wish.user.id.clone(),
+            kind: BookingKind::Show,
+            status: if is_free { BookingStatus::Confirmed } else { BookingStatus::Pending },
+            seats: quote.seats.clone(),
+            payment_option: PaymentOption::Full,
+            total: quote.total,
+            due: quote.total,
+            paid: Money::new(0, quote.total.currency),
+            hold_expires_at: (!is_free).then_some(now + hold),
+            confirmed_at: is_free.then_some(now),
+            cancelled_at: None,
+            version: 1,
+            created_at: now,
+        };
+        let attempt = (!is_free).then(|| {
+            let expires_at = now + SESSION_LIFE.max(hold + SESSION_AFTER_HOLD);
+            new_attempt(wish, offer, quote, &booking, expires_at)
+        });
+        let show = BookedShow {
+            id: offer.show_id,
+            title: offer.title.clone(),
+            starts_at: offer.starts_at,
+            timezone: offer.timezone.clone(),
+        };
+        Self { details: BookingDetails { booking, show: Some(show), checkout: None }, offer, attempt }
+    }
+
+    /// The first transaction. Returns the labels that somebody else took in the meantime, and then holds nothing.
+    async fn commit(&self, app: &App, wish: &Wish) -> Result<Option<Vec<String>>> {
+        let booking = &self.details.booking;
+        let mut tx = app.db.begin().await?;
+        let new = NewHold {
+            booking,
+            show_id: self.offer.show_id,
+            cancellation_policy: &self.offer.cancellation_policy,
+            attempt: self.attempt.as_ref(),
+        };
+        let claimed = bookings::hold(&mut tx, &new).await?;
+        let lost: Vec<String> = booking.seats.iter().filter(|label| !claimed.contains(label)).cloned().collect();
+        if !lost.is_empty() {
+            tx.rollback().await?;
+            return Ok(Some(lost));
+        }
+        if let Some(using) = &wish.key {
+            if !idempotency_keys::claim(&mut tx, using, Some(booking.id), booking.created_at).await? {
+                return Err(Refusal::IdempotencyInProgress.into());
+            }
+        }
+        tx.commit().await?;
+        tracing::info!(booking.id = %booking.id, "holds {} seats for {}", booking.seats.len(), booking.reference);
+        Ok(None)
+    }
+
+    /// The call to Stripe and the second transaction.
+    async fn open(mut self, app: &App) -> Result<BookingDetails> {
+        let Some(attempt) = self.attempt else {
+            return Ok(self.details);
+        };
+        let id = self.details.booking.id;
+        let creating = Creating { id: attempt.id, parameters: attempt.parameters };
+        match open_session(app, &creating, id).await? {
+            Some(session) => {
+                self.details.checkout = Some(open_checkout(session));
+                Ok(self.details)
+            }
+            None => reload(app, id).await,
+        }
+    }
+}
+
+fn new_attempt(wish: &Wish, offer: &Offer, quote: &Quote, booking: &Booking, expires_at: DateTime<Utc>) -> NewAttempt {
+    let id = AttemptId::new();
+    let part = PaymentPart::Full;
+    let lines = quote.lines.iter().map(|line| Line {
+        name: format!("{} · {} · {}", offer.title, line.tier, line.seats.join(", ")),
+        unit: line.unit,
+        quantity: u64::try_from(line.seats.len()).unwrap_or_default(),
+    });
+    let request = SessionRequest {
+        booking_id: booking.id,
+        attempt_id: id,
+        part,
+        ui: wish.ui,
+        lines: lines.collect(),
+        email: wish.user.email.as_deref(),
+        origin: &wish.origin,
+        expires_at,
+    };
+    let parameters = request.parameters();
+    NewAttempt { id, part, ui: wish.ui.as_str(), amount_minor: quote.total.amount_minor, parameters, expires_at }
+}
+
+/// Asks Stripe for the session of an attempt and opens the attempt with it. `None` where the booking has gone on in the
+/// meantime: it was paid before Stripe's answer came, or it waits for nothing any more.
+async fn open_session(app: &App, creating: &Creating, booking_id: BookingId) -> Result<Option<CheckoutSession>> {
+    let session = match app.stripe.create_session(creating.id, &creating.parameters).await {
+        Ok(session) => session,
+        Err(StripeError::ReplayedFailure(_)) => return open_with_new_key(app, creating, booking_id).await,
+        Err(error) => {
+            if error.is_final() {
+                give_up(app, creating, booking_id).await?;
+            }
+            return Err(error.into());
+        }
+    };
+    store_session(app, creating.id, booking_id, session).await
+}
+
+/// Stripe has stored a failure under the attempt's key and replays it for ever, so the same wish goes out under a new one.
+/// If there is a session behind the failure after all, nobody was given its link.
+async fn open_with_new_key(app: &App, failed: &Creating, booking_id: BookingId) -> Result<Option<CheckoutSession>> {
+    let id = AttemptId::new();
+    let parameters = failed.parameters.replace(&failed.id.to_string(), &id.to_string());
+    let next = Creating { id, parameters };
+    let mut tx = app.db.begin().await?;
+    let replaced = attempts::replace(&mut tx, failed.id, &next, app.now()).await?;
+    tx.commit().await?;
+    if !replaced {
+        return Ok(None);
+    }
+    let session = app.stripe.create_session(next.id, &next.parameters).await?;
+    store_session(app, next.id, booking_id, session).await
+}
+
+async fn store_session(
+    app: &App,
+    attempt_id: AttemptId,
+    booking_id: BookingId,
+    session: CheckoutSession,
+) -> Result<Option<CheckoutSession>> {
+    let now = app.now();
+    let opened = {
+        let mut db = app.db.acquire().await?;
+        let stored = Session {
+            id: &session.id,
+            url: session.url.as_deref(),
+            client_secret: session.client_secret.as_deref(),
+            expires_at: session.expires_at,
+        };
+        attempts::open(&mut db, attempt_id, &stored, now).await?
+    };
+    if opened {
+        return Ok(Some(session));
+    }
+    let creating = attempts::find_creating(&mut *app.db.acquire().await?, booking_id).await?;
+    if creating.is_some_and(|creating| creating.id == attempt_id) {
+        // The booking has ended while Stripe was asked: its link must not live. If the buyer cannot have paid, close the
+        // attempt; else his payment arrives as an event.
+        app.stripe.expire_session(&session.id).await?;
+        let subject = (attempt_id, Some(session.id.as_str()));
+        settlements::close(&mut *app.db.acquire().await?, subject, AttemptStatus::Expired, now).await?;
+    }
+    Ok(None)
+}
+
+/// Stripe has refused the session for good, so there is none, and the seats are free at once.
+async fn give_up(app: &App, creating: &Creating, booking_id: BookingId) -> Result<()> {
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    let standing = settlements::lock(&mut tx, (creating.id, booking_id)).await?;
+    if standing.attempt_status == AttemptStatus::Creating {
+        settlements::close(&mut tx, (creating.id, None), AttemptStatus::Failed, now).await?;
+        if standing.status == BookingStatus::Pending {
+            settlements::end(&mut tx, booking_id, BookingStatus::Failed, now).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+fn open_checkout(session: CheckoutSession) -> OpenCheckout {
+    OpenCheckout {
+        session_id: session.id,
+        url: session.url,
+        client_secret: session.client_secret,
+        expires_at: session.expires_at,
+    }
+}

@@ -1,0 +1,4 @@
+//! Operations with several steps, or with several callers. They know nothing of HTTP, and nothing of each other.
+
+pub mod checkout;
+pub mod settlement;
