@@ -5,4 +5,5 @@
 
 mod dev {
     mod postgres;
+    mod test_database;
 }

@@ -2,3 +2,4 @@
 
 pub mod postgres;
 mod process;
+pub mod test_database;
