@@ -4,6 +4,7 @@
 #![expect(clippy::panic, reason = "a panic is a failed test")]
 
 mod dev {
+    mod identity;
     mod postgres;
     mod test_database;
 }
