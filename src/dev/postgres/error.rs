@@ -46,6 +46,19 @@ pub enum LocalPostgresError {
         /// What is wrong with it, as the rest of a sentence.
         what: String,
     },
+    /// A folder cannot be made because the one above it is somebody else's.
+    #[error(
+        "{} cannot be created, because {} {whose}: run Holdfast as that user, or make the folder yours",
+        path.display(), above.display()
+    )]
+    FolderNotOurs {
+        /// The folder that is missing.
+        path: PathBuf,
+        /// The nearest folder above that is there.
+        above: PathBuf,
+        /// Whose it is, as the rest of a sentence.
+        whose: String,
+    },
     /// The server did not come up, or did not go down.
     #[error("the local PostgreSQL {what}; its log is {}\n{tail}", log.display())]
     Server {

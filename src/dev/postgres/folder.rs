@@ -50,9 +50,10 @@ fn explain(path: &Path, error: io::Error) -> LocalPostgresError {
     let owner = above.and_then(|above| Some((above, fs::metadata(above).ok()?.uid())));
     match owner {
         Some((above, owner)) if error.kind() == io::ErrorKind::PermissionDenied => {
-            LocalPostgresError::FolderRefused {
-                path: above.to_owned(),
-                what: belongs_to(owner),
+            LocalPostgresError::FolderNotOurs {
+                path: path.to_owned(),
+                above: above.to_owned(),
+                whose: belongs_to(owner),
             }
         }
         _ => about(path)(error),
