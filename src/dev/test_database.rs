@@ -21,6 +21,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Long enough to go from one test binary to the next on the same server.
 const LINGER_SECONDS: u32 = 5;
+/// At 8 MB each. Dropping fewer is not worth it: it takes about as long as cloning, and a file system without a journal
+/// is slow to make new files for a while after it has deleted many.
+const LEFTOVERS_MAX: usize = 200;
 const CONNECTIONS_MAX: u32 = 5;
 const CONNECTION_PATIENCE: Duration = Duration::from_secs(10);
 /// The key of the advisory lock under which templates are built: "template" in ASCII.
@@ -32,8 +35,8 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// An empty database with the whole schema that no other test uses.
 ///
-/// It is not dropped at the end, which would cost as much as the test: the next test process drops it, or the
-/// whole cluster goes when no test runs any more.
+/// It is left where it is, also by a test that is killed: the whole cluster goes soon after the last test. Only when
+/// test runs follow each other so quickly that too many are left are those of earlier runs dropped.
 pub struct TestDatabase {
     options: PgConnectOptions,
     pool: PgPool,
@@ -96,6 +99,12 @@ fn open_server() -> std::result::Result<LocalPostgres, String> {
     Ok(server)
 }
 
+/// Also when a task that nobody waited for is still connected.
+async fn drop_database(name: &str, admin: &mut PgConnection) -> sqlx::Result<()> {
+    let drop = format!("drop database if exists {name} with (force)");
+    admin.execute(AssertSqlSafe(drop)).await.map(|_| ())
+}
+
 /// Built once per set of migrations, by whichever process gets the lock first.
 async fn ensure_template(
     migrator: &Migrator,
@@ -144,9 +153,7 @@ async fn build_template(
 ) -> Result<()> {
     let building = options.clone().database("template_being_built");
     // Whoever built it before us may have been killed halfway.
-    admin
-        .execute("drop database if exists template_being_built with (force)")
-        .await?;
+    drop_database("template_being_built", admin).await?;
     admin
         .execute("create database template_being_built template template0")
         .await?;
@@ -179,8 +186,7 @@ async fn clone(template: &str, admin: &mut PgConnection) -> sqlx::Result<String>
     Ok(name)
 }
 
-/// Drops the databases of test processes that are gone, on a thread of its own: no test waits for it, and what is
-/// left when this process ends is the next one's to drop.
+/// On a thread of its own: no test waits for it, and what is left when this process ends is the next one's to drop.
 fn sweep_in_background(options: PgConnectOptions) {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -192,15 +198,18 @@ fn sweep_in_background(options: PgConnectOptions) {
     });
 }
 
+/// Drops the databases of test processes that are gone, if there are too many of them.
 async fn sweep(options: &PgConnectOptions) -> sqlx::Result<()> {
     let mut admin = PgConnection::connect_with(options).await?;
-    let names: Vec<String> =
+    let mut names: Vec<String> =
         query_scalar("select datname from pg_database where datname like 'test\\_%'")
             .fetch_all(&mut admin)
             .await?;
-    for name in names.iter().filter(|name| !is_in_use(name)) {
-        let drop = format!("drop database if exists {name} with (force)");
-        admin.execute(AssertSqlSafe(drop)).await?;
+    names.retain(|name| !is_in_use(name));
+    if names.len() > LEFTOVERS_MAX {
+        for name in &names {
+            drop_database(name, &mut admin).await?;
+        }
     }
     admin.close().await
 }
