@@ -1,1 +1,6 @@
 //! What only `holdfast dev`, `holdfast simulator` and the tests use: the world around Holdfast, on one machine.
+
+pub mod identity;
+pub mod postgres;
+mod process;
+pub mod test_database;

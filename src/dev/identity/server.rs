@@ -1,0 +1,105 @@
+//! What the issuer answers: its key to everybody, and to a developer's browser the site and the sessions it uses.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{Html, IntoResponse};
+use axum::routing::get;
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::Site;
+use super::key::SigningKey;
+use super::session;
+
+const SITE: &str = include_str!("site.html");
+/// Long enough for a day's work on one pasted token.
+const SITE_SESSION: TimeDelta = TimeDelta::hours(12);
+
+/// What the issuer and its server have in common.
+pub(super) struct Shared {
+    pub(super) url: String,
+    pub(super) site: Option<Site>,
+    pub(super) jwks_requests: AtomicUsize,
+    key: RwLock<SigningKey>,
+}
+
+impl Shared {
+    pub(super) fn new(url: String, key: SigningKey, site: Option<Site>) -> Self {
+        Self {
+            url,
+            site,
+            jwks_requests: AtomicUsize::new(0),
+            key: RwLock::new(key),
+        }
+    }
+
+    pub(super) fn key(&self) -> RwLockReadGuard<'_, SigningKey> {
+        // The key is replaced as a whole, so a panic elsewhere cannot have left half of one.
+        self.key.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn replace_key(&self, key: SigningKey) {
+        *self.key.write().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+}
+
+pub(super) fn router(shared: &Arc<Shared>) -> Router {
+    let mut router = Router::new()
+        .route("/.well-known/openid-configuration", get(show_configuration))
+        .route("/.well-known/jwks.json", get(show_keys));
+    if shared.site.is_some() {
+        router = router
+            .route("/", get(show_site))
+            .route("/booking/success", get(show_site))
+            .route("/booking/cancel", get(show_site))
+            .route("/sessions", get(show_sessions));
+    }
+    router.with_state(Arc::clone(shared))
+}
+
+async fn show_configuration(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let url = &shared.url;
+    as_json(&json!({
+        "issuer": url,
+        "jwks_uri": format!("{url}/.well-known/jwks.json"),
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+    }))
+}
+
+async fn show_keys(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    shared.jwks_requests.fetch_add(1, Ordering::Relaxed);
+    as_json(&json!({"keys": [shared.key().jwk()]}))
+}
+
+/// One page for all paths; its script looks at which one it is.
+async fn show_site() -> Html<&'static str> {
+    Html(SITE)
+}
+
+/// Whoever can open this page is the developer: no other origin may read the answer.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a session for a person's browser begins at this moment, not on a test's clock"
+)]
+async fn show_sessions(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let now = Utc::now();
+    as_json(&json!({
+        "api": shared.site.as_ref().map(|site| &site.api),
+        "customer": session::token(&shared, &session::CUSTOMER, now, SITE_SESSION),
+        "admin": session::token(&shared, &session::ADMIN, now, SITE_SESSION),
+    }))
+}
+
+fn as_json(body: &Value) -> impl IntoResponse + use<> {
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    (headers, body.to_string())
+}
