@@ -1,1 +1,3 @@
 //! What only `holdfast dev`, `holdfast simulator` and the tests use: the world around Holdfast, on one machine.
+
+pub mod simulator;
