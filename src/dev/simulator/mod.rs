@@ -65,7 +65,7 @@ pub struct Options {
 /// A webhook endpoint. Two with the same address are one whose secret is being rolled: it gets both signatures.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// Where events are posted.
+    /// Where events are posted: a plain `http` address, since the merchant is on this machine.
     pub url: String,
     /// The signing key: the whole string, `whsec_` included.
     pub secret: String,
