@@ -3,4 +3,5 @@
 pub mod identity;
 pub mod postgres;
 mod process;
+pub mod simulator;
 pub mod test_database;

@@ -1,0 +1,42 @@
+//! The simulator's own clock: it follows the system's, may be set ahead of it, and may stand still.
+
+use std::time::SystemTime;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Stripe's clock, which is never exactly the client's.
+#[derive(Debug)]
+pub(super) struct Clock {
+    standing_at: Option<DateTime<Utc>>,
+    ahead: TimeDelta,
+}
+
+impl Clock {
+    /// Stands still at `now`, or follows the system clock.
+    pub(super) fn new(now: Option<DateTime<Utc>>) -> Self {
+        Self {
+            standing_at: now,
+            ahead: TimeDelta::zero(),
+        }
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.standing_at.unwrap_or_else(|| {
+            let system = DateTime::<Utc>::from(SystemTime::now());
+            system.checked_add_signed(self.ahead).unwrap_or(system)
+        })
+    }
+
+    /// From here on the clock stands still.
+    pub(super) fn stand_at(&mut self, now: DateTime<Utc>) {
+        self.standing_at = Some(now);
+    }
+
+    /// Moves the clock, standing or not. A time outside the calendar changes nothing.
+    pub(super) fn advance(&mut self, by: TimeDelta) {
+        match &mut self.standing_at {
+            Some(now) => *now = now.checked_add_signed(by).unwrap_or(*now),
+            None => self.ahead = self.ahead.checked_add(&by).unwrap_or(self.ahead),
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! What tests and developers turn: routes below `/_simulator`, JSON in and JSON out, which Stripe does not have.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::delivery::DeliveryPlan;
+use super::event::{API_VERSION, Event};
+use super::fault::Fault;
+use super::ids;
+use super::metadata::Metadata;
+use super::payment::{self, Overrides};
+use super::payment_method::{Decline, PaymentMethod};
+use super::post as mail;
+use super::refund::{self, RefundStatus};
+use super::refusal::Refusal;
+use super::sandbox::{Sandbox, State};
+use super::table::Row;
+
+type Knob = Result<Response, Misuse>;
+
+/// A knob that was turned the wrong way: a mistake in a test, said plainly.
+#[derive(Debug)]
+pub(super) struct Misuse {
+    status: StatusCode,
+    message: String,
+}
+
+impl From<Refusal> for Misuse {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            status: StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST),
+            message: refusal.message().to_owned(),
+        }
+    }
+}
+
+impl IntoResponse for Misuse {
+    fn into_response(self) -> Response {
+        (self.status, answer(&json!({ "error": self.message }))).into_response()
+    }
+}
+
+pub(super) fn routes() -> Router<Arc<Sandbox>> {
+    Router::new()
+        .route("/faults", post(plant_fault))
+        .route("/deliveries", get(list_deliveries).post(plan_deliveries))
+        .route("/deliver_due", post(deliver_due))
+        .route("/settled", get(settled))
+        .route("/pay", post(pay))
+        .route("/settle", post(settle))
+        .route("/refunds/{id}", post(settle_refund))
+        .route("/clock", get(show_clock).post(move_clock))
+        .route("/events", post(emit))
+        .route("/requests", get(list_requests))
+        .route("/sessions", get(list_sessions))
+        .route("/reset", post(reset))
+}
+
+fn answer(value: &Value) -> Response {
+    let content_type = [(header::CONTENT_TYPE, "application/json")];
+    (content_type, mail::pretty(value)).into_response()
+}
+
+/// Reads the knob's setting; nothing sent is an empty object.
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Misuse> {
+    let body: &[u8] = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| Misuse {
+        status: StatusCode::BAD_REQUEST,
+        message: error.to_string(),
+    })
+}
+
+async fn plant_fault(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+    let fault: Fault = read(&body)?;
+    sandbox.peek(|state| state.faults.push(fault));
+    Ok(answer(&json!({ "planted": true })))
+}
+
+async fn plan_deliveries(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+    let plan: DeliveryPlan = read(&body)?;
+    sandbox.peek(|state| state.plan = plan);
+    Ok(answer(&json!({ "planned": true })))
+}
+
+async fn list_deliveries(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
+    answer(&sandbox.peek(|state| json!(state.delivered.records())))
+}
+
+async fn list_requests(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
+    answer(&sandbox.peek(|state| json!(state.requests.records())))
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Order {
+    Word(OrderWord),
+    Events(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OrderWord {
+    Created,
+    Reverse,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeliverDue {
+    order: Option<Order>,
+}
+
+/// Delivers everything held or waiting for a retry, one after the other, and answers when that is done.
+async fn deliver_due(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+    let wanted: DeliverDue = read(&body)?;
+    let (events, batches) = sandbox.peek(|state| {
+        let mut events = mail::waiting(state);
+        match wanted.order {
+            None | Some(Order::Word(OrderWord::Created)) => {}
+            Some(Order::Word(OrderWord::Reverse)) => events.reverse(),
+            Some(Order::Events(order)) => events = order,
+        }
+        let batches = mail::due_now(state, Some(&events));
+        (events, batches)
+    });
+    sandbox.launch(batches).wait().await;
+    Ok(answer(&json!({ "events": events })))
+}
+
+async fn settled(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
+    sandbox.settled().await;
+    answer(&json!({ "settled": true }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pay {
+    session: String,
+    card: Option<String>,
+    email: Option<String>,
+    name: Option<String>,
+    amount: Option<i64>,
+    currency: Option<String>,
+    metadata: Option<Metadata>,
+}
+
+/// Pays as a buyer would. A decline is no misuse: it is told in `error`.
+async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+    let wanted: Pay = read(&body)?;
+    let (paid, attempted) = sandbox.change(|state| {
+        let number = wanted.card.as_deref().unwrap_or("tok_visa");
+        let mut method = PaymentMethod::new(number, state.now());
+        method.email = wanted.email;
+        method.name = wanted.name;
+        let overrides = Overrides {
+            amount: wanted.amount,
+            currency: wanted.currency,
+            metadata: wanted.metadata,
+        };
+        events_of(state, &wanted.session, |state| {
+            let cause = state.cause();
+            payment::pay(
+                &mut state.account,
+                &wanted.session,
+                &method,
+                overrides,
+                &cause,
+            )
+        })
+    });
+    drop(attempted);
+    paid.map(|paid| answer(&paid))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settle {
+    session: String,
+    outcome: Outcome,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Succeeded,
+    Failed,
+}
+
+/// Finishes a delayed payment method.
+async fn settle(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+    let wanted: Settle = read(&body)?;
+    let outcome = match wanted.outcome {
+        Outcome::Succeeded => Ok(()),
+        Outcome::Failed => Err(Decline::InsufficientFunds),
+    };
+    let (settled, attempted) = sandbox.change(|state| {
+        events_of(state, &wanted.session, |state| {
+            let cause = state.cause();
+            payment::settle(&mut state.account, &wanted.session, outcome, &cause)
+        })
+    });
+    drop(attempted);
+    settled.map(|settled| answer(&settled))
+}
+
+/// Runs `act` and tells what became of the session: its payment intent, the new events, and a decline.
+fn events_of(
+    state: &mut State,
+    session: &str,
+    act: impl FnOnce(&mut State) -> Result<(), Refusal>,
+) -> Result<Value, Misuse> {
+    let before = state.account.events.iter().count();
+    let error = match act(state) {
+        Ok(()) => None,
+        Err(refusal) if refusal.status == 402 => Some(refusal.fields()),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    let events: Vec<&str> = state
+        .account
+        .events
+        .iter()
+        .skip(before)
+        .map(Row::id)
+        .collect();
+    let intent = &state.account.session(session)?.payment_intent;
+    Ok(json!({ "session": session, "paymentIntent": intent, "events": events, "error": error }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettleRefund {
+    status: RefundStatus,
+}
+
+/// What the bank says about a refund, perhaps weeks later.
+async fn settle_refund(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Knob {
+    let wanted: SettleRefund = read(&body)?;
+    let id = uri.path().rsplit('/').next().unwrap_or_default();
+    let (settled, attempted) = sandbox.change(|state| {
+        let cause = state.cause();
+        refund::settle(&mut state.account, id, wanted.status, &cause)
+    });
+    drop(attempted);
+    Ok(answer(&settled?))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct MoveClock {
+    now: Option<DateTime<Utc>>,
+    advance_seconds: Option<i64>,
+}
+
+async fn show_clock(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
+    answer(&sandbox.peek(|state| json!({ "now": state.clock.now() })))
+}
+
+/// Moves the clock; sessions whose time has come expire at once.
+async fn move_clock(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+    let wanted: MoveClock = read(&body)?;
+    let now = sandbox.peek(|state| {
+        if let Some(now) = wanted.now {
+            state.clock.stand_at(now);
+        }
+        let by = wanted.advance_seconds.and_then(TimeDelta::try_seconds);
+        state.clock.advance(by.unwrap_or_default());
+        state.clock.now()
+    });
+    drop(sandbox.change(|_| ()));
+    Ok(answer(&json!({ "now": now })))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Emit {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    object: Option<Value>,
+    previous_attributes: Option<Value>,
+    id: Option<String>,
+    created: Option<i64>,
+    livemode: Option<bool>,
+    raw: Option<String>,
+}
+
+/// Sends any event, or any bytes, to the endpoints.
+async fn emit(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+    let wanted: Emit = read(&body)?;
+    if let Some(raw) = wanted.raw {
+        let batches = sandbox.peek(|state| mail::send_raw(state, &raw));
+        drop(sandbox.launch(batches));
+        return Ok(answer(&json!({ "sent": true })));
+    }
+    let (Some(kind), Some(object)) = (wanted.kind, wanted.object) else {
+        return Err(Misuse {
+            status: StatusCode::BAD_REQUEST,
+            message: "either `raw`, or `type` and `object`".to_owned(),
+        });
+    };
+    let id = wanted.id.unwrap_or_else(|| ids::object_id("evt"));
+    let (event, attempted) = sandbox.change(|state| {
+        let event = Event {
+            id,
+            kind,
+            created: wanted.created.unwrap_or_else(|| state.now()),
+            object,
+            previous_attributes: wanted.previous_attributes,
+            livemode: wanted.livemode.unwrap_or(false),
+            request_id: None,
+            idempotency_key: None,
+            pending: Vec::new(),
+        };
+        let rendered = event.render_for(API_VERSION);
+        state.account.record(event);
+        rendered
+    });
+    drop(attempted);
+    Ok(answer(&event))
+}
+
+/// Every session, oldest first, those included whose creation is not answered yet.
+async fn list_sessions(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
+    let (sessions, attempted) = sandbox.change(|state| {
+        let summaries = state.account.sessions.iter().map(|session| {
+            json!({
+                "id": session.id, "status": session.status, "paymentStatus": session.payment_status,
+                "paymentIntent": session.payment_intent, "answered": session.answered,
+                "metadata": session.metadata, "clientReferenceId": session.client_reference_id,
+                "expiresAt": session.expires_at, "amountTotal": session.amount_total,
+                "currency": session.currency, "url": session.url,
+            })
+        });
+        Value::Array(summaries.collect())
+    });
+    drop(attempted);
+    answer(&sessions)
+}
+
+async fn reset(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
+    drop(sandbox.change(State::reset));
+    sandbox.attempted.notify_waiters();
+    answer(&json!({ "reset": true }))
+}

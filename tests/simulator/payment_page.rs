@@ -1,0 +1,155 @@
+//! The payment page in a browser: what it shows, and where it sends the buyer.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::stage::{Reply, Stage, session_form_with, text};
+
+impl Stage {
+    async fn submit(&self, session: &str, form: &str) -> Reply {
+        let path = format!("/c/pay/{session}");
+        self.send(Method::POST, &path, &[], form.to_owned())
+            .await
+            .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_what_is_bought() {
+    let stage = Stage::new().await;
+    let id = stage.session().await;
+
+    let page = stage.get(&format!("/c/pay/{id}")).await;
+
+    assert_eq!(page.status, 200);
+    for part in [
+        "€24.00",
+        "Stalls &amp; more",
+        "Qty 2, €12.00 each",
+        ">Book</button>",
+        "TEST MODE",
+        "jenny@example.com",
+        "https://shop.example/cancel",
+    ] {
+        assert!(page.text.contains(part), "{part} is not in {}", page.text);
+    }
+    assert!(!page.text.contains("{{"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn the_button_says_how_much_is_paid() {
+    let stage = Stage::new().await;
+    let created = stage
+        .post(
+            "/v1/checkout/sessions",
+            &session_form_with("submit_type", ""),
+        )
+        .await
+        .json();
+
+    let page = stage.get(&format!("/c/pay/{}", text(&created, "id"))).await;
+
+    assert!(page.text.contains(">Pay €24.00</button>"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_buyer_who_paid_is_sent_back_after_the_acknowledgement() {
+    let stage = Stage::new().await;
+    for name in ["number", "card"] {
+        let id = stage.session().await;
+
+        let reply = stage.submit(&id, &format!("{name}=4242424242424242")).await;
+
+        assert_eq!(reply.status, 303);
+        let success = format!("https://shop.example/success?session_id={id}");
+        assert_eq!(reply.header("location"), Some(success.as_str()));
+        assert_eq!(
+            stage.receiver.kinds().last().unwrap(),
+            "checkout.session.completed"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_declined_buyer_can_try_again() {
+    let stage = Stage::new().await;
+    let id = stage.session().await;
+
+    let declined = stage
+        .submit(
+            &id,
+            "email=jo%40example.com&number=4000+0000+0000+9995&name=Jo+%3Cb%3E",
+        )
+        .await;
+    let paid = stage.submit(&id, "number=4242+4242+4242+4242").await;
+
+    assert_eq!(declined.status, 402);
+    assert!(
+        declined.text.contains("Your card has insufficient funds."),
+        "{}",
+        declined.text
+    );
+    assert!(declined.text.contains("Jo &lt;b&gt;"), "{}", declined.text);
+    assert_eq!(paid.status, 303);
+}
+
+#[tokio::test]
+async fn a_closed_session_shows_why_and_takes_no_money() {
+    let stage = Stage::new().await;
+    let (paid, _) = stage.paid().await;
+    let expired = stage.session().await;
+    stage
+        .post(&format!("/v1/checkout/sessions/{expired}/expire"), "")
+        .await;
+    for (id, words) in [
+        (paid, "You’re all done here"),
+        (expired, "This checkout has expired"),
+    ] {
+        stage.simulator.settled().await;
+        let events = stage.receiver.all().len();
+
+        let seen = stage.get(&format!("/c/pay/{id}")).await;
+        let tried = stage.submit(&id, "number=4242424242424242").await;
+
+        assert!(seen.text.contains(words), "{}", seen.text);
+        assert!(tried.text.contains(words), "{}", tried.text);
+        stage.simulator.settled().await;
+        assert_eq!(stage.receiver.all().len(), events);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_page_is_not_found() {
+    let stage = Stage::new().await;
+
+    assert_eq!(stage.get("/c/pay/cs_test_unknown").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_debit_is_offered_in_euro_and_decided_later() {
+    let stage = Stage::new().await;
+    let id = stage.session().await;
+
+    let reply = stage
+        .submit(&id, "number=DE89+3704+0044+0532+0130+00")
+        .await;
+
+    assert_eq!(reply.status, 303);
+    let session = stage.retrieve(&id).await;
+    assert_eq!(
+        session["payment_method_types"],
+        json!(["card", "sepa_debit"])
+    );
+    assert_eq!(session["payment_status"], "unpaid");
+}
+
+#[tokio::test]
+async fn a_lost_event_does_not_keep_the_buyer_waiting() {
+    let stage = Stage::new().await;
+    stage.knob("deliveries", json!({ "drop": true })).await;
+    let id = stage.session().await;
+
+    let reply = stage.submit(&id, "number=4242424242424242").await;
+
+    assert_eq!(reply.status, 303);
+}
