@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::domain::user::User;
 use crate::error::{Error, Result};
 use crate::gateways::identity::IdentityProvider;
@@ -47,9 +47,8 @@ pub struct App {
 impl App {
     /// Builds the process from its settings; nothing is connected yet.
     pub fn new(config: Config, clock: Clock) -> Result<AppState> {
-        let options: PgConnectOptions = config.database_url.reveal().parse()?;
         let app = Self {
-            db: pool(options),
+            db: pool(&config.database_url)?,
             stripe: Stripe::new(&config.stripe)?,
             identity: IdentityProvider::new(&config.identity)?,
             users_seen: UsersSeen::default(),
@@ -65,16 +64,17 @@ impl App {
     }
 }
 
-/// A pool that connects when it is needed.
+/// A pool that connects when it is needed. Fails only on a URL that cannot be read.
 ///
 /// Connections are not pinged before use: that costs a quarter of the CPU, and a dead one gives an error that the
 /// caller is told to repeat.
-pub fn pool(options: PgConnectOptions) -> PgPool {
-    PgPoolOptions::new()
+pub fn pool(url: &Secret) -> Result<PgPool> {
+    let options: PgConnectOptions = url.reveal().parse()?;
+    Ok(PgPoolOptions::new()
         .max_connections(POOL_CONNECTIONS_MAX)
         .acquire_timeout(POOL_WAIT_MAX)
         .test_before_acquire(false)
-        .connect_lazy_with(options.application_name("holdfast").options(SESSION_LIMITS))
+        .connect_lazy_with(options.application_name("holdfast").options(SESSION_LIMITS)))
 }
 
 /// Remembers which users are stored as their tokens describe them, which saves a round trip per request.

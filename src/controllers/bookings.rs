@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::app::AppState;
@@ -173,12 +174,13 @@ pub async fn create_booking(
         let wish = Wish { key: keyed.using, ..wish };
         // In a task of its own: a caller who hangs up must not stop the work between two steps.
         let task_app = AppState::clone(&app);
-        let task = tokio::spawn(async move {
+        let booked = async move {
             match keyed.begun {
                 Some(id) => checkout::resume(&task_app, id).await,
                 None => checkout::book_seats(&task_app, &wish).await,
             }
-        });
+        };
+        let task = tokio::spawn(booked.in_current_span());
         let details = task.await.map_err(|error| Error::fault(format!("a booking broke off: {error}")))??;
         let location = format!("/api/bookings/{}", details.booking.id);
         Ok(Created { location, resource: BookingView::at(details, app.now()) })

@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -55,7 +55,7 @@ pub async fn receive_stripe_event(State(app): State<AppState>, request: Request)
 }
 
 async fn receive(app: &AppState, headers: &HeaderMap, body: &Bytes) -> Result<Json<Receipt>> {
-    let signature = headers.get("stripe-signature").map(|value| value.as_bytes());
+    let signature = headers.get("stripe-signature").map(HeaderValue::as_bytes);
     webhook::verify(signature, body, &app.config.stripe.webhook_secrets, app.now())?;
     let payload = str::from_utf8(body).map_err(|_| Refusal::MalformedRequest("The body is not UTF-8.".to_owned()))?;
     let event = webhook::parse(body)?;

@@ -42,10 +42,7 @@ impl Process {
     /// Reads what `Display` writes.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let (id, started) = name.trim().split_once('-')?;
-        Some(Self {
-            id: id.parse().ok()?,
-            started: started.parse().ok()?,
-        })
+        Some(Self { id: id.parse().ok()?, started: started.parse().ok()? })
     }
 }
 

@@ -10,9 +10,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, query, query_scalar,
-};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, query, query_scalar};
 
 use crate::dev::postgres::{LocalPostgres, Settings};
 use crate::dev::process::Process;
@@ -106,20 +104,13 @@ async fn drop_database(name: &str, admin: &mut PgConnection) -> sqlx::Result<()>
 }
 
 /// Built once per set of migrations, by whichever process gets the lock first.
-async fn ensure_template(
-    migrator: &Migrator,
-    options: &PgConnectOptions,
-    admin: &mut PgConnection,
-) -> Result<String> {
+async fn ensure_template(migrator: &Migrator, options: &PgConnectOptions, admin: &mut PgConnection) -> Result<String> {
     let name = template_name(migrator);
     if exists(&name, admin).await? {
         return Ok(name);
     }
     let mut builder = PgConnection::connect_with(options).await?;
-    query("select pg_advisory_lock($1)")
-        .bind(TEMPLATE_LOCK)
-        .execute(&mut builder)
-        .await?;
+    query("select pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut builder).await?;
     if !exists(&name, &mut builder).await? {
         build_template(migrator, options, &name, &mut builder).await?;
     }
@@ -139,10 +130,7 @@ fn template_name(migrator: &Migrator) -> String {
 }
 
 async fn exists(name: &str, connection: &mut PgConnection) -> sqlx::Result<bool> {
-    query_scalar("select exists (select from pg_database where datname = $1)")
-        .bind(name)
-        .fetch_one(connection)
-        .await
+    query_scalar("select exists (select from pg_database where datname = $1)").bind(name).fetch_one(connection).await
 }
 
 async fn build_template(
@@ -154,9 +142,7 @@ async fn build_template(
     let building = options.clone().database("template_being_built");
     // Whoever built it before us may have been killed halfway.
     drop_database("template_being_built", admin).await?;
-    admin
-        .execute("create database template_being_built template template0")
-        .await?;
+    admin.execute("create database template_being_built template template0").await?;
     let mut connection = building.connect().await?;
     migrator.run(&mut connection).await?;
     connection.execute("vacuum (freeze, analyze)").await?;
@@ -164,9 +150,7 @@ async fn build_template(
     // A new connection writes the file of cached catalogues that every clone then begins with.
     building.connect().await?.close().await?;
     // Cloning fails while somebody is connected to the template, so nobody may; the name makes it known when it is whole.
-    admin
-        .execute("alter database template_being_built allow_connections false")
-        .await?;
+    admin.execute("alter database template_being_built allow_connections false").await?;
     let publish = format!("alter database template_being_built rename to {name}");
     admin.execute(AssertSqlSafe(publish)).await?;
     Ok(())
@@ -189,12 +173,8 @@ async fn clone(template: &str, admin: &mut PgConnection) -> sqlx::Result<String>
 /// On a thread of its own: no test waits for it, and what is left when this process ends is the next one's to drop.
 fn sweep_in_background(options: PgConnectOptions) {
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime
-            .block_on(sweep(&options.disable_statement_logging()))
-            .map_err(std::io::Error::other)
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(sweep(&options.disable_statement_logging())).map_err(std::io::Error::other)
     });
 }
 
@@ -202,9 +182,7 @@ fn sweep_in_background(options: PgConnectOptions) {
 async fn sweep(options: &PgConnectOptions) -> sqlx::Result<()> {
     let mut admin = PgConnection::connect_with(options).await?;
     let mut names: Vec<String> =
-        query_scalar("select datname from pg_database where datname like 'test\\_%'")
-            .fetch_all(&mut admin)
-            .await?;
+        query_scalar("select datname from pg_database where datname like 'test\\_%'").fetch_all(&mut admin).await?;
     names.retain(|name| !is_in_use(name));
     if names.len() > LEFTOVERS_MAX {
         for name in &names {
@@ -217,9 +195,7 @@ async fn sweep(options: &PgConnectOptions) -> sqlx::Result<()> {
 /// Names that are not ours count as used.
 fn is_in_use(name: &str) -> bool {
     let mut parts = name.split('_').skip(1);
-    let (Some(Ok(id)), Some(Ok(started))) =
-        (parts.next().map(str::parse), parts.next().map(str::parse))
-    else {
+    let (Some(Ok(id)), Some(Ok(started))) = (parts.next().map(str::parse), parts.next().map(str::parse)) else {
         return true;
     };
     Process { id, started }.is_alive()

@@ -89,6 +89,7 @@ pub enum ShowStatus {
 
 impl ShowStatus {
     /// The status as seen at `now`: a show that has begun is closed.
+    #[must_use]
     pub fn at(self, starts_at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         match self {
             Self::OnSale if starts_at <= now => Self::Closed,

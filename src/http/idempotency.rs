@@ -149,17 +149,14 @@ fn json(value: &impl Serialize) -> Result<String> {
 
 fn replay(answer: &Answer) -> Result<Response> {
     let unreadable = |what: String| Error::fault(format!("a kept answer is unreadable: {what}"));
-    let mut response = match &answer.location {
-        Some(location) => {
-            let status = StatusCode::from_u16(answer.status).map_err(|error| unreadable(error.to_string()))?;
-            let location = HeaderValue::from_str(location).map_err(|error| unreadable(error.to_string()))?;
-            let content_type = HeaderValue::from_static("application/json");
-            (status, [(LOCATION, location), (CONTENT_TYPE, content_type)], answer.body.clone()).into_response()
-        }
-        None => {
-            let problem: Problem = serde_json::from_str(&answer.body).map_err(|error| unreadable(error.to_string()))?;
-            problem.into_response()
-        }
+    let mut response = if let Some(location) = &answer.location {
+        let status = StatusCode::from_u16(answer.status).map_err(|error| unreadable(error.to_string()))?;
+        let location = HeaderValue::from_str(location).map_err(|error| unreadable(error.to_string()))?;
+        let content_type = HeaderValue::from_static("application/json");
+        (status, [(LOCATION, location), (CONTENT_TYPE, content_type)], answer.body.clone()).into_response()
+    } else {
+        let problem: Problem = serde_json::from_str(&answer.body).map_err(|error| unreadable(error.to_string()))?;
+        problem.into_response()
     };
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     Ok(response)

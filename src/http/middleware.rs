@@ -46,16 +46,14 @@ pub fn span(request: &Request) -> Span {
 
 /// Breaks off a request that takes too long. What it had committed stays; what it had not is rolled back.
 pub async fn time_limit(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_MAX, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            tracing::error!("the request took longer than {REQUEST_MAX:?} and was broken off");
-            Problem::internal().into_response()
-        }
-    }
+    tokio::time::timeout(REQUEST_MAX, next.run(request)).await.unwrap_or_else(|_| {
+        tracing::error!("the request took longer than {REQUEST_MAX:?} and was broken off");
+        Problem::internal().into_response()
+    })
 }
 
 /// Answers for a handler that has panicked.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 pub fn on_panic(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();

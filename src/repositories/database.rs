@@ -8,6 +8,15 @@ use crate::error::Result;
 /// The migrations, compiled in.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
+/// Creates the database `holdfast` on this server, unless it is there.
+pub async fn create(db: &mut PgConnection) -> Result<()> {
+    let exists = sqlx::query_scalar!("select exists (select from pg_database where datname = 'holdfast')");
+    if exists.fetch_one(&mut *db).await? != Some(true) {
+        sqlx::query("create database holdfast").execute(db).await?;
+    }
+    Ok(())
+}
+
 /// Brings the schema up to date. Several processes may do so at once; one does the work.
 pub async fn migrate(db: &mut PgConnection) -> Result<()> {
     MIGRATOR.run(db).await.map_err(sqlx::Error::from)?;

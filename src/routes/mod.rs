@@ -29,7 +29,7 @@ use crate::http::rate_limit::{RateLimit, limit};
 const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// How long a browser may keep the answer to a preflight.
-const PREFLIGHT_KEPT: Duration = Duration::from_secs(3_600);
+const PREFLIGHT_KEPT: Duration = Duration::from_hours(1);
 
 /// The description of the API; paths come from the controllers.
 #[derive(OpenApi)]

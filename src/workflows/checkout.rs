@@ -56,17 +56,16 @@ pub struct Wish {
 /// Commits twice. Round trips beside BEGIN and COMMIT: the offer, the hold, the session; one more with a key.
 pub async fn book_seats(app: &App, wish: &Wish) -> Result<BookingDetails> {
     let (offer, quote) = quote(app, wish).await?;
-    let mut draws = 0;
-    loop {
+    for _ in 0..REFERENCE_DRAWS_MAX {
         let hold = Hold::plan(app, wish, &offer, &quote);
-        draws += 1;
         match hold.commit(app, wish).await {
-            Ok(Some(lost)) => return Err(seats_lost(app, wish, &offer, lost).await),
             Ok(None) => return hold.open(app).await,
-            Err(error) if error.constraint() == Some(REFERENCE_KEY) && draws < REFERENCE_DRAWS_MAX => {}
+            Ok(Some(lost)) => return Err(seats_lost(app, wish, &offer, lost).await),
+            Err(error) if error.constraint() == Some(REFERENCE_KEY) => {}
             Err(error) => return Err(error),
         }
     }
+    Err(Error::fault("no reference that is not taken was drawn"))
 }
 
 /// Goes on with a booking whose request was cut short: asks Stripe again, under the same key and with the same
@@ -154,10 +153,10 @@ impl<'a> Hold<'a> {
             tx.rollback().await?;
             return Ok(Some(lost));
         }
-        if let Some(using) = &wish.key {
-            if !idempotency_keys::claim(&mut tx, using, Some(booking.id), booking.created_at).await? {
-                return Err(Refusal::IdempotencyInProgress.into());
-            }
+        if let Some(using) = &wish.key
+            && !idempotency_keys::claim(&mut tx, using, Some(booking.id), booking.created_at).await?
+        {
+            return Err(Refusal::IdempotencyInProgress.into());
         }
         tx.commit().await?;
         tracing::info!(booking.id = %booking.id, "holds {} seats for {}", booking.seats.len(), booking.reference);

@@ -24,11 +24,7 @@ fn use_a_server_until_the_input_ends() {
     };
     let answer = match LocalPostgres::open(&disposable(Path::new(&directory))) {
         Ok(server) => {
-            let answer = if server.started() {
-                "started"
-            } else {
-                "joined"
-            };
+            let answer = if server.started() { "started" } else { "joined" };
             std::mem::forget(server);
             answer.to_owned()
         }
@@ -70,10 +66,7 @@ fn a_server_outlives_a_killed_process_only_while_another_one_uses_it() {
 #[test]
 fn a_durable_server_keeps_what_was_committed() {
     let scratch = Scratch::new("durable");
-    let settings = Settings {
-        durable: true,
-        ..disposable(&scratch.0)
-    };
+    let settings = Settings { durable: true, ..disposable(&scratch.0) };
     let first = LocalPostgres::open(&settings).unwrap();
     ask::<()>(&first, "create table kept as select 42 as answer");
     assert_eq!(ask::<String>(&first, "show fsync"), "on");
@@ -102,18 +95,10 @@ fn a_number_that_another_process_got_later_is_not_taken_for_a_server_or_a_user()
     eventually(|| !takes_connections(&sockets) && !scratch.cluster().join("stopping").exists());
     let data = scratch.cluster().join("data");
     fs::create_dir(&data).unwrap();
-    fs::write(
-        data.join("postmaster.pid"),
-        format!("{us}\n{}", "ready\n".repeat(7)),
-    )
-    .unwrap();
+    fs::write(data.join("postmaster.pid"), format!("{us}\n{}", "ready\n".repeat(7))).unwrap();
     fs::write(scratch.cluster().join("watcher"), format!("{us}-1")).unwrap();
 
-    assert!(
-        LocalPostgres::open(&disposable(&scratch.0))
-            .unwrap()
-            .started()
-    );
+    assert!(LocalPostgres::open(&disposable(&scratch.0)).unwrap().started());
 }
 
 #[test]
@@ -129,11 +114,7 @@ fn a_stop_whose_watcher_was_killed_is_finished() {
     eventually(|| is_dead(watcher));
     drop(server);
 
-    assert!(
-        LocalPostgres::open(&disposable(&scratch.0))
-            .unwrap()
-            .started()
-    );
+    assert!(LocalPostgres::open(&disposable(&scratch.0)).unwrap().started());
 }
 
 #[test]
@@ -201,11 +182,7 @@ fn assert_refused(directory: &Path, what: &str) {
 }
 
 fn disposable(directory: &Path) -> Settings {
-    Settings {
-        directory: directory.to_owned(),
-        durable: false,
-        linger_seconds: 0,
-    }
+    Settings { directory: directory.to_owned(), durable: false, linger_seconds: 0 }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -213,9 +190,7 @@ async fn ask<T>(server: &LocalPostgres, question: &'static str) -> T
 where
     T: Answer,
 {
-    let mut connection = PgConnection::connect_with(&server.connect_options())
-        .await
-        .unwrap();
+    let mut connection = PgConnection::connect_with(&server.connect_options()).await.unwrap();
     T::read(&mut connection, question).await
 }
 
@@ -224,10 +199,7 @@ fn takes_connections(sockets: &Path) -> bool {
 }
 
 fn is_dead(process: &str) -> bool {
-    let alive = Command::new("kill")
-        .args(["-0", process])
-        .stderr(Stdio::null())
-        .status();
+    let alive = Command::new("kill").args(["-0", process]).stderr(Stdio::null()).status();
     !alive.unwrap().success()
 }
 
@@ -328,18 +300,12 @@ impl Answer for () {
 
 impl Answer for String {
     async fn read(connection: &mut PgConnection, question: &'static str) -> Self {
-        sqlx::query_scalar(question)
-            .fetch_one(connection)
-            .await
-            .unwrap()
+        sqlx::query_scalar(question).fetch_one(connection).await.unwrap()
     }
 }
 
 impl Answer for i32 {
     async fn read(connection: &mut PgConnection, question: &'static str) -> Self {
-        sqlx::query_scalar(question)
-            .fetch_one(connection)
-            .await
-            .unwrap()
+        sqlx::query_scalar(question).fetch_one(connection).await.unwrap()
     }
 }

@@ -59,10 +59,7 @@ impl Issuer {
         let service = axum::serve(listener, server::router(&shared));
         let service = service.with_graceful_shutdown(async move { drop(dropped.await) });
         tokio::spawn(async move { service.await });
-        Ok(Self {
-            shared,
-            _serving: serving,
-        })
+        Ok(Self { shared, _serving: serving })
     }
 
     /// What tokens carry as `iss`; the key is at `/.well-known/jwks.json` below it.
@@ -87,10 +84,7 @@ impl Issuer {
 
     /// Replaces the key by a new one with a new `kid`; the old one is no longer published. The key file keeps the
     /// old one.
-    #[expect(
-        clippy::expect_used,
-        reason = "only tests rotate, and they cannot go on"
-    )]
+    #[expect(clippy::expect_used, reason = "only tests rotate, and they cannot go on")]
     pub fn rotate(&self) {
         let key = SigningKey::generate().expect("the system has randomness for a new key");
         self.shared.replace_key(key);

@@ -33,16 +33,12 @@ impl Binaries {
     pub(super) fn find(account: &Account) -> Result<Self> {
         if let Some(folder) = env::var_os("PG_BIN_DIR") {
             let folder = PathBuf::from(folder);
-            return newest([folder.clone()], account).ok_or(LocalPostgresError::BinariesUnusable {
-                directory: folder,
-                oldest: OLDEST_MAJOR,
-            });
+            return newest([folder.clone()], account)
+                .ok_or(LocalPostgresError::BinariesUnusable { directory: folder, oldest: OLDEST_MAJOR });
         }
         let path = env::var_os("PATH").unwrap_or_default();
         let installed = env::split_paths(&path).chain(installations());
-        if let Some(found) =
-            newest(installed, account).or_else(|| newest(pg_config_folder(), account))
-        {
+        if let Some(found) = newest(installed, account).or_else(|| newest(pg_config_folder(), account)) {
             return Ok(found);
         }
         let fetched = download::fetch(account)?;
@@ -85,14 +81,12 @@ fn major_version(answer: &str) -> Option<u32> {
 }
 
 fn installations() -> impl Iterator<Item = PathBuf> {
-    INSTALLATIONS
-        .into_iter()
-        .flat_map(|(root, start, programs)| {
-            let entries = fs::read_dir(root).into_iter().flatten().flatten();
-            entries
-                .filter(move |entry| entry.file_name().to_string_lossy().starts_with(start))
-                .map(move |entry| entry.path().join(programs))
-        })
+    INSTALLATIONS.into_iter().flat_map(|(root, start, programs)| {
+        let entries = fs::read_dir(root).into_iter().flatten().flatten();
+        entries
+            .filter(move |entry| entry.file_name().to_string_lossy().starts_with(start))
+            .map(move |entry| entry.path().join(programs))
+    })
 }
 
 fn pg_config_folder() -> Option<PathBuf> {

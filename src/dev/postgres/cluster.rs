@@ -51,11 +51,7 @@ impl Cluster {
         let home = home(&settings.directory, account)?;
         let base = home.join(major.to_string());
         let ours = [account.our_id];
-        let mode = if account.is_other() {
-            ENTERED_BY_SERVER
-        } else {
-            PRIVATE
-        };
+        let mode = if account.is_other() { ENTERED_BY_SERVER } else { PRIVATE };
         folder::create(&base, mode, &ours)?;
         let claims = base.join("claims");
         folder::create(&claims, PRIVATE, &ours)?;
@@ -112,11 +108,7 @@ impl Cluster {
         let mut kill = command("/bin/sh");
         kill.args(["-c", "kill -s \"$1\" \"$2\"", "sh", self.stop_signal()]);
         run(kill.arg(server.id.to_string()))?;
-        if wait_until(STOP_PATIENCE, || !server.is_alive()) {
-            Ok(())
-        } else {
-            Err(self.server_error("does not stop"))
-        }
+        if wait_until(STOP_PATIENCE, || !server.is_alive()) { Ok(()) } else { Err(self.server_error("does not stop")) }
     }
 
     /// A fast shutdown; where nothing is kept, one that does not even write anything.
@@ -162,11 +154,7 @@ fn home(directory: &Path, account: &Account) -> Result<PathBuf> {
 
 fn socket_folder(base: &Path) -> PathBuf {
     let beside = base.join("run");
-    if beside.as_os_str().len() <= SOCKET_FOLDER_BYTES_MAX {
-        beside
-    } else {
-        Path::new("/tmp").join(unique_name(base))
-    }
+    if beside.as_os_str().len() <= SOCKET_FOLDER_BYTES_MAX { beside } else { Path::new("/tmp").join(unique_name(base)) }
 }
 
 fn unique_name(path: &Path) -> String {

@@ -49,28 +49,19 @@ fn explain(path: &Path, error: io::Error) -> LocalPostgresError {
     let above = path.ancestors().skip(1).find(|above| above.exists());
     let owner = above.and_then(|above| Some((above, fs::metadata(above).ok()?.uid())));
     match owner {
-        Some((above, owner)) if error.kind() == io::ErrorKind::PermissionDenied => {
-            LocalPostgresError::FolderNotOurs {
-                path: path.to_owned(),
-                above: above.to_owned(),
-                whose: belongs_to(owner),
-            }
-        }
+        Some((above, owner)) if error.kind() == io::ErrorKind::PermissionDenied => LocalPostgresError::FolderNotOurs {
+            path: path.to_owned(),
+            above: above.to_owned(),
+            whose: belongs_to(owner),
+        },
         _ => about(path)(error),
     }
 }
 
 fn belongs_to(owner: u32) -> String {
-    if owner == 0 {
-        "belongs to root".to_owned()
-    } else {
-        format!("belongs to another user (id {owner})")
-    }
+    if owner == 0 { "belongs to root".to_owned() } else { format!("belongs to another user (id {owner})") }
 }
 
 fn refuse(path: &Path, what: String) -> Result<()> {
-    Err(LocalPostgresError::FolderRefused {
-        path: path.to_owned(),
-        what,
-    })
+    Err(LocalPostgresError::FolderRefused { path: path.to_owned(), what })
 }

@@ -57,11 +57,7 @@ impl LocalPostgres {
         // The watcher comes before the server: if we are killed in between, it still finds and stops it.
         watcher::ensure(&cluster, settings.linger_seconds)?;
         let started = startup::ensure(&cluster, &binaries, &account)?;
-        Ok(Self {
-            socket_directory: cluster.sockets,
-            started,
-            _claim: claim,
-        })
+        Ok(Self { socket_directory: cluster.sockets, started, _claim: claim })
     }
 
     /// To connect as the superuser to the database `postgres`.

@@ -69,22 +69,14 @@ pub(super) fn ensure(cluster: &Cluster, binaries: &Binaries, account: &Account) 
 
 /// Puts a data folder there that the server can start on.
 fn fill(cluster: &Cluster, binaries: &Binaries, account: &Account) -> Result<()> {
-    let first = if cluster.durable {
-        &cluster.data
-    } else {
-        &cluster.seed
-    };
+    let first = if cluster.durable { &cluster.data } else { &cluster.seed };
     if !first.join("PG_VERSION").exists() {
         initialise(cluster, first, binaries, account)?;
     }
     if !cluster.durable {
         renew(&cluster.data, account)?;
         let content = cluster.seed.join(".");
-        run(account
-            .command("cp")
-            .arg("-a")
-            .arg(content)
-            .arg(&cluster.data))?;
+        run(account.command("cp").arg("-a").arg(content).arg(&cluster.data))?;
     }
     // Postgres would take whoever has that number now for a running server.
     let lock_file = cluster.data.join("postmaster.pid");
@@ -104,21 +96,11 @@ fn initialise(cluster: &Cluster, to: &Path, binaries: &Binaries, account: &Accou
     fs::rename(&new, to).map_err(about(to))
 }
 
-fn create_databases(
-    new: &Path,
-    locale: &str,
-    cluster: &Cluster,
-    binaries: &Binaries,
-    account: &Account,
-) -> Result<()> {
+fn create_databases(new: &Path, locale: &str, cluster: &Cluster, binaries: &Binaries, account: &Account) -> Result<()> {
     renew(new, account)?;
     let mut initdb = account.command(binaries.folder.join("initdb"));
     initdb.arg("-D").arg(new);
-    initdb.args([
-        "--username=postgres",
-        "--encoding=UTF8",
-        "--no-instructions",
-    ]);
+    initdb.args(["--username=postgres", "--encoding=UTF8", "--no-instructions"]);
     // The folder of the socket lets nobody else in.
     initdb.args(["--auth=trust", &format!("--locale={locale}")]);
     if !cluster.durable {
@@ -154,8 +136,5 @@ fn spawn(cluster: &Cluster, binaries: &Binaries, account: &Account) -> Result<Ch
     }
     let copy = log.try_clone().map_err(about_log())?;
     let spawned = postgres.stdout(copy).stderr(log).spawn();
-    spawned.map_err(|source| LocalPostgresError::File {
-        path: program,
-        source,
-    })
+    spawned.map_err(|source| LocalPostgresError::File { path: program, source })
 }

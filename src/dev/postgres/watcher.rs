@@ -42,9 +42,7 @@ impl Drop for Claim {
 /// Waits until a stop that has begun is over; finishes it if its watcher was killed halfway.
 /// The caller holds the cluster's lock and has made its claim.
 pub(super) fn wait_for_stop(cluster: &Cluster) -> Result<()> {
-    wait_until(STOP_PATIENCE, || {
-        !cluster.stopping.exists() || !is_running(cluster)
-    });
+    wait_until(STOP_PATIENCE, || !cluster.stopping.exists() || !is_running(cluster));
     if !cluster.stopping.exists() {
         return Ok(());
     }
@@ -62,15 +60,8 @@ pub(super) fn ensure(cluster: &Cluster, linger_seconds: u32) -> Result<()> {
     }
     let mut shell = command("/bin/sh");
     shell.args(["-c", WATCHER, "holdfast-postgres-watcher"]);
-    shell.args([
-        &cluster.claims,
-        &cluster.stopping,
-        &cluster.data,
-        &cluster.watcher,
-    ]);
-    shell
-        .arg(linger_seconds.to_string())
-        .arg(cluster.stop_signal());
+    shell.args([&cluster.claims, &cluster.stopping, &cluster.data, &cluster.watcher]);
+    shell.arg(linger_seconds.to_string()).arg(cluster.stop_signal());
     shell.arg(if cluster.durable { "no" } else { "yes" });
     let spawned = shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = spawned.map_err(about(Path::new("/bin/sh")))?;
@@ -84,6 +75,5 @@ pub(super) fn ensure(cluster: &Cluster, linger_seconds: u32) -> Result<()> {
 
 fn is_running(cluster: &Cluster) -> bool {
     let name = fs::read_to_string(&cluster.watcher).ok();
-    name.and_then(|name| Process::parse(&name))
-        .is_some_and(Process::is_alive)
+    name.and_then(|name| Process::parse(&name)).is_some_and(Process::is_alive)
 }

@@ -7,27 +7,15 @@ use super::refusal::Refusal;
 use super::table::Row;
 
 /// Expands `paths`, such as `payment_intent.latest_charge`, or `data.payment_intent` in a list.
-pub(super) fn expand(
-    account: &Account,
-    object: &mut Value,
-    paths: &[String],
-) -> Result<(), Refusal> {
+pub(super) fn expand(account: &Account, object: &mut Value, paths: &[String]) -> Result<(), Refusal> {
     paths.iter().try_for_each(|path| {
         let steps: Vec<&str> = path.split('.').collect();
-        step(account, object, &steps).map_err(|name| {
-            Refusal::invalid(
-                "expand",
-                format!("This property cannot be expanded ({name})."),
-            )
-        })
+        step(account, object, &steps)
+            .map_err(|name| Refusal::invalid("expand", format!("This property cannot be expanded ({name}).")))
     })
 }
 
-fn step<'path>(
-    account: &Account,
-    object: &mut Value,
-    steps: &[&'path str],
-) -> Result<(), &'path str> {
+fn step<'path>(account: &Account, object: &mut Value, steps: &[&'path str]) -> Result<(), &'path str> {
     let Some((name, rest)) = steps.split_first() else {
         return Ok(());
     };
@@ -35,19 +23,14 @@ fn step<'path>(
         return Err(name);
     };
     if *name == "line_items"
-        && let Some(items) = fields
-            .get("id")
-            .and_then(Value::as_str)
-            .and_then(|id| line_items(account, id))
+        && let Some(items) = fields.get("id").and_then(Value::as_str).and_then(|id| line_items(account, id))
     {
         fields.insert("line_items".into(), items);
     }
     match fields.get_mut(*name) {
         None => Err(name),
         Some(Value::Null) => Ok(()),
-        Some(Value::Array(elements)) => elements
-            .iter_mut()
-            .try_for_each(|element| step(account, element, rest)),
+        Some(Value::Array(elements)) => elements.iter_mut().try_for_each(|element| step(account, element, rest)),
         Some(field) => {
             if let Some(id) = field.as_str() {
                 *field = account.render(id).ok_or(*name)?;

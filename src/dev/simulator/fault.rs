@@ -68,23 +68,16 @@ impl Fault {
         let (wanted_method, wanted_path) = route.split_once(' ').unwrap_or(("*", route));
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         let wanted: Vec<&str> = wanted_path.trim_matches('/').split('/').collect();
-        let same = wanted
-            .iter()
-            .zip(&segments)
-            .all(|(wanted, segment)| *wanted == "*" || wanted == segment);
+        let same = wanted.iter().zip(&segments).all(|(wanted, segment)| *wanted == "*" || wanted == segment);
         (wanted_method == "*" || wanted_method == method)
             && same
-            && (wanted_path == "*"
-                || wanted.len() == segments.len()
-                || (!whole && wanted.len() < segments.len()))
+            && (wanted_path == "*" || wanted.len() == segments.len() || (!whole && wanted.len() < segments.len()))
     }
 }
 
 /// Takes the first fault for the request, if there is one left.
 pub(super) fn take(faults: &mut Vec<Fault>, method: &str, path: &str) -> Option<Fault> {
-    let place = faults
-        .iter()
-        .position(|fault| fault.matches(method, path))?;
+    let place = faults.iter().position(|fault| fault.matches(method, path))?;
     let fault = faults.get_mut(place)?;
     fault.times = fault.times.saturating_sub(1);
     let taken = fault.clone();

@@ -79,24 +79,13 @@ async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Re
     let ((result, session), attempted) = sandbox.change(|state| {
         let method = entered.method(state.now());
         let cause = state.cause();
-        let result = payment::pay(
-            &mut state.account,
-            id,
-            &method,
-            Overrides::default(),
-            &cause,
-        );
+        let result = payment::pay(&mut state.account, id, &method, Overrides::default(), &cause);
         (result, state.account.sessions.get(id).cloned())
     });
     drop(attempted);
     match (result, session) {
         (_, None) => missing(),
-        (Err(refusal), Some(session)) => render(
-            StatusCode::PAYMENT_REQUIRED,
-            &session,
-            &entered,
-            Some(&refusal),
-        ),
+        (Err(refusal), Some(session)) => render(StatusCode::PAYMENT_REQUIRED, &session, &entered, Some(&refusal)),
         (Ok(()), Some(session)) => {
             acknowledgement(&sandbox, &session.id).await;
             send_on(&session)
@@ -118,17 +107,13 @@ async fn acknowledgement(sandbox: &Sandbox, session: &str) {
     };
     let waited = tokio::time::timeout(ACKNOWLEDGEMENT_WAIT, acknowledged).await;
     if waited.is_err() {
-        tracing::info!(
-            session,
-            "no endpoint acknowledged the payment of {session} in time"
-        );
+        tracing::info!(session, "no endpoint acknowledged the payment of {session} in time");
     }
 }
 
 fn is_awaited(account: &super::account::Account, session: &str) -> bool {
     let completed = account.events.iter().rev().find(|event| {
-        event.kind == "checkout.session.completed"
-            && event.object.get("id").and_then(|id| id.as_str()) == Some(session)
+        event.kind == "checkout.session.completed" && event.object.get("id").and_then(|id| id.as_str()) == Some(session)
     });
     completed.is_some_and(|event| {
         account.deliveries.iter().any(|delivery| {
@@ -142,21 +127,11 @@ fn is_awaited(account: &super::account::Account, session: &str) -> bool {
 fn send_on(session: &CheckoutSession) -> Response {
     match session.return_address() {
         Some(address) => (StatusCode::SEE_OTHER, [(header::LOCATION, address)]).into_response(),
-        None => notice(
-            StatusCode::OK,
-            "Payment complete",
-            "Thank you. You can close this page.",
-            None,
-        ),
+        None => notice(StatusCode::OK, "Payment complete", "Thank you. You can close this page.", None),
     }
 }
 
-fn render(
-    status: StatusCode,
-    session: &CheckoutSession,
-    entered: &Entered,
-    refusal: Option<&Refusal>,
-) -> Response {
+fn render(status: StatusCode, session: &CheckoutSession, entered: &Entered, refusal: Option<&Refusal>) -> Response {
     match session.status {
         SessionStatus::Complete => notice(
             status,
@@ -185,16 +160,9 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
     };
     let email = session.customer_email.as_ref().unwrap_or(&entered.email);
     let error = refusal.map_or_else(String::new, |refusal| {
-        format!(
-            "<p class=\"error\" role=\"alert\">{}</p>",
-            escape(refusal.message())
-        )
+        format!("<p class=\"error\" role=\"alert\">{}</p>", escape(refusal.message()))
     });
-    let (debit, currency) = if session
-        .payment_method_types
-        .iter()
-        .any(|kind| kind == "sepa_debit")
-    {
+    let (debit, currency) = if session.payment_method_types.iter().any(|kind| kind == "sepa_debit") {
         ("", session.currency.as_str())
     } else {
         ("hidden", session.currency.as_str())
@@ -220,19 +188,12 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
 fn item(item: &super::checkout_session::LineItem) -> String {
     let each = format_amount(&item.currency, item.unit_amount);
     let amount = item.unit_amount.saturating_mul(item.quantity);
-    let quantity = if item.quantity > 1 {
-        format!("Qty {}, {each} each", item.quantity)
-    } else {
-        String::new()
-    };
+    let quantity = if item.quantity > 1 { format!("Qty {}, {each} each", item.quantity) } else { String::new() };
     fill(
         ITEM,
         &[
             ("name", &escape(&item.name)),
-            (
-                "details",
-                &escape(item.details.as_deref().unwrap_or_default()),
-            ),
+            ("details", &escape(item.details.as_deref().unwrap_or_default())),
             ("quantity", &escape(&quantity)),
             ("amount", &escape(&format_amount(&item.currency, amount))),
         ],
@@ -281,9 +242,5 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }

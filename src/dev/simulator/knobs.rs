@@ -74,10 +74,7 @@ fn answer(value: &Value) -> Response {
 /// Reads the knob's setting; nothing sent is an empty object.
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Misuse> {
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| Misuse {
-        status: StatusCode::BAD_REQUEST,
-        message: error.to_string(),
-    })
+    serde_json::from_slice(body).map_err(|error| Misuse { status: StatusCode::BAD_REQUEST, message: error.to_string() })
 }
 
 async fn plant_fault(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
@@ -162,20 +159,10 @@ async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
         let mut method = PaymentMethod::new(number, state.now());
         method.email = wanted.email;
         method.name = wanted.name;
-        let overrides = Overrides {
-            amount: wanted.amount,
-            currency: wanted.currency,
-            metadata: wanted.metadata,
-        };
+        let overrides = Overrides { amount: wanted.amount, currency: wanted.currency, metadata: wanted.metadata };
         events_of(state, &wanted.session, |state| {
             let cause = state.cause();
-            payment::pay(
-                &mut state.account,
-                &wanted.session,
-                &method,
-                overrides,
-                &cause,
-            )
+            payment::pay(&mut state.account, &wanted.session, &method, overrides, &cause)
         })
     });
     drop(attempted);
@@ -225,13 +212,7 @@ fn events_of(
         Err(refusal) if refusal.status == 402 => Some(refusal.fields()),
         Err(refusal) => return Err(refusal.into()),
     };
-    let events: Vec<&str> = state
-        .account
-        .events
-        .iter()
-        .skip(before)
-        .map(Row::id)
-        .collect();
+    let events: Vec<&str> = state.account.events.iter().skip(before).map(Row::id).collect();
     let intent = &state.account.session(session)?.payment_intent;
     Ok(json!({ "session": session, "paymentIntent": intent, "events": events, "error": error }))
 }

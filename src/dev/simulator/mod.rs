@@ -75,10 +75,7 @@ pub struct Endpoint {
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Endpoint")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Endpoint").field("url", &self.url).finish_non_exhaustive()
     }
 }
 

@@ -69,14 +69,8 @@ fn cut(line: &Line) -> Response {
 }
 
 /// Notes the status, and that the caller now knows the session it created.
-fn note_answer(
-    state: &mut State,
-    incoming: &Incoming,
-    answer: &Answer,
-) -> chrono::DateTime<chrono::Utc> {
-    let record = state
-        .requests
-        .newest_mut(|record| record.request_id == incoming.request_id);
+fn note_answer(state: &mut State, incoming: &Incoming, answer: &Answer) -> chrono::DateTime<chrono::Utc> {
+    let record = state.requests.newest_mut(|record| record.request_id == incoming.request_id);
     if let Some(record) = record {
         record.status = Some(answer.status);
     }
@@ -100,10 +94,8 @@ async fn run(sandbox: &Arc<Sandbox>, incoming: &Incoming) -> Ending {
     let fault = sandbox.peek(|state| {
         let mut record = incoming.record();
         let authentic = incoming.authenticate();
-        let fault = authentic
-            .is_ok()
-            .then(|| fault::take(&mut state.faults, &incoming.method, &incoming.path))
-            .flatten();
+        let fault =
+            authentic.is_ok().then(|| fault::take(&mut state.faults, &incoming.method, &incoming.path)).flatten();
         record.fault = fault.as_ref().map(|fault| format!("{:?}", fault.kind));
         state.requests.push(record);
         authentic.map(|()| fault)
@@ -127,11 +119,7 @@ async fn run_faulty(sandbox: &Arc<Sandbox>, incoming: &Incoming, fault: &Fault) 
         FaultKind::Delay if !fault.after => {
             return Ending::Answered(perform_late(sandbox, incoming, fault).await);
         }
-        FaultKind::Hang
-        | FaultKind::Delay
-        | FaultKind::LostAnswer
-        | FaultKind::Garbage
-        | FaultKind::PayThenAnswer => {}
+        FaultKind::Hang | FaultKind::Delay | FaultKind::LostAnswer | FaultKind::Garbage | FaultKind::PayThenAnswer => {}
     }
     let (mut answer, attempted) = perform(sandbox, incoming);
     attempted.wait().await;
@@ -171,10 +159,9 @@ fn claim(state: &mut State, incoming: &Incoming) -> Option<Answer> {
     let now = state.now();
     match idempotency::claim(&mut state.account, key, fingerprint, now) {
         Ok(None) => None,
-        Ok(Some(kept)) => Some(Answer {
-            original_request: Some(kept.request_id),
-            ..Answer::json(kept.status, kept.body)
-        }),
+        Ok(Some(kept)) => {
+            Some(Answer { original_request: Some(kept.request_id), ..Answer::json(kept.status, kept.body) })
+        }
         Err(refusal) => Some(refused(incoming, &refusal)),
     }
 }
@@ -195,9 +182,7 @@ fn execute_now(sandbox: &Arc<Sandbox>, incoming: &Incoming) -> (Answer, Attempte
             },
         };
         let result = api::execute(&mut state.account, call);
-        let executed = result
-            .as_ref()
-            .map_or_else(|refusal| refusal.executed, |_| true);
+        let executed = result.as_ref().map_or_else(|refusal| refusal.executed, |_| true);
         let answer = match result {
             Ok(object) => Answer::json(200, post::pretty(&object)),
             Err(refusal) => refused(incoming, &refusal),
@@ -205,11 +190,7 @@ fn execute_now(sandbox: &Arc<Sandbox>, incoming: &Incoming) -> (Answer, Attempte
         conclude(state, incoming, &answer, executed);
         (answer, state.plan.before_answer)
     });
-    let attempted = if before_answer {
-        attempted
-    } else {
-        Attempted::default()
-    };
+    let attempted = if before_answer { attempted } else { Attempted::default() };
     (answer, attempted)
 }
 
@@ -249,16 +230,8 @@ fn planted(incoming: &Incoming, fault: &Fault) -> Answer {
              https://docs.stripe.com/rate-limits.",
         ),
         500.. => ("api_error", None, "An unknown error occurred."),
-        402 => (
-            "card_error",
-            Some("card_declined"),
-            "Your card was declined.",
-        ),
-        _ => (
-            "invalid_request_error",
-            None,
-            "The request was refused, as a test asked for.",
-        ),
+        402 => ("card_error", Some("card_declined"), "Your card was declined."),
+        _ => ("invalid_request_error", None, "The request was refused, as a test asked for."),
     };
     let mut refusal = Refusal::new(status, kind, message);
     if let Some(code) = fault.code.as_deref().or(code) {
@@ -290,19 +263,10 @@ async fn pay_created(sandbox: &Arc<Sandbox>, incoming: &Incoming, answer: &Answe
     let (paid, attempted) = sandbox.change(|state| {
         let method = PaymentMethod::new("tok_visa", state.now());
         let cause = state.cause();
-        payment::pay(
-            &mut state.account,
-            &session,
-            &method,
-            Overrides::default(),
-            &cause,
-        )
+        payment::pay(&mut state.account, &session, &method, Overrides::default(), &cause)
     });
     if let Err(refusal) = paid {
-        tracing::warn!(
-            reason = refusal.message(),
-            "the session could not be paid before the answer"
-        );
+        tracing::warn!(reason = refusal.message(), "the session could not be paid before the answer");
     }
     attempted.wait().await;
 }

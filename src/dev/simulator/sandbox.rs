@@ -84,9 +84,7 @@ pub(super) struct Sandbox {
 impl Sandbox {
     pub(super) fn open(options: Options, base_url: String) -> std::io::Result<Arc<Self>> {
         let store = options.data_file.map(Store::new);
-        let account = store
-            .as_ref()
-            .map_or_else(|| Ok(Account::default()), Store::load)?;
+        let account = store.as_ref().map_or_else(|| Ok(Account::default()), Store::load)?;
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -124,10 +122,7 @@ impl Sandbox {
     }
 
     /// Changes the state as of now: what is due expires first, and the events of the change are on their way after.
-    pub(super) fn change<R>(
-        self: &Arc<Self>,
-        change: impl FnOnce(&mut State) -> R,
-    ) -> (R, Attempted) {
+    pub(super) fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> (R, Attempted) {
         let (result, batches) = {
             let mut state = self.lock();
             let now = state.now();
@@ -192,10 +187,7 @@ impl Sandbox {
     /// Ends every task and connection.
     pub(super) fn close(&self) {
         self.closing.send_replace(true);
-        self.tasks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .abort_all();
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 
     pub(super) async fn closed(&self) {
@@ -211,9 +203,7 @@ impl Sandbox {
 
 /// Real time: deliveries are retried while the simulated clock stands still.
 pub(super) fn real_milliseconds() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 

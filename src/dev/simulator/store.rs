@@ -15,10 +15,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(file: PathBuf) -> Self {
-        Self {
-            file,
-            written: Vec::new(),
-        }
+        Self { file, written: Vec::new() }
     }
 
     /// The account as it was last written; a missing file is an empty account.

@@ -1,0 +1,68 @@
+//! What the `holdfast` command can do.
+
+#[cfg(feature = "dev")]
+mod dev;
+mod doctor;
+mod migrate;
+mod seed;
+mod serve;
+#[cfg(feature = "dev")]
+mod simulator;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use holdfast::config::{self, LogConfig};
+use holdfast::telemetry;
+
+/// Anything that ends a command, told to a person.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Subcommand)]
+#[expect(clippy::doc_markdown, reason = "the comments are the manual page, where backticks would be shown")]
+pub(crate) enum Command {
+    /// Bring up everything on this machine, with nothing configured.
+    ///
+    /// Starts a Postgres of its own (or uses DATABASE_URL), the Stripe simulator and an issuer of session tokens, loads a
+    /// programme, and serves the API. Data is kept under .data/. Real Stripe keys of the environment are not used.
+    #[cfg(feature = "dev")]
+    Dev,
+    /// Serve the API. Ends on SIGTERM or Ctrl-C, after the requests that are under way.
+    ///
+    /// Needs DATABASE_URL, STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET, CLERK_ISSUER and APP_ORIGINS.
+    Serve,
+    /// Bring the schema of the database up to date. Only ever forward.
+    Migrate,
+    /// Check settings, database, migrations, issuer, clock and Stripe key, a line each.
+    Doctor,
+    /// Serve the Stripe simulator alone, for tests of front ends and of other backends.
+    #[cfg(feature = "dev")]
+    Simulator(simulator::Settings),
+    /// Load a programme for the coming two weeks, unless there is one.
+    Seed,
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
+    config::load_dotenv()?;
+    telemetry::init(&LogConfig::read(config::environment)?);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        match command {
+            #[cfg(feature = "dev")]
+            Command::Dev => dev::run().await?,
+            Command::Serve => serve::run().await?,
+            Command::Migrate => migrate::run().await?,
+            Command::Doctor => return doctor::run().await,
+            #[cfg(feature = "dev")]
+            Command::Simulator(settings) => simulator::run(settings).await?,
+            Command::Seed => seed::run().await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Writes a line for a person.
+fn say(line: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{line}")
+}

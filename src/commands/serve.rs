@@ -1,0 +1,70 @@
+//! `holdfast serve`: the API, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use holdfast::app::{App, AppState, Clock};
+use holdfast::config::{self, Config};
+use holdfast::repositories::database;
+use holdfast::routes;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Failure;
+
+/// How long requests that are under way may take to end after a stop: as long as one may ask Stripe, and a little.
+const DRAIN_MAX: Duration = Duration::from_secs(25);
+
+pub(super) async fn run() -> Result<(), Failure> {
+    let app = App::new(Config::read(config::environment)?, Clock::system())?;
+    let listener = listen(app.config.bind).await?;
+    warn_of_migrations(&app).await;
+    tracing::info!("serving on http://{}", listener.local_addr()?);
+    until_stopped(listener, app).await
+}
+
+/// Takes the address, or says what stands in the way.
+pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}; set BIND to another address").into())
+}
+
+/// Serves until SIGTERM or SIGINT, and then ends the requests that are under way, for at most [`DRAIN_MAX`].
+pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Result<(), Failure> {
+    let (stop, stopped) = tokio::sync::watch::channel(());
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let told = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping; requests that are under way go on for at most {DRAIN_MAX:?}");
+        drop(stopped);
+    };
+    let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(told);
+    let too_long = async {
+        stop.closed().await;
+        tokio::time::sleep(DRAIN_MAX).await;
+    };
+    tokio::select! {
+        served = serving.into_future() => served?,
+        () = too_long => tracing::warn!("stopped with requests under way"),
+    }
+    Ok(())
+}
+
+/// Says so at once if the schema is not there; `/ready` says it again.
+async fn warn_of_migrations(app: &App) {
+    let pending = match app.db.acquire().await {
+        Ok(mut db) => database::pending_migrations(&mut db).await,
+        Err(error) => Err(error.into()),
+    };
+    match pending {
+        Ok(0) => {}
+        Ok(pending) => tracing::error!("{pending} migrations are to be applied; run `holdfast migrate`"),
+        Err(error) => tracing::error!("{error}; check DATABASE_URL"),
+    }
+}

@@ -1,0 +1,41 @@
+//! `holdfast simulator`: the Stripe simulator alone.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use holdfast::dev::simulator::{Endpoint, Options, Simulator};
+
+use super::{Failure, say};
+
+/// How the simulator starts.
+#[derive(Args)]
+pub(crate) struct Settings {
+    /// The address to listen on.
+    #[arg(long, default_value = "127.0.0.1:12111")]
+    bind: SocketAddr,
+    /// Where events are posted, such as `http://localhost:3000/api/stripe`.
+    #[arg(long, value_name = "URL")]
+    forward_to: Option<String>,
+    /// The secret that events are signed with.
+    #[arg(long, default_value = "whsec_simulator")]
+    secret: String,
+    /// A file that keeps the account over restarts.
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+}
+
+pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
+    let endpoints = settings.forward_to.iter().map(|url| Endpoint {
+        url: url.clone(),
+        secret: settings.secret.clone(),
+        api_version: None,
+    });
+    let options = Options { bind: settings.bind, endpoints: endpoints.collect(), data_file: settings.data, now: None };
+    let simulator = Simulator::start(options).await?;
+    say(&format!("STRIPE_API_BASE={}", simulator.url()))?;
+    say("STRIPE_SECRET_KEY=sk_test_simulator")?;
+    say(&format!("STRIPE_WEBHOOK_SECRET={}", settings.secret))?;
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}

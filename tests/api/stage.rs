@@ -1,0 +1,344 @@
+//! The stage of a test: the API on a database of its own, a Stripe simulator, an issuer, and a clock that stands still.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use holdfast::app::{App, AppState, Clock};
+use holdfast::config::Config;
+use holdfast::dev::identity::{Issuer, IssuerSettings};
+use holdfast::dev::simulator::{Endpoint, Options, Simulator};
+use holdfast::dev::test_database::TestDatabase;
+use holdfast::repositories::database::MIGRATOR;
+use holdfast::routes;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use sqlx::postgres::PgPool;
+use sqlx::{AssertSqlSafe, ConnectOptions};
+use tokio::net::TcpListener;
+
+/// The front end of the tests, first of `APP_ORIGINS`.
+pub(crate) const ORIGIN: &str = "http://front.example";
+/// The secret of the webhook endpoint.
+pub(crate) const SECRET: &str = "whsec_test";
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A running Holdfast and the world around it.
+pub(crate) struct TestApp {
+    pub(crate) app: AppState,
+    pub(crate) url: String,
+    pub(crate) simulator: Simulator,
+    pub(crate) issuer: Issuer,
+    pub(crate) http: reqwest::Client,
+    config: Config,
+    clock: Clock,
+    database: TestDatabase,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
+}
+
+/// Someone who calls the API with a token of his own.
+pub(crate) struct Caller<'a> {
+    stage: &'a TestApp,
+    token: String,
+}
+
+impl TestApp {
+    /// With the settings of the tests: no rate limit, holds of ten minutes, Stripe in test mode.
+    pub(crate) async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With some settings of its own, by variable.
+    pub(crate) async fn with(own: &[(&str, &str)]) -> Self {
+        let database = TestDatabase::create(&MIGRATOR).await;
+        let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
+        let issuer = Issuer::start(IssuerSettings { bind: ANY_PORT, key_file: None, site: None }).await.unwrap();
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let endpoint = Endpoint { url: format!("{url}/api/stripe"), secret: SECRET.to_owned(), api_version: None };
+        let options = Options { bind: ANY_PORT, endpoints: vec![endpoint], data_file: None, now: Some(now) };
+        let simulator = Simulator::start(options).await.unwrap();
+        let setting = |variable: &str| {
+            let of_the_test = own.iter().find(|(name, _)| *name == variable).map(|(_, value)| (*value).to_owned());
+            of_the_test.or_else(|| match variable {
+                "DATABASE_URL" => Some(database.options().to_url_lossy().to_string()),
+                "STRIPE_SECRET_KEY" => Some("sk_test_stage".to_owned()),
+                "STRIPE_WEBHOOK_SECRET" => Some(SECRET.to_owned()),
+                "STRIPE_API_BASE" => Some(simulator.url()),
+                "CLERK_ISSUER" => Some(issuer.url()),
+                "APP_ORIGINS" => Some(format!("{ORIGIN},http://other-front.example")),
+                "RATE_LIMIT_PER_MINUTE" => Some("0".to_owned()),
+                _ => None,
+            })
+        };
+        let config = Config::read(setting).unwrap();
+        let clock = Clock::stopped(now);
+        let app = App::new(config.clone(), clock.clone()).unwrap();
+        serve(listener, Arc::clone(&app));
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { app, url, simulator, issuer, http, config, clock, database }
+    }
+
+    /// Starts another process of the same service on the same database; returns its URL.
+    pub(crate) async fn second_server(&self) -> String {
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        serve(listener, App::new(self.config.clone(), self.clock.clone()).unwrap());
+        url
+    }
+
+    /// The time of the API.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Moves the clocks of the API and of the simulator.
+    pub(crate) async fn advance(&self, by: TimeDelta) {
+        self.clock.advance(by).unwrap();
+        self.knob("clock", json!({ "now": self.now() })).await;
+        self.simulator.settled().await;
+    }
+
+    /// Turns a knob of the simulator.
+    pub(crate) async fn knob(&self, name: &str, body: Value) -> Value {
+        let url = format!("{}/_simulator/{name}", self.simulator.url());
+        let answer = send(self.http.post(url).body(body.to_string())).await;
+        assert_eq!(answer.status, 200, "{name}: {answer:?}");
+        answer.body
+    }
+
+    /// What the simulator was asked, oldest first.
+    pub(crate) async fn stripe_requests(&self) -> Vec<Value> {
+        let url = format!("{}/_simulator/requests", self.simulator.url());
+        let log = send(self.http.get(url)).await.body;
+        let log = log.get("data").or_else(|| log.get("requests")).cloned().unwrap_or(log);
+        log.as_array().unwrap().clone()
+    }
+
+    /// Pays a session as a buyer does, and waits until its events are delivered.
+    pub(crate) async fn pay(&self, booking: &Value) -> Value {
+        let paid = self.knob("pay", json!({ "session": booking["checkout"]["sessionId"] })).await;
+        self.simulator.settled().await;
+        paid
+    }
+
+    /// A customer, by a name that becomes his id.
+    pub(crate) fn customer(&self, name: &str) -> Caller<'_> {
+        let claims = self.claims(&format!("user_{name}"), &format!("{name}@example.com"));
+        Caller { stage: self, token: self.issuer.token(&claims) }
+    }
+
+    /// An admin.
+    pub(crate) fn admin(&self) -> Caller<'_> {
+        let mut claims = self.claims("user_admin", "admin@example.com");
+        claims["metadata"] = json!({ "role": "admin" });
+        Caller { stage: self, token: self.issuer.token(&claims) }
+    }
+
+    /// The claims of a token that stands.
+    pub(crate) fn claims(&self, sub: &str, email: &str) -> Value {
+        let now = self.now().timestamp();
+        json!({
+            "sub": sub, "email": email, "name": sub, "iss": self.issuer.url(), "azp": ORIGIN,
+            "iat": now, "nbf": now, "exp": now + 3_600,
+        })
+    }
+
+    /// Someone who brings this token.
+    pub(crate) fn bearer(&self, token: String) -> Caller<'_> {
+        Caller { stage: self, token }
+    }
+
+    /// Calls without a token.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(self.http.get(format!("{}{path}", self.url))).await
+    }
+
+    /// A request of any kind, to be sent with [`send`].
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// A show with two rows of ten, A for 12 euros and B for 25; A1 is blocked.
+    pub(crate) async fn show(&self) -> String {
+        self.show_with(json!({})).await
+    }
+
+    /// The show of [`TestApp::show`], with some members of its own.
+    pub(crate) async fn show_with(&self, own: Value) -> String {
+        let mut show = json!({
+            "title": "Metropolis", "startsAt": "2026-12-24T19:30:00Z", "timezone": "Europe/Berlin",
+            "tiers": [
+                { "name": "regular", "price": { "amountMinor": 1200, "currency": "eur" } },
+                { "name": "box", "price": { "amountMinor": 2500, "currency": "eur" } },
+            ],
+            "rows": [{ "row": "A", "seats": 10, "tier": "regular" }, { "row": "B", "seats": 10, "tier": "box" }],
+            "blocked": ["A1"],
+        });
+        for (name, value) in own.as_object().unwrap() {
+            show[name] = value.clone();
+        }
+        let made = self.admin().post("/api/admin/shows", show).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Delivers a body as Stripe does, signed now.
+    pub(crate) async fn deliver(&self, body: &str) -> Answer {
+        self.deliver_signed(body, &self.signature(body)).await
+    }
+
+    /// Delivers a body with this `Stripe-Signature`.
+    pub(crate) async fn deliver_signed(&self, body: &str, signature: &str) -> Answer {
+        let request = self.request(Method::POST, "/api/stripe").header("stripe-signature", signature);
+        send(request.header("content-type", "application/json; charset=utf-8").body(body.to_owned())).await
+    }
+
+    /// The header that Stripe would send with this body now.
+    pub(crate) fn signature(&self, body: &str) -> String {
+        let timestamp = self.now().timestamp();
+        format!("t={timestamp},v1={}", sign(SECRET, timestamp, body))
+    }
+
+    /// The database of this test.
+    pub(crate) fn db(&self) -> &PgPool {
+        self.database.pool()
+    }
+
+    /// One value of the database, as text; SQL's null as "".
+    pub(crate) async fn sql(&self, query: &str) -> String {
+        let query = format!("select coalesce(({query})::text, '')");
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(self.db()).await.unwrap()
+    }
+
+    /// Waits for deliveries that are under way, and checks that the money adds up: on each booking, in the ledger, and
+    /// against the simulator.
+    pub(crate) async fn check_books(&self) {
+        self.simulator.settled().await;
+        for (what, query) in SOUND {
+            assert_eq!(self.sql(query).await, "0", "{what}");
+        }
+        let url = format!("{}/v1/charges?limit=100", self.simulator.url());
+        let charges = send(self.http.get(url).bearer_auth("sk_test_stage")).await.body;
+        let theirs: i64 = charges["data"].as_array().unwrap().iter().filter_map(captured_minor).sum();
+        let ours = self.sql("select coalesce(sum(amount_minor), 0) from payments").await;
+        assert_eq!(ours, theirs.to_string(), "captured at Stripe");
+    }
+}
+
+/// Each counts what must not be.
+const SOUND: [(&str, &str); 6] = [
+    (
+        "bookings whose paid sum is not that of their applied payments",
+        "select count(*) from bookings b where paid_minor <> (select coalesce(sum(amount_minor), 0) from payments p
+         where p.booking_id = b.id and disposition = 'applied')",
+    ),
+    (
+        "payments without exactly one transfer of the same amount",
+        "select count(*) from payments p where 1 <> (select count(*) from ledger_transfers l
+         where l.payment_id = p.id and l.kind = 'capture' and l.amount_minor = p.amount_minor and l.currency = p.currency)",
+    ),
+    (
+        "confirmed bookings that have not been paid",
+        "select count(*) from bookings where status = 'confirmed' and paid_minor < due_minor",
+    ),
+    (
+        "live bookings without all their seats",
+        "select count(*) from bookings b where live and cardinality(seats) <> (select count(*) from seat_claims c
+         where c.booking_id = b.id)",
+    ),
+    (
+        "seats of bookings that have ended",
+        "select count(*) from seat_claims c join bookings b on b.id = c.booking_id where not b.live",
+    ),
+    ("events that nobody has decided", "select count(*) from payment_events where status in ('received', 'failed')"),
+];
+
+fn captured_minor(charge: &Value) -> Option<i64> {
+    charge["captured"].as_bool().filter(|captured| *captured)?;
+    charge["amount_captured"].as_i64()
+}
+
+impl Caller<'_> {
+    /// Reads.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(self.request(Method::GET, path)).await
+    }
+
+    /// Posts JSON.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        send(self.request(Method::POST, path).header("content-type", "application/json").body(body.to_string())).await
+    }
+
+    /// Posts JSON with an idempotency key.
+    pub(crate) async fn post_keyed(&self, path: &str, body: Value, key: &str) -> Answer {
+        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        send(request.header("idempotency-key", key).body(body.to_string())).await
+    }
+
+    /// Holds seats of a show.
+    pub(crate) async fn book(&self, show_id: &str, seats: &[&str]) -> Answer {
+        self.post("/api/bookings", json!({ "kind": "show", "showId": show_id, "seats": seats })).await
+    }
+
+    /// Holds seats of a show, which must succeed; returns the booking.
+    pub(crate) async fn booked(&self, show_id: &str, seats: &[&str]) -> Value {
+        let answer = self.book(show_id, seats).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body
+    }
+
+    /// A booking as it stands now.
+    pub(crate) async fn booking(&self, booking: &Value) -> Value {
+        self.get(&format!("/api/bookings/{}", booking["id"].as_str().unwrap())).await.body
+    }
+
+    /// A request of any kind, to be sent with [`send`].
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.stage.request(method, path).bearer_auth(&self.token)
+    }
+}
+
+impl Answer {
+    /// Asserts a problem with this status and code, whole in every member.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str) -> &Self {
+        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        assert!(self.body["type"].as_str().unwrap().ends_with(&format!("/problems/{code}")), "{self:?}");
+        assert!(!self.body["title"].as_str().unwrap().is_empty() && !self.body["detail"].as_str().unwrap().is_empty());
+        assert_eq!(self.headers["x-request-id"], self.body["requestId"].as_str().unwrap());
+        self
+    }
+}
+
+/// The signature of Stripe's scheme v1.
+pub(crate) fn sign(secret: &str, timestamp: i64, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(format!("{timestamp}.{body}").as_bytes());
+    hex::encode(mac.finalize().into_bytes())
+}
+
+/// Sends and reads; a body that is not JSON becomes a string.
+pub(crate) async fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.unwrap();
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Answer { status, headers, body }
+}
+
+fn serve(listener: TcpListener, app: AppState) {
+    let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+}
