@@ -61,19 +61,15 @@ fn a_server_outlives_a_killed_process_only_while_another_one_uses_it() {
     eventually(|| scratch.claims() == 1);
     assert!(takes_connections(second.socket_directory()));
 
-    let sockets = second.socket_directory().to_owned();
     drop(second);
-    eventually(|| !takes_connections(&sockets) && !scratch.cluster().join("watcher").exists());
+    eventually(|| scratch.has_stopped());
     assert!(!scratch.cluster().join("data").exists());
 }
 
 #[test]
 fn a_durable_server_keeps_what_was_committed() {
     let scratch = Scratch::new("durable");
-    let settings = Settings {
-        durable: true,
-        ..disposable(&scratch.0)
-    };
+    let settings = durable(&scratch.0);
     let first = LocalPostgres::open(&settings).unwrap();
     ask::<()>(&first, "create table kept as select 42 as answer");
     assert_eq!(ask::<String>(&first, "show fsync"), "on");
@@ -81,9 +77,8 @@ fn a_durable_server_keeps_what_was_committed() {
     assert_eq!(ask::<String>(&first, "show timezone"), "UTC");
     assert_eq!(ask::<String>(&first, "show max_connections"), "200");
 
-    let sockets = first.socket_directory().to_owned();
     drop(first);
-    eventually(|| !takes_connections(&sockets));
+    eventually(|| scratch.has_stopped());
     let second = LocalPostgres::open(&settings).unwrap();
 
     assert!(second.started());
@@ -93,27 +88,35 @@ fn a_durable_server_keeps_what_was_committed() {
 #[test]
 fn a_number_that_another_process_got_later_is_not_taken_for_a_server_or_a_user() {
     let scratch = Scratch::new("recycled");
-    let server = LocalPostgres::open(&disposable(&scratch.0)).unwrap();
-    let sockets = server.socket_directory().to_owned();
+    let settings = durable(&scratch.0);
+    let server = LocalPostgres::open(&settings).unwrap();
     let us = std::process::id();
 
-    fs::write(scratch.cluster().join(format!("claims/{us}-1-0")), "").unwrap();
+    let claim = scratch.cluster().join(format!("claims/{us}-1-0"));
+    fs::write(claim, "").unwrap();
     drop(server);
-    eventually(|| !takes_connections(&sockets) && !scratch.cluster().join("stopping").exists());
-    let data = scratch.cluster().join("data");
-    fs::create_dir(&data).unwrap();
-    fs::write(
-        data.join("postmaster.pid"),
-        format!("{us}\n{}", "ready\n".repeat(7)),
-    )
-    .unwrap();
+    eventually(|| scratch.has_stopped());
+    let lock_file = format!("{us}\n{}", "ready\n".repeat(7));
+    fs::write(scratch.cluster().join("data/postmaster.pid"), lock_file).unwrap();
     fs::write(scratch.cluster().join("watcher"), format!("{us}-1")).unwrap();
 
-    assert!(
-        LocalPostgres::open(&disposable(&scratch.0))
-            .unwrap()
-            .started()
-    );
+    assert!(LocalPostgres::open(&settings).unwrap().started());
+}
+
+#[test]
+fn a_server_that_crashed_is_started_again_with_what_was_committed() {
+    let scratch = Scratch::new("crashed");
+    let first = LocalPostgres::open(&durable(&scratch.0)).unwrap();
+    ask::<()>(&first, "create table kept as select 42 as answer");
+
+    let server = fs::read_to_string(scratch.cluster().join("data/postmaster.pid")).unwrap();
+    let server = server.lines().next().unwrap();
+    kill(server);
+    eventually(|| is_dead(server));
+    let second = LocalPostgres::open(&durable(&scratch.0)).unwrap();
+
+    assert!(second.started());
+    assert_eq!(ask::<i32>(&second, "select answer from kept"), 42);
 }
 
 #[test]
@@ -123,8 +126,7 @@ fn a_stop_whose_watcher_was_killed_is_finished() {
     let watcher = fs::read_to_string(scratch.cluster().join("watcher")).unwrap();
     let (watcher, _) = watcher.split_once('-').unwrap();
 
-    let killed = Command::new("kill").args(["-9", watcher]).status().unwrap();
-    assert!(killed.success());
+    kill(watcher);
     fs::create_dir(scratch.cluster().join("stopping")).unwrap();
     eventually(|| is_dead(watcher));
     drop(server);
@@ -144,7 +146,7 @@ fn a_path_too_long_for_a_socket_gets_one_elsewhere_that_nobody_can_put_there_for
     assert!(sockets.starts_with("/tmp"));
     assert!(takes_connections(&sockets));
     drop(server);
-    eventually(|| !scratch.cluster().join("watcher").exists());
+    eventually(|| scratch.has_stopped());
     fs::remove_dir(&sockets).unwrap();
 
     symlink(&scratch.0, &sockets).unwrap();
@@ -204,6 +206,13 @@ fn assert_refused(directory: &Path, what: &str) {
     }
 }
 
+fn durable(directory: &Path) -> Settings {
+    Settings {
+        durable: true,
+        ..disposable(directory)
+    }
+}
+
 fn disposable(directory: &Path) -> Settings {
     Settings {
         directory: directory.to_owned(),
@@ -225,6 +234,11 @@ where
 
 fn takes_connections(sockets: &Path) -> bool {
     UnixStream::connect(sockets.join(".s.PGSQL.5432")).is_ok()
+}
+
+fn kill(process: &str) {
+    let killed = Command::new("kill").args(["-9", process]).status();
+    assert!(killed.unwrap().success());
 }
 
 fn is_dead(process: &str) -> bool {
@@ -300,6 +314,12 @@ impl Scratch {
     fn cluster(&self) -> PathBuf {
         let mut entries = fs::read_dir(&self.0).unwrap();
         entries.next().unwrap().unwrap().path()
+    }
+
+    /// Whether the server and its watcher have both gone in order.
+    fn has_stopped(&self) -> bool {
+        let left = ["data/postmaster.pid", "watcher", "stopping"];
+        left.iter().all(|name| !self.cluster().join(name).exists())
     }
 
     fn claims(&self) -> usize {
