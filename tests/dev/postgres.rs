@@ -57,16 +57,15 @@ fn a_server_outlives_a_killed_process_only_while_another_one_uses_it() {
     eventually(|| scratch.claims() == 1);
     assert!(takes_connections(second.socket_directory()));
 
-    let sockets = second.socket_directory().to_owned();
     drop(second);
-    eventually(|| !takes_connections(&sockets) && !scratch.cluster().join("watcher").exists());
+    eventually(|| scratch.has_stopped());
     assert!(!scratch.cluster().join("data").exists());
 }
 
 #[test]
 fn a_durable_server_keeps_what_was_committed() {
     let scratch = Scratch::new("durable");
-    let settings = Settings { durable: true, ..disposable(&scratch.0) };
+    let settings = durable(&scratch.0);
     let first = LocalPostgres::open(&settings).unwrap();
     ask::<()>(&first, "create table kept as select 42 as answer");
     assert_eq!(ask::<String>(&first, "show fsync"), "on");
@@ -74,9 +73,8 @@ fn a_durable_server_keeps_what_was_committed() {
     assert_eq!(ask::<String>(&first, "show timezone"), "UTC");
     assert_eq!(ask::<String>(&first, "show max_connections"), "200");
 
-    let sockets = first.socket_directory().to_owned();
     drop(first);
-    eventually(|| !takes_connections(&sockets));
+    eventually(|| scratch.has_stopped());
     let second = LocalPostgres::open(&settings).unwrap();
 
     assert!(second.started());
@@ -86,19 +84,35 @@ fn a_durable_server_keeps_what_was_committed() {
 #[test]
 fn a_number_that_another_process_got_later_is_not_taken_for_a_server_or_a_user() {
     let scratch = Scratch::new("recycled");
-    let server = LocalPostgres::open(&disposable(&scratch.0)).unwrap();
-    let sockets = server.socket_directory().to_owned();
+    let settings = durable(&scratch.0);
+    let server = LocalPostgres::open(&settings).unwrap();
     let us = std::process::id();
 
-    fs::write(scratch.cluster().join(format!("claims/{us}-1-0")), "").unwrap();
+    let claim = scratch.cluster().join(format!("claims/{us}-1-0"));
+    fs::write(claim, "").unwrap();
     drop(server);
-    eventually(|| !takes_connections(&sockets) && !scratch.cluster().join("stopping").exists());
-    let data = scratch.cluster().join("data");
-    fs::create_dir(&data).unwrap();
-    fs::write(data.join("postmaster.pid"), format!("{us}\n{}", "ready\n".repeat(7))).unwrap();
+    eventually(|| scratch.has_stopped());
+    let lock_file = format!("{us}\n{}", "ready\n".repeat(7));
+    fs::write(scratch.cluster().join("data/postmaster.pid"), lock_file).unwrap();
     fs::write(scratch.cluster().join("watcher"), format!("{us}-1")).unwrap();
 
-    assert!(LocalPostgres::open(&disposable(&scratch.0)).unwrap().started());
+    assert!(LocalPostgres::open(&settings).unwrap().started());
+}
+
+#[test]
+fn a_server_that_crashed_is_started_again_with_what_was_committed() {
+    let scratch = Scratch::new("crashed");
+    let first = LocalPostgres::open(&durable(&scratch.0)).unwrap();
+    ask::<()>(&first, "create table kept as select 42 as answer");
+
+    let server = fs::read_to_string(scratch.cluster().join("data/postmaster.pid")).unwrap();
+    let server = server.lines().next().unwrap();
+    kill(server);
+    eventually(|| is_dead(server));
+    let second = LocalPostgres::open(&durable(&scratch.0)).unwrap();
+
+    assert!(second.started());
+    assert_eq!(ask::<i32>(&second, "select answer from kept"), 42);
 }
 
 #[test]
@@ -108,8 +122,7 @@ fn a_stop_whose_watcher_was_killed_is_finished() {
     let watcher = fs::read_to_string(scratch.cluster().join("watcher")).unwrap();
     let (watcher, _) = watcher.split_once('-').unwrap();
 
-    let killed = Command::new("kill").args(["-9", watcher]).status().unwrap();
-    assert!(killed.success());
+    kill(watcher);
     fs::create_dir(scratch.cluster().join("stopping")).unwrap();
     eventually(|| is_dead(watcher));
     drop(server);
@@ -125,7 +138,7 @@ fn a_path_too_long_for_a_socket_gets_one_elsewhere_that_nobody_can_put_there_for
     assert!(sockets.starts_with("/tmp"));
     assert!(takes_connections(&sockets));
     drop(server);
-    eventually(|| !scratch.cluster().join("watcher").exists());
+    eventually(|| scratch.has_stopped());
     fs::remove_dir(&sockets).unwrap();
 
     symlink(&scratch.0, &sockets).unwrap();
@@ -160,15 +173,19 @@ fn without_a_postgres_one_sentence_says_what_to_do() {
 
 #[test]
 fn an_empty_path_is_enough_to_find_an_installed_postgres_or_to_say_that_there_is_none() {
-    let scratch = Scratch::new("empty-path");
-    let mut user = User::begin_with(&scratch.0, &[("PATH", ""), ("PG_NO_DOWNLOAD", "1")]);
+    // The cluster of the other tests: whether it runs already does not matter here.
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-postgres");
+    let mut user = User::begin_with(&directory, &[("PATH", ""), ("PG_NO_DOWNLOAD", "1")]);
 
     let answer = user.answer();
 
     let advice = "no PostgreSQL server (version 14 or newer) was found on this machine and none was fetched (PG_NO_DOWNLOAD is set): \
          install one (Debian: `apt install postgresql`; macOS: `brew install postgresql@17`) \
          or name the folder of its `initdb` and `postgres` in PG_BIN_DIR";
-    assert!(answer == "started" || answer == advice, "{answer}");
+    assert!(
+        ["started", "joined", advice].contains(&answer.as_str()),
+        "{answer}"
+    );
 }
 
 fn assert_refused(directory: &Path, what: &str) {
@@ -178,6 +195,13 @@ fn assert_refused(directory: &Path, what: &str) {
         }
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("a folder was taken that {what}"),
+    }
+}
+
+fn durable(directory: &Path) -> Settings {
+    Settings {
+        durable: true,
+        ..disposable(directory)
     }
 }
 
@@ -196,6 +220,11 @@ where
 
 fn takes_connections(sockets: &Path) -> bool {
     UnixStream::connect(sockets.join(".s.PGSQL.5432")).is_ok()
+}
+
+fn kill(process: &str) {
+    let killed = Command::new("kill").args(["-9", process]).status();
+    assert!(killed.unwrap().success());
 }
 
 fn is_dead(process: &str) -> bool {
@@ -253,7 +282,7 @@ impl Drop for User {
     }
 }
 
-/// A folder for one test, removed once its server is gone.
+/// A folder for one test, removed with its server.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -270,20 +299,34 @@ impl Scratch {
         entries.next().unwrap().unwrap().path()
     }
 
+    /// Whether the server and its watcher have both gone in order.
+    fn has_stopped(&self) -> bool {
+        let left = ["data/postmaster.pid", "watcher", "stopping"];
+        left.iter().all(|name| !self.cluster().join(name).exists())
+    }
+
     fn claims(&self) -> usize {
         fs::read_dir(self.cluster().join("claims")).unwrap().count()
     }
 }
 
 impl Drop for Scratch {
+    /// Does not wait for the watcher, which takes its time and ends by itself when there is nothing left to watch.
     fn drop(&mut self) {
-        let entries: Vec<_> = fs::read_dir(&self.0).unwrap().flatten().collect();
-        if !thread::panicking() {
-            for entry in entries {
-                eventually(|| !entry.path().join("watcher").exists());
+        for entry in fs::read_dir(&self.0).unwrap().flatten() {
+            let lock_file = fs::read_to_string(entry.path().join("data/postmaster.pid"));
+            let server = lock_file
+                .ok()
+                .and_then(|text| Some(text.lines().next()?.to_owned()));
+            let us = std::process::id().to_string();
+            if let Some(server) = server.filter(|server| *server != us && !is_dead(server)) {
+                let stopped = Command::new("kill").args(["-QUIT", &server]).status();
+                stopped.unwrap();
+                eventually(|| is_dead(&server));
             }
         }
-        drop(fs::remove_dir_all(&self.0));
+        // The watcher may be removing the same things.
+        eventually(|| !self.0.exists() || fs::remove_dir_all(&self.0).is_ok());
     }
 }
 

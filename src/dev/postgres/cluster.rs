@@ -1,6 +1,7 @@
 //! One cluster of databases on disk: where its files are, whether its server runs, and how to stop it.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -90,14 +91,14 @@ impl Cluster {
 
     /// The server's first process, whether it takes connections or not.
     pub(super) fn server(&self) -> Option<Process> {
-        let process = Process::find(self.lock_file_line(0)?.parse().ok()?)?;
-        // The number may belong to another process by now, be it another Postgres. Its working folder tells, unless
-        // a container's root may not read that.
-        let is_ours = match fs::read_link(format!("/proc/{}/cwd", process.id)) {
-            Ok(folder) => folder == self.data,
-            Err(_) => is_named_postgres(process),
-        };
-        is_ours.then_some(process)
+        self.named_process()
+            .filter(|process| self.is_served_by(*process))
+    }
+
+    /// Whether the server is gone and another process has its number now.
+    pub(super) fn lock_file_names_a_stranger(&self) -> bool {
+        let process = self.named_process();
+        process.is_some_and(|process| !self.is_served_by(process))
     }
 
     /// Stops the server if it runs, and waits for its end.
@@ -126,6 +127,20 @@ impl Cluster {
             what: what.to_owned(),
             log: self.log.clone(),
             tail: tail.unwrap_or_default().join("\n"),
+        }
+    }
+
+    fn named_process(&self) -> Option<Process> {
+        Process::find(self.lock_file_line(0)?.parse().ok()?)
+    }
+
+    /// A server works in its data folder, which tells it even from another Postgres. A container's root may not be
+    /// allowed to look; then the name must do.
+    fn is_served_by(&self, process: Process) -> bool {
+        let works_in = fs::metadata(format!("/proc/{}/cwd", process.id));
+        match (works_in, fs::metadata(&self.data)) {
+            (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+            _ => is_named_postgres(process),
         }
     }
 

@@ -78,9 +78,10 @@ fn fill(cluster: &Cluster, binaries: &Binaries, account: &Account) -> Result<()>
         let content = cluster.seed.join(".");
         run(account.command("cp").arg("-a").arg(content).arg(&cluster.data))?;
     }
-    // Postgres would take whoever has that number now for a running server.
-    let lock_file = cluster.data.join("postmaster.pid");
-    if lock_file.exists() && cluster.server().is_none() {
+    // Postgres would take the stranger for a running server. Otherwise the file stays, since Postgres finds out from it
+    // whether processes of a server that was killed are still at work.
+    if cluster.lock_file_names_a_stranger() {
+        let lock_file = cluster.data.join("postmaster.pid");
         fs::remove_file(&lock_file).map_err(about(&lock_file))?;
     }
     Ok(())
