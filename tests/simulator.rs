@@ -9,6 +9,7 @@ mod simulator {
 
     mod clock;
     mod deliveries;
+    mod disputes;
     mod errors;
     mod events;
     mod faults;

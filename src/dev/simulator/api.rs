@@ -35,7 +35,8 @@ pub(super) fn execute(account: &mut Account, mut call: Call<'_>) -> Result<Value
 }
 
 fn route(account: &mut Account, call: Call<'_>) -> Result<Value, Refusal> {
-    let segments: Vec<&str> = call.path.trim_matches('/').split('/').skip(1).collect();
+    let below = call.path.strip_prefix("/v1/").unwrap_or_default();
+    let segments: Vec<&str> = below.split('/').collect();
     let Call {
         method,
         parameters,
@@ -69,6 +70,7 @@ fn route(account: &mut Account, call: Call<'_>) -> Result<Value, Refusal> {
         ("GET", ["charges"]) => list_charges(account, parameters, path),
         ("GET", ["charges", id]) => retrieve(&account.charges, "charge", id, parameters),
         ("POST", ["refunds"]) => refund::create(account, parameters, &cause),
+        ("GET", ["disputes", id]) => retrieve(&account.disputes, "dispute", id, parameters),
         ("GET", ["refunds"]) => list_refunds(account, parameters, path),
         ("GET", ["refunds", id]) => retrieve(&account.refunds, "refund", id, parameters),
         ("POST", ["refunds", id]) => refund::update(account, id, parameters, &cause),

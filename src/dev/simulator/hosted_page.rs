@@ -10,8 +10,10 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 
-use super::checkout_session::{CheckoutSession, SessionStatus};
+use super::account::Account;
+use super::checkout_session::{CheckoutSession, LineItem, SessionStatus};
 use super::currency::format_amount;
+use super::delivery::DeliveryState;
 use super::form;
 use super::payment::{self, Overrides};
 use super::payment_method::PaymentMethod;
@@ -125,7 +127,7 @@ async fn acknowledgement(sandbox: &Sandbox, session: &str) {
     }
 }
 
-fn is_awaited(account: &super::account::Account, session: &str) -> bool {
+fn is_awaited(account: &Account, session: &str) -> bool {
     let completed = account.events.iter().rev().find(|event| {
         event.kind == "checkout.session.completed"
             && event.object.get("id").and_then(|id| id.as_str()) == Some(session)
@@ -133,7 +135,7 @@ fn is_awaited(account: &super::account::Account, session: &str) -> bool {
     completed.is_some_and(|event| {
         account.deliveries.iter().any(|delivery| {
             delivery.event == event.id()
-                && delivery.state != super::delivery::DeliveryState::Held
+                && delivery.state != DeliveryState::Held
                 && event.pending.contains(&delivery.url)
         })
     })
@@ -217,7 +219,7 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
     )
 }
 
-fn item(item: &super::checkout_session::LineItem) -> String {
+fn item(item: &LineItem) -> String {
     let each = format_amount(&item.currency, item.unit_amount);
     let amount = item.unit_amount.saturating_mul(item.quantity);
     let quantity = if item.quantity > 1 {
