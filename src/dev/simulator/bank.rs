@@ -44,7 +44,7 @@ struct Pay {
 /// Pays as a buyer would. A decline is no misuse: it is told in `error`.
 async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
     let wanted: Pay = read(&body)?;
-    let (paid, attempted) = sandbox.change(|state| {
+    let paid = sandbox.apply(|state| {
         let number = wanted.card.as_deref().unwrap_or("tok_visa");
         let mut method = PaymentMethod::new(number, state.now());
         method.email = wanted.email;
@@ -65,7 +65,6 @@ async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
             )
         })
     });
-    drop(attempted);
     paid.map(|paid| answer(&paid))
 }
 
@@ -90,13 +89,12 @@ async fn settle(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
         Outcome::Succeeded => Ok(()),
         Outcome::Failed => Err(Decline::InsufficientFunds),
     };
-    let (settled, attempted) = sandbox.change(|state| {
+    let settled = sandbox.apply(|state| {
         events_of(state, &wanted.session, |state| {
             let cause = state.cause();
             payment::settle(&mut state.account, &wanted.session, outcome, &cause)
         })
     });
-    drop(attempted);
     settled.map(|settled| answer(&settled))
 }
 
@@ -133,11 +131,10 @@ struct SettleRefund {
 async fn settle_refund(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Knob {
     let wanted: SettleRefund = read(&body)?;
     let id = uri.path().rsplit('/').next().unwrap_or_default();
-    let (settled, attempted) = sandbox.change(|state| {
+    let settled = sandbox.apply(|state| {
         let cause = state.cause();
         refund::settle(&mut state.account, id, wanted.status, &cause)
     });
-    drop(attempted);
     Ok(answer(&settled?))
 }
 
@@ -156,12 +153,11 @@ fn fraudulent() -> String {
 /// The buyer complains to the bank.
 async fn open_dispute(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
     let wanted: OpenDispute = read(&body)?;
-    let (opened, attempted) = sandbox.change(|state| {
+    let opened = sandbox.apply(|state| {
         let cause = state.cause();
         let intent = &wanted.payment_intent;
         dispute::open(&mut state.account, intent, &wanted.reason, &cause)
     });
-    drop(attempted);
     Ok(answer(&opened?))
 }
 
@@ -174,10 +170,9 @@ struct DecideDispute {
 async fn decide_dispute(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Knob {
     let wanted: DecideDispute = read(&body)?;
     let id = uri.path().rsplit('/').next().unwrap_or_default();
-    let (decided, attempted) = sandbox.change(|state| {
+    let decided = sandbox.apply(|state| {
         let cause = state.cause();
         dispute::decide(&mut state.account, id, wanted.status, &cause)
     });
-    drop(attempted);
     Ok(answer(&decided?))
 }

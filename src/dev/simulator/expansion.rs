@@ -6,7 +6,7 @@ use super::account::Account;
 use super::refusal::Refusal;
 use super::table::Row;
 
-/// Expands `paths`, such as `payment_intent.latest_charge`, or `data.payment_intent` in a list.
+/// Expands `paths` in an object that its route has rendered, such as `payment_intent.latest_charge`, or `data.payment_intent` in a list.
 pub(super) fn expand(
     account: &Account,
     object: &mut Value,
@@ -19,6 +19,7 @@ pub(super) fn expand(
                 "expand",
                 format!("This property cannot be expanded ({name})."),
             )
+            .executed()
         })
     })
 }

@@ -35,8 +35,7 @@ pub(super) fn routes() -> Router<Arc<Sandbox>> {
 
 async fn show(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri) -> Response {
     let id = session_id(&uri);
-    let (session, attempted) = sandbox.change(|state| state.account.sessions.get(id).cloned());
-    drop(attempted);
+    let session = sandbox.apply(|state| state.account.sessions.get(id).cloned());
     match session {
         None => missing(),
         Some(session) => render(StatusCode::OK, &session, &Entered::default(), None),
@@ -78,7 +77,7 @@ impl Entered {
 async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Response {
     let id = session_id(&uri);
     let entered = Entered::read(&body);
-    let ((result, session), attempted) = sandbox.change(|state| {
+    let (result, session) = sandbox.apply(|state| {
         let method = entered.method(state.now());
         let cause = state.cause();
         let result = payment::pay(
@@ -90,7 +89,6 @@ async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Re
         );
         (result, state.account.sessions.get(id).cloned())
     });
-    drop(attempted);
     match (result, session) {
         (_, None) => missing(),
         (Err(refusal), Some(session)) => render(
@@ -192,15 +190,10 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
             escape(refusal.message())
         )
     });
-    let (debit, currency) = if session
+    let takes_debit = session
         .payment_method_types
         .iter()
-        .any(|kind| kind == "sepa_debit")
-    {
-        ("", session.currency.as_str())
-    } else {
-        ("hidden", session.currency.as_str())
-    };
+        .any(|kind| kind == "sepa_debit");
     let back = session.cancel_url.as_deref();
     fill(
         PAGE,
@@ -208,11 +201,10 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
             ("back", &escape(back.unwrap_or_default())),
             ("back_hidden", if back.is_some() { "" } else { "hidden" }),
             ("total", &escape(&total)),
-            ("currency", &escape(currency)),
             ("button", &escape(&button)),
             ("email", &escape(email)),
             ("name", &escape(&entered.name)),
-            ("debit_hidden", debit),
+            ("debit_hidden", if takes_debit { "" } else { "hidden" }),
             ("error", &error),
             ("items", &items),
         ],

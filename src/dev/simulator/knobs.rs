@@ -156,7 +156,7 @@ async fn move_clock(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob 
         state.clock.advance(by.unwrap_or_default());
         state.clock.now()
     });
-    drop(sandbox.change(|_| ()));
+    sandbox.apply(|_| ());
     Ok(answer(&json!({ "now": now })))
 }
 
@@ -188,7 +188,7 @@ async fn emit(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
         });
     };
     let id = wanted.id.unwrap_or_else(|| ids::object_id("evt"));
-    let (event, attempted) = sandbox.change(|state| {
+    let event = sandbox.apply(|state| {
         let event = Event {
             id,
             kind,
@@ -204,13 +204,12 @@ async fn emit(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
         state.account.record(event);
         rendered
     });
-    drop(attempted);
     Ok(answer(&event))
 }
 
 /// Every session, oldest first, those included whose creation is not answered yet.
 async fn list_sessions(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
-    let (sessions, attempted) = sandbox.change(|state| {
+    let sessions = sandbox.apply(|state| {
         let summaries = state.account.sessions.iter().map(|session| {
             json!({
                 "id": session.id, "status": session.status, "paymentStatus": session.payment_status,
@@ -222,12 +221,11 @@ async fn list_sessions(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
         });
         Value::Array(summaries.collect())
     });
-    drop(attempted);
     answer(&sessions)
 }
 
 async fn reset(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
-    drop(sandbox.change(State::reset));
+    sandbox.apply(State::reset);
     sandbox.attempted.notify_waiters();
     answer(&json!({ "reset": true }))
 }
