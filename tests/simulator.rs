@@ -1,11 +1,16 @@
 //! The Stripe simulator over real HTTP: what it answers, what it sends, and how it can be made to misbehave.
-#![expect(clippy::unwrap_used, reason = "in a test, a value that is not there is a failure of the test")]
+#![cfg(feature = "dev")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test, a value that is not there is a failure of the test"
+)]
 
 mod simulator {
     mod stage;
 
     mod clock;
     mod deliveries;
+    mod disputes;
     mod errors;
     mod events;
     mod faults;

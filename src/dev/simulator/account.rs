@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::charge::Charge;
 use super::checkout_session::CheckoutSession;
 use super::delivery::Delivery;
+use super::dispute::Dispute;
 use super::event::Event;
 use super::idempotency::Kept;
 use super::ids;
@@ -40,6 +41,7 @@ pub(super) struct Account {
     pub(super) intents: Table<PaymentIntent>,
     pub(super) charges: Table<Charge>,
     pub(super) refunds: Table<Refund>,
+    pub(super) disputes: Table<Dispute>,
     pub(super) payment_methods: Table<PaymentMethod>,
     pub(super) events: Table<Event>,
     pub(super) kept: BTreeMap<String, Kept>,
@@ -95,6 +97,7 @@ impl Account {
             "pi" => self.intents.get(id).map(Row::render),
             "ch" => self.charges.get(id).map(Row::render),
             "re" => self.refunds.get(id).map(Row::render),
+            "du" => self.disputes.get(id).map(Row::render),
             "pm" => self.payment_methods.get(id).map(Row::render),
             "cs" => self.sessions.get(id).map(Row::render),
             _ => None,

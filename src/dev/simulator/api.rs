@@ -35,8 +35,15 @@ pub(super) fn execute(account: &mut Account, mut call: Call<'_>) -> Result<Value
 }
 
 fn route(account: &mut Account, call: Call<'_>) -> Result<Value, Refusal> {
-    let segments: Vec<&str> = call.path.trim_matches('/').split('/').skip(1).collect();
-    let Call { method, parameters, base_url, cause, path } = call;
+    let below = call.path.strip_prefix("/v1/").unwrap_or_default();
+    let segments: Vec<&str> = below.split('/').collect();
+    let Call {
+        method,
+        parameters,
+        base_url,
+        cause,
+        path,
+    } = call;
     match (method, segments.as_slice()) {
         ("POST", ["checkout", "sessions"]) => checkout_lifecycle::create(account, parameters, base_url, &cause),
         ("GET", ["checkout", "sessions"]) => list_sessions(account, parameters, path),
@@ -55,6 +62,7 @@ fn route(account: &mut Account, call: Call<'_>) -> Result<Value, Refusal> {
         ("GET", ["charges"]) => list_charges(account, parameters, path),
         ("GET", ["charges", id]) => retrieve(&account.charges, "charge", id, parameters),
         ("POST", ["refunds"]) => refund::create(account, parameters, &cause),
+        ("GET", ["disputes", id]) => retrieve(&account.disputes, "dispute", id, parameters),
         ("GET", ["refunds"]) => list_refunds(account, parameters, path),
         ("GET", ["refunds", id]) => retrieve(&account.refunds, "refund", id, parameters),
         ("POST", ["refunds", id]) => refund::update(account, id, parameters, &cause),

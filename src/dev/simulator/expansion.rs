@@ -6,12 +6,21 @@ use super::account::Account;
 use super::refusal::Refusal;
 use super::table::Row;
 
-/// Expands `paths`, such as `payment_intent.latest_charge`, or `data.payment_intent` in a list.
-pub(super) fn expand(account: &Account, object: &mut Value, paths: &[String]) -> Result<(), Refusal> {
+/// Expands `paths` in an object that its route has rendered, such as `payment_intent.latest_charge`, or `data.payment_intent` in a list.
+pub(super) fn expand(
+    account: &Account,
+    object: &mut Value,
+    paths: &[String],
+) -> Result<(), Refusal> {
     paths.iter().try_for_each(|path| {
         let steps: Vec<&str> = path.split('.').collect();
-        step(account, object, &steps)
-            .map_err(|name| Refusal::invalid("expand", format!("This property cannot be expanded ({name}).")))
+        step(account, object, &steps).map_err(|name| {
+            Refusal::invalid(
+                "expand",
+                format!("This property cannot be expanded ({name})."),
+            )
+            .executed()
+        })
     })
 }
 

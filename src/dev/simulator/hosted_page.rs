@@ -10,8 +10,10 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 
-use super::checkout_session::{CheckoutSession, SessionStatus};
+use super::account::Account;
+use super::checkout_session::{CheckoutSession, LineItem, SessionStatus};
 use super::currency::format_amount;
+use super::delivery::DeliveryState;
 use super::form;
 use super::payment::{self, Overrides};
 use super::payment_method::PaymentMethod;
@@ -33,8 +35,7 @@ pub(super) fn routes() -> Router<Arc<Sandbox>> {
 
 async fn show(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri) -> Response {
     let id = session_id(&uri);
-    let (session, attempted) = sandbox.change(|state| state.account.sessions.get(id).cloned());
-    drop(attempted);
+    let session = sandbox.apply(|state| state.account.sessions.get(id).cloned());
     match session {
         None => missing(),
         Some(session) => render(StatusCode::OK, &session, &Entered::default(), None),
@@ -76,13 +77,12 @@ impl Entered {
 async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Response {
     let id = session_id(&uri);
     let entered = Entered::read(&body);
-    let ((result, session), attempted) = sandbox.change(|state| {
+    let (result, session) = sandbox.apply(|state| {
         let method = entered.method(state.now());
         let cause = state.cause();
         let result = payment::pay(&mut state.account, id, &method, Overrides::default(), &cause);
         (result, state.account.sessions.get(id).cloned())
     });
-    drop(attempted);
     match (result, session) {
         (_, None) => missing(),
         (Err(refusal), Some(session)) => render(StatusCode::PAYMENT_REQUIRED, &session, &entered, Some(&refusal)),
@@ -111,14 +111,14 @@ async fn acknowledgement(sandbox: &Sandbox, session: &str) {
     }
 }
 
-fn is_awaited(account: &super::account::Account, session: &str) -> bool {
+fn is_awaited(account: &Account, session: &str) -> bool {
     let completed = account.events.iter().rev().find(|event| {
         event.kind == "checkout.session.completed" && event.object.get("id").and_then(|id| id.as_str()) == Some(session)
     });
     completed.is_some_and(|event| {
         account.deliveries.iter().any(|delivery| {
             delivery.event == event.id()
-                && delivery.state != super::delivery::DeliveryState::Held
+                && delivery.state != DeliveryState::Held
                 && event.pending.contains(&delivery.url)
         })
     })
@@ -162,11 +162,10 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
     let error = refusal.map_or_else(String::new, |refusal| {
         format!("<p class=\"error\" role=\"alert\">{}</p>", escape(refusal.message()))
     });
-    let (debit, currency) = if session.payment_method_types.iter().any(|kind| kind == "sepa_debit") {
-        ("", session.currency.as_str())
-    } else {
-        ("hidden", session.currency.as_str())
-    };
+    let takes_debit = session
+        .payment_method_types
+        .iter()
+        .any(|kind| kind == "sepa_debit");
     let back = session.cancel_url.as_deref();
     fill(
         PAGE,
@@ -174,18 +173,17 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
             ("back", &escape(back.unwrap_or_default())),
             ("back_hidden", if back.is_some() { "" } else { "hidden" }),
             ("total", &escape(&total)),
-            ("currency", &escape(currency)),
             ("button", &escape(&button)),
             ("email", &escape(email)),
             ("name", &escape(&entered.name)),
-            ("debit_hidden", debit),
+            ("debit_hidden", if takes_debit { "" } else { "hidden" }),
             ("error", &error),
             ("items", &items),
         ],
     )
 }
 
-fn item(item: &super::checkout_session::LineItem) -> String {
+fn item(item: &LineItem) -> String {
     let each = format_amount(&item.currency, item.unit_amount);
     let amount = item.unit_amount.saturating_mul(item.quantity);
     let quantity = if item.quantity > 1 { format!("Qty {}, {each} each", item.quantity) } else { String::new() };

@@ -7,6 +7,8 @@ use super::account::Account;
 use super::refusal::Refusal;
 
 const KEY_CHARACTERS_MAX: usize = 255;
+/// Below this many keys, those that are too old are left where they are.
+const KEYS_UNPRUNED_MAX: usize = 10_000;
 const KEPT_SECONDS: i64 = 24 * 60 * 60;
 
 /// What a key was first used for.
@@ -55,6 +57,9 @@ pub(super) fn claim(
         ));
     }
     let oldest = now.saturating_sub(KEPT_SECONDS);
+    if account.kept.len() > KEYS_UNPRUNED_MAX {
+        account.kept.retain(|_, kept| kept.at > oldest);
+    }
     if let Some(kept) = account.kept.get(key).filter(|kept| kept.at > oldest) {
         return recall(key, kept, &fingerprint);
     }

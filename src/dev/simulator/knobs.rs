@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State as Shared;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,16 +17,11 @@ use super::delivery::DeliveryPlan;
 use super::event::{API_VERSION, Event};
 use super::fault::Fault;
 use super::ids;
-use super::metadata::Metadata;
-use super::payment::{self, Overrides};
-use super::payment_method::{Decline, PaymentMethod};
 use super::post as mail;
-use super::refund::{self, RefundStatus};
 use super::refusal::Refusal;
 use super::sandbox::{Sandbox, State};
-use super::table::Row;
 
-type Knob = Result<Response, Misuse>;
+pub(super) type Knob = Result<Response, Misuse>;
 
 /// A knob that was turned the wrong way: a mistake in a test, said plainly.
 #[derive(Debug)]
@@ -56,9 +51,6 @@ pub(super) fn routes() -> Router<Arc<Sandbox>> {
         .route("/deliveries", get(list_deliveries).post(plan_deliveries))
         .route("/deliver_due", post(deliver_due))
         .route("/settled", get(settled))
-        .route("/pay", post(pay))
-        .route("/settle", post(settle))
-        .route("/refunds/{id}", post(settle_refund))
         .route("/clock", get(show_clock).post(move_clock))
         .route("/events", post(emit))
         .route("/requests", get(list_requests))
@@ -66,13 +58,13 @@ pub(super) fn routes() -> Router<Arc<Sandbox>> {
         .route("/reset", post(reset))
 }
 
-fn answer(value: &Value) -> Response {
+pub(super) fn answer(value: &Value) -> Response {
     let content_type = [(header::CONTENT_TYPE, "application/json")];
     (content_type, mail::pretty(value)).into_response()
 }
 
 /// Reads the knob's setting; nothing sent is an empty object.
-fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Misuse> {
+pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Misuse> {
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| Misuse { status: StatusCode::BAD_REQUEST, message: error.to_string() })
 }
@@ -140,102 +132,6 @@ async fn settled(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pay {
-    session: String,
-    card: Option<String>,
-    email: Option<String>,
-    name: Option<String>,
-    amount: Option<i64>,
-    currency: Option<String>,
-    metadata: Option<Metadata>,
-}
-
-/// Pays as a buyer would. A decline is no misuse: it is told in `error`.
-async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
-    let wanted: Pay = read(&body)?;
-    let (paid, attempted) = sandbox.change(|state| {
-        let number = wanted.card.as_deref().unwrap_or("tok_visa");
-        let mut method = PaymentMethod::new(number, state.now());
-        method.email = wanted.email;
-        method.name = wanted.name;
-        let overrides = Overrides { amount: wanted.amount, currency: wanted.currency, metadata: wanted.metadata };
-        events_of(state, &wanted.session, |state| {
-            let cause = state.cause();
-            payment::pay(&mut state.account, &wanted.session, &method, overrides, &cause)
-        })
-    });
-    drop(attempted);
-    paid.map(|paid| answer(&paid))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settle {
-    session: String,
-    outcome: Outcome,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    Succeeded,
-    Failed,
-}
-
-/// Finishes a delayed payment method.
-async fn settle(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
-    let wanted: Settle = read(&body)?;
-    let outcome = match wanted.outcome {
-        Outcome::Succeeded => Ok(()),
-        Outcome::Failed => Err(Decline::InsufficientFunds),
-    };
-    let (settled, attempted) = sandbox.change(|state| {
-        events_of(state, &wanted.session, |state| {
-            let cause = state.cause();
-            payment::settle(&mut state.account, &wanted.session, outcome, &cause)
-        })
-    });
-    drop(attempted);
-    settled.map(|settled| answer(&settled))
-}
-
-/// Runs `act` and tells what became of the session: its payment intent, the new events, and a decline.
-fn events_of(
-    state: &mut State,
-    session: &str,
-    act: impl FnOnce(&mut State) -> Result<(), Refusal>,
-) -> Result<Value, Misuse> {
-    let before = state.account.events.iter().count();
-    let error = match act(state) {
-        Ok(()) => None,
-        Err(refusal) if refusal.status == 402 => Some(refusal.fields()),
-        Err(refusal) => return Err(refusal.into()),
-    };
-    let events: Vec<&str> = state.account.events.iter().skip(before).map(Row::id).collect();
-    let intent = &state.account.session(session)?.payment_intent;
-    Ok(json!({ "session": session, "paymentIntent": intent, "events": events, "error": error }))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SettleRefund {
-    status: RefundStatus,
-}
-
-/// What the bank says about a refund, perhaps weeks later.
-async fn settle_refund(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Knob {
-    let wanted: SettleRefund = read(&body)?;
-    let id = uri.path().rsplit('/').next().unwrap_or_default();
-    let (settled, attempted) = sandbox.change(|state| {
-        let cause = state.cause();
-        refund::settle(&mut state.account, id, wanted.status, &cause)
-    });
-    drop(attempted);
-    Ok(answer(&settled?))
-}
-
-#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct MoveClock {
     now: Option<DateTime<Utc>>,
@@ -257,7 +153,7 @@ async fn move_clock(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob 
         state.clock.advance(by.unwrap_or_default());
         state.clock.now()
     });
-    drop(sandbox.change(|_| ()));
+    sandbox.apply(|_| ());
     Ok(answer(&json!({ "now": now })))
 }
 
@@ -289,7 +185,7 @@ async fn emit(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
         });
     };
     let id = wanted.id.unwrap_or_else(|| ids::object_id("evt"));
-    let (event, attempted) = sandbox.change(|state| {
+    let event = sandbox.apply(|state| {
         let event = Event {
             id,
             kind,
@@ -305,13 +201,12 @@ async fn emit(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
         state.account.record(event);
         rendered
     });
-    drop(attempted);
     Ok(answer(&event))
 }
 
 /// Every session, oldest first, those included whose creation is not answered yet.
 async fn list_sessions(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
-    let (sessions, attempted) = sandbox.change(|state| {
+    let sessions = sandbox.apply(|state| {
         let summaries = state.account.sessions.iter().map(|session| {
             json!({
                 "id": session.id, "status": session.status, "paymentStatus": session.payment_status,
@@ -323,12 +218,11 @@ async fn list_sessions(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
         });
         Value::Array(summaries.collect())
     });
-    drop(attempted);
     answer(&sessions)
 }
 
 async fn reset(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
-    drop(sandbox.change(State::reset));
+    sandbox.apply(State::reset);
     sandbox.attempted.notify_waiters();
     answer(&json!({ "reset": true }))
 }

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 mod account;
 mod api;
+mod bank;
 mod charge;
 mod checkout_creation;
 mod checkout_lifecycle;
@@ -18,7 +19,9 @@ mod checkout_session;
 mod clock;
 mod currency;
 mod delivery;
+mod dispute;
 mod event;
+mod execution;
 mod expansion;
 mod fault;
 mod form;
@@ -32,6 +35,7 @@ mod line;
 mod line_items;
 mod listing;
 mod metadata;
+mod misbehaviour;
 mod parameters;
 mod payment;
 mod payment_intent;
@@ -92,7 +96,7 @@ impl Simulator {
         let url = format!("http://{}", listener.local_addr()?);
         let sandbox = Sandbox::open(options, url)?;
         let router = Router::new()
-            .nest("/_simulator", knobs::routes())
+            .nest("/_simulator", knobs::routes().merge(bank::routes()))
             .nest("/c/pay", hosted_page::routes())
             .fallback(pipeline::answer)
             .with_state(Arc::clone(&sandbox));

@@ -14,7 +14,8 @@ use super::sandbox::{Sandbox, State, real_milliseconds};
 
 const STRIPE_USER_AGENT: &str = "Stripe/1.0 (+https://stripe.com/docs/webhooks)";
 
-/// Deliveries to one endpoint: one round after the other, those of a round at once.
+/// Deliveries to one endpoint: one round after the other, those of a round at once. Batches of different causes run
+/// side by side, since Stripe promises no order; who needs one waits until the first has settled.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     rounds: Vec<Vec<u64>>,

@@ -135,6 +135,13 @@ impl Sandbox {
         (result, self.launch(batches))
     }
 
+    /// Changes the state without waiting for the deliveries of the change.
+    pub(super) fn apply<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> R {
+        let (result, attempted) = self.change(change);
+        drop(attempted);
+        result
+    }
+
     /// Starts the batches; they run on when nobody waits for them.
     pub(super) fn launch(self: &Arc<Self>, batches: Vec<Batch>) -> Attempted {
         let attempted = batches
@@ -168,7 +175,7 @@ impl Sandbox {
             let batches = self.peek(|state| post::due(state, real_milliseconds()));
             drop(self.launch(batches));
             if self.peek(|state| state.now() >= state.account.quiet_until) {
-                drop(self.change(|_| ()));
+                self.apply(|_| ());
             }
         }
     }

@@ -1,0 +1,178 @@
+//! Knobs for what people and banks do out of Stripe's sight: pay, settle, refuse and dispute.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::http::Uri;
+use axum::routing::post;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::dispute::{self, DisputeStatus};
+use super::knobs::{Knob, Misuse, answer, read};
+use super::metadata::Metadata;
+use super::payment::{self, Overrides};
+use super::payment_method::{Decline, PaymentMethod};
+use super::refund::{self, RefundStatus};
+use super::refusal::Refusal;
+use super::sandbox::{Sandbox, State};
+use super::table::Row;
+
+pub(super) fn routes() -> Router<Arc<Sandbox>> {
+    Router::new()
+        .route("/pay", post(pay))
+        .route("/settle", post(settle))
+        .route("/refunds/{id}", post(settle_refund))
+        .route("/disputes", post(open_dispute))
+        .route("/disputes/{id}", post(decide_dispute))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pay {
+    session: String,
+    card: Option<String>,
+    email: Option<String>,
+    name: Option<String>,
+    amount: Option<i64>,
+    currency: Option<String>,
+    metadata: Option<Metadata>,
+}
+
+/// Pays as a buyer would. A decline is no misuse: it is told in `error`.
+async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+    let wanted: Pay = read(&body)?;
+    let paid = sandbox.apply(|state| {
+        let number = wanted.card.as_deref().unwrap_or("tok_visa");
+        let mut method = PaymentMethod::new(number, state.now());
+        method.email = wanted.email;
+        method.name = wanted.name;
+        let overrides = Overrides {
+            amount: wanted.amount,
+            currency: wanted.currency,
+            metadata: wanted.metadata,
+        };
+        events_of(state, &wanted.session, |state| {
+            let cause = state.cause();
+            payment::pay(
+                &mut state.account,
+                &wanted.session,
+                &method,
+                overrides,
+                &cause,
+            )
+        })
+    });
+    paid.map(|paid| answer(&paid))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settle {
+    session: String,
+    outcome: Outcome,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Succeeded,
+    Failed,
+}
+
+/// Finishes a delayed payment method.
+async fn settle(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+    let wanted: Settle = read(&body)?;
+    let outcome = match wanted.outcome {
+        Outcome::Succeeded => Ok(()),
+        Outcome::Failed => Err(Decline::InsufficientFunds),
+    };
+    let settled = sandbox.apply(|state| {
+        events_of(state, &wanted.session, |state| {
+            let cause = state.cause();
+            payment::settle(&mut state.account, &wanted.session, outcome, &cause)
+        })
+    });
+    settled.map(|settled| answer(&settled))
+}
+
+/// Runs `act` and tells what became of the session: its payment intent, the new events, and a decline.
+fn events_of(
+    state: &mut State,
+    session: &str,
+    act: impl FnOnce(&mut State) -> Result<(), Refusal>,
+) -> Result<Value, Misuse> {
+    let before = state.account.events.iter().count();
+    let error = match act(state) {
+        Ok(()) => None,
+        Err(refusal) if refusal.status == 402 => Some(refusal.fields()),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    let events: Vec<&str> = state
+        .account
+        .events
+        .iter()
+        .skip(before)
+        .map(Row::id)
+        .collect();
+    let intent = &state.account.session(session)?.payment_intent;
+    Ok(json!({ "session": session, "paymentIntent": intent, "events": events, "error": error }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettleRefund {
+    status: RefundStatus,
+}
+
+/// What the bank says about a refund, perhaps weeks later.
+async fn settle_refund(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Knob {
+    let wanted: SettleRefund = read(&body)?;
+    let id = uri.path().rsplit('/').next().unwrap_or_default();
+    let settled = sandbox.apply(|state| {
+        let cause = state.cause();
+        refund::settle(&mut state.account, id, wanted.status, &cause)
+    });
+    Ok(answer(&settled?))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OpenDispute {
+    payment_intent: String,
+    #[serde(default = "fraudulent")]
+    reason: String,
+}
+
+fn fraudulent() -> String {
+    "fraudulent".to_owned()
+}
+
+/// The buyer complains to the bank.
+async fn open_dispute(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+    let wanted: OpenDispute = read(&body)?;
+    let opened = sandbox.apply(|state| {
+        let cause = state.cause();
+        let intent = &wanted.payment_intent;
+        dispute::open(&mut state.account, intent, &wanted.reason, &cause)
+    });
+    Ok(answer(&opened?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DecideDispute {
+    status: DisputeStatus,
+}
+
+async fn decide_dispute(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Knob {
+    let wanted: DecideDispute = read(&body)?;
+    let id = uri.path().rsplit('/').next().unwrap_or_default();
+    let decided = sandbox.apply(|state| {
+        let cause = state.cause();
+        dispute::decide(&mut state.account, id, wanted.status, &cause)
+    });
+    Ok(answer(&decided?))
+}
