@@ -182,10 +182,7 @@ fn an_empty_path_is_enough_to_find_an_installed_postgres_or_to_say_that_there_is
     let advice = "no PostgreSQL server (version 14 or newer) was found on this machine and none was fetched (PG_NO_DOWNLOAD is set): \
          install one (Debian: `apt install postgresql`; macOS: `brew install postgresql@17`) \
          or name the folder of its `initdb` and `postgres` in PG_BIN_DIR";
-    assert!(
-        ["started", "joined", advice].contains(&answer.as_str()),
-        "{answer}"
-    );
+    assert!(["started", "joined", advice].contains(&answer.as_str()), "{answer}");
 }
 
 fn assert_refused(directory: &Path, what: &str) {
@@ -199,10 +196,7 @@ fn assert_refused(directory: &Path, what: &str) {
 }
 
 fn durable(directory: &Path) -> Settings {
-    Settings {
-        durable: true,
-        ..disposable(directory)
-    }
+    Settings { durable: true, ..disposable(directory) }
 }
 
 fn disposable(directory: &Path) -> Settings {
@@ -315,9 +309,7 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         for entry in fs::read_dir(&self.0).unwrap().flatten() {
             let lock_file = fs::read_to_string(entry.path().join("data/postmaster.pid"));
-            let server = lock_file
-                .ok()
-                .and_then(|text| Some(text.lines().next()?.to_owned()));
+            let server = lock_file.ok().and_then(|text| Some(text.lines().next()?.to_owned()));
             let us = std::process::id().to_string();
             if let Some(server) = server.filter(|server| *server != us && !is_dead(server)) {
                 let stopped = Command::new("kill").args(["-QUIT", &server]).status();

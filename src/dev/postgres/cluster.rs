@@ -91,8 +91,7 @@ impl Cluster {
 
     /// The server's first process, whether it takes connections or not.
     pub(super) fn server(&self) -> Option<Process> {
-        self.named_process()
-            .filter(|process| self.is_served_by(*process))
+        self.named_process().filter(|process| self.is_served_by(*process))
     }
 
     /// Whether the server is gone and another process has its number now.

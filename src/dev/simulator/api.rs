@@ -37,13 +37,7 @@ pub(super) fn execute(account: &mut Account, mut call: Call<'_>) -> Result<Value
 fn route(account: &mut Account, call: Call<'_>) -> Result<Value, Refusal> {
     let below = call.path.strip_prefix("/v1/").unwrap_or_default();
     let segments: Vec<&str> = below.split('/').collect();
-    let Call {
-        method,
-        parameters,
-        base_url,
-        cause,
-        path,
-    } = call;
+    let Call { method, parameters, base_url, cause, path } = call;
     match (method, segments.as_slice()) {
         ("POST", ["checkout", "sessions"]) => checkout_lifecycle::create(account, parameters, base_url, &cause),
         ("GET", ["checkout", "sessions"]) => list_sessions(account, parameters, path),

@@ -92,12 +92,7 @@ fn no_evidence() -> Value {
 }
 
 /// The bank takes the whole payment back: the dispute exists and the funds are withdrawn.
-pub(super) fn open(
-    account: &mut Account,
-    intent: &str,
-    reason: &str,
-    cause: &Cause,
-) -> Result<Value, Refusal> {
+pub(super) fn open(account: &mut Account, intent: &str, reason: &str, cause: &Cause) -> Result<Value, Refusal> {
     let charge = account
         .intents
         .get(intent)
@@ -124,16 +119,8 @@ pub(super) fn open(
 }
 
 /// What the bank decides next. A dispute that was won returns the funds.
-pub(super) fn decide(
-    account: &mut Account,
-    id: &str,
-    status: DisputeStatus,
-    cause: &Cause,
-) -> Result<Value, Refusal> {
-    let dispute = account
-        .disputes
-        .get_mut(id)
-        .ok_or_else(|| Refusal::no_such("dispute", id, "id"))?;
+pub(super) fn decide(account: &mut Account, id: &str, status: DisputeStatus, cause: &Cause) -> Result<Value, Refusal> {
+    let dispute = account.disputes.get_mut(id).ok_or_else(|| Refusal::no_such("dispute", id, "id"))?;
     if matches!(dispute.status, DisputeStatus::Won | DisputeStatus::Lost) {
         return Err(Refusal::conflict("This dispute is already closed."));
     }

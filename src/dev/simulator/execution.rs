@@ -29,10 +29,9 @@ pub(super) fn claim(state: &mut State, incoming: &Incoming) -> Option<Answer> {
     let now = state.now();
     match idempotency::claim(&mut state.account, key, fingerprint, now) {
         Ok(None) => None,
-        Ok(Some(kept)) => Some(Answer {
-            original_request: Some(kept.request_id),
-            ..Answer::json(kept.status, kept.body)
-        }),
+        Ok(Some(kept)) => {
+            Some(Answer { original_request: Some(kept.request_id), ..Answer::json(kept.status, kept.body) })
+        }
         Err(refusal) => Some(refused(incoming, &refusal)),
     }
 }
@@ -53,9 +52,7 @@ pub(super) fn execute_now(sandbox: &Arc<Sandbox>, incoming: &Incoming) -> (Answe
             },
         };
         let result = api::execute(&mut state.account, call);
-        let executed = result
-            .as_ref()
-            .map_or_else(|refusal| refusal.executed, |_| true);
+        let executed = result.as_ref().map_or_else(|refusal| refusal.executed, |_| true);
         let answer = match result {
             Ok(object) => Answer::json(200, post::pretty(&object)),
             Err(refusal) => refused(incoming, &refusal),
@@ -63,11 +60,7 @@ pub(super) fn execute_now(sandbox: &Arc<Sandbox>, incoming: &Incoming) -> (Answe
         conclude(state, incoming, &answer, executed);
         (answer, state.plan.before_answer)
     });
-    let attempted = if before_answer {
-        attempted
-    } else {
-        Attempted::default()
-    };
+    let attempted = if before_answer { attempted } else { Attempted::default() };
     (answer, attempted)
 }
 

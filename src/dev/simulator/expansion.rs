@@ -7,19 +7,11 @@ use super::refusal::Refusal;
 use super::table::Row;
 
 /// Expands `paths` in an object that its route has rendered, such as `payment_intent.latest_charge`, or `data.payment_intent` in a list.
-pub(super) fn expand(
-    account: &Account,
-    object: &mut Value,
-    paths: &[String],
-) -> Result<(), Refusal> {
+pub(super) fn expand(account: &Account, object: &mut Value, paths: &[String]) -> Result<(), Refusal> {
     paths.iter().try_for_each(|path| {
         let steps: Vec<&str> = path.split('.').collect();
         step(account, object, &steps).map_err(|name| {
-            Refusal::invalid(
-                "expand",
-                format!("This property cannot be expanded ({name})."),
-            )
-            .executed()
+            Refusal::invalid("expand", format!("This property cannot be expanded ({name}).")).executed()
         })
     })
 }

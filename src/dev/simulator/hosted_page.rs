@@ -162,10 +162,7 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
     let error = refusal.map_or_else(String::new, |refusal| {
         format!("<p class=\"error\" role=\"alert\">{}</p>", escape(refusal.message()))
     });
-    let takes_debit = session
-        .payment_method_types
-        .iter()
-        .any(|kind| kind == "sepa_debit");
+    let takes_debit = session.payment_method_types.iter().any(|kind| kind == "sepa_debit");
     let back = session.cancel_url.as_deref();
     fill(
         PAGE,
