@@ -300,7 +300,8 @@ create table idempotency_keys (
   caller text not null,
   key text not null check (length(key) between 1 and 255),
   request_hash bytea not null,
-  booking_id uuid references bookings,
+  -- The key is claimed before its booking is made, in the same transaction.
+  booking_id uuid references bookings deferrable initially deferred,
   locked_until timestamptz not null,
   response_status smallint check (response_status between 200 and 499),
   response_location text,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::booking::BookingStatus;
+use super::booking::{BookedShow, BookingStatus};
 use super::catalogue::{PolicyStep, ShowStatus};
 use super::currency::Currency;
 use super::ids::{BookingId, ShowId};
@@ -90,13 +90,6 @@ impl Offer {
         self.price(&seats)
     }
 
-    /// The refusal for seats that were free in this offer and are now taken by someone else.
-    pub fn lost(&self, taken: Vec<String>) -> Refusal {
-        let mut seats = taken;
-        sort_naturally(&mut seats);
-        Refusal::SeatUnavailable { seats, own_booking: None }
-    }
-
     fn known(&self, wanted: &[String]) -> Result<Vec<&OfferedSeat>, Refusal> {
         let find = |label: &String| self.seats.iter().find(|seat| &seat.label == label);
         let unknown: Vec<String> = wanted.iter().filter(|label| find(label).is_none()).cloned().collect();
@@ -134,6 +127,12 @@ impl Offer {
             total: Money::new(total_minor, self.currency),
             lines,
         })
+    }
+}
+
+impl From<Offer> for BookedShow {
+    fn from(offer: Offer) -> Self {
+        Self { id: offer.show_id, title: offer.title, starts_at: offer.starts_at, timezone: offer.timezone }
     }
 }
 

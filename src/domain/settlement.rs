@@ -69,6 +69,8 @@ pub enum Decision {
     Surplus(Paid, SurplusReason),
     /// Keep the money, if it can be read, as surplus; open a discrepancy, and let a person decide.
     Review(Option<Paid>, Mismatch),
+    /// The payment is recorded; open a discrepancy, because this word of it differs from what was asked for.
+    Flag(Mismatch),
     /// Wait for a delayed method, and keep the seats as long as it may take.
     Process,
     /// End the booking and free its seats: Stripe has said that it can no longer be paid.
@@ -154,11 +156,13 @@ impl Ending {
     }
 }
 
-/// Decides what `fact` means for a booking that stands so. The same fact told twice decides `Keep` the second time.
+/// Decides what `fact` means for a booking that stands so. The same fact told twice moves nothing the second time.
 pub fn decide(standing: &Standing, fact: &Fact) -> Decision {
     use AttemptStatus as Attempt;
     match (fact, standing.attempt_status) {
-        (Fact::Captured(_), Attempt::Paid) => Decision::Keep("this payment is recorded already"),
+        (Fact::Captured(capture), Attempt::Paid) => {
+            mismatch(standing, capture).map_or(Decision::Keep("this payment is recorded already"), Decision::Flag)
+        }
         (_, Attempt::Paid) => Decision::Keep("the attempt was paid before"),
         (
             Fact::Captured(capture),
@@ -292,11 +296,13 @@ mod tests {
     #[test]
     fn a_recorded_payment_is_never_recorded_again() {
         for status in EXISTING {
-            for fact in [captured(Some(eur(2_400))), captured(None), Fact::Submitted, Fact::Failed, Fact::Expired] {
+            for fact in [captured(Some(eur(2_400))), Fact::Submitted, Fact::Failed, Fact::Expired] {
                 let decided = decide(&standing(status, Attempt::Paid), &fact);
 
                 assert!(matches!(decided, Decision::Keep(_)), "{status:?} {fact:?}");
             }
+            let other = decide(&standing(status, Attempt::Paid), &captured(Some(eur(2_399))));
+            assert_eq!(other, Decision::Flag(Mismatch::Amount), "{status:?}");
         }
     }
 

@@ -121,25 +121,30 @@ impl Idempotency {
     }
 }
 
+/// Keeps an answer for good. A refusal has rolled the claim of its key back with the rest, so it claims the key again,
+/// unless another request has done so meanwhile.
 async fn keep<T: Serialize>(app: &App, using: &Use, result: Result<Created<T>>) -> Result<Response> {
-    let kept = match &result {
-        Ok(created) => Some(Answer {
-            status: StatusCode::CREATED.as_u16(),
-            location: Some(created.location.clone()),
-            body: json(&created.resource)?,
-        }),
-        Err(Error::Refusal(Refusal::IdempotencyInProgress)) => return Ok(result?.into_response()),
+    if let Err(Error::Refusal(Refusal::IdempotencyInProgress)) = &result {
+        return Ok(result?.into_response());
+    }
+    let now = app.now();
+    let mut db = app.db.acquire().await?;
+    match &result {
+        Ok(created) => {
+            let (status, location) = (StatusCode::CREATED.as_u16(), Some(created.location.clone()));
+            let answer = Answer { status, location, body: json(&created.resource)? };
+            idempotency_keys::finish(&mut db, using, &answer).await?;
+        }
         Err(Error::Refusal(refusal)) => {
             let problem = Problem::from(refusal);
-            Some(Answer { status: problem.status, location: None, body: json(&problem)? })
+            let answer = Answer { status: problem.status, location: None, body: json(&problem)? };
+            if idempotency_keys::claim(&mut db, using, None, now).await? {
+                idempotency_keys::finish(&mut db, using, &answer).await?;
+            }
         }
-        Err(_) => None,
-    };
-    let mut db = app.db.acquire().await?;
-    match kept {
-        Some(answer) => idempotency_keys::finish(&mut db, using, &answer, app.now()).await?,
-        None => idempotency_keys::unlock(&mut db, using, app.now()).await?,
+        Err(_) => idempotency_keys::unlock(&mut db, using, now).await?,
     }
+    drop(db);
     Ok(result?.into_response())
 }
 

@@ -107,21 +107,15 @@ pub async fn claim(
     Ok(claimed.rows_affected() == 1)
 }
 
-/// Keeps the first answer. A refusal may come before the key was claimed; then this claims it.
-pub async fn finish(db: &mut PgConnection, using: &Use, answer: &Answer, now: DateTime<Utc>) -> Result<()> {
+/// Keeps the first answer of a key that this request has claimed.
+pub async fn finish(db: &mut PgConnection, using: &Use, answer: &Answer) -> Result<()> {
     sqlx::query!(
-        "insert into idempotency_keys as known
-           (caller, key, request_hash, locked_until, created_at, response_status, response_location, response_body)
-         values ($1, $2, $3, $4, $4, $5, $6, $7)
-         on conflict (caller, key) do update
-         set response_status = excluded.response_status,
-             response_location = excluded.response_location,
-             response_body = excluded.response_body
-         where known.response_status is null and known.request_hash = excluded.request_hash",
+        "update idempotency_keys
+         set response_status = $4, response_location = $5, response_body = $6
+         where caller = $1 and key = $2 and request_hash = $3 and response_status is null",
         using.caller,
         using.key,
         using.request_hash,
-        now,
         i16::try_from(answer.status).unwrap_or_default(),
         answer.location,
         answer.body,

@@ -4,11 +4,12 @@
 //! is committed before it is asked.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
 
 use crate::app::App;
 use crate::domain::booking::{
-    AttemptStatus, BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, OpenCheckout, PaymentOption,
-    PaymentPart, reference_of,
+    AttemptStatus, Booking, BookingDetails, BookingKind, BookingStatus, OpenCheckout, PaymentOption, PaymentPart,
+    reference_of,
 };
 use crate::domain::ids::{AttemptId, BookingId, ShowId};
 use crate::domain::money::Money;
@@ -55,12 +56,9 @@ pub struct Wish {
 ///
 /// Commits twice. Round trips beside BEGIN and COMMIT: the offer, the hold, the session; one more with a key.
 pub async fn book_seats(app: &App, wish: &Wish) -> Result<BookingDetails> {
-    let (offer, quote) = quote(app, wish).await?;
     for _ in 0..REFERENCE_DRAWS_MAX {
-        let hold = Hold::plan(app, wish, &offer, &quote);
-        match hold.commit(app, wish).await {
-            Ok(None) => return hold.open(app).await,
-            Ok(Some(lost)) => return Err(seats_lost(app, wish, &offer, lost).await),
+        match hold(app, wish).await {
+            Ok(held) => return held.open(app).await,
             Err(error) if error.constraint() == Some(REFERENCE_KEY) => {}
             Err(error) => return Err(error),
         }
@@ -78,91 +76,83 @@ pub async fn resume(app: &App, id: BookingId) -> Result<BookingDetails> {
     reload(app, id).await
 }
 
-async fn quote(app: &App, wish: &Wish) -> Result<(Offer, Quote)> {
-    let offer = shows::offer(&mut *app.db.acquire().await?, wish.show_id, &wish.seats).await?;
-    let offer = offer.ok_or(Refusal::NotFound("show"))?;
-    let quote = offer.quote(&wish.seats, &wish.user.id, app.now())?;
+/// The first transaction. The key is claimed before the seats are looked at, so that a second request with the same key
+/// learns that the first is at it, and not that its seats are gone.
+async fn hold(app: &App, wish: &Wish) -> Result<Held> {
+    let id = BookingId::new();
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    if let Some(using) = &wish.key
+        && !idempotency_keys::claim(&mut tx, using, Some(id), now).await?
+    {
+        return Err(Refusal::IdempotencyInProgress.into());
+    }
+    let (offer, quote) = quote(&mut tx, wish, now).await?;
+    let hold = TimeDelta::from_std(app.config.hold).unwrap_or(SESSION_LIFE);
+    let booking = new_booking(id, wish, &quote, (now, hold));
+    let expires_at = now + SESSION_LIFE.max(hold + SESSION_AFTER_HOLD);
+    let is_free = quote.total.amount_minor == 0;
+    let attempt = (!is_free).then(|| new_attempt(id, wish, (&offer, &quote), expires_at));
+    let new = NewHold {
+        booking: &booking,
+        show_id: offer.show_id,
+        cancellation_policy: &offer.cancellation_policy,
+        attempt: attempt.as_ref(),
+    };
+    let claimed = bookings::hold(&mut tx, &new).await?;
+    let lost: Vec<String> = booking.seats.iter().filter(|label| !claimed.contains(label)).cloned().collect();
+    if !lost.is_empty() {
+        tx.rollback().await?;
+        return Err(seats_lost(app, wish, lost).await);
+    }
+    tx.commit().await?;
+    tracing::info!(booking.id = %id, "holds {} seats for {}", booking.seats.len(), booking.reference);
+    Ok(Held { details: BookingDetails { booking, show: Some(offer.into()), checkout: None }, attempt })
+}
+
+async fn quote(db: &mut PgConnection, wish: &Wish, now: DateTime<Utc>) -> Result<(Offer, Quote)> {
+    let offer = shows::offer(db, wish.show_id, &wish.seats).await?.ok_or(Refusal::NotFound("show"))?;
+    let quote = offer.quote(&wish.seats, &wish.user.id, now)?;
     Ok((offer, quote))
 }
 
 /// Somebody was faster. A second look says whether it was the buyer himself, in another tab.
-async fn seats_lost(app: &App, wish: &Wish, offer: &Offer, lost: Vec<String>) -> Error {
-    quote(app, wish).await.err().unwrap_or_else(|| offer.lost(lost).into())
+async fn seats_lost(app: &App, wish: &Wish, lost: Vec<String>) -> Error {
+    let second_look = async { quote(&mut *app.db.acquire().await?, wish, app.now()).await };
+    match second_look.await {
+        Err(error) => error,
+        Ok(_) => Refusal::SeatUnavailable { seats: lost, own_booking: None }.into(),
+    }
 }
 
-async fn reload(app: &App, id: BookingId) -> Result<BookingDetails> {
-    let found = bookings::find(&mut *app.db.acquire().await?, id, None).await?;
-    found.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))
+fn new_booking(id: BookingId, wish: &Wish, quote: &Quote, (now, hold): (DateTime<Utc>, TimeDelta)) -> Booking {
+    let is_free = quote.total.amount_minor == 0;
+    Booking {
+        id,
+        reference: reference_of(rand::random()),
+        user_id: wish.user.id.clone(),
+        kind: BookingKind::Show,
+        status: if is_free { BookingStatus::Confirmed } else { BookingStatus::Pending },
+        seats: quote.seats.clone(),
+        payment_option: PaymentOption::Full,
+        total: quote.total,
+        due: quote.total,
+        paid: Money::new(0, quote.total.currency),
+        hold_expires_at: (!is_free).then_some(now + hold),
+        confirmed_at: is_free.then_some(now),
+        cancelled_at: None,
+        version: 1,
+        created_at: now,
+    }
 }
 
-/// A booking that is about to be committed, with its attempt.
-struct Hold<'a> {
+/// A committed booking whose payment page is still to be opened.
+struct Held {
     details: BookingDetails,
-    offer: &'a Offer,
     attempt: Option<NewAttempt>,
 }
 
-impl<'a> Hold<'a> {
-    fn plan(app: &App, wish: &Wish, offer: &'a Offer, quote: &Quote) -> Self {
-        let now = app.now();
-        let is_free = quote.total.amount_minor == 0;
-        let hold = TimeDelta::from_std(app.config.hold).unwrap_or(SESSION_LIFE);
-        let booking = Booking {
-            id: BookingId::new(),
-            reference: reference_of(rand::random()),
-            user_id: wish.user.id.clone(),
-            kind: BookingKind::Show,
-            status: if is_free { BookingStatus::Confirmed } else { BookingStatus::Pending },
-            seats: quote.seats.clone(),
-            payment_option: PaymentOption::Full,
-            total: quote.total,
-            due: quote.total,
-            paid: Money::new(0, quote.total.currency),
-            hold_expires_at: (!is_free).then_some(now + hold),
-            confirmed_at: is_free.then_some(now),
-            cancelled_at: None,
-            version: 1,
-            created_at: now,
-        };
-        let attempt = (!is_free).then(|| {
-            let expires_at = now + SESSION_LIFE.max(hold + SESSION_AFTER_HOLD);
-            new_attempt(wish, offer, quote, &booking, expires_at)
-        });
-        let show = BookedShow {
-            id: offer.show_id,
-            title: offer.title.clone(),
-            starts_at: offer.starts_at,
-            timezone: offer.timezone.clone(),
-        };
-        Self { details: BookingDetails { booking, show: Some(show), checkout: None }, offer, attempt }
-    }
-
-    /// The first transaction. Returns the labels that somebody else took in the meantime, and then holds nothing.
-    async fn commit(&self, app: &App, wish: &Wish) -> Result<Option<Vec<String>>> {
-        let booking = &self.details.booking;
-        let mut tx = app.db.begin().await?;
-        let new = NewHold {
-            booking,
-            show_id: self.offer.show_id,
-            cancellation_policy: &self.offer.cancellation_policy,
-            attempt: self.attempt.as_ref(),
-        };
-        let claimed = bookings::hold(&mut tx, &new).await?;
-        let lost: Vec<String> = booking.seats.iter().filter(|label| !claimed.contains(label)).cloned().collect();
-        if !lost.is_empty() {
-            tx.rollback().await?;
-            return Ok(Some(lost));
-        }
-        if let Some(using) = &wish.key
-            && !idempotency_keys::claim(&mut tx, using, Some(booking.id), booking.created_at).await?
-        {
-            return Err(Refusal::IdempotencyInProgress.into());
-        }
-        tx.commit().await?;
-        tracing::info!(booking.id = %booking.id, "holds {} seats for {}", booking.seats.len(), booking.reference);
-        Ok(None)
-    }
-
+impl Held {
     /// The call to Stripe and the second transaction.
     async fn open(mut self, app: &App) -> Result<BookingDetails> {
         let Some(attempt) = self.attempt else {
@@ -180,7 +170,17 @@ impl<'a> Hold<'a> {
     }
 }
 
-fn new_attempt(wish: &Wish, offer: &Offer, quote: &Quote, booking: &Booking, expires_at: DateTime<Utc>) -> NewAttempt {
+async fn reload(app: &App, id: BookingId) -> Result<BookingDetails> {
+    let found = bookings::find(&mut *app.db.acquire().await?, id, None).await?;
+    found.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))
+}
+
+fn new_attempt(
+    booking_id: BookingId,
+    wish: &Wish,
+    (offer, quote): (&Offer, &Quote),
+    expires_at: DateTime<Utc>,
+) -> NewAttempt {
     let id = AttemptId::new();
     let part = PaymentPart::Full;
     let lines = quote.lines.iter().map(|line| Line {
@@ -189,7 +189,7 @@ fn new_attempt(wish: &Wish, offer: &Offer, quote: &Quote, booking: &Booking, exp
         quantity: u64::try_from(line.seats.len()).unwrap_or_default(),
     });
     let request = SessionRequest {
-        booking_id: booking.id,
+        booking_id,
         attempt_id: id,
         part,
         ui: wish.ui,

@@ -131,7 +131,16 @@ async fn carry_out(
             if let Some(paid) = paid.filter(|paid| paid.money.amount_minor > 0) {
                 settlements::keep_surplus(db, &captured(paid), SurplusReason::Mismatch.as_str()).await?;
             }
-            review(db, event, &standing, mismatch, now).await
+            if !matches!(standing.status, BookingStatus::Confirmed | BookingStatus::Review) {
+                // The session that could have paid for the seats is complete, so they are free.
+                settlements::end(db, booking_id, BookingStatus::Review, now).await?;
+            }
+            flag(db, attempt_id, &standing, (fact, mismatch), now).await?;
+            Ok("the payment does not match what was asked for; a person decides")
+        }
+        Decision::Flag(mismatch) => {
+            flag(db, attempt_id, &standing, (fact, mismatch), now).await?;
+            Ok("the payment is recorded, but this word of it differs from what was asked for")
         }
         Decision::Process => {
             let until = now + DELAYED_METHOD_MAX;
@@ -174,28 +183,23 @@ async fn keep_surplus(
     Ok("the money is kept as surplus and owed back")
 }
 
-/// Leaves the decision to a person. A confirmed booking stays so; any other frees its seats, since the session that
-/// could have paid for them is complete.
-async fn review(
+/// Opens a discrepancy for an attempt, once however often the same word comes.
+async fn flag(
     db: &mut PgConnection,
-    event: &Event,
+    attempt_id: AttemptId,
     standing: &Standing,
-    mismatch: Mismatch,
+    (fact, mismatch): (&Fact, Mismatch),
     now: DateTime<Utc>,
-) -> Result<&'static str> {
-    let stands = matches!(standing.status, BookingStatus::Confirmed | BookingStatus::Review);
-    if !stands {
-        settlements::end(db, standing.booking_id, BookingStatus::Review, now).await?;
-    }
-    let theirs = event.fact.as_ref().ok().map(|fact| format!("{fact:?}"));
+) -> Result<()> {
+    let booking_id = standing.booking_id;
     let discrepancy = Discrepancy {
         kind: mismatch.as_str(),
-        subject: &event.id,
-        booking_id: Some(standing.booking_id),
-        ours: json!({ "bookingId": standing.booking_id, "asked": standing.asked }),
-        theirs: json!(theirs),
+        subject: &attempt_id.to_string(),
+        booking_id: Some(booking_id),
+        ours: json!({ "bookingId": booking_id, "asked": standing.asked }),
+        theirs: json!(format!("{fact:?}")),
     };
     settlements::open_discrepancy(db, &discrepancy, now).await?;
-    tracing::error!(booking.id = %standing.booking_id, "a payment does not match what was asked for: {}", mismatch.as_str());
-    Ok("the payment does not match what was asked for; a person decides")
+    tracing::error!(booking.id = %booking_id, "a payment differs from what was asked for: {}", mismatch.as_str());
+    Ok(())
 }

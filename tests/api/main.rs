@@ -4,4 +4,10 @@
 #![expect(clippy::indexing_slicing, reason = "a missing member is a failed test")]
 
 mod bookings;
+mod checkout;
+mod events;
+mod idempotency;
+mod payments;
+mod seat_rush;
+mod signatures;
 mod stage;

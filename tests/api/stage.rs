@@ -1,5 +1,6 @@
 //! The stage of a test: the API on a database of its own, a Stripe simulator, an issuer, and a clock that stands still.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -119,9 +120,7 @@ impl TestApp {
     /// What the simulator was asked, oldest first.
     pub(crate) async fn stripe_requests(&self) -> Vec<Value> {
         let url = format!("{}/_simulator/requests", self.simulator.url());
-        let log = send(self.http.get(url)).await.body;
-        let log = log.get("data").or_else(|| log.get("requests")).cloned().unwrap_or(log);
-        log.as_array().unwrap().clone()
+        send(self.http.get(url)).await.body.as_array().unwrap().clone()
     }
 
     /// Pays a session as a buyer does, and waits until its events are delivered.
@@ -129,6 +128,26 @@ impl TestApp {
         let paid = self.knob("pay", json!({ "session": booking["checkout"]["sessionId"] })).await;
         self.simulator.settled().await;
         paid
+    }
+
+    /// Pays a session while Stripe's deliveries go nowhere; returns the events as bodies to deliver by hand, by type.
+    pub(crate) async fn pay_unheard(&self, knob: Value) -> HashMap<String, String> {
+        self.knob("deliveries", json!({ "drop": true })).await;
+        let paid = self.knob("pay", knob).await;
+        self.simulator.settled().await;
+        self.knob("deliveries", json!({})).await;
+        let mut events = HashMap::new();
+        for id in paid["events"].as_array().unwrap() {
+            let event = self.ask_stripe(&format!("/v1/events/{}", id.as_str().unwrap())).await;
+            let body = serde_json::to_string_pretty(&event).unwrap();
+            events.insert(event["type"].as_str().unwrap().to_owned(), body);
+        }
+        events
+    }
+
+    /// Reads from the simulator's API.
+    pub(crate) async fn ask_stripe(&self, path: &str) -> Value {
+        send(self.http.get(format!("{}{path}", self.simulator.url())).bearer_auth("sk_test_stage")).await.body
     }
 
     /// A customer, by a name that becomes his id.
@@ -227,8 +246,7 @@ impl TestApp {
         for (what, query) in SOUND {
             assert_eq!(self.sql(query).await, "0", "{what}");
         }
-        let url = format!("{}/v1/charges?limit=100", self.simulator.url());
-        let charges = send(self.http.get(url).bearer_auth("sk_test_stage")).await.body;
+        let charges = self.ask_stripe("/v1/charges?limit=100").await;
         let theirs: i64 = charges["data"].as_array().unwrap().iter().filter_map(captured_minor).sum();
         let ours = self.sql("select coalesce(sum(amount_minor), 0) from payments").await;
         assert_eq!(ours, theirs.to_string(), "captured at Stripe");

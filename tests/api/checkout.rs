@@ -1,0 +1,212 @@
+//! The payment page: what Stripe is asked for, and what happens when it does not answer.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::stage::{ORIGIN, TestApp, send};
+
+#[tokio::test]
+async fn stripe_is_asked_for_what_the_contract_says() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+
+    let booking = stage.customer("dana").booked(&show, &["A3", "B1", "A2"]).await;
+
+    let asked = &stage.stripe_requests().await[0];
+    let form = form(asked);
+    let id = booking["id"].as_str().unwrap();
+    let attempt = stage.sql("select id from checkout_attempts").await;
+    assert_eq!(asked["idempotencyKey"], format!("cs-{attempt}"));
+    assert_eq!(asked["stripeVersion"], "2026-09-30.endive");
+    let expires_at = (stage.now() + TimeDelta::minutes(35)).timestamp().to_string();
+    for (name, value) in [
+        ("mode", "payment"),
+        ("ui_mode", "hosted_page"),
+        ("client_reference_id", id),
+        ("metadata[bookingId]", id),
+        ("metadata[attemptId]", &attempt),
+        ("metadata[part]", "full"),
+        ("metadata[app]", "holdfast"),
+        ("payment_intent_data[metadata][bookingId]", id),
+        ("payment_intent_data[metadata][attemptId]", &attempt),
+        ("payment_intent_data[metadata][part]", "full"),
+        ("payment_intent_data[metadata][app]", "holdfast"),
+        ("expires_at", &expires_at),
+        ("success_url", &format!("{ORIGIN}/booking/success?session_id={{CHECKOUT_SESSION_ID}}")),
+        ("cancel_url", &format!("{ORIGIN}/booking/cancel?booking={id}")),
+        ("customer_email", "dana@example.com"),
+        ("submit_type", "book"),
+        ("locale", "auto"),
+        ("line_items[0][price_data][unit_amount]", "1200"),
+        ("line_items[0][quantity]", "2"),
+        ("line_items[1][price_data][unit_amount]", "2500"),
+        ("line_items[1][price_data][currency]", "eur"),
+        ("line_items[1][quantity]", "1"),
+    ] {
+        assert_eq!(form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()), Some(value), "{name}");
+    }
+    assert_eq!(form.len(), 25, "{form:?}");
+}
+
+#[tokio::test]
+async fn an_allowed_origin_is_where_the_buyer_returns_to() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+
+    for (origin, seat, returns_to) in
+        [("http://other-front.example", "A2", "http://other-front.example"), ("http://foreign.example", "A3", ORIGIN)]
+    {
+        let request = dana.request(reqwest::Method::POST, "/api/bookings").header("origin", origin);
+        let wish = json!({ "kind": "show", "showId": show, "seats": [seat] }).to_string();
+        let answer = send(request.header("content-type", "application/json").body(wish)).await;
+
+        assert_eq!(answer.status, 201);
+        let form = form(stage.stripe_requests().await.last().unwrap());
+        let success_url = &form.iter().find(|(key, _)| key == "success_url").unwrap().1;
+        assert!(success_url.starts_with(&format!("{returns_to}/booking/success?")), "{success_url}");
+    }
+}
+
+#[tokio::test]
+async fn an_embedded_or_custom_page_gets_a_client_secret_and_one_return_url() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+
+    for (ui, ui_mode, seat) in [("embedded", "embedded_page", "A2"), ("custom", "elements", "A3")] {
+        let wish = json!({ "kind": "show", "showId": show, "seats": [seat], "ui": ui });
+        let booking = stage.customer("dana").post("/api/bookings", wish).await.body;
+
+        let form = form(stage.stripe_requests().await.last().unwrap());
+        let value = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        assert_eq!(value("ui_mode"), Some(ui_mode));
+        assert!(value("return_url").unwrap().contains("session_id={CHECKOUT_SESSION_ID}"));
+        assert_eq!((value("success_url"), value("cancel_url")), (None, None));
+        assert!(booking["checkout"]["clientSecret"].is_string(), "{booking}");
+        assert_eq!(booking["checkout"]["url"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn a_buyer_without_an_address_is_not_given_one() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let mut claims = stage.claims("user_quiet", "");
+    claims.as_object_mut().unwrap().remove("email");
+
+    stage.bearer(stage.issuer.token(&claims)).booked(&show, &["A2"]).await;
+
+    assert!(!form(&stage.stripe_requests().await[0]).iter().any(|(key, _)| key == "customer_email"));
+}
+
+#[tokio::test]
+async fn every_try_uses_the_same_key_and_the_same_parameters() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    for fault in [
+        json!({ "kind": "status", "status": 429 }),
+        json!({ "kind": "status", "status": 503 }),
+        json!({ "kind": "reset" }),
+        json!({ "kind": "garbage" }),
+        json!({ "kind": "lost_answer" }),
+    ] {
+        let mut fault = fault;
+        fault["route"] = json!("POST /v1/checkout/sessions$");
+        stage.knob("faults", fault).await;
+    }
+
+    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
+
+    let tries = stage.stripe_requests().await;
+    assert!(tries.len() >= 5, "{}", tries.len());
+    assert!(tries.iter().all(|asked| asked["idempotencyKey"] == tries[0]["idempotencyKey"]));
+    assert!(tries.iter().all(|asked| asked["raw"] == tries[0]["raw"]));
+    assert_eq!(stage.ask_stripe("/v1/checkout/sessions").await["data"].as_array().unwrap().len(), 1);
+    stage.pay(&booking).await;
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_failure_that_stripe_stored_is_left_behind_with_a_new_key() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let stored = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true });
+    stage.knob("faults", stored).await;
+    let dana = stage.customer("dana");
+
+    let booking = dana.booked(&show, &["A2"]).await;
+    stage.pay(&booking).await;
+
+    assert_eq!(dana.booking(&booking).await["status"], "confirmed");
+    assert_eq!(
+        stage.sql("select string_agg(status::text, ',' order by id) from checkout_attempts").await,
+        "failed,paid"
+    );
+    let last = stage.stripe_requests().await.pop().unwrap();
+    let attempt = stage.sql("select id from checkout_attempts where status = 'paid'").await;
+    assert_eq!(last["idempotencyKey"], format!("cs-{attempt}"));
+    assert!(form(&last).contains(&("metadata[attemptId]".to_owned(), attempt)));
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn when_stripe_is_away_the_seats_stay_held_and_the_caller_is_told() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 100 });
+    stage.knob("faults", down).await;
+
+    let answer = stage.customer("dana").book(&show, &["A2"]).await;
+
+    answer.refused(503, "payment_provider_unavailable");
+    assert!(answer.headers.contains_key("retry-after"));
+    assert_eq!(stage.sql("select status from checkout_attempts").await, "creating");
+    assert_eq!(stage.sql("select count(*) from seat_claims").await, "1");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn when_stripe_refuses_for_good_the_seats_are_free_at_once() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let claims = stage.claims("user_odd", "not an address");
+    let odd = stage.bearer(stage.issuer.token(&claims));
+
+    let answer = odd.book(&show, &["A2"]).await;
+
+    answer.refused(502, "payment_provider_error");
+    assert_eq!(stage.sql("select status from bookings").await, "failed");
+    assert_eq!(stage.sql("select count(*) from seat_claims").await, "0");
+    assert_eq!(stage.customer("dana").book(&show, &["A2"]).await.status, 201);
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_does_not_stop_his_booking() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    stage.knob("faults", json!({ "route": "POST /v1/checkout/sessions$", "kind": "delay", "seconds": 1 })).await;
+    let dana = stage.customer("dana");
+
+    let booking = dana.book(&show, &["A2"]);
+    let held = async {
+        while stage.sql("select count(*) from bookings").await != "1" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        answer = booking => panic!("it was to be cut off: {answer:?}"),
+        () = held => {}
+    }
+    while stage.sql("select status from checkout_attempts").await != "open" {
+        tokio::task::yield_now().await;
+    }
+
+    let bookings = dana.get("/api/bookings").await.body;
+    assert!(bookings["items"][0]["checkout"]["url"].is_string());
+}
+
+/// The form that Stripe was sent.
+fn form(asked: &Value) -> Vec<(String, String)> {
+    form_urlencoded::parse(asked["raw"].as_str().unwrap().as_bytes()).into_owned().collect()
+}

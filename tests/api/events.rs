@@ -1,0 +1,161 @@
+//! Events that are strange: stored, answered with 2xx, and never taken for money.
+
+use serde_json::{Value, json};
+
+use crate::stage::TestApp;
+
+/// An event that pays the pending booking of A2, told to nobody yet.
+async fn paying(stage: &TestApp) -> (Value, Value) {
+    let show = stage.show().await;
+    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
+    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    (booking, serde_json::from_str(&events["checkout.session.completed"]).unwrap())
+}
+
+#[tokio::test]
+async fn strange_events_are_stored_and_ignored_with_a_reason() {
+    let stage = TestApp::new().await;
+    let (booking, event) = paying(&stage).await;
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change); 12] = [
+        ("unknown type", |event| event["type"] = json!("wibble.created")),
+        ("unknown type of a session", |event| event["type"] = json!("checkout.session.wibbled")),
+        ("unknown payment status", |event| event["data"]["object"]["payment_status"] = json!("wibble")),
+        ("no payment status", |event| event["data"]["object"]["payment_status"] = json!(null)),
+        ("nothing was to be paid", |event| event["data"]["object"]["payment_status"] = json!("no_payment_required")),
+        ("live mode", |event| event["livemode"] = json!(true)),
+        ("a connected account", |event| event["account"] = json!("acct_1")),
+        ("an object of another kind", |event| event["data"]["object"]["object"] = json!("payment_intent")),
+        ("an empty object", |event| event["data"]["object"] = json!({})),
+        ("a payment intent that has not succeeded", |event| {
+            event["type"] = json!("payment_intent.succeeded");
+            event["data"]["object"] = json!({ "object": "payment_intent", "id": "pi_1", "status": "processing" });
+        }),
+        ("another application's session", |event| {
+            event["data"]["object"]["id"] = json!("cs_test_other");
+            event["data"]["object"]["payment_intent"] = json!("pi_other");
+            event["data"]["object"]["metadata"] = json!({ "app": "other" });
+        }),
+        ("metadata that is no object", |event| {
+            event["data"]["object"]["id"] = json!("cs_test_other");
+            event["data"]["object"]["payment_intent"] = json!(null);
+            event["data"]["object"]["metadata"] = json!([1, "two"]);
+        }),
+    ];
+    for (number, (what, change)) in cases.into_iter().enumerate() {
+        let mut strange = event.clone();
+        let id = format!("evt_strange{number}");
+        strange["id"] = json!(id);
+        change(&mut strange);
+
+        let answer = stage.deliver(&strange.to_string()).await;
+
+        assert_eq!((answer.status, answer.body["outcome"].as_str()), (200, Some("ignored")), "{what}: {answer:?}");
+        let reason =
+            stage.sql(&format!("select status || ': ' || outcome from payment_events where id = '{id}'")).await;
+        assert!(reason.starts_with("ignored: ") && reason.len() > 15, "{what}: {reason}");
+    }
+    assert_eq!(stage.customer("dana").booking(&booking).await["status"], "pending");
+    assert_eq!(stage.sql("select count(*) from payments").await, "0");
+}
+
+#[tokio::test]
+async fn a_paying_event_of_another_shape_still_pays() {
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change); 8] = [
+        ("an older API version", |event| event["api_version"] = json!("2020-08-27")),
+        ("a later API version", |event| event["api_version"] = json!("2031-01-01.zinnia")),
+        ("no API version", |event| event["api_version"] = json!(null)),
+        ("an expanded payment intent", |event| {
+            let id = event["data"]["object"]["payment_intent"].clone();
+            event["data"]["object"]["payment_intent"] = json!({ "id": id, "object": "payment_intent", "new": [1] });
+        }),
+        ("no payment intent", |event| event["data"]["object"]["payment_intent"] = json!(null)),
+        ("150 kB", |event| event["data"]["object"]["wibble"] = json!("x".repeat(150_000))),
+        ("no metadata", |event| event["data"]["object"]["metadata"] = json!({})),
+        ("members that nobody knows", |event| {
+            event["wibble"] = json!({ "a": [null, 1.5, "\u{1F9D6}"] });
+            event["request"] = json!("req_1");
+            event["data"]["previous_attributes"] = json!("odd");
+            event["data"]["object"]["status"] = json!("wibble");
+        }),
+    ];
+    for (what, change) in cases {
+        let stage = TestApp::new().await;
+        let (booking, mut event) = paying(&stage).await;
+        change(&mut event);
+
+        let answer = stage.deliver(&event.to_string()).await;
+
+        assert_eq!(answer.body["outcome"], "processed", "{what}: {answer:?}");
+        assert_eq!(stage.customer("dana").booking(&booking).await["status"], "confirmed", "{what}");
+        stage.check_books().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_signed_but_no_event_is_malformed() {
+    let stage = TestApp::new().await;
+    let thin = json!({ "id": "evt_1", "object": "v2.core.event", "type": "v1.billing.meter.error_report_triggered",
+                       "livemode": false, "created": "2026-09-17T06:20:52.246Z" });
+    for body in [
+        String::new(),
+        "{}".to_owned(),
+        "[]".to_owned(),
+        "null".to_owned(),
+        "not json".to_owned(),
+        r#"{"hello":"world"}"#.to_owned(),
+        thin.to_string(),
+        json!({ "id": "", "object": "event", "type": "a", "created": 1, "livemode": false, "data": { "object": {} } })
+            .to_string(),
+        json!({ "id": "evt\u{0}", "object": "event", "type": "a", "created": 1, "livemode": false,
+                "data": { "object": {} } })
+        .to_string(),
+        "[".repeat(100_000),
+    ] {
+        stage.deliver(&body).await.refused(400, "malformed_request");
+    }
+    assert_eq!(stage.sql("select count(*) from payment_events").await, "0");
+}
+
+#[tokio::test]
+async fn an_event_of_ours_that_matches_nothing_yet_waits() {
+    let stage = TestApp::new().await;
+    let (_, mut event) = paying(&stage).await;
+    event["data"]["object"]["id"] = json!("cs_test_unknown");
+    event["data"]["object"]["payment_intent"] = json!("pi_unknown");
+    event["data"]["object"]["metadata"]["attemptId"] = json!("01930000-0000-7000-8000-000000000000");
+
+    let answer = stage.deliver(&event.to_string()).await;
+
+    assert_eq!(answer.body["outcome"], "deferred");
+    assert_eq!(
+        stage.sql("select status || ' ' || coalesce(processed_at::text, '-') from payment_events").await,
+        "deferred -"
+    );
+}
+
+#[tokio::test]
+async fn an_event_without_app_but_with_a_session_of_ours_is_ours() {
+    let stage = TestApp::new().await;
+    let (booking, mut event) = paying(&stage).await;
+    event["data"]["object"]["metadata"] = json!({ "note": "by hand" });
+
+    let answer = stage.deliver(&event.to_string()).await;
+
+    assert_eq!(answer.body["outcome"], "processed");
+    assert_eq!(stage.customer("dana").booking(&booking).await["status"], "confirmed");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn the_payload_is_kept_as_it_came() {
+    let stage = TestApp::new().await;
+    let body = r#"{ "id":"evt_1", "object":"event", "type":"wibble.created", "created":1795000070,
+        "livemode":false, "data":{"object":{"name":"Zo\u00eb \ud83d\ude00", "odd":"\ud800", "nul":"\u0000"}} }"#;
+
+    let answer = stage.deliver(body).await;
+
+    assert_eq!(answer.body["outcome"], "ignored");
+    assert_eq!(stage.sql("select payload from payment_events").await, body);
+}

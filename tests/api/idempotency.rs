@@ -1,0 +1,196 @@
+//! The same request twice is one booking.
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::stage::{TestApp, send};
+
+#[tokio::test]
+async fn the_same_key_gives_the_same_answer() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+
+    let first = dana.post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    stage.pay(&first.body).await;
+    let again = dana.post_keyed("/api/bookings", wish, "key-1").await;
+
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!(first.body, again.body);
+    assert_eq!(first.headers["location"], again.headers["location"]);
+    assert!(first.headers.get("idempotent-replayed").is_none());
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    assert_eq!(stage.sql("select count(*) from bookings").await, "1");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn spaces_and_order_do_not_make_another_request() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let spaced = format!(r#"{{ "seats" : ["A2"], "showId":"{show}", "kind":"show" }}"#);
+
+    dana.post_keyed("/api/bookings", json!({ "kind": "show", "showId": show, "seats": ["A2"] }), "key-1").await;
+    let request = dana.request(reqwest::Method::POST, "/api/bookings").header("idempotency-key", "key-1");
+    let again = send(request.header("content-type", "application/json").body(spaced)).await;
+
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+}
+
+#[tokio::test]
+async fn the_same_key_for_another_request_is_refused() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+
+    let wish = |seat| json!({ "kind": "show", "showId": show, "seats": [seat] });
+    dana.post_keyed("/api/bookings", wish("A2"), "key-1").await;
+    let other = dana.post_keyed("/api/bookings", wish("A3"), "key-1").await;
+
+    other.refused(422, "idempotency_key_reused");
+    assert_eq!(stage.sql("select count(*) from bookings").await, "1");
+}
+
+#[tokio::test]
+async fn keys_of_different_callers_never_meet() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+
+    let wish = |seat| json!({ "kind": "show", "showId": show, "seats": [seat] });
+    let dana = stage.customer("dana").post_keyed("/api/bookings", wish("A2"), "key-1").await;
+    let emil = stage.customer("emil").post_keyed("/api/bookings", wish("A3"), "key-1").await;
+
+    assert_eq!((dana.status, emil.status), (201, 201));
+}
+
+#[tokio::test]
+async fn a_request_whose_first_is_still_running_is_told_so() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    stage.knob("faults", json!({ "route": "POST /v1/checkout/sessions$", "kind": "delay", "seconds": 1 })).await;
+
+    let first = dana.post_keyed("/api/bookings", wish.clone(), "key-1");
+    let second = async {
+        until(&stage, "select count(*) from idempotency_keys", "1").await;
+        dana.post_keyed("/api/bookings", wish.clone(), "key-1").await
+    };
+    let (first, second) = tokio::join!(first, second);
+
+    assert_eq!(first.status, 201, "{first:?}");
+    second.refused(409, "idempotency_in_progress");
+    assert!(second.headers.contains_key("retry-after"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_at_once_with_one_key_make_one_booking() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+
+    let answers = join_all((0..10).map(|_| dana.post_keyed("/api/bookings", wish.clone(), "key-1"))).await;
+
+    for answer in &answers {
+        let known = [(201, None), (409, Some("idempotency_in_progress"))];
+        assert!(known.contains(&(answer.status, answer.body["code"].as_str())), "{answer:?}");
+    }
+    let last = dana.post_keyed("/api/bookings", wish, "key-1").await;
+    assert_eq!(last.status, 201);
+    assert_eq!(stage.sql("select count(*) from bookings").await, "1");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_answer_too() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let first = stage.customer("first").booked(&show, &["A2"]).await;
+    let dana = stage.customer("dana");
+    let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+
+    let refused = dana.post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    end_at_stripe(&stage, &first).await;
+    let again = dana.post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    let with_a_new_key = dana.post_keyed("/api/bookings", wish, "key-2").await;
+
+    refused.refused(409, "seat_unavailable");
+    again.refused(409, "seat_unavailable");
+    assert_eq!(again.body["seats"], refused.body["seats"]);
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    assert_eq!(with_a_new_key.status, 201);
+}
+
+#[tokio::test]
+async fn after_a_fault_the_same_key_goes_on_with_the_same_booking() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 7 });
+    stage.knob("faults", down).await;
+
+    let failed = dana.post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    let again = dana.post_keyed("/api/bookings", wish, "key-1").await;
+
+    failed.refused(503, "payment_provider_unavailable");
+    assert_eq!(again.status, 201, "{again:?}");
+    assert!(again.headers.get("idempotent-replayed").is_none());
+    assert_eq!(stage.sql("select count(*) from bookings").await, "1");
+    stage.pay(&again.body).await;
+    assert_eq!(dana.booking(&again.body).await["status"], "confirmed");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_key_is_kept_for_a_day() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    stage.customer("dana").post_keyed("/api/bookings", wish.clone(), "key-1").await;
+
+    stage.advance(TimeDelta::hours(24) - TimeDelta::seconds(1)).await;
+    let within = stage.customer("dana").post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    stage.advance(TimeDelta::seconds(1)).await;
+    let after = stage.customer("dana").post_keyed("/api/bookings", wish, "key-1").await;
+
+    assert_eq!(within.headers["idempotent-replayed"], "true");
+    assert!(after.headers.get("idempotent-replayed").is_none(), "{after:?}");
+    assert_eq!(after.status, 201);
+}
+
+#[tokio::test]
+async fn a_key_is_visible_ascii_of_bounded_length() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+
+    for key in ["", "two words", &"x".repeat(256)] {
+        let answer = dana.post_keyed("/api/bookings", wish.clone(), key).await;
+
+        answer.refused(422, "validation_failed");
+        assert_eq!(answer.body["errors"][0]["field"], "Idempotency-Key");
+    }
+    let longest = dana.post_keyed("/api/bookings", wish, &"x".repeat(255)).await;
+    assert_eq!(longest.status, 201);
+}
+
+/// Lets a booking's session end unpaid, so that its seats are free.
+async fn end_at_stripe(stage: &TestApp, booking: &serde_json::Value) {
+    let session = booking["checkout"]["sessionId"].as_str().unwrap();
+    let url = format!("{}/v1/checkout/sessions/{session}/expire", stage.simulator.url());
+    assert_eq!(send(stage.http.post(url).bearer_auth("sk_test_stage")).await.status, 200);
+    stage.simulator.settled().await;
+}
+
+/// Waits until the database says so; the test ends by its own limit if it never does.
+async fn until(stage: &TestApp, query: &str, value: &str) {
+    while stage.sql(query).await != value {
+        tokio::task::yield_now().await;
+    }
+}
