@@ -2,6 +2,7 @@
 
 mod commands;
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -37,8 +38,19 @@ fn main() -> ExitCode {
     match commands::run(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("holdfast: {error}");
+            eprintln!("holdfast: {}", with_causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and what caused it, the cause last.
+fn with_causes(error: &dyn Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        told = format!("{told}: {deeper}");
+        cause = deeper.source();
+    }
+    told
 }
