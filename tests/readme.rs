@@ -1,7 +1,6 @@
 //! The README is true: its walk, run as it stands there, ends in a confirmed booking.
 
 #![cfg(feature = "dev")]
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};

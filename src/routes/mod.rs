@@ -39,18 +39,10 @@ struct ApiDoc;
 /// The whole API over `app`.
 pub fn router(app: AppState) -> Router {
     let callers = RateLimit::new(app.config.rate_limit_per_minute);
-    let limited = OpenApiRouter::new()
-        .merge(public::routes())
-        .merge(customer::routes())
-        .merge(admin::routes())
+    let limited = callers_routes()
         .layer(from_fn_with_state(callers, limit))
         .layer(from_fn_with_state(AppState::clone(&app), identify));
-    let (router, _) = OpenApiRouter::with_openapi(ApiDoc::openapi())
-        .merge(limited)
-        .merge(webhooks::routes())
-        .merge(operations::routes())
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .split_for_parts();
+    let (router, _) = described(limited).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).split_for_parts();
     let trace = TraceLayer::new_for_http().make_span_with(span);
     router
         .layer(from_fn(time_limit))
@@ -59,6 +51,20 @@ pub fn router(app: AppState) -> Router {
         .layer(trace.on_response(DefaultOnResponse::new().level(Level::INFO)))
         .layer(from_fn(request_id))
         .with_state(app)
+}
+
+/// The description of every route, as OpenAPI 3.1.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    described(callers_routes()).into_openapi()
+}
+
+/// The routes that know their callers, and count their requests.
+fn callers_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().merge(public::routes()).merge(customer::routes()).merge(admin::routes())
+}
+
+fn described(callers: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(ApiDoc::openapi()).merge(callers).merge(webhooks::routes()).merge(operations::routes())
 }
 
 /// Browsers let only our front ends read the answers, with cookies or without.

@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::stage::TestApp;
 
+/// Makes an event strange.
+type Change = fn(&mut Value);
+
 /// An event that pays the pending booking of A2, told to nobody yet.
 async fn paying(stage: &TestApp) -> (Value, Value) {
     let show = stage.show().await;
@@ -16,7 +19,6 @@ async fn paying(stage: &TestApp) -> (Value, Value) {
 async fn strange_events_are_stored_and_ignored_with_a_reason() {
     let stage = TestApp::new().await;
     let (booking, event) = paying(&stage).await;
-    type Change = fn(&mut Value);
     let cases: [(&str, Change); 12] = [
         ("unknown type", |event| event["type"] = json!("wibble.created")),
         ("unknown type of a session", |event| event["type"] = json!("checkout.session.wibbled")),
@@ -61,7 +63,6 @@ async fn strange_events_are_stored_and_ignored_with_a_reason() {
 
 #[tokio::test]
 async fn a_paying_event_of_another_shape_still_pays() {
-    type Change = fn(&mut Value);
     let cases: [(&str, Change); 8] = [
         ("an older API version", |event| event["api_version"] = json!("2020-08-27")),
         ("a later API version", |event| event["api_version"] = json!("2031-01-01.zinnia")),

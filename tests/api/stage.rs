@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
@@ -28,7 +27,6 @@ const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4
 
 /// A running Holdfast and the world around it.
 pub(crate) struct TestApp {
-    pub(crate) app: AppState,
     pub(crate) url: String,
     pub(crate) simulator: Simulator,
     pub(crate) issuer: Issuer,
@@ -84,9 +82,9 @@ impl TestApp {
         let config = Config::read(setting).unwrap();
         let clock = Clock::stopped(now);
         let app = App::new(config.clone(), clock.clone()).unwrap();
-        serve(listener, Arc::clone(&app));
+        serve(listener, app);
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { app, url, simulator, issuer, http, config, clock, database }
+        Self { url, simulator, issuer, http, config, clock, database }
     }
 
     /// Starts another process of the same service on the same database; returns its URL.
