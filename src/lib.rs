@@ -12,6 +12,7 @@ pub mod domain;
 pub mod error;
 pub mod gateways;
 pub mod http;
+pub mod jobs;
 pub mod repositories;
 pub mod routes;
 pub mod telemetry;

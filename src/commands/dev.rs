@@ -38,7 +38,7 @@ pub(super) async fn run() -> Result<(), Failure> {
     let simulator = simulator(&format!("http://{bind}/api/stripe")).await?;
     let world = World { database_url, bind, issuer, simulator };
     let app = App::new(Config::read(|variable| world.setting(variable))?, Clock::system())?;
-    database::migrate(&mut *app.db.acquire().await?).await?;
+    database::migrate(&app.db).await?;
     programme::load(&app.db, app.now()).await?;
     world.introduce(&app, &api)?;
     serve::until_stopped(listener, app).await

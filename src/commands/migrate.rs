@@ -10,7 +10,8 @@ pub(super) async fn run() -> Result<(), Failure> {
     let db = app::pool(&Config::read_database_url(config::environment)?)?;
     let mut connection = db.acquire().await?;
     let pending = database::pending_migrations(&mut connection).await?;
-    database::migrate(&mut connection).await?;
+    drop(connection);
+    database::migrate(&db).await?;
     say(&format!("{pending} migrations applied; the schema is up to date"))?;
     Ok(())
 }

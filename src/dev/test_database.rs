@@ -44,9 +44,19 @@ impl TestDatabase {
     /// Clones the template, which the first test after a change of the migrations builds.
     ///
     /// Panics when there is no database to be had: a test cannot go on without.
-    #[expect(clippy::panic, reason = "a test cannot go on without its database")]
     pub async fn create(migrator: &Migrator) -> Self {
-        match Self::try_create(migrator).await {
+        Self::create_with(&digest(migrator), async |db| migrator.run(&db).await).await
+    }
+
+    /// Clones the template `schema`, which the first test that asks for it builds with `migrate`.
+    ///
+    /// Panics when there is no database to be had: a test cannot go on without.
+    #[expect(clippy::panic, reason = "a test cannot go on without its database")]
+    pub async fn create_with<E>(schema: &str, migrate: impl AsyncFnOnce(PgPool) -> std::result::Result<(), E>) -> Self
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        match Self::try_create(schema, async |db| migrate(db).await.map_err(Into::into)).await {
             Ok(database) => database,
             Err(error) => panic!("no database for this test: {error}"),
         }
@@ -62,10 +72,10 @@ impl TestDatabase {
         &self.pool
     }
 
-    async fn try_create(migrator: &Migrator) -> Result<Self> {
+    async fn try_create(schema: &str, migrate: impl AsyncFnOnce(PgPool) -> Result<()>) -> Result<Self> {
         let options = server().await?;
         let mut admin = PgConnection::connect_with(&options).await?;
-        let template = ensure_template(migrator, &options, &mut admin).await?;
+        let template = ensure_template(schema, migrate, &options, &mut admin).await?;
         let name = clone(&template, &mut admin).await?;
         admin.close().await?;
         let options = options.database(&name);
@@ -104,29 +114,35 @@ async fn drop_database(name: &str, admin: &mut PgConnection) -> sqlx::Result<()>
 }
 
 /// Built once per set of migrations, by whichever process gets the lock first.
-async fn ensure_template(migrator: &Migrator, options: &PgConnectOptions, admin: &mut PgConnection) -> Result<String> {
-    let name = template_name(migrator);
+async fn ensure_template(
+    schema: &str,
+    migrate: impl AsyncFnOnce(PgPool) -> Result<()>,
+    options: &PgConnectOptions,
+    admin: &mut PgConnection,
+) -> Result<String> {
+    let name = format!("template_{schema}");
     if exists(&name, admin).await? {
         return Ok(name);
     }
     let mut builder = PgConnection::connect_with(options).await?;
     query("select pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut builder).await?;
     if !exists(&name, &mut builder).await? {
-        build_template(migrator, options, &name, &mut builder).await?;
+        build_template(migrate, options, &name, &mut builder).await?;
     }
     // Closing frees the lock.
     builder.close().await?;
     Ok(name)
 }
 
-fn template_name(migrator: &Migrator) -> String {
+/// Names a set of migrations.
+pub fn digest(migrator: &Migrator) -> String {
     let mut digest = Sha256::new();
     for migration in migrator.iter() {
         digest.update(migration.version.to_le_bytes());
         digest.update(&migration.checksum);
     }
     let start: Vec<u8> = digest.finalize().into_iter().take(10).collect();
-    format!("template_{}", hex::encode(start))
+    hex::encode(start)
 }
 
 async fn exists(name: &str, connection: &mut PgConnection) -> sqlx::Result<bool> {
@@ -134,7 +150,7 @@ async fn exists(name: &str, connection: &mut PgConnection) -> sqlx::Result<bool>
 }
 
 async fn build_template(
-    migrator: &Migrator,
+    migrate: impl AsyncFnOnce(PgPool) -> Result<()>,
     options: &PgConnectOptions,
     name: &str,
     admin: &mut PgConnection,
@@ -143,8 +159,10 @@ async fn build_template(
     // Whoever built it before us may have been killed halfway.
     drop_database("template_being_built", admin).await?;
     admin.execute("create database template_being_built template template0").await?;
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(building.clone()).await?;
+    migrate(pool.clone()).await?;
+    pool.close().await;
     let mut connection = building.connect().await?;
-    migrator.run(&mut connection).await?;
     connection.execute("vacuum (freeze, analyze)").await?;
     connection.close().await?;
     // A new connection writes the file of cached catalogues that every clone then begins with.

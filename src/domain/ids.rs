@@ -54,10 +54,19 @@ ids! {
     AttemptId,
     /// A payment: money that Stripe captured.
     PaymentId,
+    /// A refund. Stripe's idempotency key is `re-<id>`.
+    RefundId,
     /// One movement of money between two accounts of the ledger.
     TransferId,
     /// A difference between Stripe's word and ours.
     DiscrepancyId,
+}
+
+impl RefundId {
+    /// The `Idempotency-Key` under which Stripe is asked for this refund, on every try.
+    pub fn stripe_key(self) -> String {
+        format!("re-{self}")
+    }
 }
 
 impl AttemptId {

@@ -4,6 +4,7 @@ pub mod booking;
 pub mod catalogue;
 pub mod currency;
 pub mod ids;
+pub mod job;
 pub mod money;
 pub mod offer;
 pub mod refusal;

@@ -63,6 +63,18 @@ pub enum Refusal {
         /// What the booking is now.
         booking_status: BookingStatus,
     },
+    /// Everything due has been paid.
+    #[error("This booking has been paid.")]
+    AlreadyPaid,
+    /// The hold has ended.
+    #[error("The hold of this booking has ended; book again.")]
+    BookingExpired,
+    /// The booking has changed since the caller has seen it.
+    #[error("The booking has changed in the meantime; read it again. It is at version {version}.")]
+    VersionConflict {
+        /// What the booking is at now.
+        version: i64,
+    },
     /// Fields that are missing, unknown or out of bounds.
     #[error("{}", fields_sentence(.0))]
     ValidationFailed(Vec<FieldError>),
@@ -105,6 +117,9 @@ impl Refusal {
             Self::AmountTooSmall { .. } => "amount_too_small",
             Self::VoucherInvalid => "voucher_invalid",
             Self::BookingNotPayable { .. } => "booking_not_payable",
+            Self::AlreadyPaid => "already_paid",
+            Self::BookingExpired => "booking_expired",
+            Self::VersionConflict { .. } => "version_conflict",
             Self::ValidationFailed(_) => "validation_failed",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyInProgress => "idempotency_in_progress",

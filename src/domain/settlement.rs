@@ -17,6 +17,8 @@ pub enum Fact {
     Failed,
     /// The session can no longer be paid.
     Expired,
+    /// The session can no longer be paid, because its booking was called off.
+    Cancelled,
 }
 
 /// A capture as Stripe reports it. What it leaves out or garbles is `None`, which never counts as right.
@@ -95,6 +97,14 @@ pub enum SurplusReason {
 }
 
 impl SurplusReason {
+    /// Whether the money goes back by itself. Where something does not fit, a person decides first.
+    pub fn refunds_itself(self) -> bool {
+        match self {
+            Self::AlreadyPaid | Self::LatePayment | Self::Cancelled => true,
+            Self::Mismatch | Self::UnderReview => false,
+        }
+    }
+
     /// The word that is stored with the payment.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -134,6 +144,8 @@ impl Mismatch {
 pub enum Ending {
     /// Nobody paid in time.
     Expired,
+    /// The buyer, or an admin, has called it off.
+    Cancelled,
     /// The delayed payment did not come.
     Failed,
 }
@@ -142,7 +154,7 @@ impl Ending {
     /// Where the attempt stands then.
     pub fn attempt_status(self) -> AttemptStatus {
         match self {
-            Self::Expired => AttemptStatus::Expired,
+            Self::Expired | Self::Cancelled => AttemptStatus::Expired,
             Self::Failed => AttemptStatus::Failed,
         }
     }
@@ -151,6 +163,7 @@ impl Ending {
     pub fn booking_status(self) -> BookingStatus {
         match self {
             Self::Expired => BookingStatus::Expired,
+            Self::Cancelled => BookingStatus::Cancelled,
             Self::Failed => BookingStatus::Failed,
         }
     }
@@ -182,8 +195,11 @@ pub fn decide(standing: &Standing, fact: &Fact) -> Decision {
         }
         (Fact::Failed, Attempt::Creating | Attempt::Open | Attempt::Processing) => end(standing, Ending::Failed),
         (Fact::Expired, Attempt::Creating | Attempt::Open) => end(standing, Ending::Expired),
-        (Fact::Expired, Attempt::Processing) => Decision::Keep("the buyer has paid by a delayed method"),
-        (Fact::Failed | Fact::Expired, Attempt::Expired | Attempt::Failed) => {
+        (Fact::Cancelled, Attempt::Creating | Attempt::Open) => end(standing, Ending::Cancelled),
+        (Fact::Expired | Fact::Cancelled, Attempt::Processing) => {
+            Decision::Keep("the buyer has paid by a delayed method")
+        }
+        (Fact::Failed | Fact::Expired | Fact::Cancelled, Attempt::Expired | Attempt::Failed) => {
             Decision::Keep("the attempt had ended before")
         }
     }
@@ -358,6 +374,8 @@ mod tests {
             (Fact::Failed, Attempt::Processing, Booking::Processing, Decision::Release(Ending::Failed)),
             (Fact::Failed, Attempt::Open, Booking::Pending, Decision::Release(Ending::Failed)),
             (Fact::Failed, Attempt::Processing, Booking::Review, Decision::Close(Ending::Failed)),
+            (Fact::Cancelled, Attempt::Open, Booking::Pending, Decision::Release(Ending::Cancelled)),
+            (Fact::Cancelled, Attempt::Creating, Booking::Pending, Decision::Release(Ending::Cancelled)),
             (Fact::Submitted, Attempt::Open, Booking::Pending, Decision::Process),
             (Fact::Submitted, Attempt::Creating, Booking::Pending, Decision::Process),
         ] {

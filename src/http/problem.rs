@@ -162,6 +162,7 @@ impl From<&Refusal> for Problem {
             Refusal::AmountTooSmall { minimum } => problem.with("minimum", json!(minimum)),
             Refusal::BookingNotPayable { booking_status } => problem.with("bookingStatus", json!(booking_status)),
             Refusal::ValidationFailed(errors) => problem.with("errors", json!(errors)),
+            Refusal::VersionConflict { version } => problem.with("version", json!(version)),
             Refusal::IdempotencyInProgress => problem.retry_after(1),
             Refusal::MalformedRequest(_)
             | Refusal::InvalidSignature(_)
@@ -170,6 +171,8 @@ impl From<&Refusal> for Problem {
             | Refusal::OriginNotAllowed
             | Refusal::NotFound(_)
             | Refusal::ShowClosed
+            | Refusal::AlreadyPaid
+            | Refusal::BookingExpired
             | Refusal::VoucherInvalid
             | Refusal::IdempotencyKeyReused => problem,
         }
@@ -185,6 +188,9 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::SeatUnavailable { .. }
         | Refusal::ShowClosed
         | Refusal::BookingNotPayable { .. }
+        | Refusal::AlreadyPaid
+        | Refusal::BookingExpired
+        | Refusal::VersionConflict { .. }
         | Refusal::IdempotencyInProgress => StatusCode::CONFLICT,
         Refusal::TooManySeats { .. }
         | Refusal::UnknownSeat { .. }

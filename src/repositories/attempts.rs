@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use crate::domain::booking::BookingStatus;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::error::Result;
 
@@ -13,6 +14,91 @@ pub struct Creating {
     pub id: AttemptId,
     /// What Stripe is sent.
     pub parameters: String,
+}
+
+/// A booking and the attempt that may be paying for it.
+#[derive(Debug, Clone)]
+pub struct Hold {
+    /// Where the booking stands.
+    pub status: BookingStatus,
+    /// When its hold ends.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The attempt that is not closed, if there is one.
+    pub payable: Option<Payable>,
+}
+
+/// An attempt that is not closed.
+#[derive(Debug, Clone)]
+pub struct Payable {
+    /// Its id.
+    pub id: AttemptId,
+    /// What Stripe was or is sent.
+    pub parameters: String,
+    /// `cs_…`, once Stripe has answered.
+    pub session_id: Option<String>,
+    /// When Stripe closes it by itself.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The hold of a booking, if there is such a booking. Nothing is locked.
+pub async fn find_hold(db: &mut PgConnection, id: BookingId) -> Result<Option<Hold>> {
+    let row = sqlx::query!(
+        r#"select booking.status as "status: BookingStatus", booking.hold_expires_at,
+                  attempt.id as "attempt_id?: AttemptId", attempt.parameters as "parameters?",
+                  attempt.stripe_session_id as "session_id?", attempt.expires_at as "expires_at?"
+           from bookings as booking
+           left join checkout_attempts as attempt
+             on attempt.booking_id = booking.id and attempt.status in ('creating', 'open', 'processing')
+           where booking.id = $1"#,
+        id as _,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| {
+        let payable = row.attempt_id.zip(row.parameters).zip(row.expires_at);
+        Hold {
+            status: row.status,
+            expires_at: row.hold_expires_at,
+            payable: payable.map(|((id, parameters), expires_at)| Payable {
+                id,
+                parameters,
+                session_id: row.session_id,
+                expires_at,
+            }),
+        }
+    }))
+}
+
+/// Locks a booking that is pending and has no attempt which could be paid; false if it is not so.
+pub async fn lock_unpayable(db: &mut PgConnection, id: BookingId) -> Result<bool> {
+    let locked = sqlx::query_scalar!("select 1 from bookings where id = $1 and status = 'pending' for update", id as _)
+        .fetch_optional(&mut *db)
+        .await?;
+    // Asked in a statement of its own, which sees what was committed while the lock was waited for.
+    let payable = sqlx::query_scalar!(
+        "select 1 from checkout_attempts where booking_id = $1 and status in ('creating', 'open', 'processing')",
+        id as _,
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    Ok(locked.is_some() && payable.is_none())
+}
+
+/// Pending bookings whose attempt has had no answer since `before`, at most `limit`.
+pub async fn list_unfinished(db: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> Result<Vec<BookingId>> {
+    let unfinished = sqlx::query_scalar!(
+        r#"select bookings.id as "id: BookingId"
+           from checkout_attempts
+           join bookings on bookings.id = checkout_attempts.booking_id and bookings.status = 'pending'
+           where checkout_attempts.status = 'creating' and checkout_attempts.updated_at < $1
+           order by checkout_attempts.updated_at
+           limit $2"#,
+        before,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(unfinished)
 }
 
 /// A session as Stripe gave it.

@@ -1,9 +1,10 @@
 //! The database itself: is it there, and is its schema ours?
 
-use sqlx::PgConnection;
+use graphile_worker::WorkerUtils;
 use sqlx::migrate::Migrator;
+use sqlx::{PgConnection, PgPool};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The migrations, compiled in.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -17,8 +18,16 @@ pub async fn create(db: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Brings the schema up to date. Several processes may do so at once; one does the work.
-pub async fn migrate(db: &mut PgConnection) -> Result<()> {
+/// The version of the queue's library, whose schema is part of ours.
+pub const QUEUE_VERSION: &str = "graphile_worker_0_14";
+
+/// The schema of the job queue, which its library keeps.
+pub const QUEUE_SCHEMA: &str = "graphile_worker";
+
+/// Brings the schema up to date, the queue's first. Several processes may do so at once; one does the work.
+pub async fn migrate(db: &PgPool) -> Result<()> {
+    let queue = WorkerUtils::new(db.clone(), QUEUE_SCHEMA).migrate().await;
+    queue.map_err(|error| Error::fault(format!("the schema of the job queue: {error}")))?;
     MIGRATOR.run(db).await.map_err(sqlx::Error::from)?;
     Ok(())
 }

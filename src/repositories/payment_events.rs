@@ -60,6 +60,8 @@ pub struct NewEvent<'a> {
 pub struct Recorded {
     /// Where it stood before this delivery; `Received` for the first.
     pub status: EventStatus,
+    /// When it first came.
+    pub received_at: DateTime<Utc>,
     /// The attempt it is about, and its booking.
     pub subject: Option<(AttemptId, BookingId)>,
 }
@@ -71,10 +73,10 @@ pub async fn record(db: &mut PgConnection, event: &NewEvent<'_>, now: DateTime<U
     let row = sqlx::query!(
         r#"with recorded as (
              insert into payment_events (id, type, api_version, livemode, stripe_created_at, stripe_session_id,
-                                         stripe_payment_intent_id, payload, status, received_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, 'received', $9)
+                                         stripe_payment_intent_id, attempt_id, payload, status, received_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $10, $8, 'received', $9)
              on conflict (id) do update set deliveries = payment_events.deliveries + 1
-             returning status
+             returning status, received_at
            ), subject as (
              select id, booking_id, 1 as rank from checkout_attempts where stripe_session_id = $6
              union all
@@ -84,7 +86,7 @@ pub async fn record(db: &mut PgConnection, event: &NewEvent<'_>, now: DateTime<U
              order by rank
              limit 1
            )
-           select recorded.status as "status!: EventStatus", subject.id as "attempt_id?: AttemptId",
+           select recorded.status as "status!: EventStatus", recorded.received_at as "received_at!", subject.id as "attempt_id?: AttemptId",
                   subject.booking_id as "booking_id?: BookingId"
            from recorded
            left join subject on true"#,
@@ -101,7 +103,28 @@ pub async fn record(db: &mut PgConnection, event: &NewEvent<'_>, now: DateTime<U
     )
     .fetch_one(db)
     .await?;
-    Ok(Recorded { status: row.status, subject: row.attempt_id.zip(row.booking_id) })
+    Ok(Recorded { status: row.status, received_at: row.received_at, subject: row.attempt_id.zip(row.booking_id) })
+}
+
+/// Locks an event that is not settled, with its body and the attempt that it is about; `None` if it is settled or unknown.
+pub async fn lock_unsettled(db: &mut PgConnection, id: &str) -> Result<Option<(Recorded, String)>> {
+    let row = sqlx::query!(
+        r#"select event.status as "status: EventStatus", event.received_at, event.payload,
+                  attempt.id as "attempt_id?: AttemptId", attempt.booking_id as "booking_id?: BookingId"
+           from payment_events as event
+           left join checkout_attempts as attempt
+             on attempt.id = event.attempt_id or attempt.stripe_session_id = event.stripe_session_id
+           where event.id = $1 and event.status not in ('processed', 'ignored')
+           limit 1
+           for update of event"#,
+        id,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| {
+        let subject = row.attempt_id.zip(row.booking_id);
+        (Recorded { status: row.status, received_at: row.received_at, subject }, row.payload)
+    }))
 }
 
 /// Where an event ends, for now or for good.
@@ -122,7 +145,7 @@ pub async fn mark(db: &mut PgConnection, settled: &Settled<'_>, now: DateTime<Ut
     let (attempt_id, booking_id) = settled.subject.unzip();
     sqlx::query!(
         "update payment_events
-         set status = $2, outcome = $3, attempt_id = $4, booking_id = $5, processed_at = $6
+         set status = $2, outcome = $3, attempt_id = coalesce($4, attempt_id), booking_id = $5, processed_at = $6
          where id = $1",
         settled.id,
         settled.status as _,

@@ -55,8 +55,8 @@ pub struct Captured<'a> {
     pub money: Money,
     /// When, at Stripe.
     pub captured_at: DateTime<Utc>,
-    /// The event that brought it.
-    pub event_id: &'a str,
+    /// The event that brought it; none where Stripe was asked.
+    pub event_id: Option<&'a str>,
     /// Now.
     pub now: DateTime<Utc>,
 }
@@ -238,7 +238,10 @@ pub async fn end(
         "with claim as (
            delete from seat_claims where booking_id = $1
          )
-         update bookings set status = $2, updated_at = $3 where id = $1",
+         update bookings
+         set status = $2, updated_at = $3,
+             cancelled_at = case when $2::booking_status = 'cancelled' then $3 else cancelled_at end
+         where id = $1",
         booking_id as _,
         status as _,
         now,

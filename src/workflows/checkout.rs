@@ -12,6 +12,7 @@ use crate::domain::booking::{
     reference_of,
 };
 use crate::domain::ids::{AttemptId, BookingId, ShowId};
+use crate::domain::job::Job;
 use crate::domain::money::Money;
 use crate::domain::offer::{Offer, Quote};
 use crate::domain::refusal::Refusal;
@@ -22,12 +23,18 @@ use crate::gateways::stripe::{CheckoutSession, StripeError};
 use crate::repositories::attempts::{self, Creating, Session};
 use crate::repositories::bookings::{self, NewAttempt, NewHold, REFERENCE_KEY};
 use crate::repositories::idempotency_keys::{self, Use};
-use crate::repositories::{settlements, shows};
+use crate::repositories::{jobs, settlements, shows};
 
 /// A session lives 35 minutes: Stripe's minimum of 30 is counted on its clock, and a call may be slow.
 const SESSION_LIFE: TimeDelta = TimeDelta::minutes(35);
 /// A session outlives the hold at least by this.
 const SESSION_AFTER_HOLD: TimeDelta = TimeDelta::minutes(5);
+/// When Stripe has not answered in a request, the first try in the background comes after this.
+const RETRY_SOON: TimeDelta = TimeDelta::seconds(3);
+/// An attempt that has had no answer for longer than a request may take was left by a process that died.
+const UNFINISHED_AFTER: TimeDelta = TimeDelta::seconds(40);
+/// How many of them are looked at in one go.
+const UNFINISHED_MAX: i64 = 500;
 /// References are drawn at random, nearly a billion of them; a second draw is rare and a fifth does not happen.
 const REFERENCE_DRAWS_MAX: usize = 5;
 
@@ -105,9 +112,22 @@ async fn hold(app: &App, wish: &Wish) -> Result<Held> {
         tx.rollback().await?;
         return Err(seats_lost(app, wish, lost).await);
     }
+    if let Some(end) = booking.hold_expires_at {
+        jobs::enqueue(&mut tx, &Job::EndHold { booking_id: id }, end).await?;
+    }
     tx.commit().await?;
     tracing::info!(booking.id = %id, "holds {} seats for {}", booking.seats.len(), booking.reference);
     Ok(Held { details: BookingDetails { booking, show: Some(offer.into()), checkout: None }, attempt })
+}
+
+/// Finds the attempts that dead processes have left without an answer, and sees to it that each is finished.
+pub async fn find_unfinished(app: &App) -> Result<()> {
+    let now = app.now();
+    let mut db = app.db.acquire().await?;
+    for booking_id in attempts::list_unfinished(&mut db, now - UNFINISHED_AFTER, UNFINISHED_MAX).await? {
+        jobs::enqueue(&mut db, &Job::FinishCheckout { booking_id }, now).await?;
+    }
+    Ok(())
 }
 
 async fn quote(db: &mut PgConnection, wish: &Wish, now: DateTime<Utc>) -> Result<(Offer, Quote)> {
@@ -211,6 +231,10 @@ async fn open_session(app: &App, creating: &Creating, booking_id: BookingId) -> 
         Err(error) => {
             if error.is_final() {
                 give_up(app, creating, booking_id).await?;
+            } else {
+                let soon = app.now() + RETRY_SOON;
+                let job = Job::FinishCheckout { booking_id };
+                jobs::enqueue(&mut *app.db.acquire().await?, &job, soon).await?;
             }
             return Err(error.into());
         }

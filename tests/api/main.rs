@@ -7,6 +7,7 @@
 mod bookings;
 mod checkout;
 mod events;
+mod holds;
 mod idempotency;
 mod openapi;
 mod payments;

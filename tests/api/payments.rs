@@ -195,7 +195,7 @@ async fn a_late_payment_claims_free_seats_again() {
     let stage = TestApp::new().await;
     let (dana, booking) = held(&stage, "dana").await;
     let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
-    hear_of_expiry(&stage, &booking).await;
+    stage.hear_of_expiry(&booking).await;
 
     let settled = stage.deliver(&events["checkout.session.completed"]).await;
 
@@ -210,7 +210,7 @@ async fn a_late_payment_for_seats_that_are_sold_is_kept_as_surplus() {
     let stage = TestApp::new().await;
     let (dana, booking) = held(&stage, "dana").await;
     let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
-    hear_of_expiry(&stage, &booking).await;
+    stage.hear_of_expiry(&booking).await;
     let show = booking["show"]["id"].as_str().unwrap();
     let emil = stage.customer("emil").booked(show, &["A2"]).await;
 
@@ -229,7 +229,7 @@ async fn a_late_payment_for_a_show_that_has_begun_is_kept_as_surplus() {
     let show = stage.show_with(json!({ "startsAt": "2026-11-21T12:20:00Z" })).await;
     let booking = stage.customer("dana").booked(&show, &["A2"]).await;
     let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
-    hear_of_expiry(&stage, &booking).await;
+    stage.hear_of_expiry(&booking).await;
 
     stage.advance(TimeDelta::minutes(20)).await;
     stage.deliver(&events["checkout.session.completed"]).await;
@@ -291,17 +291,4 @@ async fn a_declined_card_leaves_the_page_open() {
     assert_eq!(declined["checkout"], booking["checkout"]);
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
     stage.check_books().await;
-}
-
-/// Tells Holdfast, out of order, that the session of a booking has ended.
-async fn hear_of_expiry(stage: &TestApp, booking: &Value) {
-    let session = booking["checkout"]["sessionId"].as_str().unwrap();
-    let mut object = stage.ask_stripe(&format!("/v1/checkout/sessions/{session}")).await;
-    object["status"] = json!("expired");
-    object["payment_status"] = json!("unpaid");
-    let event = json!({
-        "id": "evt_expired", "object": "event", "api_version": "2026-09-30.endive", "type": "checkout.session.expired",
-        "created": stage.now().timestamp(), "livemode": false, "pending_webhooks": 1, "data": { "object": object },
-    });
-    assert_eq!(stage.deliver(&event.to_string()).await.body["outcome"], "processed");
 }

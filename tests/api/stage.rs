@@ -9,8 +9,10 @@ use holdfast::app::{App, AppState, Clock};
 use holdfast::config::Config;
 use holdfast::dev::identity::{Issuer, IssuerSettings};
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
-use holdfast::dev::test_database::TestDatabase;
-use holdfast::repositories::database::MIGRATOR;
+use holdfast::dev::test_database::{TestDatabase, digest};
+use holdfast::domain::job::Job;
+use holdfast::jobs;
+use holdfast::repositories::database::{self, MIGRATOR, QUEUE_VERSION};
 use holdfast::routes;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -58,7 +60,8 @@ impl TestApp {
 
     /// With some settings of its own, by variable.
     pub(crate) async fn with(own: &[(&str, &str)]) -> Self {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
+        let database = TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
         let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
         let issuer = Issuer::start(IssuerSettings { bind: ANY_PORT, key_file: None, site: None }).await.unwrap();
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
@@ -107,6 +110,27 @@ impl TestApp {
         self.simulator.settled().await;
     }
 
+    /// Does every job that is due by the clock of this test, each once, until none is due; returns how many were done.
+    /// A job that fails stays, due at once.
+    pub(crate) async fn run_jobs(&self) -> usize {
+        let mut tried: Vec<i64> = Vec::new();
+        let mut done = 0;
+        loop {
+            let due = "select id, payload::jsonb as payload from graphile_worker._private_jobs
+                       where run_at <= $1 and id <> all ($2) order by run_at, id limit 1";
+            let due = sqlx::query_as::<_, (i64, Value)>(due).bind(self.now()).bind(&tried);
+            let Some((id, payload)) = due.fetch_optional(self.db()).await.unwrap() else { return done };
+            tried.push(id);
+            let job: Job = serde_json::from_value(payload).unwrap();
+            if jobs::perform(&self.app, &job).await.is_ok() {
+                done += 1;
+                let complete = sqlx::query("delete from graphile_worker._private_jobs where id = $1").bind(id);
+                complete.execute(self.db()).await.unwrap();
+            }
+            self.simulator.settled().await;
+        }
+    }
+
     /// Turns a knob of the simulator.
     pub(crate) async fn knob(&self, name: &str, body: Value) -> Value {
         let url = format!("{}/_simulator/{name}", self.simulator.url());
@@ -141,6 +165,19 @@ impl TestApp {
             events.insert(event["type"].as_str().unwrap().to_owned(), body);
         }
         events
+    }
+
+    /// Tells Holdfast, out of order, that the session of a booking has ended.
+    pub(crate) async fn hear_of_expiry(&self, booking: &Value) {
+        let session = booking["checkout"]["sessionId"].as_str().unwrap();
+        let mut object = self.ask_stripe(&format!("/v1/checkout/sessions/{session}")).await;
+        object["status"] = json!("expired");
+        object["payment_status"] = json!("unpaid");
+        let event = json!({
+            "id": "evt_expired", "object": "event", "api_version": "2026-09-30.endive", "type": "checkout.session.expired",
+            "created": self.now().timestamp(), "livemode": false, "pending_webhooks": 1, "data": { "object": object },
+        });
+        assert_eq!(self.deliver(&event.to_string()).await.body["outcome"], "processed");
     }
 
     /// Reads from the simulator's API.
@@ -248,15 +285,25 @@ impl TestApp {
         let theirs: i64 = charges["data"].as_array().unwrap().iter().filter_map(captured_minor).sum();
         let ours = self.sql("select coalesce(sum(amount_minor), 0) from payments").await;
         assert_eq!(ours, theirs.to_string(), "captured at Stripe");
+        let refunds = self.ask_stripe("/v1/refunds?limit=100").await;
+        let theirs: i64 =
+            refunds["data"].as_array().unwrap().iter().filter_map(|refund| refund["amount"].as_i64()).sum();
+        let ours = "select coalesce(sum(amount_minor), 0) from refunds where status in ('pending', 'succeeded')";
+        assert_eq!(self.sql(ours).await, theirs.to_string(), "refunded at Stripe");
     }
 }
 
 /// Each counts what must not be.
-const SOUND: [(&str, &str); 6] = [
+const SOUND: [(&str, &str); 7] = [
     (
         "bookings whose paid sum is not that of their applied payments",
         "select count(*) from bookings b where paid_minor <> (select coalesce(sum(amount_minor), 0) from payments p
          where p.booking_id = b.id and disposition = 'applied')",
+    ),
+    (
+        "refunds under way or done without exactly one transfer of the same amount",
+        "select count(*) from refunds r where status in ('pending', 'succeeded') and 1 <> (select count(*)
+         from ledger_transfers l where l.refund_id = r.id and l.amount_minor = r.amount_minor)",
     ),
     (
         "payments without exactly one transfer of the same amount",

@@ -3,13 +3,14 @@
 pub mod checkout;
 mod client;
 mod objects;
+pub mod refunds;
 pub mod webhook;
 
 use chrono::{DateTime, Utc};
 use stripe_client_core::{RequestBuilder, StripeMethod};
 
 pub use client::{Stripe, StripeError};
-pub use objects::CheckoutSession;
+pub use objects::{CheckoutSession, SessionState};
 
 use crate::domain::ids::AttemptId;
 
@@ -36,6 +37,13 @@ impl Stripe {
     pub async fn expire_session(&self, id: &str) -> Result<CheckoutSession, StripeError> {
         let path = format!("/checkout/sessions/{}/expire", client::path_id(id)?);
         let request = RequestBuilder::new(StripeMethod::Post, path);
+        self.call(request, None).await
+    }
+
+    /// How a session stands.
+    pub async fn retrieve_session(&self, id: &str) -> Result<SessionState, StripeError> {
+        let path = format!("/checkout/sessions/{}", client::path_id(id)?);
+        let request = RequestBuilder::new(StripeMethod::Get, path);
         self.call(request, None).await
     }
 

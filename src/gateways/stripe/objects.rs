@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::money::Money;
+use crate::domain::settlement::{Capture, Fact};
 
 /// A Checkout Session as an API call returns it. <https://docs.stripe.com/api/checkout/sessions/object>
 #[derive(Debug, Clone, Deserialize)]
@@ -21,6 +22,33 @@ pub struct CheckoutSession {
     /// When the session ends by itself.
     #[serde(with = "chrono::serde::ts_seconds")]
     pub expires_at: DateTime<Utc>,
+}
+
+/// A Checkout Session when it is asked how it stands.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct SessionState(EventObject);
+
+impl SessionState {
+    /// What it says of its attempt at `now`; `None` while it is open, or in a state that is not known here.
+    pub fn fact(&self, now: DateTime<Utc>) -> Option<Fact> {
+        let session = &self.0;
+        match (session.status.as_deref(), session.payment_status.as_deref()) {
+            (Some("expired"), _) => Some(Fact::Expired),
+            (Some("complete"), Some("paid")) => Some(Fact::Captured(Capture {
+                money: session.total(),
+                booking_id: session.booking_id(),
+                captured_at: now,
+            })),
+            (Some("complete"), Some("unpaid")) => Some(Fact::Submitted),
+            _ => None,
+        }
+    }
+
+    /// `pi_…`, once the buyer has confirmed.
+    pub fn payment_intent_id(&self) -> Option<&str> {
+        self.0.payment_intent.as_deref()
+    }
 }
 
 /// The fields of a session or a PaymentIntent that a webhook brings.

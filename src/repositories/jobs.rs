@@ -1,0 +1,34 @@
+//! The job queue, as seen from a transaction: a job is there if and only if the transaction commits.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use crate::domain::job::Job;
+use crate::error::{Error, Result};
+
+/// The one task of the queue; the payload says what it is.
+pub const TASK: &str = "holdfast";
+/// Tries are at most a minute apart, so this is more than a day of them, as long as Stripe keeps an idempotency key. Then
+/// the job is buried: it stays, with its last error, until somebody looks.
+const ATTEMPTS_MAX: i32 = 1_500;
+
+/// Enqueues a job for `run_at`. One with the same key that has not begun yet is replaced.
+pub async fn enqueue(db: &mut PgConnection, job: &Job, run_at: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "select id from graphile_worker.add_job($1, $2::json, run_at => $3, max_attempts => $4, job_key => $5)",
+        TASK,
+        payload(job)?,
+        run_at,
+        ATTEMPTS_MAX,
+        job.key(),
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(())
+}
+
+/// A job as the queue keeps it.
+pub fn payload(job: &Job) -> Result<Value> {
+    serde_json::to_value(job).map_err(|error| Error::fault(format!("a job cannot be written: {error}")))
+}

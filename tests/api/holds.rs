@@ -1,0 +1,172 @@
+//! The end of a hold: fenced at Stripe first, and never released on a guess.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::stage::TestApp;
+
+#[tokio::test]
+async fn an_abandoned_page_is_closed_at_stripe_before_its_seats_go_free() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+
+    stage.advance(TimeDelta::seconds(599)).await;
+    stage.run_jobs().await;
+    let before = dana.booking(&booking).await;
+    stage.advance(TimeDelta::seconds(1)).await;
+    stage.run_jobs().await;
+    let after = dana.booking(&booking).await;
+
+    assert_eq!(before["status"], "pending");
+    assert_eq!(after["status"], "expired");
+    assert_eq!(after["checkout"], Value::Null);
+    let session = booking["checkout"]["sessionId"].as_str().unwrap();
+    assert_eq!(stage.ask_stripe(&format!("/v1/checkout/sessions/{session}")).await["status"], "expired");
+    assert_eq!(stage.customer("emil").book(&show, &["A2"]).await.status, 201);
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_buyer_who_has_just_paid_keeps_his_seats_when_the_hold_ends() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+
+    stage.advance(TimeDelta::minutes(10)).await;
+    stage.run_jobs().await;
+
+    assert_eq!(dana.booking(&booking).await["status"], "confirmed");
+    for body in events.values() {
+        assert_eq!(stage.deliver(body).await.status, 200);
+    }
+    assert_eq!(stage.sql("select count(*) from payments").await, "1");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn an_unsure_answer_keeps_the_seats_and_is_asked_again() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    let down = json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7 });
+    stage.knob("faults", down).await;
+
+    stage.advance(TimeDelta::minutes(10)).await;
+    let first = stage.run_jobs().await;
+    let unsure = dana.booking(&booking).await;
+    let second = stage.run_jobs().await;
+
+    assert_eq!((first, second), (0, 1));
+    assert_eq!(unsure["status"], "pending");
+    assert_eq!(dana.booking(&booking).await["status"], "expired");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_made_good_at_the_end_of_the_hold() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let lost = json!({ "route": "POST /v1/checkout/sessions$", "kind": "lost_answer", "times": 7 });
+    stage.knob("faults", lost).await;
+    let dana = stage.customer("dana");
+    dana.book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+
+    stage.advance(TimeDelta::minutes(10)).await;
+    stage.run_jobs().await;
+
+    assert_eq!(stage.sql("select status from bookings").await, "expired");
+    let sessions = stage.ask_stripe("/v1/checkout/sessions").await;
+    assert_eq!(sessions["data"].as_array().unwrap().len(), 1);
+    assert_eq!(sessions["data"][0]["status"], "expired");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn an_unanswered_create_is_finished_in_the_background() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 7 });
+    stage.knob("faults", down).await;
+    let dana = stage.customer("dana");
+    dana.book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+
+    stage.advance(TimeDelta::seconds(5)).await;
+    stage.run_jobs().await;
+
+    let booking = dana.get("/api/bookings").await.body["items"][0].clone();
+    assert!(booking["checkout"]["url"].is_string(), "{booking}");
+    stage.pay(&booking).await;
+    assert_eq!(dana.booking(&booking).await["status"], "confirmed");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_hold_leaves_a_paid_booking_alone() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    stage.pay(&booking).await;
+
+    stage.advance(TimeDelta::minutes(10)).await;
+    stage.run_jobs().await;
+
+    assert_eq!(dana.booking(&booking).await["status"], "confirmed");
+    assert_eq!(stage.sql("select count(*) from graphile_worker._private_jobs").await, "0");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_late_payment_for_sold_seats_goes_back_once() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
+    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    // Stripe's word that the session has ended comes first, although it was paid: order is not guaranteed.
+    stage.hear_of_expiry(&booking).await;
+    stage.customer("emil").booked(&show, &["A2"]).await;
+    let lost = json!({ "route": "POST /v1/refunds", "kind": "lost_answer", "times": 7 });
+    stage.knob("faults", lost).await;
+
+    for body in events.values() {
+        stage.deliver(body).await;
+    }
+    stage.run_jobs().await;
+    let unsure = stage.sql("select status from refunds").await;
+    stage.run_jobs().await;
+    stage.run_jobs().await;
+
+    assert_eq!(unsure, "requested");
+    assert_eq!(stage.sql("select status from refunds").await, "succeeded");
+    assert_eq!(stage.ask_stripe("/v1/refunds").await["data"].as_array().unwrap().len(), 1);
+    assert_eq!(stage.sql("select sum(amount_minor) from ledger_transfers where kind = 'refund'").await, "1200");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn an_event_that_came_before_its_attempt_is_settled_when_the_attempt_is_there() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    // As if the event had come before our row: the attempt is put aside, and back.
+    let aside = "with gone as (delete from checkout_attempts returning *) insert into aside select * from gone";
+    for statement in ["create table aside (like checkout_attempts)", aside] {
+        sqlx::query(statement).execute(stage.db()).await.unwrap();
+    }
+
+    let deferred = stage.deliver(&events["checkout.session.completed"]).await;
+    let back = "insert into checkout_attempts select * from aside";
+    sqlx::query(back).execute(stage.db()).await.unwrap();
+    stage.run_jobs().await;
+
+    assert_eq!(deferred.body["outcome"], "deferred");
+    assert_eq!(dana.booking(&booking).await["status"], "confirmed");
+    stage.check_books().await;
+}
