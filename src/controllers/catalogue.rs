@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::AppState;
+use crate::domain::calendar::{YEARS_SENTENCE, has_instant};
 use crate::domain::catalogue::{Movie, MovieDetails, PolicyStep, Show, ShowDraft, ShowStatus, Tier};
 use crate::domain::ids::{MovieId, ShowId};
 use crate::domain::money::Money;
@@ -317,6 +318,11 @@ pub struct ListShows {
 #[utoipa::path(get, path = "/api/shows", params(ListShows), responses((status = 200, body = Page<ShowView>)))]
 pub async fn list_shows(State(app): State<AppState>, Query(query): Query<ListShows>) -> Result<Json<Page<ShowView>>> {
     let limit = Limit::of(query.limit)?;
+    for (field, instant) in [("from", query.from), ("to", query.to)] {
+        if instant.is_some_and(|instant| !has_instant(instant)) {
+            return Err(Refusal::field(field, YEARS_SENTENCE).into());
+        }
+    }
     let now = app.now();
     let filter = shows::Filter {
         id: None,
@@ -333,7 +339,8 @@ pub async fn list_shows(State(app): State<AppState>, Query(query): Query<ListSho
 /// The place in the list that a cursor names.
 fn place(cursor: &str) -> Option<(DateTime<Utc>, ShowId)> {
     let (starts_at, id) = cursor.split_once('_')?;
-    Some((DateTime::from_timestamp_micros(starts_at.parse().ok()?)?, id.parse().ok()?))
+    let starts_at = DateTime::from_timestamp_micros(starts_at.parse().ok()?).filter(|at| has_instant(*at))?;
+    Some((starts_at, id.parse().ok()?))
 }
 
 /// A show.

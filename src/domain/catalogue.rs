@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use super::calendar::{YEARS_SENTENCE, has_date, has_instant};
 use super::currency::Currency;
 use super::ids::{MovieId, ShowId};
 use super::money::Money;
@@ -181,6 +182,7 @@ impl ShowDraft {
         let mut faults = Faults::default();
         faults.title("title", &self.title);
         faults.add_if("startsAt", self.starts_at <= now, "must lie in the future");
+        faults.add_if("startsAt", !has_instant(self.starts_at), YEARS_SENTENCE);
         let timezone = self.timezone.parse::<Tz>().ok();
         faults.add_if("timezone", timezone.is_none(), "must be an IANA time zone such as \"Europe/Berlin\"");
         let max_seats_per_booking = self.max_seats_per_booking.unwrap_or(BOOKING_SEATS_DEFAULT);
@@ -227,6 +229,7 @@ impl MovieDetails {
             self.overview.as_ref().is_some_and(|text| text.chars().count() > 5_000),
             "must have at most 5000 characters",
         );
+        faults.add_if("releaseDate", self.release_date.is_some_and(|date| !has_date(date)), YEARS_SENTENCE);
         faults.add_if("genres", self.genres.len() > 20, "must be at most 20");
         faults.add_if(
             "posterUrl",
