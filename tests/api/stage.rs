@@ -149,7 +149,7 @@ impl TestApp {
         let now = self.now().timestamp();
         json!({
             "sub": sub, "email": email, "name": sub, "iss": self.issuer.url(), "azp": ORIGIN,
-            "iat": now, "nbf": now, "exp": now + 3_600,
+            "iat": now, "nbf": now, "exp": now.saturating_add(3_600),
         })
     }
 
@@ -319,6 +319,12 @@ impl Answer {
         assert!(!self.body["title"].as_str().unwrap().is_empty() && !self.body["detail"].as_str().unwrap().is_empty());
         assert_eq!(self.headers["x-request-id"], self.body["requestId"].as_str().unwrap());
         self
+    }
+
+    /// The fields that a `validation_failed` names.
+    pub(crate) fn fields(&self) -> Vec<&str> {
+        let errors = self.body["errors"].as_array().unwrap();
+        errors.iter().map(|error| error["field"].as_str().unwrap()).collect()
     }
 }
 
