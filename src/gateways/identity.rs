@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -38,6 +38,12 @@ pub struct IdentityProvider {
 struct Keys {
     by_id: HashMap<String, DecodingKey>,
     fetched_at: DateTime<Utc>,
+}
+
+/// The keys one by one: a key of a kind that is not known here must not hide the others.
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -168,12 +174,18 @@ impl IdentityProvider {
         };
         let response = self.http.get(&self.config.jwks_url).send().await.map_err(unreachable)?;
         let body = response.error_for_status().map_err(unreachable)?.bytes().await.map_err(unreachable)?;
-        let set: JwkSet = serde_json::from_slice(&body)
+        let set: KeySet = serde_json::from_slice(&body)
             .map_err(|error| Error::fault(format!("{} is no JWKS: {error}", self.config.jwks_url)))?;
-        let rsa = set.keys.iter().filter(|key| matches!(key.algorithm, AlgorithmParameters::RSA(_)));
-        let by_id = rsa.filter_map(|key| Some((key.common.key_id.clone()?, DecodingKey::from_jwk(key).ok()?)));
-        Ok(by_id.collect())
+        Ok(set.keys.into_iter().filter_map(rsa_key).collect())
     }
+}
+
+/// The key with its id, if it can check tokens of RS256.
+fn rsa_key(key: serde_json::Value) -> Option<(String, DecodingKey)> {
+    let key: Jwk = serde_json::from_value(key).ok()?;
+    let is_rsa = matches!(key.algorithm, AlgorithmParameters::RSA(_));
+    let usable = DecodingKey::from_jwk(&key).ok().filter(|_| is_rsa)?;
+    Some((key.common.key_id?, usable))
 }
 
 impl Claims {
