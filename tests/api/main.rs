@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![expect(clippy::indexing_slicing, reason = "a missing member is a failed test")]
 
+mod access;
 mod bodies;
 mod bookings;
+mod identity;
 mod problems;
 mod stage;
