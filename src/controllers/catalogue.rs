@@ -181,6 +181,37 @@ impl MovieWithShowsView {
     }
 }
 
+impl CreateMovie {
+    fn details(self) -> MovieDetails {
+        MovieDetails {
+            title: self.title,
+            overview: self.overview,
+            runtime_minutes: self.runtime_minutes,
+            release_date: self.release_date,
+            genres: self.genres,
+            poster_url: self.poster_url,
+        }
+    }
+}
+
+impl CreateShow {
+    /// The show as it is said; where it has no title of its own, that of its movie.
+    fn draft(self, title_of_movie: Option<String>) -> Result<ShowDraft, Refusal> {
+        let title = self.title.or(title_of_movie);
+        Ok(ShowDraft {
+            movie_id: self.movie_id,
+            title: title.ok_or_else(|| Refusal::field("title", "must be given where there is no movieId"))?,
+            starts_at: self.starts_at,
+            timezone: self.timezone,
+            max_seats_per_booking: self.max_seats_per_booking,
+            tiers: self.tiers,
+            rows: self.rows,
+            blocked: self.blocked,
+            cancellation_policy: self.cancellation_policy,
+        })
+    }
+}
+
 /// Adds a movie to the programme.
 #[utoipa::path(post, path = "/api/admin/movies", request_body = CreateMovie, responses((status = 201, body = MovieView)))]
 pub async fn create_movie(
@@ -188,16 +219,9 @@ pub async fn create_movie(
     _: Admin,
     Idempotent { body, key }: Idempotent<CreateMovie>,
 ) -> Result<Response> {
-    let details = MovieDetails {
-        title: body.title,
-        overview: body.overview,
-        runtime_minutes: body.runtime_minutes,
-        release_date: body.release_date,
-        genres: body.genres,
-        poster_url: body.poster_url,
-    };
-    let movie = Movie { id: MovieId::new(), details: details.check()? };
+    // The rules are asked within the work: what was made under a key comes again, whatever they say meanwhile.
     let work = async |keyed: Keyed| {
+        let movie = Movie { id: MovieId::new(), details: body.details().check()? };
         let mut tx = app.db.begin().await?;
         keyed.claim(&mut tx, app.now()).await?;
         movies::insert(&mut tx, &movie, app.now()).await?;
@@ -214,28 +238,16 @@ pub async fn create_show(
     _: Admin,
     Idempotent { body, key }: Idempotent<CreateShow>,
 ) -> Result<Response> {
-    let title = match (body.title, body.movie_id) {
-        (Some(title), _) => title,
-        (None, Some(id)) => {
-            let movie = movies::find(&mut *app.db.acquire().await?, id).await?;
-            movie.ok_or(Refusal::NotFound("movie"))?.details.title
-        }
-        (None, None) => return Err(Refusal::field("title", "must be given where there is no movieId").into()),
-    };
-    let draft = ShowDraft {
-        movie_id: body.movie_id,
-        title,
-        starts_at: body.starts_at,
-        timezone: body.timezone,
-        max_seats_per_booking: body.max_seats_per_booking,
-        tiers: body.tiers,
-        rows: body.rows,
-        blocked: body.blocked,
-        cancellation_policy: body.cancellation_policy,
-    };
-    let show = draft.check(app.now())?;
     let work = async |keyed: Keyed| {
         let now = app.now();
+        let title_of_movie = match (&body.title, body.movie_id) {
+            (None, Some(id)) => {
+                let movie = movies::find(&mut *app.db.acquire().await?, id).await?;
+                Some(movie.ok_or(Refusal::NotFound("movie"))?.details.title)
+            }
+            (Some(_), _) | (None, None) => None,
+        };
+        let show = body.draft(title_of_movie)?.check(now)?;
         let mut tx = app.db.begin().await?;
         keyed.claim(&mut tx, now).await?;
         shows::insert(&mut tx, &show, now).await.map_err(|error| match error.constraint() {

@@ -231,6 +231,9 @@ impl MovieDetails {
         );
         faults.add_if("releaseDate", self.release_date.is_some_and(|date| !has_date(date)), YEARS_SENTENCE);
         faults.add_if("genres", self.genres.len() > 20, "must be at most 20");
+        for (index, genre) in self.genres.iter().enumerate() {
+            faults.title(&format!("genres[{index}]"), genre);
+        }
         faults.add_if(
             "posterUrl",
             self.poster_url.as_ref().is_some_and(|url| !is_web_url(url)),
@@ -241,8 +244,9 @@ impl MovieDetails {
 }
 
 fn is_web_url(url: &str) -> bool {
-    let absolute = url.starts_with("https://") || url.starts_with("http://");
-    absolute && url.len() <= 2_000 && !url.contains(char::is_whitespace)
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    has_host && url.len() <= 2_000 && !url.contains(char::is_whitespace)
 }
 
 /// What is wrong with a request so far, field by field.

@@ -8,4 +8,5 @@ mod bodies;
 mod bookings;
 mod identity;
 mod problems;
+mod programme;
 mod stage;
