@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -300,19 +300,27 @@ pub async fn find_movie(State(app): State<AppState>, Path(id): Path<MovieId>) ->
     Ok(Json(MovieWithShowsView::new(movie, shows, now)))
 }
 
+/// The shows of these movies that are still to come, soonest first; what was cancelled does not come.
 async fn coming(
     db: &mut sqlx::PgConnection,
     movie_ids: Vec<MovieId>,
     now: DateTime<Utc>,
 ) -> Result<BTreeMap<MovieId, Vec<Show>>> {
-    let filter = shows::Filter { movie_ids: Some(movie_ids), from: Some(now), ..shows::Filter::default() };
+    let from = Some(just_after(now));
+    let filter = shows::Filter { movie_ids: Some(movie_ids), from, ..shows::Filter::default() };
     let mut by_movie: BTreeMap<MovieId, Vec<Show>> = BTreeMap::new();
     for show in shows::list(db, &filter, MOVIE_SHOWS_MAX).await? {
-        if let Some(movie) = &show.movie {
-            by_movie.entry(movie.id).or_default().push(show);
+        let movie_id = show.movie.as_ref().map(|movie| movie.id);
+        if let Some(id) = movie_id.filter(|_| show.status != ShowStatus::Cancelled) {
+            by_movie.entry(id).or_default().push(show);
         }
     }
     Ok(by_movie)
+}
+
+/// The next instant that the database can tell from `now`: a show that begins now has begun.
+fn just_after(now: DateTime<Utc>) -> DateTime<Utc> {
+    now + TimeDelta::microseconds(1)
 }
 
 /// Which shows; without `from`, those that have not begun.
@@ -339,7 +347,7 @@ pub async fn list_shows(State(app): State<AppState>, Query(query): Query<ListSho
     let filter = shows::Filter {
         id: None,
         movie_ids: query.movie_id.map(|id| vec![id]),
-        from: Some(query.from.unwrap_or(now)),
+        from: Some(query.from.unwrap_or_else(|| just_after(now))),
         to: query.to,
         after: query.cursor.map(|cursor| place(&cursor).ok_or_else(bad_cursor)).transpose()?,
     };
