@@ -184,6 +184,7 @@ async fn a_client_sent_price_is_refused() {
         assert_eq!(answer.fields(), [name]);
     }
     assert_eq!(stage.sql("select count(*) from bookings").await, "0");
+    assert!(stage.stripe_requests().await.is_empty());
     stage.check_books().await;
 }
 

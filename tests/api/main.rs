@@ -6,6 +6,7 @@
 mod access;
 mod bodies;
 mod bookings;
+mod catalogue;
 mod identity;
 mod problems;
 mod programme;

@@ -188,6 +188,21 @@ async fn a_request_id_is_taken_over_where_it_is_readable() {
 }
 
 #[tokio::test]
+async fn without_the_database_the_caller_is_told_to_come_again() {
+    let stage = TestApp::new().await;
+    stage.app.db.close().await;
+
+    for answer in [stage.get("/api/shows").await, stage.customer("dana").get("/api/bookings").await] {
+        answer.refused(503, "database_unavailable");
+        assert_eq!(answer.headers["retry-after"], "1");
+    }
+    let ready = stage.get("/ready").await;
+    ready.refused(503, "database_unavailable");
+    assert_eq!(ready.body["missing"], json!(["the database cannot be reached; check DATABASE_URL"]));
+    assert_eq!(stage.get("/health").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_panic_is_an_internal_error_without_its_words() {
     let panics = get(async || -> &'static str { panic!("a secret") });
     let router = Router::new().route("/", panics).layer(CatchPanicLayer::custom(on_panic)).layer(from_fn(request_id));
