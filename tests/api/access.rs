@@ -1,6 +1,7 @@
 //! What a caller may do: cookies and their origins, roles, other people's bookings; and what is kept of a user.
 
 use reqwest::Method;
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
 use crate::stage::{Answer, ORIGIN, TestApp, send};
@@ -64,6 +65,17 @@ async fn a_cookie_that_does_not_stand_is_unauthenticated() {
         answer.refused(401, "unauthenticated");
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
     }
+}
+
+#[tokio::test]
+async fn a_cookie_that_is_not_ascii_does_not_hide_the_session() {
+    let stage = TestApp::new().await;
+    let token = stage.issuer.token(&stage.claims("user_dana", "dana@example.com"));
+    let cookies = HeaderValue::from_bytes(format!("name=Zo\u{eb}; __session={token}").as_bytes()).unwrap();
+
+    let answer = send(stage.request(Method::GET, "/api/bookings").header("cookie", cookies)).await;
+
+    assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 #[tokio::test]

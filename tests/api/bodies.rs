@@ -10,6 +10,7 @@ use crate::stage::{Answer, TestApp, send};
 
 const MOVIES: &str = "/api/admin/movies";
 const SHOWS: &str = "/api/admin/shows";
+const BOOKINGS: &str = "/api/bookings";
 
 /// Posts a body, letter by letter, as an admin.
 async fn post(stage: &TestApp, path: &str, body: impl Into<reqwest::Body>) -> Answer {
@@ -97,6 +98,17 @@ async fn a_body_of_another_shape_names_its_field() {
             r#"{"cancellationPolicy":[{"hoursBefore":1,"refundPercent":256}]}"#,
             "cancellationPolicy[0].refundPercent",
         ),
+        (BOOKINGS, r#"{"showId":"0193a000-0000-7000-8000-000000000000","seats":["A2"]}"#, "kind"),
+        (BOOKINGS, r#"{"kind":"show","seats":["A2"]}"#, "showId"),
+        (BOOKINGS, r#"{"kind":"show","showId":"1","seats":["A2"]}"#, "showId"),
+        (BOOKINGS, r#"{"kind":"show","seats":"A2"}"#, "seats"),
+        (BOOKINGS, r#"{"kind":"show","seats":[2]}"#, "seats[0]"),
+        (BOOKINGS, r#"{"kind":"show","showId":"0193a000-0000-7000-8000-000000000000","seats":[]}"#, "seats"),
+        (BOOKINGS, r#"{"kind":"show","showId":"0193a000-0000-7000-8000-000000000000","seats":["A2","A2"]}"#, "seats"),
+        (BOOKINGS, r#"{"kind":"opera"}"#, "kind"),
+        (BOOKINGS, r#"{"kind":"show","paymentOption":"none"}"#, "paymentOption"),
+        (BOOKINGS, r#"{"kind":"show","paymentString":"x"}"#, "paymentString"),
+        (BOOKINGS, r#"{"kind":"show","ui":"popup"}"#, "ui"),
     ];
 
     for (path, body, field) in cases {
@@ -131,8 +143,8 @@ async fn a_nul_character_is_refused_wherever_a_string_may_be() {
         (SHOWS, show_with("blocked", json!(["A\u{0}1"])), "blocked[0]"),
         (SHOWS, show_with("tiers", json!([{ "name": "a\0", "price": price }])), "tiers[0].name"),
         (SHOWS, show_with("rows", json!([{ "row": "\0", "seats": 1, "tier": "a" }])), "rows[0].row"),
-        ("/api/bookings", json!({ "kind": "show", "showId": show, "seats": ["A\u{0}2"] }), "seats[0]"),
-        ("/api/bookings", json!({ "kind": "show", "showId": show, "seats": ["A2"], "voucher": "\0" }), "voucher"),
+        (BOOKINGS, json!({ "kind": "show", "showId": show, "seats": ["A\u{0}2"] }), "seats[0]"),
+        (BOOKINGS, json!({ "kind": "show", "showId": show, "seats": ["A2"], "voucher": "\0" }), "voucher"),
     ];
 
     for (path, body, field) in cases {
@@ -146,6 +158,28 @@ async fn a_nul_character_is_refused_wherever_a_string_may_be() {
     }
     stage.get("/api/shows?cursor=%00").await.refused(422, "validation_failed");
     stage.check_books().await;
+}
+
+#[tokio::test]
+async fn nul_characters_of_stripes_are_kept_as_they_came() {
+    let stage = TestApp::new().await;
+    let object = json!({
+        "id": "cs_\0", "object": "checkout.session", "client_reference_id": "\0", "payment_intent": "pi_\0",
+        "currency": "\0", "amount_total": 1, "payment_status": "paid", "status": "complete",
+        "metadata": { "app": "holdfast", "bookingId": "\0", "attemptId": "\0", "\0": "\0" },
+    });
+    let mut event = json!({
+        "id": "evt_1", "object": "event", "type": "checkout.session.completed", "api_version": "\0",
+        "created": 1, "livemode": false, "data": { "object": object },
+    });
+
+    let taken = stage.deliver(&event.to_string()).await;
+    event["id"] = json!("evt_\0");
+    let nameless = stage.deliver(&event.to_string()).await;
+
+    assert_eq!(taken.status, 200, "{taken:?}");
+    assert!(stage.sql("select payload from payment_events").await.contains(r"\u0000"));
+    nameless.refused(400, "malformed_request");
 }
 
 #[tokio::test]
@@ -234,4 +268,12 @@ async fn a_body_in_chunks_is_too_large_at_the_same_size() {
 
     assert!(largest.starts_with("HTTP/1.1 400") && largest.contains("invalid_signature"), "{largest}");
     assert!(larger.starts_with("HTTP/1.1 413") && larger.contains("body_too_large"), "{larger}");
+}
+
+#[tokio::test]
+async fn a_body_far_too_large_is_answered_too() {
+    let stage = TestApp::new().await;
+
+    stage.deliver(&" ".repeat(20 << 20)).await.refused(413, "body_too_large");
+    post(&stage, MOVIES, " ".repeat(20 << 20)).await.refused(413, "body_too_large");
 }
