@@ -26,6 +26,9 @@ const FETCH_MAX: Duration = Duration::from_secs(5);
 /// The longest token that is looked at.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
 
+/// The longest mail address. <https://www.rfc-editor.org/errata/eid1690>
+const ADDRESS_BYTES_MAX: usize = 254;
+
 /// Checks session tokens of one issuer.
 pub struct IdentityProvider {
     http: reqwest::Client,
@@ -195,11 +198,23 @@ impl Claims {
         let clean = |text: Option<String>| text.filter(|text| !text.is_empty() && !text.contains('\0'));
         User {
             id: UserId(self.sub),
-            email: clean(self.email),
+            email: clean(self.email).filter(|email| is_address(email)),
             name: clean(self.name),
             role: if is_admin { Role::Admin } else { Role::User },
         }
     }
+}
+
+/// Whether a mail could reach it. With one that is none, Stripe would refuse the whole payment page.
+fn is_address(email: &str) -> bool {
+    let plain = !email.contains(|character: char| character.is_whitespace() || character.is_control());
+    let parts = email.split_once('@').filter(|_| plain && email.len() <= ADDRESS_BYTES_MAX);
+    parts.is_some_and(|(local, domain)| {
+        !local.is_empty()
+            && !domain.contains('@')
+            && domain.contains('.')
+            && domain.split('.').all(|label| !label.is_empty())
+    })
 }
 
 fn refused(sentence: &'static str) -> Error {
