@@ -242,3 +242,24 @@ async fn a_token_may_say_nothing_but_who_it_is() {
     assert_eq!(answer.status, 200);
     assert_eq!(stage.sql(KNOWN).await, "user_dana - -");
 }
+
+#[tokio::test]
+async fn an_address_that_is_none_stops_no_booking() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let long = format!("{}@example.com", "x".repeat(300));
+
+    for (email, seat) in [("nonsense", "A2"), ("a@b", "A3"), ("a b@example.com", "A4"), (&long, "A5"), ("@", "A6")] {
+        let token = stage.issuer.token(&stage.claims(&format!("user_{seat}"), email));
+        stage.bearer(token).booked(&show, &[seat]).await;
+    }
+    stage.customer("dana").booked(&show, &["A7"]).await;
+
+    assert_eq!(
+        stage.sql("select string_agg(email, ', ') from users where id <> 'user_admin'").await,
+        "dana@example.com"
+    );
+    let asked = "select string_agg(substring(parameters from 'customer_email=[^&]*'), ', ') from checkout_attempts";
+    assert_eq!(stage.sql(asked).await, "customer_email=dana@example.com");
+    stage.check_books().await;
+}
