@@ -352,9 +352,10 @@ mod tests {
     #[test]
     fn every_fault_of_a_show_is_named() {
         type Change = fn(&mut ShowDraft);
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 13] = [
             (|draft| draft.title = " ".to_owned(), "title"),
             (|draft| draft.starts_at = now(), "startsAt"),
+            (|draft| draft.starts_at = DateTime::<Utc>::MAX_UTC, "startsAt"),
             (|draft| draft.timezone = "Berlin".to_owned(), "timezone"),
             (|draft| draft.max_seats_per_booking = Some(0), "maxSeatsPerBooking"),
             (|draft| draft.max_seats_per_booking = Some(101), "maxSeatsPerBooking"),
@@ -367,7 +368,13 @@ mod tests {
                 |draft| draft.cancellation_policy = Some([default_policy(), default_policy()].concat()),
                 "cancellationPolicy",
             ),
-            (|draft| draft.rows.clear(), "rows"),
+            (
+                |draft| {
+                    draft.rows.clear();
+                    draft.blocked.clear();
+                },
+                "rows",
+            ),
         ];
         for (change, field) in cases {
             let mut wrong = draft();
