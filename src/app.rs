@@ -1,6 +1,6 @@
 //! What the whole process shares: settings, connections, clients, the clock. Built once; decides nothing.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::config::{Config, Secret};
-use crate::domain::user::User;
+use crate::domain::user::{User, UserId};
 use crate::error::{Error, Result};
 use crate::gateways::identity::IdentityProvider;
 use crate::gateways::stripe::Stripe;
@@ -79,12 +79,12 @@ pub fn pool(url: &Secret) -> Result<PgPool> {
 
 /// Remembers which users are stored as their tokens describe them, which saves a round trip per request.
 #[derive(Default)]
-pub struct UsersSeen(Mutex<HashSet<User>>);
+pub struct UsersSeen(Mutex<HashMap<UserId, User>>);
 
 impl UsersSeen {
     /// Whether the user, or something that his token says of him, is not known to be stored.
     pub fn is_new(&self, user: &User) -> bool {
-        !self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(user)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&user.id) != Some(user)
     }
 
     /// Remembers the user as stored. When too many are remembered, all are forgotten.
@@ -93,7 +93,7 @@ impl UsersSeen {
         if seen.len() >= USERS_SEEN_MAX {
             seen.clear();
         }
-        seen.insert(user.clone());
+        seen.insert(user.id.clone(), user.clone());
     }
 }
 

@@ -169,9 +169,8 @@ pub async fn create_booking(
 ) -> Result<Response> {
     let first = app.config.app_origins.first().map(String::as_str).unwrap_or_default();
     let origin = allowed_origin(&app, &headers).unwrap_or(first).to_owned();
-    let wish = body.wish(user, origin)?;
     let work = async |keyed: Keyed| {
-        let wish = Wish { key: keyed.using, ..wish };
+        let wish = Wish { key: keyed.using, ..body.wish(user, origin)? };
         // In a task of its own: a caller who hangs up must not stop the work between two steps.
         let task_app = AppState::clone(&app);
         let booked = async move {

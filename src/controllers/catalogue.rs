@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::AppState;
+use crate::domain::calendar::{YEARS_SENTENCE, has_instant};
 use crate::domain::catalogue::{Movie, MovieDetails, PolicyStep, Show, ShowDraft, ShowStatus, Tier};
 use crate::domain::ids::{MovieId, ShowId};
 use crate::domain::money::Money;
@@ -180,6 +181,37 @@ impl MovieWithShowsView {
     }
 }
 
+impl CreateMovie {
+    fn details(self) -> MovieDetails {
+        MovieDetails {
+            title: self.title,
+            overview: self.overview,
+            runtime_minutes: self.runtime_minutes,
+            release_date: self.release_date,
+            genres: self.genres,
+            poster_url: self.poster_url,
+        }
+    }
+}
+
+impl CreateShow {
+    /// The show as it is said; where it has no title of its own, that of its movie.
+    fn draft(self, title_of_movie: Option<String>) -> Result<ShowDraft, Refusal> {
+        let title = self.title.or(title_of_movie);
+        Ok(ShowDraft {
+            movie_id: self.movie_id,
+            title: title.ok_or_else(|| Refusal::field("title", "must be given where there is no movieId"))?,
+            starts_at: self.starts_at,
+            timezone: self.timezone,
+            max_seats_per_booking: self.max_seats_per_booking,
+            tiers: self.tiers,
+            rows: self.rows,
+            blocked: self.blocked,
+            cancellation_policy: self.cancellation_policy,
+        })
+    }
+}
+
 /// Adds a movie to the programme.
 #[utoipa::path(post, path = "/api/admin/movies", request_body = CreateMovie, responses((status = 201, body = MovieView)))]
 pub async fn create_movie(
@@ -187,16 +219,9 @@ pub async fn create_movie(
     _: Admin,
     Idempotent { body, key }: Idempotent<CreateMovie>,
 ) -> Result<Response> {
-    let details = MovieDetails {
-        title: body.title,
-        overview: body.overview,
-        runtime_minutes: body.runtime_minutes,
-        release_date: body.release_date,
-        genres: body.genres,
-        poster_url: body.poster_url,
-    };
-    let movie = Movie { id: MovieId::new(), details: details.check()? };
+    // The rules are asked within the work: what was made under a key comes again, whatever they say meanwhile.
     let work = async |keyed: Keyed| {
+        let movie = Movie { id: MovieId::new(), details: body.details().check()? };
         let mut tx = app.db.begin().await?;
         keyed.claim(&mut tx, app.now()).await?;
         movies::insert(&mut tx, &movie, app.now()).await?;
@@ -213,28 +238,16 @@ pub async fn create_show(
     _: Admin,
     Idempotent { body, key }: Idempotent<CreateShow>,
 ) -> Result<Response> {
-    let title = match (body.title, body.movie_id) {
-        (Some(title), _) => title,
-        (None, Some(id)) => {
-            let movie = movies::find(&mut *app.db.acquire().await?, id).await?;
-            movie.ok_or(Refusal::NotFound("movie"))?.details.title
-        }
-        (None, None) => return Err(Refusal::field("title", "must be given where there is no movieId").into()),
-    };
-    let draft = ShowDraft {
-        movie_id: body.movie_id,
-        title,
-        starts_at: body.starts_at,
-        timezone: body.timezone,
-        max_seats_per_booking: body.max_seats_per_booking,
-        tiers: body.tiers,
-        rows: body.rows,
-        blocked: body.blocked,
-        cancellation_policy: body.cancellation_policy,
-    };
-    let show = draft.check(app.now())?;
     let work = async |keyed: Keyed| {
         let now = app.now();
+        let title_of_movie = match (&body.title, body.movie_id) {
+            (None, Some(id)) => {
+                let movie = movies::find(&mut *app.db.acquire().await?, id).await?;
+                Some(movie.ok_or(Refusal::NotFound("movie"))?.details.title)
+            }
+            (Some(_), _) | (None, None) => None,
+        };
+        let show = body.draft(title_of_movie)?.check(now)?;
         let mut tx = app.db.begin().await?;
         keyed.claim(&mut tx, now).await?;
         shows::insert(&mut tx, &show, now).await.map_err(|error| match error.constraint() {
@@ -287,19 +300,27 @@ pub async fn find_movie(State(app): State<AppState>, Path(id): Path<MovieId>) ->
     Ok(Json(MovieWithShowsView::new(movie, shows, now)))
 }
 
+/// The shows of these movies that are still to come, soonest first; what was cancelled does not come.
 async fn coming(
     db: &mut sqlx::PgConnection,
     movie_ids: Vec<MovieId>,
     now: DateTime<Utc>,
 ) -> Result<BTreeMap<MovieId, Vec<Show>>> {
-    let filter = shows::Filter { movie_ids: Some(movie_ids), from: Some(now), ..shows::Filter::default() };
+    let from = Some(just_after(now));
+    let filter = shows::Filter { movie_ids: Some(movie_ids), from, ..shows::Filter::default() };
     let mut by_movie: BTreeMap<MovieId, Vec<Show>> = BTreeMap::new();
     for show in shows::list(db, &filter, MOVIE_SHOWS_MAX).await? {
-        if let Some(movie) = &show.movie {
-            by_movie.entry(movie.id).or_default().push(show);
+        let movie_id = show.movie.as_ref().map(|movie| movie.id);
+        if let Some(id) = movie_id.filter(|_| show.status != ShowStatus::Cancelled) {
+            by_movie.entry(id).or_default().push(show);
         }
     }
     Ok(by_movie)
+}
+
+/// The next instant that the database can tell from `now`: a show that begins now has begun.
+fn just_after(now: DateTime<Utc>) -> DateTime<Utc> {
+    now + TimeDelta::microseconds(1)
 }
 
 /// Which shows; without `from`, those that have not begun.
@@ -317,11 +338,16 @@ pub struct ListShows {
 #[utoipa::path(get, path = "/api/shows", params(ListShows), responses((status = 200, body = Page<ShowView>)))]
 pub async fn list_shows(State(app): State<AppState>, Query(query): Query<ListShows>) -> Result<Json<Page<ShowView>>> {
     let limit = Limit::of(query.limit)?;
+    for (field, instant) in [("from", query.from), ("to", query.to)] {
+        if instant.is_some_and(|instant| !has_instant(instant)) {
+            return Err(Refusal::field(field, YEARS_SENTENCE).into());
+        }
+    }
     let now = app.now();
     let filter = shows::Filter {
         id: None,
         movie_ids: query.movie_id.map(|id| vec![id]),
-        from: Some(query.from.unwrap_or(now)),
+        from: Some(query.from.unwrap_or_else(|| just_after(now))),
         to: query.to,
         after: query.cursor.map(|cursor| place(&cursor).ok_or_else(bad_cursor)).transpose()?,
     };
@@ -333,7 +359,8 @@ pub async fn list_shows(State(app): State<AppState>, Query(query): Query<ListSho
 /// The place in the list that a cursor names.
 fn place(cursor: &str) -> Option<(DateTime<Utc>, ShowId)> {
     let (starts_at, id) = cursor.split_once('_')?;
-    Some((DateTime::from_timestamp_micros(starts_at.parse().ok()?)?, id.parse().ok()?))
+    let starts_at = DateTime::from_timestamp_micros(starts_at.parse().ok()?).filter(|at| has_instant(*at))?;
+    Some((starts_at, id.parse().ok()?))
 }
 
 /// A show.

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use super::calendar::{YEARS_SENTENCE, has_date, has_instant};
 use super::currency::Currency;
 use super::ids::{MovieId, ShowId};
 use super::money::Money;
@@ -181,6 +182,7 @@ impl ShowDraft {
         let mut faults = Faults::default();
         faults.title("title", &self.title);
         faults.add_if("startsAt", self.starts_at <= now, "must lie in the future");
+        faults.add_if("startsAt", !has_instant(self.starts_at), YEARS_SENTENCE);
         let timezone = self.timezone.parse::<Tz>().ok();
         faults.add_if("timezone", timezone.is_none(), "must be an IANA time zone such as \"Europe/Berlin\"");
         let max_seats_per_booking = self.max_seats_per_booking.unwrap_or(BOOKING_SEATS_DEFAULT);
@@ -227,7 +229,11 @@ impl MovieDetails {
             self.overview.as_ref().is_some_and(|text| text.chars().count() > 5_000),
             "must have at most 5000 characters",
         );
+        faults.add_if("releaseDate", self.release_date.is_some_and(|date| !has_date(date)), YEARS_SENTENCE);
         faults.add_if("genres", self.genres.len() > 20, "must be at most 20");
+        for (index, genre) in self.genres.iter().enumerate() {
+            faults.title(&format!("genres[{index}]"), genre);
+        }
         faults.add_if(
             "posterUrl",
             self.poster_url.as_ref().is_some_and(|url| !is_web_url(url)),
@@ -238,8 +244,9 @@ impl MovieDetails {
 }
 
 fn is_web_url(url: &str) -> bool {
-    let absolute = url.starts_with("https://") || url.starts_with("http://");
-    absolute && url.len() <= 2_000 && !url.contains(char::is_whitespace)
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    has_host && url.len() <= 2_000 && !url.contains(char::is_whitespace)
 }
 
 /// What is wrong with a request so far, field by field.
@@ -345,9 +352,10 @@ mod tests {
     #[test]
     fn every_fault_of_a_show_is_named() {
         type Change = fn(&mut ShowDraft);
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 13] = [
             (|draft| draft.title = " ".to_owned(), "title"),
             (|draft| draft.starts_at = now(), "startsAt"),
+            (|draft| draft.starts_at = DateTime::<Utc>::MAX_UTC, "startsAt"),
             (|draft| draft.timezone = "Berlin".to_owned(), "timezone"),
             (|draft| draft.max_seats_per_booking = Some(0), "maxSeatsPerBooking"),
             (|draft| draft.max_seats_per_booking = Some(101), "maxSeatsPerBooking"),
@@ -360,7 +368,13 @@ mod tests {
                 |draft| draft.cancellation_policy = Some([default_policy(), default_policy()].concat()),
                 "cancellationPolicy",
             ),
-            (|draft| draft.rows.clear(), "rows"),
+            (
+                |draft| {
+                    draft.rows.clear();
+                    draft.blocked.clear();
+                },
+                "rows",
+            ),
         ];
         for (change, field) in cases {
             let mut wrong = draft();

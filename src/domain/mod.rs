@@ -1,6 +1,7 @@
 //! Types, rules and state machines of bookings and money. Pure: no I/O, no `async`, no reading of the time.
 
 pub mod booking;
+pub mod calendar;
 pub mod catalogue;
 pub mod currency;
 pub mod ids;

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -26,6 +26,9 @@ const FETCH_MAX: Duration = Duration::from_secs(5);
 /// The longest token that is looked at.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
 
+/// The longest mail address. <https://www.rfc-editor.org/errata/eid1690>
+const ADDRESS_BYTES_MAX: usize = 254;
+
 /// Checks session tokens of one issuer.
 pub struct IdentityProvider {
     http: reqwest::Client,
@@ -38,6 +41,12 @@ pub struct IdentityProvider {
 struct Keys {
     by_id: HashMap<String, DecodingKey>,
     fetched_at: DateTime<Utc>,
+}
+
+/// The keys one by one: a key of a kind that is not known here must not hide the others.
+#[derive(Deserialize)]
+struct KeySet {
+    keys: Vec<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -168,12 +177,18 @@ impl IdentityProvider {
         };
         let response = self.http.get(&self.config.jwks_url).send().await.map_err(unreachable)?;
         let body = response.error_for_status().map_err(unreachable)?.bytes().await.map_err(unreachable)?;
-        let set: JwkSet = serde_json::from_slice(&body)
+        let set: KeySet = serde_json::from_slice(&body)
             .map_err(|error| Error::fault(format!("{} is no JWKS: {error}", self.config.jwks_url)))?;
-        let rsa = set.keys.iter().filter(|key| matches!(key.algorithm, AlgorithmParameters::RSA(_)));
-        let by_id = rsa.filter_map(|key| Some((key.common.key_id.clone()?, DecodingKey::from_jwk(key).ok()?)));
-        Ok(by_id.collect())
+        Ok(set.keys.into_iter().filter_map(rsa_key).collect())
     }
+}
+
+/// The key with its id, if it can check tokens of RS256.
+fn rsa_key(key: serde_json::Value) -> Option<(String, DecodingKey)> {
+    let key: Jwk = serde_json::from_value(key).ok()?;
+    let is_rsa = matches!(key.algorithm, AlgorithmParameters::RSA(_));
+    let usable = DecodingKey::from_jwk(&key).ok().filter(|_| is_rsa)?;
+    Some((key.common.key_id?, usable))
 }
 
 impl Claims {
@@ -183,11 +198,23 @@ impl Claims {
         let clean = |text: Option<String>| text.filter(|text| !text.is_empty() && !text.contains('\0'));
         User {
             id: UserId(self.sub),
-            email: clean(self.email),
+            email: clean(self.email).filter(|email| is_address(email)),
             name: clean(self.name),
             role: if is_admin { Role::Admin } else { Role::User },
         }
     }
+}
+
+/// Whether a mail could reach it. With one that is none, Stripe would refuse the whole payment page.
+fn is_address(email: &str) -> bool {
+    let plain = !email.contains(|character: char| character.is_whitespace() || character.is_control());
+    let parts = email.split_once('@').filter(|_| plain && email.len() <= ADDRESS_BYTES_MAX);
+    parts.is_some_and(|(local, domain)| {
+        !local.is_empty()
+            && !domain.contains('@')
+            && domain.contains('.')
+            && domain.split('.').all(|label| !label.is_empty())
+    })
 }
 
 fn refused(sentence: &'static str) -> Error {

@@ -8,10 +8,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::problem::Problem;
 use crate::domain::refusal::Refusal;
 use crate::error::Error;
+
+/// How JSON writes the character U+0000; the four digits have no other form.
+const NUL_ESCAPE: &[u8] = br"\u0000";
 
 /// A JSON body, in and out. Unknown fields are refused by the types that derive `deny_unknown_fields`.
 #[derive(Debug, Clone)]
@@ -60,7 +64,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// Reads JSON; a value of the wrong type or an unknown field is named by its path.
+/// Reads a JSON object; what is missing, unknown, of the wrong type, or not to be stored is named by its path.
 pub(super) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let parsed = serde_path_to_error::deserialize(&mut deserializer);
@@ -70,17 +74,58 @@ pub(super) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal>
         if inner.is_data() { field_refusal(&path, &inner.to_string()) } else { malformed(&inner) }
     })?;
     deserializer.end().map_err(|error| malformed(&error))?;
+    // A list would do for a struct whose members it has in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Refusal::field("", "must be a JSON object"));
+    }
+    refuse_nul(body)?;
     Ok(value)
+}
+
+/// Refuses the one character that a string of JSON can have and a text of Postgres cannot. In a body that parses, it can
+/// only stand as an escape.
+fn refuse_nul(body: &[u8]) -> Result<(), Refusal> {
+    if !body.windows(NUL_ESCAPE.len()).any(|bytes| bytes == NUL_ESCAPE) {
+        return Ok(());
+    }
+    let value: Value = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
+    match nul_path(&value) {
+        Some(path) => Err(Refusal::field(path.trim_start_matches('.'), "must not contain the character U+0000")),
+        None => Ok(()),
+    }
+}
+
+/// Where the first string with a NUL stands: `.rows[0].row`.
+fn nul_path(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.find_map(|(index, item)| nul_path(item).map(|path| format!("[{index}]{path}")))
+        }
+        Value::Object(members) => {
+            let mut members = members.iter();
+            members.find_map(|(name, member)| nul_path(member).map(|path| format!(".{name}{path}")))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
 }
 
 fn malformed(error: &serde_json::Error) -> Refusal {
     Refusal::MalformedRequest(format!("The body is not JSON: {error}."))
 }
 
+/// Serde speaks of a member that is missing or given twice where the struct stands; here the member is named.
 fn field_refusal(path: &str, message: &str) -> Refusal {
-    let field = if path == "." { "" } else { path };
+    let path = if path == "." { "" } else { path };
     let message = message.split(" at line ").next().unwrap_or_default();
-    Refusal::field(field, format!("cannot be read: {message}"))
+    for (start, sentence) in [("missing field `", "is missing"), ("duplicate field `", "is given twice")] {
+        if let Some(name) = message.strip_prefix(start).and_then(|rest| rest.strip_suffix('`')) {
+            let field = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            return Refusal::field(field, sentence);
+        }
+    }
+    Refusal::field(path, format!("cannot be read: {message}"))
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

@@ -55,8 +55,10 @@ impl<'a> Credentials<'a> {
                 _ => Self::Unreadable,
             });
         }
-        let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        // Byte by byte: a cookie that is not ASCII must not hide the others.
+        let cookies = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+        let cookies = cookies.filter_map(|cookie| str::from_utf8(cookie).ok());
+        let pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
         pairs.filter(|(name, _)| *name == SESSION_COOKIE).map(|(_, token)| Self::Cookie(token)).next()
     }
 }

@@ -169,10 +169,10 @@ async fn when_stripe_is_away_the_seats_stay_held_and_the_caller_is_told() {
 async fn when_stripe_refuses_for_good_the_seats_are_free_at_once() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
-    let claims = stage.claims("user_odd", "not an address");
-    let odd = stage.bearer(stage.issuer.token(&claims));
+    let refusal = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 400 });
+    stage.knob("faults", refusal).await;
 
-    let answer = odd.book(&show, &["A2"]).await;
+    let answer = stage.customer("emil").book(&show, &["A2"]).await;
 
     answer.refused(502, "payment_provider_error");
     assert_eq!(stage.sql("select status from bookings").await, "failed");

@@ -55,6 +55,19 @@ async fn the_same_key_for_another_request_is_refused() {
 }
 
 #[tokio::test]
+async fn a_used_key_is_looked_at_before_the_rules() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+
+    dana.post_keyed("/api/bookings", json!({ "kind": "show", "showId": show, "seats": ["A2"] }), "key-1").await;
+    let wrong = json!({ "kind": "show", "showId": show, "seats": [] });
+    let other = dana.post_keyed("/api/bookings", wrong, "key-1").await;
+
+    other.refused(422, "idempotency_key_reused");
+}
+
+#[tokio::test]
 async fn keys_of_different_callers_never_meet() {
     let stage = TestApp::new().await;
     let show = stage.show().await;

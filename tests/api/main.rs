@@ -2,15 +2,20 @@
 
 #![cfg(feature = "dev")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what is missing is a failed test")]
-#![expect(clippy::arithmetic_side_effects, reason = "the numbers of tests are small")]
 
+mod access;
+mod bodies;
 mod bookings;
+mod catalogue;
 mod checkout;
 mod events;
 mod holds;
 mod idempotency;
+mod identity;
 mod openapi;
 mod payments;
+mod problems;
+mod programme;
 mod seat_rush;
 mod signatures;
 mod stage;

@@ -29,6 +29,7 @@ const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4
 
 /// A running Holdfast and the world around it.
 pub(crate) struct TestApp {
+    pub(crate) app: AppState,
     pub(crate) url: String,
     pub(crate) simulator: Simulator,
     pub(crate) issuer: Issuer,
@@ -85,9 +86,9 @@ impl TestApp {
         let config = Config::read(setting).unwrap();
         let clock = Clock::stopped(now);
         let app = App::new(config.clone(), clock.clone()).unwrap();
-        serve(listener, app);
+        serve(listener, AppState::clone(&app));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { url, simulator, issuer, http, config, clock, database }
+        Self { app, url, simulator, issuer, http, config, clock, database }
     }
 
     /// Starts another process of the same service on the same database; returns its URL.
@@ -203,7 +204,7 @@ impl TestApp {
         let now = self.now().timestamp();
         json!({
             "sub": sub, "email": email, "name": sub, "iss": self.issuer.url(), "azp": ORIGIN,
-            "iat": now, "nbf": now, "exp": now + 3_600,
+            "iat": now, "nbf": now, "exp": now.saturating_add(3_600),
         })
     }
 
@@ -382,6 +383,12 @@ impl Answer {
         assert!(!self.body["title"].as_str().unwrap().is_empty() && !self.body["detail"].as_str().unwrap().is_empty());
         assert_eq!(self.headers["x-request-id"], self.body["requestId"].as_str().unwrap());
         self
+    }
+
+    /// The fields that a `validation_failed` names.
+    pub(crate) fn fields(&self) -> Vec<&str> {
+        let errors = self.body["errors"].as_array().unwrap();
+        errors.iter().map(|error| error["field"].as_str().unwrap()).collect()
     }
 }
 

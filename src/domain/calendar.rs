@@ -1,0 +1,16 @@
+//! The years that the contract can write: RFC 3339 has four digits for them. The database has fewer than our types.
+
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+
+/// What is said of a date or an instant in another year.
+pub const YEARS_SENTENCE: &str = "must lie in the years 0 to 9999";
+
+/// Whether the date can be written and kept.
+pub fn has_date(date: NaiveDate) -> bool {
+    (0..=9_999).contains(&date.year())
+}
+
+/// Whether the instant can be written and kept.
+pub fn has_instant(instant: DateTime<Utc>) -> bool {
+    has_date(instant.date_naive())
+}

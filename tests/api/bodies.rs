@@ -1,0 +1,279 @@
+//! What a body must be: JSON that is called so, of the right shape and size, and nothing that cannot be kept.
+
+use reqwest::Method;
+use reqwest::header::HeaderValue;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::stage::{Answer, TestApp, send};
+
+const MOVIES: &str = "/api/admin/movies";
+const SHOWS: &str = "/api/admin/shows";
+const BOOKINGS: &str = "/api/bookings";
+
+/// Posts a body, letter by letter, as an admin.
+async fn post(stage: &TestApp, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+    let request = stage.admin().request(Method::POST, path);
+    send(request.header("content-type", "application/json").body(body)).await
+}
+
+/// Sends a request that no client would send; returns all that comes back.
+async fn send_raw(stage: &TestApp, request: &[u8]) -> String {
+    let address = stage.url.trim_start_matches("http://");
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    connection.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_json_is_malformed() {
+    let stage = TestApp::new().await;
+    let deep = format!("{{\"title\":\"x\",\"genres\":{}", "[".repeat(5_000));
+    let bodies: [&[u8]; 12] = [
+        b"",
+        b" ",
+        b"{",
+        b"{\"title\":\"x\"",
+        b"{\"title\":\"x\",}",
+        b"{\"title\":\"x\"} trailing",
+        b"{\"title\":\"x\"}{\"title\":\"y\"}",
+        b"{'title':'x'}",
+        b"{\"title\":\"\xff\"}",
+        b"{\"title\":\"a\0b\"}",
+        b"{\"title\":\"\\ud800\"}",
+        b"\xef\xbb\xbf{\"title\":\"x\"}",
+    ];
+
+    for body in bodies {
+        post(&stage, MOVIES, body.to_vec()).await.refused(400, "malformed_request");
+    }
+
+    assert_eq!(post(&stage, MOVIES, deep).await.status, 422);
+    assert_eq!(stage.sql("select count(*) from movies").await, "0");
+}
+
+#[tokio::test]
+async fn a_body_of_another_shape_names_its_field() {
+    let stage = TestApp::new().await;
+    let cases = [
+        (MOVIES, "null", ""),
+        (MOVIES, r#"["x",null,null,null,[],null]"#, ""),
+        (MOVIES, r#""title""#, ""),
+        (MOVIES, "{}", "title"),
+        (MOVIES, r#"{"title":null}"#, "title"),
+        (MOVIES, r#"{"title":7}"#, "title"),
+        (MOVIES, r#"{"title":"x","titel":"y"}"#, "titel"),
+        (MOVIES, r#"{"title":"x","title":"y"}"#, "title"),
+        (MOVIES, r#"{"title":"x","runtimeMinutes":"90"}"#, "runtimeMinutes"),
+        (MOVIES, r#"{"title":"x","runtimeMinutes":90.5}"#, "runtimeMinutes"),
+        (MOVIES, r#"{"title":"x","runtimeMinutes":99999999999999999999999}"#, "runtimeMinutes"),
+        (MOVIES, r#"{"title":"x","releaseDate":"yesterday"}"#, "releaseDate"),
+        (MOVIES, r#"{"title":"x","genres":["a",2]}"#, "genres[1]"),
+        (SHOWS, r#"{"movieId":"no uuid"}"#, "movieId"),
+        (SHOWS, r#"{"startsAt":"2026-12-24"}"#, "startsAt"),
+        (SHOWS, r#"{"tiers":[{"name":"a","price":12}]}"#, "tiers[0].price"),
+        (
+            SHOWS,
+            r#"{"tiers":[{"name":"a","price":{"amountMinor":"12","currency":"eur"}}]}"#,
+            "tiers[0].price.amountMinor",
+        ),
+        (
+            SHOWS,
+            r#"{"tiers":[{"name":"a","price":{"amountMinor":12.5,"currency":"eur"}}]}"#,
+            "tiers[0].price.amountMinor",
+        ),
+        (SHOWS, r#"{"tiers":[{"name":"a","price":{"amountMinor":12,"currency":"EUR"}}]}"#, "tiers[0].price.currency"),
+        (
+            SHOWS,
+            r#"{"tiers":[{"name":"a","price":{"amountMinor":12,"currency":"eur","tax":1}}]}"#,
+            "tiers[0].price.tax",
+        ),
+        (SHOWS, r#"{"tiers":[{"name":"a","price":{"amountMinor":12}}]}"#, "tiers[0].price.currency"),
+        (SHOWS, r#"{"rows":[{"row":"A","seats":-1,"tier":"a"}]}"#, "rows[0].seats"),
+        (
+            SHOWS,
+            r#"{"cancellationPolicy":[{"hoursBefore":1,"refundPercent":256}]}"#,
+            "cancellationPolicy[0].refundPercent",
+        ),
+        (BOOKINGS, r#"{"showId":"0193a000-0000-7000-8000-000000000000","seats":["A2"]}"#, "kind"),
+        (BOOKINGS, r#"{"kind":"show","seats":["A2"]}"#, "showId"),
+        (BOOKINGS, r#"{"kind":"show","showId":"1","seats":["A2"]}"#, "showId"),
+        (BOOKINGS, r#"{"kind":"show","seats":"A2"}"#, "seats"),
+        (BOOKINGS, r#"{"kind":"show","seats":[2]}"#, "seats[0]"),
+        (BOOKINGS, r#"{"kind":"show","showId":"0193a000-0000-7000-8000-000000000000","seats":[]}"#, "seats"),
+        (BOOKINGS, r#"{"kind":"show","showId":"0193a000-0000-7000-8000-000000000000","seats":["A2","A2"]}"#, "seats"),
+        (BOOKINGS, r#"{"kind":"opera"}"#, "kind"),
+        (BOOKINGS, r#"{"kind":"show","paymentOption":"none"}"#, "paymentOption"),
+        (BOOKINGS, r#"{"kind":"show","paymentString":"x"}"#, "paymentString"),
+        (BOOKINGS, r#"{"kind":"show","ui":"popup"}"#, "ui"),
+    ];
+
+    for (path, body, field) in cases {
+        let answer = post(&stage, path, body).await;
+
+        answer.refused(422, "validation_failed");
+        assert_eq!(answer.fields(), [field], "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_nul_character_is_refused_wherever_a_string_may_be() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let show_with = |name: &str, value: Value| {
+        let mut body = json!({
+            "title": "Metropolis", "startsAt": "2026-12-24T19:30:00Z", "timezone": "Europe/Berlin",
+            "tiers": [{ "name": "a", "price": { "amountMinor": 1200, "currency": "eur" } }],
+            "rows": [{ "row": "A", "seats": 1, "tier": "a" }],
+        });
+        body[name] = value;
+        body
+    };
+    let price = json!({ "amountMinor": 1200, "currency": "eur" });
+    let cases = [
+        (MOVIES, json!({ "title": "a\0" }), "title"),
+        (MOVIES, json!({ "title": "a", "overview": "\0" }), "overview"),
+        (MOVIES, json!({ "title": "a", "genres": ["b", "\0"] }), "genres[1]"),
+        (MOVIES, json!({ "title": "a", "posterUrl": "https://a/\0" }), "posterUrl"),
+        (SHOWS, show_with("title", json!("\0")), "title"),
+        (SHOWS, show_with("timezone", json!("\0")), "timezone"),
+        (SHOWS, show_with("blocked", json!(["A\u{0}1"])), "blocked[0]"),
+        (SHOWS, show_with("tiers", json!([{ "name": "a\0", "price": price }])), "tiers[0].name"),
+        (SHOWS, show_with("rows", json!([{ "row": "\0", "seats": 1, "tier": "a" }])), "rows[0].row"),
+        (BOOKINGS, json!({ "kind": "show", "showId": show, "seats": ["A\u{0}2"] }), "seats[0]"),
+        (BOOKINGS, json!({ "kind": "show", "showId": show, "seats": ["A2"], "voucher": "\0" }), "voucher"),
+    ];
+
+    for (path, body, field) in cases {
+        let answer = stage.admin().post(path, body).await;
+
+        answer.refused(422, "validation_failed");
+        assert_eq!(answer.fields(), [field], "{path}");
+    }
+    for path in ["/api/shows/%00", "/api/movies/%00", "/api/shows/%00/seats", "/%00"] {
+        stage.get(path).await.refused(404, "not_found");
+    }
+    stage.get("/api/shows?cursor=%00").await.refused(422, "validation_failed");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn nul_characters_of_stripes_are_kept_as_they_came() {
+    let stage = TestApp::new().await;
+    let object = json!({
+        "id": "cs_\0", "object": "checkout.session", "client_reference_id": "\0", "payment_intent": "pi_\0",
+        "currency": "\0", "amount_total": 1, "payment_status": "paid", "status": "complete",
+        "metadata": { "app": "holdfast", "bookingId": "\0", "attemptId": "\0", "\0": "\0" },
+    });
+    let mut event = json!({
+        "id": "evt_1", "object": "event", "type": "checkout.session.completed", "api_version": "\0",
+        "created": 1, "livemode": false, "data": { "object": object },
+    });
+
+    let taken = stage.deliver(&event.to_string()).await;
+    event["id"] = json!("evt_\0");
+    let nameless = stage.deliver(&event.to_string()).await;
+
+    assert_eq!(taken.status, 200, "{taken:?}");
+    assert!(stage.sql("select payload from payment_events").await.contains(r"\u0000"));
+    nameless.refused(400, "malformed_request");
+}
+
+#[tokio::test]
+async fn a_year_without_four_digits_is_refused() {
+    let stage = TestApp::new().await;
+    let admin = stage.admin();
+    let show = |starts_at: &str| {
+        json!({
+            "title": "Metropolis", "startsAt": starts_at, "timezone": "Europe/Berlin",
+            "tiers": [{ "name": "a", "price": { "amountMinor": 1200, "currency": "eur" } }],
+            "rows": [{ "row": "A", "seats": 1, "tier": "a" }],
+        })
+    };
+
+    for (answer, field) in [
+        (stage.get("/api/shows?from=-200000-01-01T00:00:00Z").await, "from"),
+        (stage.get("/api/shows?to=%2B200000-01-01T00:00:00Z").await, "to"),
+        (admin.post(SHOWS, show("+262142-12-31T23:59:59Z")).await, "startsAt"),
+        (admin.post(MOVIES, json!({ "title": "x", "releaseDate": "-200000-01-01" })).await, "releaseDate"),
+    ] {
+        answer.refused(422, "validation_failed");
+        assert_eq!(answer.fields(), [field]);
+    }
+}
+
+#[tokio::test]
+async fn a_backslash_before_the_letters_of_a_nul_is_text() {
+    let stage = TestApp::new().await;
+
+    let answer = post(&stage, MOVIES, r#"{"title":"\\u0000"}"#).await;
+
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!(answer.body["title"], r"\u0000");
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_called_json_is_an_unsupported_media_type() {
+    let stage = TestApp::new().await;
+    let request = || stage.admin().request(Method::POST, MOVIES).body(r#"{"title":"x"}"#);
+
+    for media_type in ["text/plain", "application/x-www-form-urlencoded", "text/json", "json", "", "application/jsonp"]
+    {
+        send(request().header("content-type", media_type)).await.refused(415, "unsupported_media_type");
+    }
+    send(request()).await.refused(415, "unsupported_media_type");
+    let unreadable = HeaderValue::from_bytes(b"application/json\xff").unwrap();
+    send(request().header("content-type", unreadable)).await.refused(415, "unsupported_media_type");
+
+    for media_type in ["application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"] {
+        assert_eq!(send(request().header("content-type", media_type)).await.status, 201, "{media_type}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_more_than_64_kib_is_too_large() {
+    let stage = TestApp::new().await;
+    let title = r#"{"title":"x"}"#;
+    let padding = " ".repeat((64 << 10) - title.len());
+
+    let largest = post(&stage, MOVIES, format!("{title}{padding}")).await;
+    let larger = post(&stage, MOVIES, format!("{title}{padding} ")).await;
+
+    assert_eq!(largest.status, 201, "{largest:?}");
+    larger.refused(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn an_event_of_more_than_1_mib_is_too_large() {
+    let stage = TestApp::new().await;
+
+    let largest = stage.deliver(&" ".repeat(1 << 20)).await;
+    let larger = stage.deliver(&" ".repeat((1 << 20) + 1)).await;
+
+    largest.refused(400, "malformed_request");
+    larger.refused(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn a_body_in_chunks_is_too_large_at_the_same_size() {
+    let stage = TestApp::new().await;
+    let head = "POST /api/stripe HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+
+    let largest = send_raw(&stage, format!("{head}{}0\r\n\r\n", chunk.repeat(16)).as_bytes()).await;
+    let larger = send_raw(&stage, format!("{head}{}1\r\n \r\n0\r\n\r\n", chunk.repeat(16)).as_bytes()).await;
+
+    assert!(largest.starts_with("HTTP/1.1 400") && largest.contains("invalid_signature"), "{largest}");
+    assert!(larger.starts_with("HTTP/1.1 413") && larger.contains("body_too_large"), "{larger}");
+}
+
+#[tokio::test]
+async fn a_body_far_too_large_is_answered_too() {
+    let stage = TestApp::new().await;
+
+    stage.deliver(&" ".repeat(20 << 20)).await.refused(413, "body_too_large");
+    post(&stage, MOVIES, " ".repeat(20 << 20)).await.refused(413, "body_too_large");
+}
