@@ -53,6 +53,12 @@ alter table ledger_transfers
   add constraint ledger_transfers_refund_is_named check ((kind = 'refund') = (refund_id is not null));
 create unique index ledger_transfers_one_refund on ledger_transfers (refund_id) where kind = 'refund';
 
+-- Calling off is an intent first: it is committed before Stripe is asked to close the session, so that whoever hears of
+-- the end, and be it the webhook, ends the booking as cancelled.
+alter table bookings
+  add column cancel_requested_at timestamptz,
+  add column cancel_reason text;
+
 -- Attempts that Stripe has not answered yet, and events that wait for theirs.
 create index checkout_attempts_creating on checkout_attempts (updated_at) where status = 'creating';
 create index payment_events_deferred on payment_events (attempt_id) where status = 'deferred';
@@ -63,7 +69,8 @@ begin
   perform graphile_worker.add_job(
     'holdfast',
     json_build_object('kind', 'settleEvent', 'eventId', e.id),
-    job_key => 'settle-' || e.id
+    job_key => 'settle-' || e.id,
+    run_at => new.created_at
   )
   from payment_events e
   where e.status = 'deferred' and e.attempt_id = new.id;

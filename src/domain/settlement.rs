@@ -17,8 +17,6 @@ pub enum Fact {
     Failed,
     /// The session can no longer be paid.
     Expired,
-    /// The session can no longer be paid, because its booking was called off.
-    Cancelled,
 }
 
 /// A capture as Stripe reports it. What it leaves out or garbles is `None`, which never counts as right.
@@ -48,6 +46,8 @@ pub struct Standing {
     pub booking_id: BookingId,
     /// Where it stands.
     pub status: BookingStatus,
+    /// Whether it has been called off, and only waits for Stripe to confirm that it cannot be paid.
+    pub cancel_requested: bool,
     /// What it costs.
     pub total: Money,
     /// What has been applied to it.
@@ -194,12 +194,12 @@ pub fn decide(standing: &Standing, fact: &Fact) -> Decision {
             Decision::Keep("the attempt does not wait for a buyer")
         }
         (Fact::Failed, Attempt::Creating | Attempt::Open | Attempt::Processing) => end(standing, Ending::Failed),
-        (Fact::Expired, Attempt::Creating | Attempt::Open) => end(standing, Ending::Expired),
-        (Fact::Cancelled, Attempt::Creating | Attempt::Open) => end(standing, Ending::Cancelled),
-        (Fact::Expired | Fact::Cancelled, Attempt::Processing) => {
-            Decision::Keep("the buyer has paid by a delayed method")
+        (Fact::Expired, Attempt::Creating | Attempt::Open) if standing.cancel_requested => {
+            end(standing, Ending::Cancelled)
         }
-        (Fact::Failed | Fact::Expired | Fact::Cancelled, Attempt::Expired | Attempt::Failed) => {
+        (Fact::Expired, Attempt::Creating | Attempt::Open) => end(standing, Ending::Expired),
+        (Fact::Expired, Attempt::Processing) => Decision::Keep("the buyer has paid by a delayed method"),
+        (Fact::Failed | Fact::Expired, Attempt::Expired | Attempt::Failed) => {
             Decision::Keep("the attempt had ended before")
         }
     }
@@ -273,6 +273,7 @@ mod tests {
         Standing {
             booking_id: "01930000-0000-7000-8000-000000000001".parse().unwrap(),
             status,
+            cancel_requested: false,
             total: eur(2_400),
             paid: eur(paid_minor),
             attempt_status,
@@ -374,13 +375,20 @@ mod tests {
             (Fact::Failed, Attempt::Processing, Booking::Processing, Decision::Release(Ending::Failed)),
             (Fact::Failed, Attempt::Open, Booking::Pending, Decision::Release(Ending::Failed)),
             (Fact::Failed, Attempt::Processing, Booking::Review, Decision::Close(Ending::Failed)),
-            (Fact::Cancelled, Attempt::Open, Booking::Pending, Decision::Release(Ending::Cancelled)),
-            (Fact::Cancelled, Attempt::Creating, Booking::Pending, Decision::Release(Ending::Cancelled)),
             (Fact::Submitted, Attempt::Open, Booking::Pending, Decision::Process),
             (Fact::Submitted, Attempt::Creating, Booking::Pending, Decision::Process),
         ] {
             assert_eq!(decide(&standing(status, attempt), &fact), decision, "{fact:?} {attempt:?} {status:?}");
         }
+    }
+
+    #[test]
+    fn a_booking_that_was_called_off_ends_as_cancelled_unless_it_was_paid() {
+        let mut called_off = standing(Booking::Pending, Attempt::Open);
+        called_off.cancel_requested = true;
+
+        assert_eq!(decide(&called_off, &Fact::Expired), Decision::Release(Ending::Cancelled));
+        assert_eq!(decide(&called_off, &captured(Some(eur(2_400)))), Decision::Apply(paid(eur(2_400))));
     }
 
     #[test]

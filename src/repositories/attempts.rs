@@ -23,6 +23,8 @@ pub struct Hold {
     pub status: BookingStatus,
     /// When its hold ends.
     pub expires_at: Option<DateTime<Utc>>,
+    /// Whether it has been called off.
+    pub cancel_requested: bool,
     /// The attempt that is not closed, if there is one.
     pub payable: Option<Payable>,
 }
@@ -43,7 +45,7 @@ pub struct Payable {
 /// The hold of a booking, if there is such a booking. Nothing is locked.
 pub async fn find_hold(db: &mut PgConnection, id: BookingId) -> Result<Option<Hold>> {
     let row = sqlx::query!(
-        r#"select booking.status as "status: BookingStatus", booking.hold_expires_at,
+        r#"select booking.status as "status: BookingStatus", booking.hold_expires_at, booking.cancel_requested_at,
                   attempt.id as "attempt_id?: AttemptId", attempt.parameters as "parameters?",
                   attempt.stripe_session_id as "session_id?", attempt.expires_at as "expires_at?"
            from bookings as booking
@@ -59,6 +61,7 @@ pub async fn find_hold(db: &mut PgConnection, id: BookingId) -> Result<Option<Ho
         Hold {
             status: row.status,
             expires_at: row.hold_expires_at,
+            cancel_requested: row.cancel_requested_at.is_some(),
             payable: payable.map(|((id, parameters), expires_at)| Payable {
                 id,
                 parameters,

@@ -214,3 +214,25 @@ impl TryFrom<Row> for BookingDetails {
         })
     }
 }
+
+/// Notes that a pending booking is called off, and why. False if it is not pending, or not at this version any more.
+pub async fn request_cancellation(
+    db: &mut PgConnection,
+    (id, version): (BookingId, i64),
+    reason: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let noted = sqlx::query!(
+        "update bookings
+         set cancel_requested_at = coalesce(cancel_requested_at, $4), cancel_reason = coalesce($3, cancel_reason),
+             updated_at = $4
+         where id = $1 and version = $2 and status = 'pending'",
+        id as _,
+        version,
+        reason,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(noted.rows_affected() == 1)
+}

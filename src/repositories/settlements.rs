@@ -16,12 +16,12 @@ use crate::error::{Error, Result};
 pub async fn lock(db: &mut PgConnection, (attempt_id, booking_id): (AttemptId, BookingId)) -> Result<Standing> {
     let row = sqlx::query!(
         r#"with booking as materialized (
-             select id, status, currency, total_minor, paid_minor
+             select id, status, cancel_requested_at, currency, total_minor, paid_minor
              from bookings
              where id = $1
              for update
            )
-           select booking.status as "status: BookingStatus", booking.currency, booking.total_minor, booking.paid_minor,
+           select booking.status as "status: BookingStatus", booking.cancel_requested_at, booking.currency, booking.total_minor, booking.paid_minor,
                   attempt.status as "attempt_status: AttemptStatus", attempt.amount_minor
            from booking
            join checkout_attempts as attempt on attempt.id = $2 and attempt.booking_id = booking.id
@@ -35,6 +35,7 @@ pub async fn lock(db: &mut PgConnection, (attempt_id, booking_id): (AttemptId, B
     Ok(Standing {
         booking_id,
         status: row.status,
+        cancel_requested: row.cancel_requested_at.is_some(),
         total: Money::new(row.total_minor, currency),
         paid: Money::new(row.paid_minor, currency),
         attempt_status: row.attempt_status,

@@ -10,4 +10,6 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(bookings::create_booking, bookings::list_bookings))
         .routes(routes!(bookings::find_booking))
+        .routes(routes!(bookings::reopen_checkout))
+        .routes(routes!(bookings::cancel_booking))
 }

@@ -16,7 +16,7 @@ use crate::domain::job::Job;
 use crate::domain::money::Money;
 use crate::domain::offer::{Offer, Quote};
 use crate::domain::refusal::Refusal;
-use crate::domain::user::User;
+use crate::domain::user::{User, UserId};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::checkout::{Line, SessionRequest, Ui};
 use crate::gateways::stripe::{CheckoutSession, StripeError};
@@ -81,6 +81,34 @@ pub async fn resume(app: &App, id: BookingId) -> Result<BookingDetails> {
         open_session(app, &creating, id).await?;
     }
     reload(app, id).await
+}
+
+/// The payment page of a booking again, for its buyer to pay: the open one, or the one that Stripe has not answered yet.
+///
+/// Refuses with `not_found`, `already_paid`, `booking_expired` or `booking_not_payable`.
+pub async fn reopen(app: &App, id: BookingId, owner: &UserId) -> Result<BookingDetails> {
+    let found = bookings::find(&mut *app.db.acquire().await?, id, Some(owner)).await?;
+    let booking = found.ok_or(Refusal::NotFound("booking"))?.booking;
+    match booking.status {
+        BookingStatus::Pending => {}
+        BookingStatus::Confirmed => return Err(Refusal::AlreadyPaid.into()),
+        BookingStatus::Processing
+        | BookingStatus::Expired
+        | BookingStatus::Cancelled
+        | BookingStatus::Failed
+        | BookingStatus::Review => {
+            return Err(Refusal::BookingNotPayable { booking_status: booking.status }.into());
+        }
+    }
+    let now = app.now();
+    if booking.hold_expires_at.is_some_and(|end| end <= now) {
+        return Err(Refusal::BookingExpired.into());
+    }
+    let details = resume(app, id).await?;
+    if details.payable(now).is_some() || details.booking.status == BookingStatus::Confirmed {
+        return Ok(details);
+    }
+    Err(Refusal::BookingNotPayable { booking_status: details.booking.status }.into())
 }
 
 /// The first transaction. The key is claimed before the seats are looked at, so that a second request with the same key

@@ -6,6 +6,7 @@
 mod access;
 mod bodies;
 mod bookings;
+mod cancellation;
 mod catalogue;
 mod checkout;
 mod events;

@@ -112,7 +112,7 @@ impl TestApp {
     }
 
     /// Does every job that is due by the clock of this test, each once, until none is due; returns how many were done.
-    /// A job that fails stays, due at once.
+    /// A job that fails stays.
     pub(crate) async fn run_jobs(&self) -> usize {
         let mut tried: Vec<i64> = Vec::new();
         let mut done = 0;

@@ -13,34 +13,48 @@ use crate::domain::settlement::{Ending, Fact};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::StripeError;
 use crate::repositories::attempts::{self, Payable, Session};
-use crate::repositories::{jobs, settlements};
+use crate::repositories::{bookings, jobs, settlements};
 
+/// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
+const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(5);
 /// After Stripe's own end of a session, and this, its absence counts as its end: Stripe closes sessions a little late.
 const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
 
-/// Ends the hold of a booking whose time has come; one whose hold goes on longer is put off. Commits.
+/// Ends the hold of a booking whose time has come, or that was called off; one whose hold goes on longer is put off.
+/// Commits.
 pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
-    let now = app.now();
     let hold = attempts::find_hold(&mut *app.db.acquire().await?, id).await?;
-    match hold.filter(|hold| hold.status == BookingStatus::Pending).and_then(|hold| hold.expires_at) {
-        Some(end) if end > now => {
-            jobs::enqueue(&mut *app.db.acquire().await?, &Job::EndHold { booking_id: id }, end).await
-        }
-        Some(_) => release(app, id, Ending::Expired).await.map(drop),
-        None => Ok(()),
+    let Some(hold) = hold.filter(|hold| hold.status == BookingStatus::Pending) else { return Ok(()) };
+    match hold.expires_at.filter(|end| *end > app.now() && !hold.cancel_requested) {
+        Some(end) => jobs::enqueue(&mut *app.db.acquire().await?, &Job::EndHold { booking_id: id }, end).await,
+        None => release(app, id).await.map(drop),
     }
 }
 
-/// Ends a pending booking as `ending`, if Stripe confirms that nobody can pay for it any more. Returns where the booking
-/// stands then: it may have been paid in the meantime. An error leaves the seats held.
-pub async fn release(app: &App, id: BookingId, ending: Ending) -> Result<BookingStatus> {
+/// Calls off a pending booking. Returns where it stands then: it may have been paid in the meantime. `None` if it was not
+/// pending at this version any more. Where Stripe does not answer, the intent stays and the background goes on with it.
+pub async fn cancel(app: &App, at: (BookingId, i64), reason: Option<&str>) -> Result<Option<BookingStatus>> {
+    let now = app.now();
+    let (booking_id, _) = at;
+    let mut tx = app.db.begin().await?;
+    if !bookings::request_cancellation(&mut tx, at, reason, now).await? {
+        return Ok(None);
+    }
+    jobs::enqueue(&mut tx, &Job::EndHold { booking_id }, now + CANCEL_AGAIN).await?;
+    tx.commit().await?;
+    release(app, booking_id).await.map(Some)
+}
+
+/// Ends a pending booking if Stripe confirms that nobody can pay for it any more, as cancelled where it was called off,
+/// else as expired. Returns where it stands then. An error leaves the seats held.
+async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
     let hold = attempts::find_hold(&mut *app.db.acquire().await?, id).await?;
     let hold = hold.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))?;
     if hold.status != BookingStatus::Pending {
         return Ok(hold.status);
     }
     match hold.payable {
-        None => end_unpayable(app, id, ending).await?,
+        None => end_unpayable(app, id, hold.cancel_requested).await?,
         Some(attempt) => {
             let session_id = match &attempt.session_id {
                 Some(session_id) => Some(session_id.clone()),
@@ -48,8 +62,8 @@ pub async fn release(app: &App, id: BookingId, ending: Ending) -> Result<Booking
             };
             let subject = (attempt.id, id);
             match session_id {
-                Some(session_id) => fence(app, subject, &session_id, (ending, attempt.expires_at)).await?,
-                None => settle(app, subject, (None, None), (Fact::Expired, ending)).await?,
+                Some(session_id) => fence(app, subject, &session_id, attempt.expires_at).await?,
+                None => settle(app, subject, (None, None), &Fact::Expired).await?,
             }
         }
     }
@@ -79,15 +93,10 @@ async fn learn_session(app: &App, attempt: &Payable) -> Result<Option<String>> {
 
 /// Asks Stripe to end the session. If it is not open any more, asks how it stands, and settles that: the buyer may have
 /// paid. <https://docs.stripe.com/api/checkout/sessions/expire>
-async fn fence(
-    app: &App,
-    subject: (AttemptId, BookingId),
-    session_id: &str,
-    (ending, expires_at): (Ending, DateTime<Utc>),
-) -> Result<()> {
+async fn fence(app: &App, subject: (AttemptId, BookingId), session_id: &str, expires_at: DateTime<Utc>) -> Result<()> {
     let long_over = app.now() > expires_at + AFTER_EXPIRY;
     let refused = match app.stripe.expire_session(session_id).await {
-        Ok(_) => return settle(app, subject, (Some(session_id), None), (Fact::Expired, ending)).await,
+        Ok(_) => return settle(app, subject, (Some(session_id), None), &Fact::Expired).await,
         Err(StripeError::Refused { status: 400, .. }) => true,
         Err(_) if long_over => false,
         Err(error) => return Err(error.into()),
@@ -95,36 +104,36 @@ async fn fence(
     let session = match app.stripe.retrieve_session(session_id).await {
         // After its end, and only when Stripe itself says so, a session that is not there is one that cannot be paid.
         Err(StripeError::Refused { status: 404, .. }) if long_over => {
-            return settle(app, subject, (Some(session_id), None), (Fact::Expired, ending)).await;
+            return settle(app, subject, (Some(session_id), None), &Fact::Expired).await;
         }
         session => session?,
     };
     match session.fact(app.now()) {
-        Some(fact) => settle(app, subject, (Some(session_id), session.payment_intent_id()), (fact, ending)).await,
+        Some(fact) => settle(app, subject, (Some(session_id), session.payment_intent_id()), &fact).await,
         None if refused => Err(Error::ProviderUnavailable("the session is neither open nor over".to_owned())),
         None => Err(Error::ProviderUnavailable("the session is still open".to_owned())),
     }
 }
 
-/// Settles what Stripe has said, as an event with the same words would be; an end counts as `ending`. Commits.
+/// Settles what Stripe has said, as an event with the same words would be. Commits.
 async fn settle(
     app: &App,
-    (attempt_id, booking_id): (AttemptId, BookingId),
+    subject: (AttemptId, BookingId),
     (session_id, payment_intent_id): (Option<&str>, Option<&str>),
-    (fact, ending): (Fact, Ending),
+    fact: &Fact,
 ) -> Result<()> {
-    let now = app.now();
-    let fact = if fact == Fact::Expired && ending == Ending::Cancelled { Fact::Cancelled } else { fact };
     let mut tx = app.db.begin().await?;
-    let word = Word { fact: &fact, session_id, payment_intent_id, event_id: None };
-    let sentence = carry_out(&mut tx, (attempt_id, booking_id), &word, now).await?;
+    let word = Word { fact, session_id, payment_intent_id, event_id: None };
+    let sentence = carry_out(&mut tx, subject, &word, app.now()).await?;
     tx.commit().await?;
+    let (_, booking_id) = subject;
     tracing::info!(booking.id = %booking_id, "{sentence}");
     Ok(())
 }
 
 /// Ends a booking that has no attempt which could be paid.
-async fn end_unpayable(app: &App, id: BookingId, ending: Ending) -> Result<()> {
+async fn end_unpayable(app: &App, id: BookingId, cancel_requested: bool) -> Result<()> {
+    let ending = if cancel_requested { Ending::Cancelled } else { Ending::Expired };
     let mut tx = app.db.begin().await?;
     if attempts::lock_unpayable(&mut tx, id).await? {
         settlements::end(&mut tx, id, ending.booking_status(), app.now()).await?;

@@ -1,0 +1,139 @@
+//! The buyer's ways out of, and back into, a pending booking.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::stage::{Answer, Caller, TestApp};
+
+async fn cancel(caller: &Caller<'_>, booking: &Value, body: Value) -> Answer {
+    caller.post(&format!("/api/bookings/{}/cancel", booking["id"].as_str().unwrap()), body).await
+}
+
+async fn reopen(caller: &Caller<'_>, booking: &Value) -> Answer {
+    caller.post(&format!("/api/bookings/{}/checkout", booking["id"].as_str().unwrap()), json!({})).await
+}
+
+#[tokio::test]
+async fn a_pending_booking_can_be_called_off_and_its_seats_are_free_at_once() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+
+    let cancelled = cancel(&dana, &booking, json!({ "version": 1, "reason": "ill" })).await;
+    let again = cancel(&dana, &booking, json!({})).await;
+    let rebooked = dana.book(&show, &["A2"]).await;
+
+    assert_eq!((cancelled.status, &cancelled.body["status"]), (200, &json!("cancelled")), "{cancelled:?}");
+    assert_eq!(cancelled.body["cancelledAt"], "2026-11-21T12:00:00Z");
+    assert_eq!(again.body["status"], "cancelled");
+    assert_eq!(rebooked.status, 201);
+    let session = booking["checkout"]["sessionId"].as_str().unwrap();
+    assert_eq!(stage.ask_stripe(&format!("/v1/checkout/sessions/{session}")).await["status"], "expired");
+    assert_eq!(stage.sql("select cancel_reason from bookings where status = 'cancelled'").await, "ill");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_payment_that_was_faster_than_the_cancellation_stands() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+
+    cancel(&dana, &booking, json!({})).await.refused(409, "already_paid");
+
+    assert_eq!(dana.booking(&booking).await["status"], "confirmed");
+    cancel(&dana, &booking, json!({})).await.refused(409, "already_paid");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_cancellation_that_stripe_does_not_confirm_frees_nothing_and_goes_on_in_the_background() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    let down = json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7 });
+    stage.knob("faults", down).await;
+
+    cancel(&dana, &booking, json!({})).await.refused(503, "payment_provider_unavailable");
+    let kept = dana.booking(&booking).await;
+    stage.advance(TimeDelta::seconds(5)).await;
+    stage.run_jobs().await;
+
+    assert_eq!(kept["status"], "pending");
+    assert_eq!(dana.booking(&booking).await["status"], "cancelled");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn only_the_buyer_or_an_admin_calls_off_and_only_what_he_has_seen() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+
+    cancel(&stage.customer("emil"), &booking, json!({})).await.refused(404, "not_found");
+    cancel(&dana, &booking, json!({ "version": 7 })).await.refused(409, "version_conflict");
+    cancel(&dana, &booking, json!({ "because": "ill" })).await.refused(422, "validation_failed");
+    cancel(&dana, &booking, json!({ "reason": "x".repeat(501) })).await.refused(422, "validation_failed");
+    let by_admin = cancel(&stage.admin(), &booking, json!({})).await;
+
+    assert_eq!(by_admin.body["status"], "cancelled");
+}
+
+#[tokio::test]
+async fn the_open_page_is_given_again() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+
+    let (one, other) = tokio::join!(reopen(&dana, &booking), reopen(&dana, &booking));
+    let strangers = reopen(&stage.customer("emil"), &booking).await;
+
+    assert_eq!((one.status, other.status), (200, 200));
+    assert_eq!(one.body["checkout"], booking["checkout"]);
+    assert_eq!(other.body["checkout"], booking["checkout"]);
+    strangers.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn two_tabs_that_finish_an_unanswered_create_get_the_same_session() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let lost = json!({ "route": "POST /v1/checkout/sessions$", "kind": "lost_answer", "times": 7 });
+    stage.knob("faults", lost).await;
+    let dana = stage.customer("dana");
+    dana.book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+    let booking = dana.get("/api/bookings").await.body["items"][0].clone();
+
+    let (one, other) = tokio::join!(reopen(&dana, &booking), reopen(&dana, &booking));
+
+    assert_eq!((one.status, other.status), (200, 200), "{one:?} {other:?}");
+    assert!(one.body["checkout"]["url"].is_string());
+    assert_eq!(one.body["checkout"], other.body["checkout"]);
+    assert_eq!(stage.ask_stripe("/v1/checkout/sessions").await["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_paid_any_more_is_not_opened_again() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let paid = dana.booked(&show, &["A2"]).await;
+    stage.pay(&paid).await;
+    let called_off = dana.booked(&show, &["A3"]).await;
+    cancel(&dana, &called_off, json!({})).await;
+    let over = dana.booked(&show, &["A4"]).await;
+
+    reopen(&dana, &paid).await.refused(409, "already_paid");
+    let refused = reopen(&dana, &called_off).await;
+    stage.advance(TimeDelta::minutes(10)).await;
+    reopen(&dana, &over).await.refused(409, "booking_expired");
+
+    refused.refused(409, "booking_not_payable");
+    assert_eq!(refused.body["bookingStatus"], "cancelled");
+}
