@@ -4,4 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "a missing member is a failed test")]
 
 mod bookings;
+mod forbidden_money;
+mod forbidden_states;
 mod stage;
+mod vault;
