@@ -55,7 +55,7 @@ pub struct StripeConfig {
 impl StripeConfig {
     /// Whether the key moves real money; events of the other mode are not ours.
     pub fn livemode(&self) -> bool {
-        self.secret_key.reveal().contains("_live_")
+        check::mode_of(self.secret_key.reveal(), &["sk", "rk"]) == Some("live")
     }
 }
 
