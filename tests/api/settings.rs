@@ -40,7 +40,7 @@ fn good_settings_are_read_with_their_defaults() {
     let config = read(&[]).unwrap();
 
     assert_eq!(config.bind.to_string(), "127.0.0.1:3000");
-    assert_eq!(config.hold, Duration::from_secs(600));
+    assert_eq!(config.hold, Duration::from_mins(10));
     assert_eq!(config.rate_limit_per_minute.unwrap().get(), 300);
     assert_eq!(config.stripe.api_base, STRIPE_API_BASE_DEFAULT);
     assert_eq!(config.identity.jwks_url, "https://issuer.example/.well-known/jwks.json");
@@ -82,7 +82,7 @@ fn an_api_key_is_no_webhook_secret() {
 fn several_webhook_secrets_are_read_while_one_is_rolled() {
     let config = read(&[("STRIPE_WEBHOOK_SECRET", " whsec_new , whsec_old,")]).unwrap();
 
-    let secrets: Vec<_> = config.stripe.webhook_secrets.iter().map(|secret| secret.reveal()).collect();
+    let secrets: Vec<_> = config.stripe.webhook_secrets.iter().map(holdfast::config::Secret::reveal).collect();
     assert_eq!(secrets, ["whsec_new", "whsec_old"]);
 }
 
