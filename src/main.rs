@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     match commands::run(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("holdfast: {error}");
+            eprintln!("holdfast: {}", commands::explain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

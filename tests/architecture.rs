@@ -18,7 +18,7 @@ const FILE_LINES_MAX: usize = 400;
 /// that come after it.
 const LAYERS: &[(&str, &[&str])] = &[
     ("main", &["commands"]),
-    ("commands", &["dev", "routes", "workflows", "app", "repositories", "config", "telemetry"]),
+    ("commands", &["dev", "routes", "workflows", "app", "repositories", "error", "config", "telemetry"]),
     ("dev", &[]),
     ("routes", &["controllers", "http", "app"]),
     ("controllers", &["http", "workflows", "app", "repositories", "gateways", "error", "domain"]),

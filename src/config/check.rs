@@ -5,8 +5,11 @@ use std::ops::RangeInclusive;
 
 use reqwest::Url;
 use sqlx::postgres::PgConnectOptions;
+use tracing_subscriber::EnvFilter;
 
-use super::{BIND_DEFAULT, ConfigError, IdentityConfig, Mistake, STRIPE_API_BASE_DEFAULT, Secret, StripeConfig};
+use super::{
+    BIND_DEFAULT, ConfigError, IdentityConfig, LogConfig, Mistake, STRIPE_API_BASE_DEFAULT, Secret, StripeConfig,
+};
 
 /// Looks variables up and remembers what is wrong with them.
 pub(super) struct Reader<L> {
@@ -25,12 +28,12 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         if self.mistakes.is_empty() { Ok(value) } else { Err(ConfigError(self.mistakes)) }
     }
 
-    pub(super) fn mistake(&mut self, variable: &'static str, remedy: impl Into<String>) {
+    fn mistake(&mut self, variable: &'static str, remedy: impl Into<String>) {
         let remedy = remedy.into();
         self.mistakes.push(Mistake { variable, remedy });
     }
 
-    pub(super) fn optional(&self, variable: &str) -> Option<String> {
+    fn optional(&self, variable: &str) -> Option<String> {
         let value = (self.lookup)(variable)?.trim().to_owned();
         (!value.is_empty()).then_some(value)
     }
@@ -177,6 +180,19 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             Some(_) => {}
         }
         base
+    }
+
+    pub(super) fn log(&mut self) -> LogConfig {
+        let format = self.optional("LOG_FORMAT").unwrap_or_else(|| "pretty".to_owned());
+        if !["pretty", "json"].contains(&format.as_str()) {
+            self.mistake("LOG_FORMAT", "must be pretty or json");
+        }
+        let filter = self.optional("RUST_LOG").unwrap_or_else(|| "info".to_owned());
+        if filter.parse::<EnvFilter>().is_err() {
+            self.mistake("RUST_LOG", "is not a log filter; an example is info,holdfast=debug");
+        }
+        let json = format == "json";
+        LogConfig { json, filter }
     }
 
     pub(super) fn identity(&mut self, app_origins: &[String]) -> IdentityConfig {
