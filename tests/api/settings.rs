@@ -280,9 +280,9 @@ fn the_comments_of_the_settings_name_every_variable_once() {
 #[test]
 fn the_example_stands_as_it_is_and_with_all_its_comments_taken_away() {
     let settings: Vec<_> = EXAMPLE.lines().filter_map(setting).collect();
-    let uncommented: String = settings.iter().map(|(variable, value, _)| format!("{variable}={value}\n")).collect();
+    let uncommented: Vec<_> = settings.iter().map(|(variable, value, _)| format!("{variable}={value}")).collect();
 
-    for text in [EXAMPLE, &uncommented] {
+    for text in [EXAMPLE, &uncommented.join("\n")] {
         let entries: Result<BTreeMap<_, _>, _> = dotenvy::from_read_iter(text.as_bytes()).collect();
         let entries: BTreeMap<String, String> = entries.unwrap();
         let config = Config::read(|variable| entries.get(variable).cloned()).unwrap();
