@@ -34,7 +34,7 @@ Exit status: 0 on success, 1 when something failed, 2 when the arguments are wro
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match commands::run(arguments.command) {
+    match commands::run(&arguments.command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("holdfast: {}", commands::explain(error.as_ref()));

@@ -47,7 +47,7 @@ pub(crate) enum Command {
 }
 
 /// Runs a command to its end.
-pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
+pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
     config::load_dotenv()?;
     match LogConfig::read(config::environment) {
         Ok(log) => telemetry::init(&log),
