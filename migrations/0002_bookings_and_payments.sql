@@ -226,6 +226,24 @@ create unique index payments_one_per_part
   on payments (booking_id, (case part when 'balance' then 'balance' else 'first' end))
   where disposition = 'applied';
 
+-- A capture happened: it is never rewritten or forgotten. Only what is done with it may change.
+create function payments_refuse_rewrite() returns trigger language plpgsql as $$
+begin
+  raise exception 'a capture cannot be rewritten or forgotten'
+    using errcode = 'check_violation', constraint = 'payments_capture_is_final';
+end $$;
+create trigger payments_capture_is_final before update on payments for each row
+  when ((old.id, old.booking_id, old.attempt_id, old.part, old.amount_minor, old.currency, old.captured_at)
+      is distinct from
+      (new.id, new.booking_id, new.attempt_id, new.part, new.amount_minor, new.currency, new.captured_at)
+    or (old.stripe_payment_intent_id is not null
+      and new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id))
+  execute function payments_refuse_rewrite();
+create trigger payments_are_kept before delete on payments
+  for each row execute function payments_refuse_rewrite();
+create trigger payments_no_truncate before truncate on payments
+  for each statement execute function payments_refuse_rewrite();
+
 -- The sum on the booking is exactly what its applied payments say, in the booking's currency, at every commit.
 create function payments_assert_sum(booking uuid) returns void language plpgsql as $$
 begin
@@ -252,19 +270,14 @@ begin
 end $$;
 create function payments_check_sum() returns trigger language plpgsql as $$
 begin
-  if tg_op <> 'INSERT' then
-    perform payments_assert_sum(old.booking_id);
-  end if;
-  if tg_op <> 'DELETE' then
-    perform payments_assert_sum(new.booking_id);
-  end if;
+  perform payments_assert_sum(new.booking_id);
   return null;
 end $$;
 create constraint trigger bookings_paid_is_payments after update of paid_minor on bookings
   deferrable initially deferred for each row execute function bookings_check_sum();
 create constraint trigger bookings_born_unpaid after insert on bookings
   deferrable initially deferred for each row when (new.paid_minor <> 0) execute function bookings_check_sum();
-create constraint trigger payments_sum_to_booking after insert or update or delete on payments
+create constraint trigger payments_sum_to_booking after insert or update of disposition on payments
   deferrable initially deferred for each row execute function payments_check_sum();
 
 -- What Stripe told us, each event once. A status of processed stands only beside the committed effect.
