@@ -139,8 +139,8 @@ create constraint trigger bookings_live_has_seats after insert or update of stat
 create constraint trigger seat_claims_of_live_booking after update or delete on seat_claims
   deferrable initially deferred for each row execute function seat_claims_check_booking();
 
--- A later claim must be of a seat that its booking names: looked up once per statement, which costs
--- nothing that could be measured; a deferred check per row cost 9 % of the throughput of holds.
+-- A later claim must be of a seat that its booking names: looked up once per statement, which is
+-- cheaper than a deferred check of each row.
 create function seat_claims_check_named() returns trigger language plpgsql as $$
 begin
   if exists (
