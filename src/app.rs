@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, PgConnection};
 
 use crate::config::{Config, Secret};
 use crate::domain::user::{User, UserId};
@@ -17,6 +18,9 @@ use crate::gateways::stripe::Stripe;
 const POOL_CONNECTIONS_MAX: u32 = 20;
 /// How long a request waits for a connection before it is told that the database is busy.
 const POOL_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How long a connection outside the pool may take to come about.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// How many users are remembered as stored: a few megabytes.
 const USERS_SEEN_MAX: usize = 20_000;
@@ -62,6 +66,14 @@ impl App {
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
+}
+
+/// A connection outside the pool, for a command: it says at once why it cannot be had, and what it runs may take long.
+pub async fn connect(url: &Secret) -> Result<PgConnection> {
+    let options: PgConnectOptions = url.reveal().parse()?;
+    let options = options.application_name("holdfast");
+    let connected = tokio::time::timeout(CONNECT_MAX, PgConnection::connect_with(&options)).await;
+    Ok(connected.map_err(|_| Error::fault(format!("no answer within {CONNECT_MAX:?}")))??)
 }
 
 /// A pool that connects when it is needed. Fails only on a URL that cannot be read.

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use holdfast::app::{App, AppState, Clock};
+use holdfast::app::{self, App, AppState, Clock};
 use holdfast::config::{self, Config};
 use holdfast::repositories::database;
 use holdfast::routes;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
+use super::{Failure, outdated, unreachable};
 
 /// How long requests that are under way may take to end after a stop: as long as one may ask Stripe, and a little.
 const DRAIN_MAX: Duration = Duration::from_secs(25);
@@ -18,8 +18,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(25);
 pub(super) async fn run() -> Result<(), Failure> {
     let app = App::new(Config::read(config::environment)?, Clock::system())?;
     let listener = listen(app.config.bind).await?;
-    warn_of_migrations(&app).await;
     tracing::info!("serving on http://{}", listener.local_addr()?);
+    // A database that is not there keeps nobody waiting: the process lives, and is not ready.
+    tokio::spawn(warn_of_database(AppState::clone(&app)));
     until_stopped(listener, app).await
 }
 
@@ -56,15 +57,15 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
     Ok(())
 }
 
-/// Says so at once if the schema is not there; `/ready` says it again.
-async fn warn_of_migrations(app: &App) {
-    let pending = match app.db.acquire().await {
+/// Says so at once if the database or its schema is not there; `/ready` says it again.
+async fn warn_of_database(app: AppState) {
+    let pending = match app::connect(&app.config.database_url).await {
         Ok(mut db) => database::pending_migrations(&mut db).await,
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     };
     match pending {
         Ok(0) => {}
-        Ok(pending) => tracing::error!("{pending} migrations are to be applied; run `holdfast migrate`"),
-        Err(error) => tracing::error!("{error}; check DATABASE_URL"),
+        Ok(pending) => tracing::error!("{}", outdated(pending)),
+        Err(error) => tracing::error!("{}", unreachable(&error)),
     }
 }
