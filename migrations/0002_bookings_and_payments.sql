@@ -38,6 +38,10 @@ create table bookings (
   constraint bookings_show_has_id check ((kind = 'show') = (show_id is not null)),
   constraint bookings_show_has_seats check (kind <> 'show' or cardinality(seats) > 0),
   constraint bookings_due_within_total check (due_minor between 0 and total_minor),
+  -- Only what costs nothing is confirmed without money: all of it is due, or a deposit that is something.
+  constraint bookings_due_is_priced check (
+    case payment_option when 'full' then due_minor = total_minor else due_minor > 0 or total_minor = 0 end
+  ),
   constraint bookings_paid_within_total check (paid_minor between 0 and total_minor),
   constraint bookings_confirmed_is_paid check (status <> 'confirmed' or paid_minor >= due_minor),
   constraint bookings_confirmed_has_time check (status <> 'confirmed' or confirmed_at is not null),
@@ -70,6 +74,22 @@ end $$;
 create trigger bookings_guard_update before update on bookings
   for each row execute function bookings_guard_update();
 
+-- What was sold, and for how much, is never rewritten. The checks of seats and sums rely on it: they read the booking
+-- without locking it.
+create function bookings_refuse_rewrite() returns trigger language plpgsql as $$
+begin
+  raise exception 'what booking % has sold cannot be rewritten', old.id
+    using errcode = 'check_violation', constraint = 'bookings_sale_is_final';
+end $$;
+create trigger bookings_sale_is_final
+  before update of id, kind, show_id, seats, payment_option, currency, total_minor, due_minor, cancellation_policy
+  on bookings for each row
+  when ((old.id, old.kind, old.show_id, old.seats, old.payment_option, old.currency, old.total_minor, old.due_minor,
+         old.cancellation_policy)
+    is distinct from (new.id, new.kind, new.show_id, new.seats, new.payment_option, new.currency, new.total_minor,
+                      new.due_minor, new.cancellation_policy))
+  execute function bookings_refuse_rewrite();
+
 -- One row is one seat taken, held or sold; release deletes it. The primary key forbids the double sale.
 create table seat_claims (
   show_id uuid not null,
@@ -85,31 +105,18 @@ create table seat_claims (
 );
 create index seat_claims_by_booking on seat_claims (booking_id);
 
--- A live booking holds exactly the seats it names, at every commit.
+-- A live booking holds exactly the seats it names, each once, at every commit.
 create function bookings_assert_seats(booking uuid) returns void language plpgsql as $$
-declare
-  missing text;
 begin
-  select string_agg(wanted.label, ', ') into missing
-  from bookings b
-  cross join unnest(b.seats) as wanted (label)
-  where b.id = booking
-    and b.live
-    and b.kind = 'show'
-    and not exists (
-      select from seat_claims c
-      where c.show_id = b.show_id and c.label = wanted.label and c.booking_id = b.id
-    );
-  if missing is not null then
-    raise exception 'the live booking % does not hold its seats %', booking, missing
-      using errcode = 'check_violation', constraint = 'bookings_live_has_seats';
-  end if;
   if exists (
-    select from seat_claims c
-    join bookings b on b.id = c.booking_id
-    where c.booking_id = booking and c.label <> all (b.seats)
+    select from bookings b
+    where b.id = booking
+      and b.live
+      and b.kind = 'show'
+      and array(select wanted.label from unnest(b.seats) as wanted (label) order by wanted.label collate "C")
+        <> array(select c.label from seat_claims c where c.booking_id = b.id order by c.label)
   ) then
-    raise exception 'the booking % holds a seat that it does not name', booking
+    raise exception 'the live booking % does not hold exactly the seats that it names', booking
       using errcode = 'check_violation', constraint = 'bookings_live_has_seats';
   end if;
 end $$;
@@ -120,21 +127,41 @@ begin
 end $$;
 create function seat_claims_check_booking() returns trigger language plpgsql as $$
 begin
-  if tg_op <> 'INSERT' then
-    perform bookings_assert_seats(old.booking_id);
-  end if;
-  if tg_op <> 'DELETE' then
+  perform bookings_assert_seats(old.booking_id);
+  if tg_op = 'UPDATE' then
     perform bookings_assert_seats(new.booking_id);
   end if;
   return null;
 end $$;
--- Inserting a booking checks its claims once; a later claim, release or move is checked from the claim's side.
-create constraint trigger bookings_live_has_seats
-  after insert or update of status, seats, show_id, kind on bookings
+-- Inserting a booking checks its claims once; a later release or move is checked from the claim's side.
+create constraint trigger bookings_live_has_seats after insert or update of status on bookings
   deferrable initially deferred for each row execute function bookings_check_seats();
-create constraint trigger seat_claims_of_live_booking
-  after update or delete on seat_claims
+create constraint trigger seat_claims_of_live_booking after update or delete on seat_claims
   deferrable initially deferred for each row execute function seat_claims_check_booking();
+
+-- A later claim must be of a seat that its booking names: looked up once per statement, which is
+-- cheaper than a deferred check of each row.
+create function seat_claims_check_named() returns trigger language plpgsql as $$
+begin
+  if exists (
+    select from claimed
+    join bookings on bookings.id = claimed.booking_id
+    where (claimed.label = any (bookings.seats)) is not true
+  ) then
+    raise exception 'a booking claims a seat that it does not name'
+      using errcode = 'check_violation', constraint = 'bookings_live_has_seats';
+  end if;
+  return null;
+end $$;
+create trigger seat_claims_are_named after insert on seat_claims
+  referencing new table as claimed for each statement execute function seat_claims_check_named();
+create function seat_claims_refuse_truncate() returns trigger language plpgsql as $$
+begin
+  raise exception 'claims are released one booking at a time'
+    using errcode = 'check_violation', constraint = 'bookings_live_has_seats';
+end $$;
+create trigger seat_claims_no_truncate before truncate on seat_claims
+  for each statement execute function seat_claims_refuse_truncate();
 
 -- One attempt is one Stripe Checkout Session of ours. The row is committed before Stripe is called; its id makes the
 -- Idempotency-Key `cs-<id>`, and Stripe replays a key only for identical parameters, so they are kept to the letter.
@@ -154,12 +181,23 @@ create table checkout_attempts (
   expires_at timestamptz not null,
   created_at timestamptz not null,
   updated_at timestamptz not null,
-  -- The target of the payments' foreign key: a payment belongs to the booking of its attempt.
-  constraint checkout_attempts_booking_key unique (id, booking_id),
+  -- The target of the payments' foreign key: a payment belongs to the booking of its attempt, and pays its part.
+  constraint checkout_attempts_booking_key unique (id, booking_id, part),
   constraint checkout_attempts_known_to_stripe check (
     status in ('creating', 'failed') or stripe_session_id is not null or stripe_payment_intent_id is not null
   )
 );
+-- A paid attempt stays what it was paid as: its session cannot be given to another attempt and paid a second time.
+create function checkout_attempts_refuse_rewrite() returns trigger language plpgsql as $$
+begin
+  raise exception 'the attempt % has been paid', old.id
+    using errcode = 'check_violation', constraint = 'checkout_attempts_paid_is_final';
+end $$;
+create trigger checkout_attempts_paid_is_final before update on checkout_attempts for each row
+  when (old.status = 'paid'
+    and (new.status <> 'paid' or new.amount_minor <> old.amount_minor
+      or (old.stripe_session_id is not null and new.stripe_session_id is distinct from old.stripe_session_id)))
+  execute function checkout_attempts_refuse_rewrite();
 create index checkout_attempts_by_booking on checkout_attempts (booking_id, id desc);
 create unique index checkout_attempts_one_payable on checkout_attempts (booking_id)
   where status in ('creating', 'open', 'processing');
@@ -177,7 +215,9 @@ create table payments (
   surplus_reason text,
   captured_at timestamptz not null,
   constraint payments_attempt_of_booking
-    foreign key (attempt_id, booking_id) references checkout_attempts (id, booking_id),
+    foreign key (attempt_id, booking_id, part) references checkout_attempts (id, booking_id, part),
+  -- The target of the ledger's foreign key: a transfer books the booking and the currency of its payment.
+  constraint payments_booked_key unique (id, booking_id, currency),
   constraint payments_surplus_has_reason check ((disposition = 'surplus') = (surplus_reason is not null))
 );
 create index payments_by_booking on payments (booking_id);
@@ -185,6 +225,24 @@ create index payments_by_booking on payments (booking_id);
 create unique index payments_one_per_part
   on payments (booking_id, (case part when 'balance' then 'balance' else 'first' end))
   where disposition = 'applied';
+
+-- A capture happened: it is never rewritten or forgotten. Only what is done with it may change.
+create function payments_refuse_rewrite() returns trigger language plpgsql as $$
+begin
+  raise exception 'a capture cannot be rewritten or forgotten'
+    using errcode = 'check_violation', constraint = 'payments_capture_is_final';
+end $$;
+create trigger payments_capture_is_final before update on payments for each row
+  when ((old.id, old.booking_id, old.attempt_id, old.part, old.amount_minor, old.currency, old.captured_at)
+      is distinct from
+      (new.id, new.booking_id, new.attempt_id, new.part, new.amount_minor, new.currency, new.captured_at)
+    or (old.stripe_payment_intent_id is not null
+      and new.stripe_payment_intent_id is distinct from old.stripe_payment_intent_id))
+  execute function payments_refuse_rewrite();
+create trigger payments_are_kept before delete on payments
+  for each row execute function payments_refuse_rewrite();
+create trigger payments_no_truncate before truncate on payments
+  for each statement execute function payments_refuse_rewrite();
 
 -- The sum on the booking is exactly what its applied payments say, in the booking's currency, at every commit.
 create function payments_assert_sum(booking uuid) returns void language plpgsql as $$
@@ -212,19 +270,14 @@ begin
 end $$;
 create function payments_check_sum() returns trigger language plpgsql as $$
 begin
-  if tg_op <> 'INSERT' then
-    perform payments_assert_sum(old.booking_id);
-  end if;
-  if tg_op <> 'DELETE' then
-    perform payments_assert_sum(new.booking_id);
-  end if;
+  perform payments_assert_sum(new.booking_id);
   return null;
 end $$;
-create constraint trigger bookings_paid_is_payments after update of paid_minor, currency on bookings
+create constraint trigger bookings_paid_is_payments after update of paid_minor on bookings
   deferrable initially deferred for each row execute function bookings_check_sum();
 create constraint trigger bookings_born_unpaid after insert on bookings
   deferrable initially deferred for each row when (new.paid_minor <> 0) execute function bookings_check_sum();
-create constraint trigger payments_sum_to_booking after insert or update or delete on payments
+create constraint trigger payments_sum_to_booking after insert or update of disposition on payments
   deferrable initially deferred for each row execute function payments_check_sum();
 
 -- What Stripe told us, each event once. A status of processed stands only beside the committed effect.
@@ -264,10 +317,12 @@ create table ledger_transfers (
   credit text not null check (credit in ('stripe_balance', 'customer_payments', 'customer_surplus')),
   amount_minor bigint not null check (amount_minor > 0),
   currency text not null check (currency ~ '^[a-z]{3}$'),
-  booking_id uuid not null references bookings,
-  payment_id uuid not null references payments,
+  booking_id uuid not null,
+  payment_id uuid not null,
   payment_event_id text,
   created_at timestamptz not null,
+  constraint ledger_transfers_of_payment
+    foreign key (payment_id, booking_id, currency) references payments (id, booking_id, currency),
   constraint ledger_transfers_two_accounts check (debit <> credit)
 );
 create index ledger_transfers_by_booking on ledger_transfers (booking_id);
@@ -309,6 +364,9 @@ create table idempotency_keys (
   created_at timestamptz not null,
   primary key (caller, key),
   constraint idempotency_keys_answer_is_whole
-    check ((response_status is null) = (response_body is null))
+    check (
+      (response_status is null) = (response_body is null)
+      and (response_status is not null or response_location is null)
+    )
 );
 create index idempotency_keys_by_age on idempotency_keys (created_at);

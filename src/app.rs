@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, PgConnection};
 
 use crate::config::{Config, Secret};
 use crate::domain::user::{User, UserId};
@@ -15,8 +16,13 @@ use crate::gateways::stripe::Stripe;
 
 /// Connections of one process. Measured: 8 cost 12 % of the throughput, 80 triple the slowest answers.
 const POOL_CONNECTIONS_MAX: u32 = 20;
+/// Connections of the workers of one process, beside those of its requests.
+const WORKER_CONNECTIONS_MAX: u32 = 4;
 /// How long a request waits for a connection before it is told that the database is busy.
 const POOL_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How long a connection outside the pool may take to come about.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// How many users are remembered as stored: a few megabytes.
 const USERS_SEEN_MAX: usize = 20_000;
@@ -64,6 +70,14 @@ impl App {
     }
 }
 
+/// A connection outside the pool, for a command: it says at once why it cannot be had, and what it runs may take long.
+pub async fn connect(url: &Secret) -> Result<PgConnection> {
+    let options: PgConnectOptions = url.reveal().parse()?;
+    let options = options.application_name("holdfast");
+    let connected = tokio::time::timeout(CONNECT_MAX, PgConnection::connect_with(&options)).await;
+    Ok(connected.map_err(|_| Error::fault(format!("no answer within {CONNECT_MAX:?}")))??)
+}
+
 /// A pool that connects when it is needed. Fails only on a URL that cannot be read.
 ///
 /// Connections are not pinged before use: that costs a quarter of the CPU, and a dead one gives an error that the
@@ -75,6 +89,22 @@ pub fn pool(url: &Secret) -> Result<PgPool> {
         .acquire_timeout(POOL_WAIT_MAX)
         .test_before_acquire(false)
         .connect_lazy_with(options.application_name("holdfast").options(SESSION_LIMITS)))
+}
+
+/// A pool of two connections without the limits of a session: migrations may take their time. Fails only on a URL that
+/// cannot be read.
+pub fn unlimited_pool(url: &Secret) -> Result<PgPool> {
+    let options: PgConnectOptions = url.reveal().parse()?;
+    Ok(PgPoolOptions::new().max_connections(2).connect_lazy_with(options.application_name("holdfast")))
+}
+
+/// A pool for the workers of a process, which need a connection now and then, and one that listens. Fails only on a URL
+/// that cannot be read.
+pub fn worker_pool(url: &Secret) -> Result<PgPool> {
+    let options: PgConnectOptions = url.reveal().parse()?;
+    Ok(PgPoolOptions::new()
+        .max_connections(WORKER_CONNECTIONS_MAX)
+        .connect_lazy_with(options.application_name("holdfast workers").options(SESSION_LIMITS)))
 }
 
 /// Remembers which users are stored as their tokens describe them, which saves a round trip per request.

@@ -37,6 +37,8 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// Who vouches for users.
     pub identity: IdentityConfig,
+    /// How logs are written.
+    pub log: LogConfig,
 }
 
 /// How Stripe is reached and recognised.
@@ -55,7 +57,7 @@ pub struct StripeConfig {
 impl StripeConfig {
     /// Whether the key moves real money; events of the other mode are not ours.
     pub fn livemode(&self) -> bool {
-        self.secret_key.reveal().contains("_live_")
+        check::mode_of(self.secret_key.reveal(), &["sk", "rk"]) == Some("live")
     }
 }
 
@@ -125,11 +127,27 @@ impl ConfigError {
 }
 
 /// Adds the variables of a file `.env` here or above to the environment; what is set already stays.
-pub fn load_dotenv() -> Result<(), dotenvy::Error> {
+pub fn load_dotenv() -> Result<(), DotenvError> {
     match dotenvy::dotenv() {
+        Ok(_) => Ok(()),
         Err(error) if error.not_found() => Ok(()),
-        other => other.map(drop),
+        Err(dotenvy::Error::LineParse(line, _)) => {
+            let variable = line.split_once('=').map(|(variable, _)| variable.trim().to_owned());
+            Err(DotenvError::Line(variable.unwrap_or_default()))
+        }
+        Err(error) => Err(DotenvError::Unreadable(error)),
     }
+}
+
+/// What is wrong with a file `.env`. Never contains what it holds.
+#[derive(Debug, thiserror::Error)]
+pub enum DotenvError {
+    /// The line that sets this variable, or that sets none, is malformed.
+    #[error("the file .env: the line {0:?} cannot be read; write it as NAME=value, with quotes around spaces")]
+    Line(String),
+    /// It is there but cannot be opened.
+    #[error("the file .env cannot be opened")]
+    Unreadable(#[source] dotenvy::Error),
 }
 
 /// The value of an environment variable that is set, is not empty, and is UTF-8.
@@ -154,6 +172,7 @@ impl Config {
             )),
             stripe: reader.stripe(),
             identity: reader.identity(&app_origins),
+            log: reader.log(),
             app_origins,
         };
         reader.finish(config)
@@ -171,15 +190,7 @@ impl LogConfig {
     /// Reads `LOG_FORMAT` and `RUST_LOG` through `lookup`.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(lookup);
-        let format = reader.optional("LOG_FORMAT").unwrap_or_else(|| "pretty".to_owned());
-        if !["pretty", "json"].contains(&format.as_str()) {
-            reader.mistake("LOG_FORMAT", "must be pretty or json");
-        }
-        let filter = reader.optional("RUST_LOG").unwrap_or_else(|| "info".to_owned());
-        if filter.parse::<tracing_subscriber::EnvFilter>().is_err() {
-            reader.mistake("RUST_LOG", "is not a log filter; an example is info,holdfast=debug");
-        }
-        let json = format == "json";
-        reader.finish(Self { json, filter })
+        let log = reader.log();
+        reader.finish(log)
     }
 }

@@ -2,7 +2,6 @@
 
 mod commands;
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -35,22 +34,11 @@ Exit status: 0 on success, 1 when something failed, 2 when the arguments are wro
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match commands::run(arguments.command) {
+    match commands::run(&arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("holdfast: {}", with_causes(error.as_ref()));
+            eprintln!("holdfast: {}", commands::explain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
-}
-
-/// The error and what caused it, the cause last.
-fn with_causes(error: &dyn Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        told = format!("{told}: {deeper}");
-        cause = deeper.source();
-    }
-    told
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
-use holdfast::app::{App, AppState, Clock};
+use holdfast::app::{self, App, AppState, Clock};
 use holdfast::config::{self, BIND_DEFAULT, Config};
 use holdfast::dev::identity::{Issuer, IssuerSettings, Site};
 use holdfast::dev::postgres::{LocalPostgres, Settings};
@@ -38,7 +38,7 @@ pub(super) async fn run() -> Result<(), Failure> {
     let simulator = simulator(&format!("http://{bind}/api/stripe")).await?;
     let world = World { database_url, bind, issuer, simulator };
     let app = App::new(Config::read(|variable| world.setting(variable))?, Clock::system())?;
-    database::migrate(&app.db).await?;
+    database::migrate(&app::unlimited_pool(&app.config.database_url)?).await?;
     programme::load(&app.db, app.now()).await?;
     world.introduce(&app, &api)?;
     serve::until_stopped(listener, app).await

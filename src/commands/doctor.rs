@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use chrono::TimeDelta;
-use holdfast::app::{App, Clock};
+use holdfast::app::{self, App, Clock};
 use holdfast::config::{self, Config};
 use holdfast::repositories::database;
 
-use super::{Failure, say};
+use super::{Failure, explain, outdated, say, unreachable};
 
 /// Webhook signatures are good for five minutes, so a clock that is off by one has four left.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(60);
@@ -51,17 +51,14 @@ fn report(name: &str, finding: &Finding) -> std::io::Result<()> {
 }
 
 async fn database(app: &App) -> (Finding, Finding) {
-    let mut connection = match app.db.acquire().await {
+    let mut connection = match app::connect(&app.config.database_url).await {
         Ok(connection) => connection,
-        Err(error) => {
-            let remedy = format!("cannot be reached: {error}; check DATABASE_URL and that Postgres runs");
-            return (Err(remedy), Err("not checked, for want of a database".to_owned()));
-        }
+        Err(error) => return (Err(unreachable(&error)), Err("not checked, for want of a database".to_owned())),
     };
     let migrations = match database::pending_migrations(&mut connection).await {
         Ok(0) => Ok("up to date".to_owned()),
-        Ok(pending) => Err(format!("{pending} to be applied; run `holdfast migrate`")),
-        Err(error) => Err(error.to_string()),
+        Ok(pending) => Err(outdated(pending)),
+        Err(error) => Err(explain(&error)),
     };
     (Ok("reached".to_owned()), migrations)
 }

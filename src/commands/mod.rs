@@ -13,8 +13,11 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use holdfast::config::{self, LogConfig};
+use holdfast::app;
+use holdfast::config::{self, LogConfig, Secret};
+use holdfast::error::Error;
 use holdfast::telemetry;
+use sqlx::PgConnection;
 
 /// Anything that ends a command, told to a person.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -44,9 +47,14 @@ pub(crate) enum Command {
 }
 
 /// Runs a command to its end.
-pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
+pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
     config::load_dotenv()?;
-    telemetry::init(&LogConfig::read(config::environment)?);
+    match LogConfig::read(config::environment) {
+        Ok(log) => telemetry::init(&log),
+        // These two tell it together with all other mistakes.
+        Err(_) if matches!(command, Command::Serve | Command::Doctor) => {}
+        Err(error) => return Err(error.into()),
+    }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         match command {
             #[cfg(feature = "dev")]
@@ -60,6 +68,27 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// A connection to the database, or the reason why there is none.
+async fn connect(url: &Secret) -> Result<PgConnection, Failure> {
+    app::connect(url).await.map_err(|error| unreachable(&error).into())
+}
+
+fn unreachable(error: &Error) -> String {
+    format!("the database cannot be reached: {}; check DATABASE_URL and that Postgres runs", explain(error))
+}
+
+fn outdated(pending: usize) -> String {
+    format!("{pending} migrations are to be applied; run `holdfast migrate`")
+}
+
+/// An error with its causes, each said once.
+pub(crate) fn explain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes
+        .map(ToString::to_string)
+        .fold(error.to_string(), |said, cause| if said.contains(&cause) { said } else { format!("{said}: {cause}") })
 }
 
 /// Writes a line for a person.

@@ -2,13 +2,18 @@
 
 use holdfast::app::{self, Clock};
 use holdfast::config::{self, Config};
+use holdfast::repositories::database;
 use holdfast::workflows::programme;
 
-use super::{Failure, say};
+use super::{Failure, connect, outdated, say};
 
 pub(super) async fn run() -> Result<(), Failure> {
-    let db = app::pool(&Config::read_database_url(config::environment)?)?;
-    let line = match programme::load(&db, Clock::system().now()).await? {
+    let url = Config::read_database_url(config::environment)?;
+    let pending = database::pending_migrations(&mut connect(&url).await?).await?;
+    if pending > 0 {
+        return Err(outdated(pending).into());
+    }
+    let line = match programme::load(&app::pool(&url)?, Clock::system().now()).await? {
         0 => "there are shows to come already; nothing was added".to_owned(),
         added => format!("{added} shows added for the coming two weeks"),
     };

@@ -3,14 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use holdfast::app::{App, AppState, Clock};
+use holdfast::app::{self, App, AppState, Clock};
 use holdfast::config::{self, Config};
+use holdfast::jobs;
 use holdfast::repositories::database;
 use holdfast::routes;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
-use super::Failure;
+use super::{Failure, outdated, unreachable};
 
 /// How long requests that are under way may take to end after a stop: as long as one may ask Stripe, and a little.
 const DRAIN_MAX: Duration = Duration::from_secs(25);
@@ -18,8 +20,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(25);
 pub(super) async fn run() -> Result<(), Failure> {
     let app = App::new(Config::read(config::environment)?, Clock::system())?;
     let listener = listen(app.config.bind).await?;
-    warn_of_migrations(&app).await;
     tracing::info!("serving on http://{}", listener.local_addr()?);
+    // A database that is not there keeps nobody waiting: the process lives, and is not ready.
+    tokio::spawn(warn_of_database(AppState::clone(&app)));
     until_stopped(listener, app).await
 }
 
@@ -30,41 +33,49 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
         .map_err(|error| format!("cannot listen on {address}: {error}; set BIND to another address").into())
 }
 
-/// Serves until SIGTERM or SIGINT, and then ends the requests that are under way, for at most [`DRAIN_MAX`].
+/// Serves, and does jobs, until SIGTERM or SIGINT; then ends what is under way, for at most [`DRAIN_MAX`].
 pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Result<(), Failure> {
-    let (stop, stopped) = tokio::sync::watch::channel(());
+    let (stop, stopping) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let told = async move {
+    tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stopping; requests that are under way go on for at most {DRAIN_MAX:?}");
-        drop(stopped);
-    };
+        tracing::info!("stopping; what is under way goes on for at most {DRAIN_MAX:?}");
+        stop.send_replace(true);
+        // The channel lives as long as the process.
+        std::future::pending::<()>().await;
+    });
+    let workers = jobs::work(AppState::clone(&app), stopping.clone());
     let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(told);
+    let serving = axum::serve(listener, service).with_graceful_shutdown(told(stopping.clone()));
     let too_long = async {
-        stop.closed().await;
+        told(stopping).await;
         tokio::time::sleep(DRAIN_MAX).await;
     };
     tokio::select! {
-        served = serving.into_future() => served?,
-        () = too_long => tracing::warn!("stopped with requests under way"),
+        (served, ()) = async { tokio::join!(serving.into_future(), workers) } => served?,
+        () = too_long => tracing::warn!("stopped with work under way"),
     }
     Ok(())
 }
 
-/// Says so at once if the schema is not there; `/ready` says it again.
-async fn warn_of_migrations(app: &App) {
-    let pending = match app.db.acquire().await {
+async fn told(mut stopping: watch::Receiver<bool>) {
+    // An error means that nobody can tell any more, which is as good as being told.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// Says so at once if the database or its schema is not there; `/ready` says it again.
+async fn warn_of_database(app: AppState) {
+    let pending = match app::connect(&app.config.database_url).await {
         Ok(mut db) => database::pending_migrations(&mut db).await,
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     };
     match pending {
         Ok(0) => {}
-        Ok(pending) => tracing::error!("{pending} migrations are to be applied; run `holdfast migrate`"),
-        Err(error) => tracing::error!("{error}; check DATABASE_URL"),
+        Ok(pending) => tracing::error!("{}", outdated(pending)),
+        Err(error) => tracing::error!("{}", unreachable(&error)),
     }
 }

@@ -25,13 +25,14 @@ pub(crate) struct Settings {
     data: Option<PathBuf>,
 }
 
-pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
+pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let endpoints = settings.forward_to.iter().map(|url| Endpoint {
         url: url.clone(),
         secret: settings.secret.clone(),
         api_version: None,
     });
-    let options = Options { bind: settings.bind, endpoints: endpoints.collect(), data_file: settings.data, now: None };
+    let options =
+        Options { bind: settings.bind, endpoints: endpoints.collect(), data_file: settings.data.clone(), now: None };
     let simulator = Simulator::start(options).await?;
     say(&format!("STRIPE_API_BASE={}", simulator.url()))?;
     say("STRIPE_SECRET_KEY=sk_test_simulator")?;

@@ -4,8 +4,12 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use reqwest::Url;
+use sqlx::postgres::PgConnectOptions;
+use tracing_subscriber::EnvFilter;
 
-use super::{BIND_DEFAULT, ConfigError, IdentityConfig, Mistake, STRIPE_API_BASE_DEFAULT, Secret, StripeConfig};
+use super::{
+    BIND_DEFAULT, ConfigError, IdentityConfig, LogConfig, Mistake, STRIPE_API_BASE_DEFAULT, Secret, StripeConfig,
+};
 
 /// Looks variables up and remembers what is wrong with them.
 pub(super) struct Reader<L> {
@@ -24,12 +28,12 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         if self.mistakes.is_empty() { Ok(value) } else { Err(ConfigError(self.mistakes)) }
     }
 
-    pub(super) fn mistake(&mut self, variable: &'static str, remedy: impl Into<String>) {
+    fn mistake(&mut self, variable: &'static str, remedy: impl Into<String>) {
         let remedy = remedy.into();
         self.mistakes.push(Mistake { variable, remedy });
     }
 
-    pub(super) fn optional(&self, variable: &str) -> Option<String> {
+    fn optional(&self, variable: &str) -> Option<String> {
         let value = (self.lookup)(variable)?.trim().to_owned();
         (!value.is_empty()).then_some(value)
     }
@@ -49,14 +53,14 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 
     pub(super) fn number(&mut self, variable: &'static str, default: u32, bounds: RangeInclusive<u32>) -> u32 {
-        let Some(text) = self.optional(variable) else {
+        let Some(text) = &self.optional(variable) else {
             return default;
         };
         match text.parse() {
             Ok(number) if bounds.contains(&number) => number,
             _ => {
                 let (first, last) = bounds.into_inner();
-                self.mistake(variable, format!("must be a whole number from {first} to {last}, not {text:?}"));
+                self.mistake(variable, format!("must be a whole number from {first} to {last}, not {}", quote(text)));
                 default
             }
         }
@@ -65,7 +69,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     pub(super) fn bind(&mut self) -> SocketAddr {
         let text = self.optional("BIND").unwrap_or_else(|| BIND_DEFAULT.to_owned());
         text.parse().unwrap_or_else(|_| {
-            self.mistake("BIND", format!("must be an address and a port such as {BIND_DEFAULT}, not {text:?}"));
+            let remedy = format!("must be an address and a port such as {BIND_DEFAULT}, not {}", quote(&text));
+            self.mistake("BIND", remedy);
             SocketAddr::from(([127, 0, 0, 1], 0))
         })
     }
@@ -75,6 +80,10 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         let known = url.starts_with("postgres://") || url.starts_with("postgresql://");
         if !url.is_empty() && !known {
             self.mistake("DATABASE_URL", "must begin with postgres:// or postgresql://");
+        }
+        if known && url.parse::<PgConnectOptions>().is_err() {
+            let form = "postgres://user:password@host:5432/database, with %40 for an @ in the password";
+            self.mistake("DATABASE_URL", format!("cannot be read; write it as {form}"));
         }
         Secret::new(url)
     }
@@ -90,7 +99,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             if !bare {
                 self.mistake(
                     variable,
-                    format!("{origin:?} must be scheme, host and port only, such as http://localhost:5173"),
+                    format!("{} must be scheme, host and port only, such as http://localhost:5173", quote(origin)),
                 );
             }
         }
@@ -141,8 +150,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             );
         }
         for secret in &secrets {
-            if !secret.starts_with("whsec_") {
-                let hint = misplaced(secret).unwrap_or("this is none");
+            if secret.strip_prefix("whsec_").is_none_or(str::is_empty) {
+                let hint = misplaced(secret).filter(|_| !secret.starts_with("whsec_")).unwrap_or("this is none");
                 self.mistake(
                     VARIABLE,
                     format!("must be the signing secret of the webhook endpoint, whsec_… (`stripe listen` prints it); {hint}"),
@@ -159,7 +168,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         match web_url(&base) {
             None => self.mistake(
                 VARIABLE,
-                format!("must be an http or https URL such as http://127.0.0.1:12111, not {base:?}"),
+                format!("must be an http or https URL such as http://127.0.0.1:12111, not {}", quote(&base)),
             ),
             Some(_) if base.ends_with("/v1") => self.mistake(VARIABLE, "must not end in /v1, which is added"),
             Some(_) if base != STRIPE_API_BASE_DEFAULT && mode_of(secret_key, &["sk", "rk"]) == Some("live") => {
@@ -173,6 +182,19 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         base
     }
 
+    pub(super) fn log(&mut self) -> LogConfig {
+        let format = self.optional("LOG_FORMAT").unwrap_or_else(|| "pretty".to_owned());
+        if !["pretty", "json"].contains(&format.as_str()) {
+            self.mistake("LOG_FORMAT", "must be pretty or json");
+        }
+        let filter = self.optional("RUST_LOG").unwrap_or_else(|| "info".to_owned());
+        if filter.parse::<EnvFilter>().is_err() {
+            self.mistake("RUST_LOG", "is not a log filter; an example is info,holdfast=debug");
+        }
+        let json = format == "json";
+        LogConfig { json, filter }
+    }
+
     pub(super) fn identity(&mut self, app_origins: &[String]) -> IdentityConfig {
         let issuer =
             self.required("CLERK_ISSUER", "the issuer of session tokens, such as https://your-app.clerk.accounts.dev");
@@ -180,14 +202,14 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         if !issuer.is_empty() && web_url(&issuer).is_none() {
             self.mistake(
                 "CLERK_ISSUER",
-                format!("must begin with https:// (or http:// on your machine), not {issuer:?}"),
+                format!("must begin with https:// (or http:// on your machine), not {}", quote(&issuer)),
             );
         }
         let jwks_url = self.optional("CLERK_JWKS_URL");
         if let Some(url) = jwks_url.as_deref().filter(|url| web_url(url).is_none()) {
             self.mistake(
                 "CLERK_JWKS_URL",
-                format!("must begin with https:// (or http:// on your machine), not {url:?}"),
+                format!("must begin with https:// (or http:// on your machine), not {}", quote(url)),
             );
         }
         let parties = self.list("CLERK_AUTHORIZED_PARTIES");
@@ -200,7 +222,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 }
 
 /// `test` or `live`, if `key` is one of `kinds`, such as `sk_test_…`.
-fn mode_of(key: &str, kinds: &[&str]) -> Option<&'static str> {
+pub(super) fn mode_of(key: &str, kinds: &[&str]) -> Option<&'static str> {
     let mut parts = key.splitn(3, '_');
     let known = kinds.contains(&parts.next()?);
     let mode = match parts.next()? {
@@ -221,6 +243,15 @@ fn misplaced(value: &str) -> Option<&'static str> {
         ("whsec_", "a whsec_… value belongs in STRIPE_WEBHOOK_SECRET"),
     ];
     belongs.into_iter().find(|(start, _)| value.starts_with(start)).map(|(_, hint)| hint)
+}
+
+/// The value as it may be shown: a secret that was put into the wrong variable is not repeated.
+fn quote(value: &str) -> String {
+    match misplaced(value) {
+        Some(hint) => format!("this value ({hint})"),
+        None if value.contains('@') => "this value, which may hold a password".to_owned(),
+        None => format!("{value:?}"),
+    }
 }
 
 fn web_url(text: &str) -> Option<Url> {

@@ -368,13 +368,7 @@ mod tests {
                 |draft| draft.cancellation_policy = Some([default_policy(), default_policy()].concat()),
                 "cancellationPolicy",
             ),
-            (
-                |draft| {
-                    draft.rows.clear();
-                    draft.blocked.clear();
-                },
-                "rows",
-            ),
+            (|draft| (draft.rows, draft.blocked) = (Vec::new(), Vec::new()), "rows"),
         ];
         for (change, field) in cases {
             let mut wrong = draft();

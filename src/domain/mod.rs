@@ -11,4 +11,5 @@ pub mod offer;
 pub mod refusal;
 pub mod seats;
 pub mod settlement;
+pub mod surplus;
 pub mod user;

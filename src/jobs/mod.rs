@@ -5,7 +5,7 @@
 
 mod worker;
 
-pub use worker::Workers;
+pub use worker::work;
 
 use crate::app::App;
 use crate::domain::job::Job;

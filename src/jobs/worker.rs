@@ -10,12 +10,10 @@ use graphile_worker::{
 };
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 
 use super::perform;
-use crate::app::AppState;
+use crate::app::{AppState, worker_pool};
 use crate::domain::job::Job;
 use crate::error::{Error, Result};
 use crate::repositories::database::QUEUE_SCHEMA;
@@ -31,6 +29,8 @@ const DEAD_AFTER: Duration = Duration::from_secs(35);
 const SWEEP: Duration = Duration::from_secs(10);
 /// Jobs that become due without a notice, such as the ends of holds, are looked for this often.
 const POLL: Duration = Duration::from_secs(1);
+/// How long to wait for a queue that is not there.
+const QUEUE_AGAIN: Duration = Duration::from_secs(2);
 /// How long jobs under way may take to end after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// The pause before the second try; it doubles up to the longest, with jitter.
@@ -38,12 +38,6 @@ const RETRY_PAUSE_MIN_MILLISECONDS: i64 = 2_000;
 const RETRY_PAUSE_MAX_MILLISECONDS: i64 = 60_000;
 /// Every minute: attempts that dead processes have left.
 const SCHEDULE: &str = r#"* * * * * holdfast ?id=find-unfinished {"kind":"findUnfinished"}"#;
-
-/// The running workers of a process.
-pub struct Workers {
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<()>,
-}
 
 /// What the handlers need of the process.
 #[derive(Clone)]
@@ -68,48 +62,50 @@ impl TaskHandler for Task {
     }
 }
 
-impl Workers {
-    /// Begins to take jobs, on `db`. The schema must be up to date.
-    pub async fn start(app: &AppState, db: &PgPool) -> Result<Self> {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let utils = WorkerUtils::new(db.clone(), QUEUE_SCHEMA);
-        let options = WorkerOptions::default()
-            .pg_pool(db.clone())
-            .schema(QUEUE_SCHEMA)
-            .concurrency(CONCURRENCY)
-            .poll_interval(POLL)
-            .heartbeat_interval(HEARTBEAT)
-            .sweep_interval(SWEEP)
-            .sweep_threshold(DEAD_AFTER)
-            .listen_os_shutdown_signals(false)
-            .shutdown_signal(async move { drop(stopped.await) })
-            .shutdown_grace_period(DRAIN_MAX)
-            .add_extension(Process(AppState::clone(app)))
-            .define_job::<Task>()
-            .on(JobFail, move |failed| {
-                let utils = utils.clone();
-                async move { put_off(&utils, *failed.job.attempts(), *failed.job.id(), &failed.error).await }
-            })
-            .on(JobPermanentlyFail, async |failed| {
-                tracing::error!(job.id = failed.job.id(), "a job is buried: {}", failed.error);
-            });
-        let options = options.with_cron(SCHEDULE).map_err(|error| Error::fault(format!("the schedule: {error}")))?;
-        let worker = options.init().await.map_err(|error| Error::fault(format!("the job queue: {error}")))?;
-        let running = tokio::spawn(async move {
-            if let Err(error) = worker.run().await {
-                tracing::error!("the workers have stopped: {error}");
-            }
-        });
-        Ok(Self { stop, running })
-    }
-
-    /// Takes no more jobs, and waits for those under way.
-    pub async fn stop(self) {
-        drop(self.stop);
-        if let Err(error) = self.running.await {
-            tracing::error!("the workers broke off: {error}");
+/// Does jobs until `stopping` is true, and then ends those under way. While there is no queue to be had, because the
+/// database or its schema is not there, it tries again.
+pub async fn work(app: AppState, mut stopping: watch::Receiver<bool>) {
+    while !*stopping.borrow() {
+        if let Err(error) = take_jobs(&app, stopping.clone()).await {
+            tracing::warn!("no jobs are done, for want of a queue: {error}");
+            let told = stopping.wait_for(|stopping| *stopping);
+            // Either way, the loop looks again whether it goes on.
+            let _ = tokio::time::timeout(QUEUE_AGAIN, told).await;
         }
     }
+}
+
+async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Result<()> {
+    let db = worker_pool(&app.config.database_url)?;
+    let utils = WorkerUtils::new(db.clone(), QUEUE_SCHEMA);
+    let options = WorkerOptions::default()
+        .pg_pool(db)
+        .schema(QUEUE_SCHEMA)
+        .concurrency(CONCURRENCY)
+        .poll_interval(POLL)
+        .heartbeat_interval(HEARTBEAT)
+        .sweep_interval(SWEEP)
+        .sweep_threshold(DEAD_AFTER)
+        .recovery_delay(Duration::from_secs(1))
+        .listen_os_shutdown_signals(false)
+        .shutdown_signal(async move {
+            // An error means that nobody can tell any more, which is as good as being told.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        })
+        .shutdown_grace_period(DRAIN_MAX)
+        .add_extension(Process(AppState::clone(app)))
+        .define_job::<Task>()
+        .on(JobFail, move |failed| {
+            let utils = utils.clone();
+            async move { put_off(&utils, *failed.job.attempts(), *failed.job.id(), &failed.error).await }
+        })
+        .on(JobPermanentlyFail, async |failed| {
+            tracing::error!(job.id = failed.job.id(), "a job is buried: {}", failed.error);
+        });
+    let fault = |error: &dyn fmt::Display| Error::fault(error.to_string());
+    let options = options.with_cron(SCHEDULE).map_err(|error| fault(&error))?;
+    let worker = options.init().await.map_err(|error| fault(&error))?;
+    worker.run().await.map_err(|error| fault(&error))
 }
 
 /// The queue's own pauses grow to hours; while seats or money wait, a minute is the longest.

@@ -1,7 +1,8 @@
 //! The contract, tested through the real router on a real Postgres, with the world replaced by URL.
 
 #![cfg(feature = "dev")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what is missing is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what is missing is a failed test")]
+#![expect(clippy::arithmetic_side_effects, reason = "the numbers of tests are small")]
 
 mod access;
 mod bodies;
@@ -10,6 +11,8 @@ mod cancellation;
 mod catalogue;
 mod checkout;
 mod events;
+mod forbidden_money;
+mod forbidden_states;
 mod holds;
 mod idempotency;
 mod identity;
@@ -18,5 +21,7 @@ mod payments;
 mod problems;
 mod programme;
 mod seat_rush;
+mod settings;
 mod signatures;
 mod stage;
+mod vault;

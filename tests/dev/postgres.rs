@@ -15,9 +15,8 @@ use sqlx::{Connection, PgConnection};
 const DIRECTORY: &str = "HOLDFAST_TEST_POSTGRES_DIRECTORY";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Not a test: the others run it in a process of its own, which they can kill.
+/// Does nothing by itself: the others run it in a process of its own, which they can kill.
 #[test]
-#[ignore = "run by the other tests"]
 fn use_a_server_until_the_input_ends() {
     let Some(directory) = std::env::var_os(DIRECTORY) else {
         return;
@@ -245,7 +244,7 @@ impl User {
 
     fn begin_with(directory: &Path, variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture"])
+            .args(["--exact", "--nocapture"])
             .arg("dev::postgres::use_a_server_until_the_input_ends")
             .env(DIRECTORY, directory)
             .envs(variables.iter().copied())

@@ -26,6 +26,7 @@ async fn the_page_shows_what_is_bought() {
         "Qty 2, €12.00 each",
         ">Book</button>",
         "TEST MODE",
+        "It is not Stripe",
         "jenny@example.com",
         "https://shop.example/cancel",
     ] {
@@ -70,6 +71,7 @@ async fn a_declined_buyer_can_try_again() {
     assert_eq!(declined.status, 402);
     assert!(declined.text.contains("Your card has insufficient funds."), "{}", declined.text);
     assert!(declined.text.contains("Jo &lt;b&gt;"), "{}", declined.text);
+    assert!(declined.text.contains("value=\"4000 0000 0000 9995\""), "{}", declined.text);
     assert_eq!(paid.status, 303);
 }
 

@@ -1,4 +1,5 @@
-//! The payment page that a session's `url` shows: a form to pay with test numbers, without scripts or other files.
+//! The payment page that a session's `url` shows: a form to pay with test numbers, which needs no other files
+//! and works without its script.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,8 @@ async fn show(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri) -> Response {
 #[derive(Debug, Default)]
 struct Entered {
     number: String,
+    expiry: String,
+    cvc: String,
     email: String,
     name: String,
 }
@@ -56,6 +59,8 @@ impl Entered {
         for (name, value) in form::pairs(&String::from_utf8_lossy(body)) {
             match name.as_str() {
                 "number" | "card" | "iban" if !value.is_empty() => entered.number = value,
+                "expiry" => entered.expiry = value,
+                "cvc" => entered.cvc = value,
                 "email" => entered.email = value,
                 "name" => entered.name = value,
                 _ => {}
@@ -160,8 +165,9 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
     };
     let email = session.customer_email.as_ref().unwrap_or(&entered.email);
     let error = refusal.map_or_else(String::new, |refusal| {
-        format!("<p class=\"error\" role=\"alert\">{}</p>", escape(refusal.message()))
+        format!("<p class=\"error\" id=\"error\" role=\"alert\">{}</p>", escape(refusal.message()))
     });
+    let wrong = if refusal.is_some() { "aria-invalid=\"true\" aria-describedby=\"error\" autofocus" } else { "" };
     let takes_debit = session.payment_method_types.iter().any(|kind| kind == "sepa_debit");
     let back = session.cancel_url.as_deref();
     fill(
@@ -172,7 +178,14 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
             ("total", &escape(&total)),
             ("button", &escape(&button)),
             ("email", &escape(email)),
+            ("number", &escape(&entered.number)),
+            ("expiry", &escape(&entered.expiry)),
+            ("cvc", &escape(&entered.cvc)),
             ("name", &escape(&entered.name)),
+            ("methods", if takes_debit { "card or bank debit" } else { "card" }),
+            ("number_label", if takes_debit { "Card number or IBAN" } else { "Card number" }),
+            ("name_label", if takes_debit { "Name of the holder" } else { "Cardholder name" }),
+            ("wrong", wrong),
             ("debit_hidden", if takes_debit { "" } else { "hidden" }),
             ("error", &error),
             ("items", &items),

@@ -1,0 +1,16 @@
+//! The `holdfast` command itself: each subcommand as a process with a clean environment, in a folder of its own.
+
+#![cfg(feature = "dev")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::indexing_slicing, reason = "a missing member is a failed test")]
+#![expect(clippy::arithmetic_side_effects, reason = "an overflow is a failed test")]
+
+mod commands {
+    mod stage;
+
+    mod arguments;
+    mod database;
+    mod doctor;
+    mod jobs;
+    mod serve;
+}

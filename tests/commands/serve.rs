@@ -1,0 +1,169 @@
+//! `holdfast serve`: it starts with everything in order or not at all, and lets nobody down when it stops.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::stage::{NOWHERE, ORIGIN, Server, Stage};
+
+/// Long enough for a process on a busy machine, and shorter than anything that waits for a timeout.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_settings_are_all_told_and_nothing_is_served() {
+    let stage = Stage::new().await;
+    let wrong = [
+        ("DATABASE_URL", ""),
+        ("STRIPE_WEBHOOK_SECRET", "sk_test_stage"),
+        ("HOLD_SECONDS", "abc"),
+        ("APP_ORIGINS", "front.example"),
+        ("LOG_FORMAT", "yaml"),
+    ];
+
+    let ended = stage.run(&["serve"], &wrong);
+
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.starts_with("holdfast: 5 settings to mend:\n"), "{ended:?}");
+    for (variable, _) in wrong {
+        assert!(ended.stderr.contains(&format!("\n  {variable}: ")), "{variable}: {ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_is_taken_is_told() {
+    let stage = Stage::new().await;
+    let server = stage.serve(&[]);
+
+    let ended = stage.run(&["serve"], &[("BIND", server.url.trim_start_matches("http://"))]);
+
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("set BIND to another address"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_serves_and_never_what_belongs_to_the_simulator() {
+    let stage = Stage::new().await;
+    let server = stage.serve(&[]);
+
+    assert_eq!(server.get("/health").await, (200, json!({ "status": "ok" })));
+    assert_eq!(server.get("/ready").await, (200, json!({ "status": "ready" })));
+    for path in ["/_simulator/requests", "/_simulator/clock", "/_simulator", "/v1/balance", "/.well-known/jwks.json"] {
+        let (status, problem) = server.get(path).await;
+        assert_eq!((status, &problem["code"]), (404, &json!("not_found")), "{path}");
+    }
+    let pay = reqwest::Client::new().post(format!("{}/_simulator/pay", server.url)).send().await.unwrap();
+    assert_eq!(pay.status(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_ready_once_the_migrations_are_applied() {
+    let stage = Stage::new().await;
+    stage.empty_database().await;
+    let mut server = stage.serve(&[]);
+
+    server.logged("run `holdfast migrate`");
+    let problem = server.ready(503).await;
+    assert_eq!(problem["code"], "database_unavailable");
+    assert_eq!(problem["missing"][0], "migrations are to be applied; run `holdfast migrate`");
+    assert_eq!(server.get("/health").await.0, 200);
+
+    assert_eq!(stage.run(&["migrate"], &[]).code, Some(0));
+    assert_eq!(server.get("/ready").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_goes_and_comes_back_makes_it_unready_and_ready_again() {
+    let stage = Stage::new().await;
+    let server = stage.serve(&[]);
+    assert_eq!(server.get("/ready").await.0, 200);
+
+    stage.close_database(true).await;
+    assert_eq!(server.ready(503).await["code"], "database_unavailable");
+    assert_eq!(server.get("/health").await.0, 200);
+
+    stage.close_database(false).await;
+    server.ready(200).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_database_it_lives_at_once_and_is_not_ready() {
+    let stage = Stage::new().await;
+    let asked = Instant::now();
+    let server = stage.serve(&[("DATABASE_URL", "postgres://postgres@127.0.0.1:1/holdfast")]);
+
+    assert_eq!(server.get("/health").await.0, 200);
+    assert!(asked.elapsed() < Duration::from_secs(3), "it took {:?}", asked.elapsed());
+    assert_eq!(server.ready(503).await["code"], "database_unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_keys_of_the_issuer_it_is_not_ready() {
+    let stage = Stage::new().await;
+    let server = stage.serve(&[("CLERK_ISSUER", NOWHERE)]);
+
+    let problem = server.ready(503).await;
+    assert_eq!(problem["code"], "internal");
+    assert_eq!(problem["missing"], json!(["the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_server_stops_at_once() {
+    let stage = Stage::new().await;
+    for signal in ["TERM", "INT"] {
+        let mut server = stage.serve(&[]);
+        // Browsers and proxies keep their connections open.
+        let client = reqwest::Client::new();
+        let health = client.get(format!("{}/health", server.url)).send().await.unwrap();
+        health.bytes().await.unwrap();
+
+        server.signal(signal);
+
+        assert_eq!(server.ended(AT_ONCE).code(), Some(0));
+        drop(client);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_under_way_is_finished_before_it_stops() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.run(&["seed"], &[]).code, Some(0));
+    let mut server = stage.serve(&[]);
+    stage.fault(r#"{ "route": "POST /v1/checkout/sessions", "kind": "delay", "seconds": 1.5 }"#).await;
+    let booking = tokio::spawn(book(&stage, &server).await);
+    until_held(&stage).await;
+
+    server.signal("TERM");
+
+    let (status, booking) = booking.await.unwrap();
+    assert_eq!(status, 201, "{booking}");
+    assert!(booking["checkout"]["url"].is_string(), "{booking}");
+    assert_eq!(server.ended(AT_ONCE).code(), Some(0));
+}
+
+/// A request for the first free seat of the first show.
+pub(crate) async fn book(stage: &Stage, server: &Server) -> impl Future<Output = (u16, Value)> + use<> {
+    let (_, shows) = server.get("/api/shows").await;
+    let show = shows["items"][0]["id"].clone();
+    let (_, seats) = server.get(&format!("/api/shows/{}/seats", show.as_str().unwrap())).await;
+    let free = seats["seats"].as_array().unwrap().iter().find(|seat| seat["state"] == "free").unwrap();
+    let wish = json!({ "kind": "show", "showId": show, "seats": [free["label"]] });
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let token = stage.issuer.token(&json!({
+        "sub": "user_dana", "iss": stage.issuer.url(), "azp": ORIGIN, "iat": now, "nbf": now, "exp": now + 600,
+    }));
+    let url = format!("{}/api/bookings", server.url);
+    async move {
+        let request = reqwest::Client::new().post(url).bearer_auth(token).header("content-type", "application/json");
+        let answer = request.body(wish.to_string()).send().await.unwrap();
+        (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+    }
+}
+
+/// Waits until the seat is held, after which Stripe is asked.
+async fn until_held(stage: &Stage) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let held = "select exists (select from bookings)";
+    while !sqlx::query_scalar::<_, bool>(held).fetch_one(stage.database.pool()).await.unwrap() {
+        assert!(Instant::now() < deadline, "no seat was held");
+    }
+}
