@@ -7,8 +7,10 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
+use tokio::sync::{broadcast, mpsc};
 
 use crate::config::{Config, Secret};
+use crate::domain::ids::BookingId;
 use crate::domain::user::{User, UserId};
 use crate::error::{Error, Result};
 use crate::gateways::identity::IdentityProvider;
@@ -26,6 +28,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// How many users are remembered as stored: a few megabytes.
 const USERS_SEEN_MAX: usize = 20_000;
+
+/// News that is kept for a slow reader.
+const CHANGES_KEPT: usize = 1_024;
 
 /// The limits of one session at Postgres: a statement or a lock that takes longer has gone wrong.
 const SESSION_LIMITS: [(&str, &str); 3] =
@@ -46,6 +51,8 @@ pub struct App {
     pub stripe: Stripe,
     /// Who vouches for users.
     pub identity: IdentityProvider,
+    /// News of bookings that have changed.
+    pub changes: Changes,
     /// Which users are stored as their tokens describe them.
     pub users_seen: UsersSeen,
 }
@@ -57,6 +64,7 @@ impl App {
             db: pool(&config.database_url)?,
             stripe: Stripe::new(&config.stripe)?,
             identity: IdentityProvider::new(&config.identity)?,
+            changes: Changes::new(),
             users_seen: UsersSeen::default(),
             clock,
             config,
@@ -105,6 +113,45 @@ pub fn worker_pool(url: &Secret) -> Result<PgPool> {
     Ok(PgPoolOptions::new()
         .max_connections(WORKER_CONNECTIONS_MAX)
         .connect_lazy_with(options.application_name("holdfast workers").options(SESSION_LIMITS)))
+}
+
+/// News of bookings that have changed, for those who wait for them: in this process at once, in the others by a relay.
+pub struct Changes {
+    here: broadcast::Sender<BookingId>,
+    elsewhere: mpsc::Sender<BookingId>,
+    outbox: Mutex<Option<mpsc::Receiver<BookingId>>>,
+}
+
+impl Changes {
+    fn new() -> Self {
+        let (here, _) = broadcast::channel(CHANGES_KEPT);
+        let (elsewhere, outbox) = mpsc::channel(CHANGES_KEPT);
+        Self { here, elsewhere, outbox: Mutex::new(Some(outbox)) }
+    }
+
+    /// Tells that a booking has changed, once that is committed. Never waits: who misses the news looks for himself.
+    pub fn tell(&self, id: BookingId) {
+        self.tell_here(id);
+        if self.elsewhere.try_send(id).is_err() {
+            tracing::debug!("the news of a booking does not reach the other processes");
+        }
+    }
+
+    /// Tells those who wait in this process.
+    pub fn tell_here(&self, id: BookingId) {
+        // An error means that nobody waits.
+        drop(self.here.send(id));
+    }
+
+    /// The news from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<BookingId> {
+        self.here.subscribe()
+    }
+
+    /// What is to be told to the other processes; there is one outbox, for whoever comes first.
+    pub fn take_outbox(&self) -> Option<mpsc::Receiver<BookingId>> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// Remembers which users are stored as their tokens describe them, which saves a round trip per request.

@@ -48,7 +48,8 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
         // The channel lives as long as the process.
         std::future::pending::<()>().await;
     });
-    let workers = jobs::work(AppState::clone(&app), stopping.clone());
+    let workers = Box::pin(jobs::work(AppState::clone(&app), stopping.clone()));
+    let relay = jobs::relay(AppState::clone(&app), stopping.clone());
     let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(told(stopping.clone()));
     let too_long = async {
@@ -56,7 +57,7 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
         tokio::time::sleep(DRAIN_MAX).await;
     };
     tokio::select! {
-        (served, ()) = async { tokio::join!(serving.into_future(), workers) } => served?,
+        (served, (), ()) = async { tokio::join!(serving.into_future(), workers, relay) } => served?,
         () = too_long => tracing::warn!("stopped with work under way"),
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Bookings of a user.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -24,8 +25,10 @@ use crate::http::identity::{CurrentUser, allowed_origin};
 use crate::http::paging::{Limit, Page, bad_cursor};
 use crate::repositories::bookings::{self, Filter};
 use crate::workflows::checkout::{self, Wish};
-use crate::workflows::settlement::release;
+use crate::workflows::settlement::{release, verify};
 
+/// The longest that a buyer waits in one request.
+const WAIT_SECONDS_MAX: u64 = 25;
 /// The longest reason that is kept.
 const REASON_CHARACTERS_MAX: usize = 500;
 
@@ -305,6 +308,48 @@ pub async fn cancel_booking(
     }
     let after = owned(&app, &user, id).await?;
     Ok(Json(BookingView::at(after, app.now())))
+}
+
+/// Which session the buyer comes back from.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VerifyPayment {
+    session_id: String,
+}
+
+/// How long the buyer waits.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VerifyWait {
+    wait: Option<u64>,
+}
+
+/// Where the booking of a session stands.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifiedPayment {
+    status: BookingStatus,
+    booking: BookingView,
+}
+
+/// Waits until the booking of a session is settled, and asks Stripe itself when we have not heard of it.
+#[utoipa::path(
+    post, path = "/api/payments/verify", params(VerifyWait), request_body = VerifyPayment,
+    responses((status = 200, body = VerifiedPayment)),
+)]
+pub async fn verify_payment(
+    State(app): State<AppState>,
+    CurrentUser(user): CurrentUser,
+    Query(query): Query<VerifyWait>,
+    Json(body): Json<VerifyPayment>,
+) -> Result<Json<VerifiedPayment>> {
+    let seconds = query.wait.unwrap_or_default();
+    if seconds > WAIT_SECONDS_MAX {
+        return Err(Refusal::field("wait", format!("must be between 0 and {WAIT_SECONDS_MAX}")).into());
+    }
+    let details = verify::verify(&app, &body.session_id, &user.id, Duration::from_secs(seconds)).await?;
+    let booking = BookingView::at(details, app.now());
+    Ok(Json(VerifiedPayment { status: booking.status, booking }))
 }
 
 /// A booking of the caller's own, or any booking for an admin.

@@ -3,8 +3,10 @@
 //! Every job may run twice, at once even: each workflow looks first whether there is still something to do, under the
 //! lock of the booking or under Stripe's idempotency key.
 
+mod relay;
 mod worker;
 
+pub use relay::relay;
 pub use worker::work;
 
 use crate::app::App;

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 
 use crate::domain::booking::BookingStatus;
 use crate::domain::ids::{AttemptId, BookingId};
+use crate::domain::user::UserId;
 use crate::error::Result;
 
 /// What is needed to ask Stripe for the session of an attempt, again and to the letter.
@@ -70,6 +71,25 @@ pub async fn find_hold(db: &mut PgConnection, id: BookingId) -> Result<Option<Ho
             }),
         }
     }))
+}
+
+/// The attempt of a session whose booking is the owner's.
+pub async fn find_by_session(
+    db: &mut PgConnection,
+    session_id: &str,
+    owner: &UserId,
+) -> Result<Option<(AttemptId, BookingId)>> {
+    let row = sqlx::query!(
+        r#"select attempt.id as "attempt_id: AttemptId", attempt.booking_id as "booking_id: BookingId"
+           from checkout_attempts as attempt
+           join bookings on bookings.id = attempt.booking_id and bookings.user_id = $2
+           where attempt.stripe_session_id = $1"#,
+        session_id,
+        owner.as_str(),
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| (row.attempt_id, row.booking_id)))
 }
 
 /// Locks a booking that is pending and has no attempt which could be paid; false if it is not so.

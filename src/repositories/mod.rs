@@ -2,6 +2,7 @@
 
 pub mod attempts;
 pub mod bookings;
+pub mod changes;
 pub mod database;
 pub mod idempotency_keys;
 pub mod jobs;

@@ -12,4 +12,5 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(bookings::find_booking))
         .routes(routes!(bookings::reopen_checkout))
         .routes(routes!(bookings::cancel_booking))
+        .routes(routes!(bookings::verify_payment))
 }

@@ -25,3 +25,4 @@ mod settings;
 mod signatures;
 mod stage;
 mod vault;
+mod verification;

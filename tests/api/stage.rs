@@ -61,8 +61,7 @@ impl TestApp {
 
     /// With some settings of its own, by variable.
     pub(crate) async fn with(own: &[(&str, &str)]) -> Self {
-        let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
-        let database = TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
+        let database = database().await;
         let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
         let issuer = Issuer::start(IssuerSettings { bind: ANY_PORT, key_file: None, site: None }).await.unwrap();
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
@@ -390,6 +389,12 @@ impl Answer {
         let errors = self.body["errors"].as_array().unwrap();
         errors.iter().map(|error| error["field"].as_str().unwrap()).collect()
     }
+}
+
+/// A database of its own for a test, with our schema and the queue's.
+pub(crate) async fn database() -> TestDatabase {
+    let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
+    TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await
 }
 
 /// The signature of Stripe's scheme v1.

@@ -1,7 +1,6 @@
 //! The database alone, attacked in plain SQL that goes around all code of ours.
 
 use holdfast::dev::test_database::TestDatabase;
-use holdfast::repositories::database::MIGRATOR;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 
@@ -12,7 +11,7 @@ pub(crate) struct Vault {
 
 impl Vault {
     pub(crate) async fn new() -> Self {
-        let vault = Self { database: TestDatabase::create(&MIGRATOR).await };
+        let vault = Self { database: crate::stage::database().await };
         let show = id(0);
         vault
             .allows(&format!(

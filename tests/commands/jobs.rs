@@ -39,5 +39,5 @@ async fn the_job_of_a_killed_process_is_done_by_another_within_a_minute() {
     first.ended(Duration::from_secs(5));
     let _second = stage.serve(&[SHORT_HOLD]);
 
-    stage.until(BOOKING, "expired", Duration::from_secs(60)).await;
+    stage.until(BOOKING, "expired", Duration::from_mins(1)).await;
 }

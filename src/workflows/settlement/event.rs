@@ -41,6 +41,7 @@ pub async fn settle(app: &App, event: &Event, payload: &str) -> Result<Outcome> 
     let outcome =
         if recorded.status.is_settled() { Outcome::Duplicate } else { finish(&mut tx, app, event, &recorded).await? };
     tx.commit().await?;
+    recorded.subject.iter().for_each(|(_, booking_id)| app.changes.tell(*booking_id));
     Ok(outcome)
 }
 
@@ -53,6 +54,7 @@ pub async fn settle_deferred(app: &App, event_id: &str) -> Result<()> {
     let event = webhook::parse(payload.as_bytes())?;
     finish(&mut tx, app, &event, &recorded).await?;
     tx.commit().await?;
+    recorded.subject.iter().for_each(|(_, booking_id)| app.changes.tell(*booking_id));
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 //! What becomes of a word from Stripe, whoever brings it: decided and carried out in the caller's transaction.
 //!
-//! Words come by [`event`], and by asking: [`release`] fences a session before its seats go free, and [`refund`] gives back
-//! what is not owed.
+//! Words come by [`event`], and by asking: [`release`] fences a session before its seats go free, [`verify`] asks for a buyer
+//! who has come back, and [`refund`] gives back what is not owed.
 
 pub mod event;
 pub mod refund;
 pub mod release;
+pub mod verify;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;

@@ -127,6 +127,7 @@ async fn settle(
     let sentence = carry_out(&mut tx, subject, &word, app.now()).await?;
     tx.commit().await?;
     let (_, booking_id) = subject;
+    app.changes.tell(booking_id);
     tracing::info!(booking.id = %booking_id, "{sentence}");
     Ok(())
 }

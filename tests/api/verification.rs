@@ -1,0 +1,99 @@
+//! A buyer has come back: has his payment arrived?
+
+use serde_json::{Value, json};
+
+use crate::stage::{Answer, Caller, TestApp};
+
+async fn verify(caller: &Caller<'_>, booking: &Value, wait: u64) -> Answer {
+    let body = json!({ "sessionId": booking["checkout"]["sessionId"] });
+    caller.post(&format!("/api/payments/verify?wait={wait}"), body).await
+}
+
+#[tokio::test]
+async fn stripe_is_asked_when_our_record_lags() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+
+    let verified = verify(&dana, &booking, 0).await;
+    let again = verify(&dana, &booking, 0).await;
+
+    assert_eq!((verified.status, &verified.body["status"]), (200, &json!("confirmed")), "{verified:?}");
+    assert_eq!(verified.body["booking"]["isPaid"], true);
+    assert_eq!(again.body, verified.body);
+    for body in events.values() {
+        assert_eq!(stage.deliver(body).await.status, 200);
+    }
+    assert_eq!(stage.sql("select count(*) from payments").await, "1");
+    assert_eq!(stage.sql("select count(*) from ledger_transfers").await, "1");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_when_the_webhook_arrives() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    // Stripe itself is of no help, so that only the webhook can end the wait.
+    stage.knob("faults", json!({ "route": "GET /v1/checkout/sessions", "kind": "hang", "times": 9 })).await;
+
+    let (verified, delivered) =
+        tokio::join!(verify(&dana, &booking, 25), stage.deliver(&events["checkout.session.completed"]));
+
+    assert_eq!(delivered.body["outcome"], "processed");
+    assert_eq!(verified.body["status"], "confirmed");
+    stage.check_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_five_times_a_poll_and_the_payment_itself_are_one_payment() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+
+    let completed = (0..5).map(|_| stage.deliver(&events["checkout.session.completed"]));
+    let succeeded = [stage.deliver(&events["payment_intent.succeeded"])];
+    let deliveries = futures_util::future::join_all(completed.chain(succeeded));
+    let polls = futures_util::future::join_all((0..3).map(|_| verify(&dana, &booking, 0)));
+    let (delivered, polled) = tokio::join!(deliveries, polls);
+
+    assert!(delivered.iter().chain(&polled).all(|answer| answer.status == 200), "{delivered:?} {polled:?}");
+    assert_eq!(stage.sql("select count(*) from payments").await, "1");
+    assert_eq!(stage.sql("select count(*) from ledger_transfers").await, "1");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_still_open_is_pending_and_a_strangers_is_not_there() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+
+    let open = verify(&dana, &booking, 0).await;
+
+    assert_eq!(open.body["status"], "pending");
+    verify(&stage.customer("emil"), &booking, 0).await.refused(404, "not_found");
+    let unknown = json!({ "sessionId": "cs_test_unknown" });
+    dana.post("/api/payments/verify", unknown).await.refused(404, "not_found");
+    verify(&dana, &booking, 26).await.refused(422, "validation_failed");
+}
+
+#[tokio::test]
+async fn when_stripe_does_not_answer_the_buyer_sees_what_we_know() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    stage.knob("faults", json!({ "route": "GET /v1/checkout/sessions", "kind": "status", "status": 400 })).await;
+
+    let verified = verify(&dana, &booking, 0).await;
+
+    assert_eq!((verified.status, &verified.body["status"]), (200, &json!("pending")));
+}
