@@ -7,6 +7,7 @@
 mod access;
 mod bodies;
 mod bookings;
+mod books;
 mod cancellation;
 mod catalogue;
 mod checkout;
