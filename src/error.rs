@@ -63,3 +63,17 @@ impl Error {
         }
     }
 }
+
+/// An error and what caused it, the cause last; a cause that repeats what was said is left out.
+pub fn explain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let words = deeper.to_string();
+        if !said.contains(&words) {
+            said = format!("{said}: {words}");
+        }
+        cause = deeper.source();
+    }
+    said
+}

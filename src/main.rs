@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use commands::Command;
+use holdfast::error::explain;
 
 /// A booking backend with Stripe Checkout: a seat is never sold twice, a payment is never lost.
 ///
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     match commands::run(&arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("holdfast: {}", commands::explain(error.as_ref()));
+            eprintln!("holdfast: {}", explain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use chrono::TimeDelta;
 use holdfast::app::{self, App, Clock};
 use holdfast::config::{self, Config};
+use holdfast::error::explain;
 use holdfast::repositories::database;
 
-use super::{Failure, explain, outdated, say, unreachable};
+use super::{Failure, outdated, say, unreachable};
 
 /// Webhook signatures are good for five minutes, so a clock that is off by one has four left.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(60);

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use holdfast::app;
 use holdfast::config::{self, LogConfig, Secret};
-use holdfast::error::Error;
+use holdfast::error::{Error, explain};
 use holdfast::telemetry;
 use sqlx::PgConnection;
 
@@ -81,14 +81,6 @@ fn unreachable(error: &Error) -> String {
 
 fn outdated(pending: usize) -> String {
     format!("{pending} migrations are to be applied; run `holdfast migrate`")
-}
-
-/// An error with its causes, each said once.
-pub(crate) fn explain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes
-        .map(ToString::to_string)
-        .fold(error.to_string(), |said, cause| if said.contains(&cause) { said } else { format!("{said}: {cause}") })
 }
 
 /// Writes a line for a person.

@@ -1,8 +1,6 @@
 //! Errors as `application/problem+json` (RFC 9457): the one place that turns an [`Error`] into HTTP.
 //! <https://www.rfc-editor.org/rfc/rfc9457>
 
-use std::error::Error as _;
-
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::domain::refusal::Refusal;
-use crate::error::Error;
+use crate::error::{Error, explain};
 
 /// An error as the caller sees it. As a response it is rendered by [`render`], which knows the request's id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -124,25 +122,25 @@ impl From<Error> for Problem {
         if let Error::Refusal(refusal) = &error {
             return refusal.into();
         }
-        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        let told = explain(&error);
         if error.is_database_unavailable() {
-            tracing::warn!("{error}{cause}");
+            tracing::warn!("{told}");
             let detail = "The database is busy or away; nothing was changed. Try again in a moment.";
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail).retry_after(1);
         }
         match error {
             Error::ProviderUnavailable(_) => {
-                tracing::warn!("{error}");
+                tracing::warn!("{told}");
                 let detail = "Stripe did not answer. Repeat the request with the same Idempotency-Key.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "payment_provider_unavailable", detail).retry_after(5)
             }
             Error::ProviderRefused(_) => {
-                tracing::error!("{error}");
-                let detail = "Stripe refused the payment page. Nothing was charged and the seats are free again.";
+                tracing::error!("{told}");
+                let detail = "Stripe refused what it was asked for. Nothing was charged.";
                 Self::new(StatusCode::BAD_GATEWAY, "payment_provider_error", detail)
             }
             Error::Refusal(_) | Error::Database(_) | Error::Fault(_) => {
-                tracing::error!("{error}{cause}");
+                tracing::error!("{told}");
                 Self::internal()
             }
         }

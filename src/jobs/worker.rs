@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::perform;
 use crate::app::{AppState, worker_pool};
 use crate::domain::job::Job;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, explain};
 use crate::repositories::database::QUEUE_SCHEMA;
 use crate::repositories::jobs::TASK;
 
@@ -58,7 +58,7 @@ impl TaskHandler for Task {
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
         let process = context.get_ext::<Process>().ok_or("the worker was started without its process")?;
-        perform(&process.0, &self.0).await.map_err(|error| error.to_string())
+        perform(&process.0, &self.0).await.map_err(|error| explain(&error))
     }
 }
 
