@@ -29,7 +29,7 @@ create unique index refunds_one_automatic on refunds (payment_id)
 create function refunds_check_capture() returns trigger language plpgsql as $$
 begin
   -- Two refunds of one payment in two transactions must see each other.
-  perform from payments where id = new.payment_id for update;
+  perform from payments where id = new.payment_id for no key update;
   if exists (
     select from payments p
     where p.id = new.payment_id
@@ -70,7 +70,8 @@ begin
     'holdfast',
     json_build_object('kind', 'settleEvent', 'eventId', e.id),
     job_key => 'settle-' || e.id,
-    run_at => new.created_at
+    run_at => new.created_at,
+    max_attempts => 4000
   )
   from payment_events e
   where e.status = 'deferred' and e.attempt_id = new.id;

@@ -112,6 +112,7 @@ pub fn worker_pool(url: &Secret) -> Result<PgPool> {
     let options: PgConnectOptions = url.reveal().parse()?;
     Ok(PgPoolOptions::new()
         .max_connections(WORKER_CONNECTIONS_MAX)
+        .acquire_timeout(POOL_WAIT_MAX)
         .connect_lazy_with(options.application_name("holdfast workers").options(SESSION_LIMITS)))
 }
 

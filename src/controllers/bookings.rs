@@ -181,10 +181,14 @@ pub async fn create_booking(
         // In a task of its own: a caller who hangs up must not stop the work between two steps.
         let task_app = AppState::clone(&app);
         let booked = async move {
-            match keyed.begun {
-                Some(id) => checkout::resume(&task_app, id).await,
-                None => checkout::book_seats(&task_app, &wish).await,
+            if let Some(id) = keyed.begun {
+                let resumed = checkout::resume(&task_app, id).await?;
+                // What has ended in the meantime is no answer to who still wants his seats.
+                if resumed.booking.status.is_live() {
+                    return Ok(resumed);
+                }
             }
+            checkout::book_seats(&task_app, &wish).await
         };
         let task = tokio::spawn(booked.in_current_span());
         let details = task.await.map_err(|error| Error::fault(format!("a booking broke off: {error}")))??;
@@ -287,27 +291,25 @@ pub async fn cancel_booking(
         let message = format!("must have at most {REASON_CHARACTERS_MAX} characters");
         return Err(Refusal::field("reason", message).into());
     }
-    let before = owned(&app, &user, id).await?.booking;
-    let seen = body.version.unwrap_or(before.version);
-    if seen != before.version {
-        return Err(Refusal::VersionConflict { version: before.version }.into());
-    }
-    let status = match before.status {
-        BookingStatus::Pending => release::cancel(&app, (id, seen), body.reason.as_deref()).await?,
+    let before = owned(&app, &user, id).await?.booking.status;
+    let cancelled = match before {
+        BookingStatus::Pending => release::cancel(&app, (id, body.version), body.reason.as_deref()).await?,
         status => Some(status),
     };
-    match status {
-        Some(BookingStatus::Confirmed | BookingStatus::Processing | BookingStatus::Review) => {
-            return Err(Refusal::AlreadyPaid.into());
+    // Where it was not pending any more, or at another version, it has gone on in the meantime.
+    let after = owned(&app, &user, id).await?;
+    match after.booking.status {
+        BookingStatus::Confirmed | BookingStatus::Processing | BookingStatus::Review => {
+            Err(Refusal::AlreadyPaid.into())
         }
-        Some(BookingStatus::Pending | BookingStatus::Expired | BookingStatus::Cancelled | BookingStatus::Failed) => {}
-        None => {
-            let version = owned(&app, &user, id).await?.booking.version;
-            return Err(Refusal::VersionConflict { version }.into());
+        BookingStatus::Pending if cancelled.is_none() => {
+            Err(Refusal::VersionConflict { version: after.booking.version }.into())
+        }
+        BookingStatus::Pending => Err(Error::ProviderUnavailable("the payment page is still open".to_owned())),
+        BookingStatus::Expired | BookingStatus::Cancelled | BookingStatus::Failed => {
+            Ok(Json(BookingView::at(after, app.now())))
         }
     }
-    let after = owned(&app, &user, id).await?;
-    Ok(Json(BookingView::at(after, app.now())))
 }
 
 /// Which session the buyer comes back from.

@@ -29,6 +29,14 @@ pub enum BookingStatus {
 }
 
 impl BookingStatus {
+    /// Whether a booking that stands so has its seats.
+    pub fn is_live(self) -> bool {
+        match self {
+            Self::Pending | Self::Processing | Self::Confirmed => true,
+            Self::Expired | Self::Cancelled | Self::Failed | Self::Review => false,
+        }
+    }
+
     /// The word of the API.
     pub fn as_str(self) -> &'static str {
         match self {

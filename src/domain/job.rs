@@ -28,8 +28,8 @@ pub enum Job {
         /// The refund.
         refund_id: RefundId,
     },
-    /// Look for attempts that a dead process has left without an answer, and finish each.
-    FindUnfinished,
+    /// Once a minute: look for what dead processes have left, and for what is too old to keep.
+    Sweep,
 }
 
 impl Job {
@@ -40,7 +40,7 @@ impl Job {
             Self::FinishCheckout { booking_id } => format!("finish-{booking_id}"),
             Self::SettleEvent { event_id } => format!("settle-{event_id}"),
             Self::Refund { refund_id } => format!("refund-{refund_id}"),
-            Self::FindUnfinished => "find-unfinished".to_owned(),
+            Self::Sweep => "sweep".to_owned(),
         }
     }
 }

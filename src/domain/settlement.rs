@@ -27,7 +27,7 @@ pub struct Capture {
     pub money: Option<Money>,
     /// The booking that the metadata names.
     pub booking_id: Option<BookingId>,
-    /// When Stripe says that it happened.
+    /// When Stripe says that it happened, or when we learned of it by asking.
     pub captured_at: DateTime<Utc>,
 }
 

@@ -22,6 +22,6 @@ pub async fn perform(app: &App, job: &Job) -> Result<()> {
         Job::FinishCheckout { booking_id } => checkout::resume(app, *booking_id).await.map(drop),
         Job::SettleEvent { event_id } => event::settle_deferred(app, event_id).await,
         Job::Refund { refund_id } => refund::carry_out(app, *refund_id).await,
-        Job::FindUnfinished => checkout::find_unfinished(app).await,
+        Job::Sweep => checkout::sweep(app).await,
     }
 }

@@ -4,12 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use graphile_worker::worker_utils::types::RescheduleJobOptions;
-use graphile_worker::{
-    IntoTaskHandlerResult, JobFail, JobPermanentlyFail, TaskHandler, WorkerContext, WorkerOptions, WorkerUtils,
-};
+use graphile_worker::{IntoTaskHandlerResult, JobFail, JobPermanentlyFail, TaskHandler, WorkerContext, WorkerOptions};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
 use tokio::sync::watch;
 
 use super::perform;
@@ -17,7 +15,7 @@ use crate::app::{AppState, worker_pool};
 use crate::domain::job::Job;
 use crate::error::{Error, Result, explain};
 use crate::repositories::database::QUEUE_SCHEMA;
-use crate::repositories::jobs::TASK;
+use crate::repositories::jobs::{self, TASK};
 
 /// Jobs at once in one process. They wait for Stripe, and each needs a connection now and then.
 const CONCURRENCY: usize = 4;
@@ -36,8 +34,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// The pause before the second try; it doubles up to the longest, with jitter.
 const RETRY_PAUSE_MIN_MILLISECONDS: i64 = 2_000;
 const RETRY_PAUSE_MAX_MILLISECONDS: i64 = 60_000;
-/// Every minute: attempts that dead processes have left.
-const SCHEDULE: &str = r#"* * * * * holdfast ?id=find-unfinished {"kind":"findUnfinished"}"#;
+/// Every minute: what dead processes have left.
+const SCHEDULE: &str = r#"* * * * * holdfast ?id=sweep {"kind":"sweep"}"#;
 
 /// What the handlers need of the process.
 #[derive(Clone)]
@@ -77,7 +75,7 @@ pub async fn work(app: AppState, mut stopping: watch::Receiver<bool>) {
 
 async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Result<()> {
     let db = worker_pool(&app.config.database_url)?;
-    let utils = WorkerUtils::new(db.clone(), QUEUE_SCHEMA);
+    let queue = db.clone();
     let options = WorkerOptions::default()
         .pg_pool(db)
         .schema(QUEUE_SCHEMA)
@@ -96,8 +94,8 @@ async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Resul
         .add_extension(Process(AppState::clone(app)))
         .define_job::<Task>()
         .on(JobFail, move |failed| {
-            let utils = utils.clone();
-            async move { put_off(&utils, *failed.job.attempts(), *failed.job.id(), &failed.error).await }
+            let queue = queue.clone();
+            async move { put_off(&queue, *failed.job.attempts(), *failed.job.id()).await }
         })
         .on(JobPermanentlyFail, async |failed| {
             tracing::error!(job.id = failed.job.id(), "a job is buried: {}", failed.error);
@@ -109,14 +107,10 @@ async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Resul
 }
 
 /// The queue's own pauses grow to hours; while seats or money wait, a minute is the longest.
-async fn put_off(utils: &WorkerUtils, attempts: i16, id: i64, error: &str) {
-    let pause = pause(attempts);
-    tracing::warn!(job.id = id, job.attempts = attempts, "a job is tried again in {pause}: {error}");
-    // Jobs run by the database's clock, and so do their pauses.
-    let run_at = crate::app::Clock::system().now() + pause;
-    let options = RescheduleJobOptions { run_at: Some(run_at), ..RescheduleJobOptions::default() };
-    if let Err(error) = utils.reschedule_jobs(&[id], options).await {
-        tracing::warn!(job.id = id, "a job keeps the queue's own pause: {error}");
+async fn put_off(db: &PgPool, attempts: i16, id: i64) {
+    let put_off = async { jobs::put_off(&mut *db.acquire().await?, id, pause(attempts)).await };
+    if let Err(error) = put_off.await {
+        tracing::warn!(job.id = id, "a job keeps the queue's own pause: {}", explain(&error));
     }
 }
 

@@ -107,13 +107,14 @@ pub async fn lock_unpayable(db: &mut PgConnection, id: BookingId) -> Result<bool
     Ok(locked.is_some() && payable.is_none())
 }
 
-/// Pending bookings whose attempt has had no answer since `before`, at most `limit`.
+/// Pending bookings whose attempt has had no answer since `before` and that no job is about to finish, at most `limit`.
 pub async fn list_unfinished(db: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> Result<Vec<BookingId>> {
     let unfinished = sqlx::query_scalar!(
         r#"select bookings.id as "id: BookingId"
            from checkout_attempts
            join bookings on bookings.id = checkout_attempts.booking_id and bookings.status = 'pending'
            where checkout_attempts.status = 'creating' and checkout_attempts.updated_at < $1
+             and not exists (select from graphile_worker._private_jobs as job where job.key = 'finish-' || bookings.id)
            order by checkout_attempts.updated_at
            limit $2"#,
         before,
@@ -178,19 +179,11 @@ pub async fn open(db: &mut PgConnection, id: AttemptId, session: &Session<'_>, n
     Ok(opened.rows_affected() == 1)
 }
 
-/// Gives up an attempt that can have no session, and puts `next` in its place, under a new key. False if the attempt is
-/// not waiting for Stripe any more.
-pub async fn replace(db: &mut PgConnection, id: AttemptId, next: &Creating, now: DateTime<Utc>) -> Result<bool> {
-    let given_up = sqlx::query!(
-        "update checkout_attempts set status = 'failed', updated_at = $2 where id = $1 and status = 'creating'",
-        id as _,
-        now,
-    )
-    .execute(&mut *db)
-    .await?;
-    if given_up.rows_affected() == 0 {
-        return Ok(false);
-    }
+/// Gives up an attempt whose key is spent, and puts `next` in its place. The caller holds the locks of both.
+pub async fn replace(db: &mut PgConnection, id: AttemptId, next: &Creating, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!("update checkout_attempts set status = 'failed', updated_at = $2 where id = $1", id as _, now)
+        .execute(&mut *db)
+        .await?;
     sqlx::query!(
         "insert into checkout_attempts (id, booking_id, part, ui, amount_minor, status, parameters, expires_at,
                                         created_at, updated_at)
@@ -202,7 +195,7 @@ pub async fn replace(db: &mut PgConnection, id: AttemptId, next: &Creating, now:
         next.parameters,
         now,
     )
-    .execute(&mut *db)
+    .execute(db)
     .await?;
-    Ok(true)
+    Ok(())
 }

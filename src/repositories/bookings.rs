@@ -215,24 +215,51 @@ impl TryFrom<Row> for BookingDetails {
     }
 }
 
-/// Notes that a pending booking is called off, and why. False if it is not pending, or not at this version any more.
+/// Pending bookings whose hold ended before `before` and that no job is about to end, at most `limit`.
+pub async fn list_overdue(db: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> Result<Vec<BookingId>> {
+    let overdue = sqlx::query_scalar!(
+        r#"select id as "id: BookingId"
+           from bookings
+           where status = 'pending' and hold_expires_at < $1
+             and not exists (select from graphile_worker._private_jobs as job where job.key = 'end-hold-' || bookings.id)
+           order by hold_expires_at
+           limit $2"#,
+        before,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(overdue)
+}
+
+/// Notes that a pending booking is called off, and why; what was noted before stays. False if it is not pending, or not
+/// at `version` any more.
 pub async fn request_cancellation(
     db: &mut PgConnection,
-    (id, version): (BookingId, i64),
+    (id, version): (BookingId, Option<i64>),
     reason: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<bool> {
-    let noted = sqlx::query!(
-        "update bookings
-         set cancel_requested_at = coalesce(cancel_requested_at, $4), cancel_reason = coalesce($3, cancel_reason),
-             updated_at = $4
-         where id = $1 and version = $2 and status = 'pending'",
+    let noted = sqlx::query_scalar!(
+        r#"with wanted as (
+             select id
+             from bookings
+             where id = $1 and status = 'pending'
+               and ($2::bigint is null or version = $2 or cancel_requested_at is not null)
+             for update
+           ), noted as (
+             update bookings
+             set cancel_requested_at = $4, cancel_reason = $3, updated_at = $4
+             from wanted
+             where bookings.id = wanted.id and cancel_requested_at is null
+           )
+           select count(*) as "count!" from wanted"#,
         id as _,
         version,
         reason,
         now,
     )
-    .execute(db)
+    .fetch_one(db)
     .await?;
-    Ok(noted.rows_affected() == 1)
+    Ok(noted == 1)
 }

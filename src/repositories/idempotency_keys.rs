@@ -11,6 +11,9 @@ const AGE_MAX: TimeDelta = TimeDelta::hours(24);
 /// A key belongs to its request this long, which is longer than a request may take; then its process has died.
 const LEASE: TimeDelta = TimeDelta::seconds(40);
 
+/// How many old keys are forgotten in one go.
+const FORGET_MAX: i64 = 10_000;
+
 /// Who uses which key for which request.
 #[derive(Debug, Clone)]
 pub struct Use {
@@ -132,6 +135,21 @@ pub async fn unlock(db: &mut PgConnection, using: &Use, now: DateTime<Utc>) -> R
         using.caller,
         using.key,
         now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Forgets the oldest of the keys that do not count any more.
+pub async fn forget(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "delete from idempotency_keys
+         where (caller, key) in (
+           select caller, key from idempotency_keys where created_at <= $1 order by created_at limit $2
+         )",
+        now - AGE_MAX,
+        FORGET_MAX,
     )
     .execute(db)
     .await?;

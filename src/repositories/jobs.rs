@@ -1,6 +1,6 @@
 //! The job queue, as seen from a transaction: a job is there if and only if the transaction commits.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 
 /// The one task of the queue; the payload says what it is.
 pub const TASK: &str = "holdfast";
-/// Tries are at most a minute apart, so this is more than a day of them, as long as Stripe keeps an idempotency key. Then
-/// the job is buried: it stays, with its last error, until somebody looks.
-const ATTEMPTS_MAX: i32 = 1_500;
+/// Tries are at most a minute apart, so this is about two days of them. Then the job is buried: it stays, with its last
+/// error, until somebody looks.
+const ATTEMPTS_MAX: i32 = 4_000;
 
 /// Enqueues a job for `run_at`. One with the same key that has not begun yet is replaced.
 pub async fn enqueue(db: &mut PgConnection, job: &Job, run_at: DateTime<Utc>) -> Result<()> {
@@ -31,4 +31,17 @@ pub async fn enqueue(db: &mut PgConnection, job: &Job, run_at: DateTime<Utc>) ->
 /// A job as the queue keeps it.
 pub fn payload(job: &Job) -> Result<Value> {
     serde_json::to_value(job).map_err(|error| Error::fault(format!("a job cannot be written: {error}")))
+}
+
+/// Puts the next try of a job off, by the clock that the queue goes by.
+pub async fn put_off(db: &mut PgConnection, id: i64, pause: TimeDelta) -> Result<()> {
+    sqlx::query!(
+        "select id from graphile_worker.reschedule_jobs(
+           array[$1::bigint], run_at => now() + $2::bigint * interval '1 millisecond')",
+        id,
+        pause.num_milliseconds(),
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(())
 }

@@ -130,3 +130,20 @@ pub async fn answer(db: &mut PgConnection, answered: &Answered<'_>, now: DateTim
     .await?;
     Ok(written == 1)
 }
+
+/// Puts a fresh refund in the place of one that has failed, with a key of its own.
+pub async fn request_again(db: &mut PgConnection, failed: RefundId, now: DateTime<Utc>) -> Result<RefundId> {
+    let id = RefundId::new();
+    sqlx::query!(
+        "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason, created_at)
+         select $1, payment_id, booking_id, amount_minor, currency, source, reason, $3
+         from refunds
+         where id = $2 and status = 'failed'",
+        id as _,
+        failed as _,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(id)
+}

@@ -206,7 +206,7 @@ pub async fn process(
     Ok(())
 }
 
-/// Closes an attempt without money.
+/// Closes an attempt without money. One that never had a session has failed, however its booking ends.
 pub async fn close(
     db: &mut PgConnection,
     (attempt_id, session_id): (AttemptId, Option<&str>),
@@ -215,8 +215,9 @@ pub async fn close(
 ) -> Result<()> {
     sqlx::query!(
         "update checkout_attempts
-         set status = $2, stripe_session_id = coalesce($3, stripe_session_id), url = null, client_secret = null,
-             updated_at = $4
+         set status = case when coalesce($3, stripe_session_id, stripe_payment_intent_id) is null then 'failed'
+                           else $2::attempt_status end,
+             stripe_session_id = coalesce($3, stripe_session_id), url = null, client_secret = null, updated_at = $4
          where id = $1",
         attempt_id as _,
         status as _,

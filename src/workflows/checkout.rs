@@ -31,10 +31,14 @@ const SESSION_LIFE: TimeDelta = TimeDelta::minutes(35);
 const SESSION_AFTER_HOLD: TimeDelta = TimeDelta::minutes(5);
 /// When Stripe has not answered in a request, the first try in the background comes after this.
 const RETRY_SOON: TimeDelta = TimeDelta::seconds(3);
+/// Keys that one wish is sent under in one go.
+const KEYS_MAX: usize = 2;
 /// An attempt that has had no answer for longer than a request may take was left by a process that died.
 const UNFINISHED_AFTER: TimeDelta = TimeDelta::seconds(40);
-/// How many of them are looked at in one go.
-const UNFINISHED_MAX: i64 = 500;
+/// A hold whose end is past by so much has lost its job.
+const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(2);
+/// How much is looked at in one sweep.
+const SWEEP_MAX: i64 = 500;
 /// References are drawn at random, nearly a billion of them; a second draw is rare and a fifth does not happen.
 const REFERENCE_DRAWS_MAX: usize = 5;
 
@@ -61,7 +65,8 @@ pub struct Wish {
 /// `idempotency_in_progress`; then nothing is held. Where Stripe cannot be reached, the booking stays and holds its
 /// seats, and [`resume`] goes on with it.
 ///
-/// Commits twice. Round trips beside BEGIN and COMMIT: the offer, the hold, the session; one more with a key.
+/// Commits twice. Round trips beside BEGIN and COMMIT: the offer, the hold, its end in the queue, the session; one more
+/// with a key.
 pub async fn book_seats(app: &App, wish: &Wish) -> Result<BookingDetails> {
     for _ in 0..REFERENCE_DRAWS_MAX {
         match hold(app, wish).await {
@@ -78,7 +83,7 @@ pub async fn book_seats(app: &App, wish: &Wish) -> Result<BookingDetails> {
 pub async fn resume(app: &App, id: BookingId) -> Result<BookingDetails> {
     let creating = attempts::find_creating(&mut *app.db.acquire().await?, id).await?;
     if let Some(creating) = creating {
-        open_session(app, &creating, id).await?;
+        open_session(app, creating, id).await?;
     }
     reload(app, id).await
 }
@@ -148,14 +153,18 @@ async fn hold(app: &App, wish: &Wish) -> Result<Held> {
     Ok(Held { details: BookingDetails { booking, show: Some(offer.into()), checkout: None }, attempt })
 }
 
-/// Finds the attempts that dead processes have left without an answer, and sees to it that each is finished.
-pub async fn find_unfinished(app: &App) -> Result<()> {
+/// Sees to it that what dead processes have left is finished: attempts without an answer, and holds without an end. And
+/// forgets idempotency keys that are too old to count.
+pub async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
     let mut db = app.db.acquire().await?;
-    for booking_id in attempts::list_unfinished(&mut db, now - UNFINISHED_AFTER, UNFINISHED_MAX).await? {
+    for booking_id in attempts::list_unfinished(&mut db, now - UNFINISHED_AFTER, SWEEP_MAX).await? {
         jobs::enqueue(&mut db, &Job::FinishCheckout { booking_id }, now).await?;
     }
-    Ok(())
+    for booking_id in bookings::list_overdue(&mut db, now - OVERDUE_AFTER, SWEEP_MAX).await? {
+        jobs::enqueue(&mut db, &Job::EndHold { booking_id }, now).await?;
+    }
+    idempotency_keys::forget(&mut db, now).await
 }
 
 async fn quote(db: &mut PgConnection, wish: &Wish, now: DateTime<Utc>) -> Result<(Offer, Quote)> {
@@ -208,12 +217,17 @@ impl Held {
         };
         let id = self.details.booking.id;
         let creating = Creating { id: attempt.id, parameters: attempt.parameters };
-        match open_session(app, &creating, id).await? {
-            Some(session) => {
+        match open_session(app, creating, id).await {
+            Ok(Some(session)) => {
                 self.details.checkout = Some(open_checkout(session));
                 Ok(self.details)
             }
-            None => reload(app, id).await,
+            Ok(None) => reload(app, id).await,
+            Err(error) => {
+                let job = Job::FinishCheckout { booking_id: id };
+                jobs::enqueue(&mut *app.db.acquire().await?, &job, app.now() + RETRY_SOON).await?;
+                Err(error)
+            }
         }
     }
 }
@@ -252,38 +266,42 @@ fn new_attempt(
 
 /// Asks Stripe for the session of an attempt and opens the attempt with it. `None` where the booking has gone on in the
 /// meantime: it was paid before Stripe's answer came, or it waits for nothing any more.
-async fn open_session(app: &App, creating: &Creating, booking_id: BookingId) -> Result<Option<CheckoutSession>> {
-    let session = match app.stripe.create_session(creating.id, &creating.parameters).await {
-        Ok(session) => session,
-        Err(StripeError::ReplayedFailure(_)) => return open_with_new_key(app, creating, booking_id).await,
-        Err(error) => {
-            if error.is_final() {
-                give_up(app, creating, booking_id).await?;
-            } else {
-                let soon = app.now() + RETRY_SOON;
-                let job = Job::FinishCheckout { booking_id };
-                jobs::enqueue(&mut *app.db.acquire().await?, &job, soon).await?;
+///
+/// Where Stripe has stored a failure under the attempt's key and replays it for ever, the same wish goes out under a new
+/// one. If there is a session behind the failure after all, nobody was given its link.
+async fn open_session(app: &App, creating: Creating, booking_id: BookingId) -> Result<Option<CheckoutSession>> {
+    let mut creating = creating;
+    for _ in 0..KEYS_MAX {
+        match app.stripe.create_session(creating.id, &creating.parameters).await {
+            Ok(session) => return store_session(app, creating.id, booking_id, session).await,
+            Err(StripeError::ReplayedFailure(_)) => match with_new_key(app, &creating, booking_id).await? {
+                Some(next) => creating = next,
+                None => return Ok(None),
+            },
+            Err(error) => {
+                if error.is_final() {
+                    give_up(app, &creating, booking_id).await?;
+                }
+                return Err(error.into());
             }
-            return Err(error.into());
         }
-    };
-    store_session(app, creating.id, booking_id, session).await
+    }
+    Err(Error::ProviderUnavailable("Stripe answers every key with a stored failure".to_owned()))
 }
 
-/// Stripe has stored a failure under the attempt's key and replays it for ever, so the same wish goes out under a new one.
-/// If there is a session behind the failure after all, nobody was given its link.
-async fn open_with_new_key(app: &App, failed: &Creating, booking_id: BookingId) -> Result<Option<CheckoutSession>> {
+/// The attempt that takes the place of one whose key is spent: a new one, or that of another caller who was faster.
+async fn with_new_key(app: &App, spent: &Creating, booking_id: BookingId) -> Result<Option<Creating>> {
     let id = AttemptId::new();
-    let parameters = failed.parameters.replace(&failed.id.to_string(), &id.to_string());
+    let parameters = spent.parameters.replace(&spent.id.to_string(), &id.to_string());
     let next = Creating { id, parameters };
     let mut tx = app.db.begin().await?;
-    let replaced = attempts::replace(&mut tx, failed.id, &next, app.now()).await?;
-    tx.commit().await?;
-    if !replaced {
-        return Ok(None);
+    let standing = settlements::lock(&mut tx, (spent.id, booking_id)).await?;
+    if standing.status == BookingStatus::Pending && standing.attempt_status == AttemptStatus::Creating {
+        attempts::replace(&mut tx, spent.id, &next, app.now()).await?;
+        tx.commit().await?;
+        return Ok(Some(next));
     }
-    let session = app.stripe.create_session(next.id, &next.parameters).await?;
-    store_session(app, next.id, booking_id, session).await
+    attempts::find_creating(&mut tx, booking_id).await
 }
 
 async fn store_session(
@@ -325,7 +343,8 @@ async fn give_up(app: &App, creating: &Creating, booking_id: BookingId) -> Resul
     if standing.attempt_status == AttemptStatus::Creating {
         settlements::close(&mut tx, (creating.id, None), AttemptStatus::Failed, now).await?;
         if standing.status == BookingStatus::Pending {
-            settlements::end(&mut tx, booking_id, BookingStatus::Failed, now).await?;
+            let ended = if standing.cancel_requested { BookingStatus::Cancelled } else { BookingStatus::Failed };
+            settlements::end(&mut tx, booking_id, ended, now).await?;
         }
     }
     tx.commit().await?;

@@ -137,3 +137,42 @@ async fn what_cannot_be_paid_any_more_is_not_opened_again() {
     refused.refused(409, "booking_not_payable");
     assert_eq!(refused.body["bookingStatus"], "cancelled");
 }
+
+#[tokio::test]
+async fn a_cancellation_is_repeated_without_harm() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    let down = json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7 });
+    stage.knob("faults", down).await;
+
+    cancel(&dana, &booking, json!({ "version": 1 })).await.refused(503, "payment_provider_unavailable");
+    let (one, other) =
+        tokio::join!(cancel(&dana, &booking, json!({ "version": 1 })), cancel(&dana, &booking, json!({})));
+
+    assert_eq!(
+        (&one.body["status"], &other.body["status"]),
+        (&json!("cancelled"), &json!("cancelled")),
+        "{one:?} {other:?}"
+    );
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_booking_whose_page_stripe_never_made_can_be_called_off() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let stored = json!({
+        "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true, "times": 9,
+    });
+    stage.knob("faults", stored).await;
+    let dana = stage.customer("dana");
+    dana.book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+    let booking = dana.get("/api/bookings").await.body["items"][0].clone();
+
+    let cancelled = cancel(&dana, &booking, json!({})).await;
+
+    assert_eq!(cancelled.body["status"], "cancelled", "{cancelled:?}");
+    stage.check_books().await;
+}

@@ -1,6 +1,8 @@
 //! The end of a hold: fenced at Stripe first, and never released on a guess.
 
 use chrono::TimeDelta;
+use holdfast::domain::job::Job;
+use holdfast::jobs;
 use serde_json::{Value, json};
 
 use crate::stage::TestApp;
@@ -168,5 +170,75 @@ async fn an_event_that_came_before_its_attempt_is_settled_when_the_attempt_is_th
 
     assert_eq!(deferred.body["outcome"], "deferred");
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_hold_whose_session_stripe_never_made_ends_too() {
+    for fault in [json!({ "status": 500, "stored": true, "times": 9 }), json!({ "status": 503, "times": 7 })] {
+        let stage = TestApp::new().await;
+        let show = stage.show().await;
+        let mut fault = fault;
+        fault["route"] = json!("POST /v1/checkout/sessions$");
+        fault["kind"] = json!("status");
+        stage.knob("faults", fault).await;
+        stage.customer("dana").book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+
+        stage.advance(TimeDelta::minutes(10)).await;
+        while stage.run_jobs().await == 0 {}
+
+        assert_eq!(stage.sql("select live from bookings").await, "false");
+        assert_eq!(stage.sql("select count(*) from seat_claims").await, "0");
+        stage.check_books().await;
+    }
+}
+
+#[tokio::test]
+async fn a_background_try_that_fails_stays_one_job() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 14 });
+    stage.knob("faults", down).await;
+    stage.customer("dana").book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+
+    stage.advance(TimeDelta::seconds(5)).await;
+    stage.run_jobs().await;
+
+    let jobs = "select string_agg(payload->>'kind', ',' order by id) from graphile_worker._private_jobs";
+    assert_eq!(stage.sql(jobs).await, "endHold,finishCheckout");
+}
+
+#[tokio::test]
+async fn a_hold_that_has_lost_its_job_is_found() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
+    sqlx::query("delete from graphile_worker._private_jobs").execute(stage.db()).await.unwrap();
+
+    stage.advance(TimeDelta::minutes(13)).await;
+    jobs::perform(&stage.app, &Job::Sweep).await.unwrap();
+    stage.run_jobs().await;
+
+    assert_eq!(stage.customer("dana").booking(&booking).await["status"], "expired");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_refund_whose_key_is_spent_goes_under_a_new_one() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
+    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    stage.hear_of_expiry(&booking).await;
+    stage.customer("emil").booked(&show, &["A2"]).await;
+    let stored = json!({ "route": "POST /v1/refunds", "kind": "status", "status": 500, "stored": true });
+    stage.knob("faults", stored).await;
+
+    stage.deliver(&events["checkout.session.completed"]).await;
+    stage.run_jobs().await;
+    stage.advance(TimeDelta::seconds(30)).await;
+    stage.run_jobs().await;
+
+    assert_eq!(stage.sql("select string_agg(status::text, ',' order by id) from refunds").await, "failed,succeeded");
     stage.check_books().await;
 }

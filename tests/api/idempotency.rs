@@ -160,6 +160,24 @@ async fn after_a_fault_the_same_key_goes_on_with_the_same_booking() {
 }
 
 #[tokio::test]
+async fn a_booking_that_has_ended_is_no_answer_to_who_repeats_his_wish() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let refusal = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 400 });
+    stage.knob("faults", refusal).await;
+
+    let refused = dana.post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    let again = dana.post_keyed("/api/bookings", wish, "key-1").await;
+
+    refused.refused(502, "payment_provider_error");
+    assert_eq!((again.status, &again.body["status"]), (201, &json!("pending")), "{again:?}");
+    assert!(again.body["checkout"]["url"].is_string());
+    stage.check_books().await;
+}
+
+#[tokio::test]
 async fn a_key_is_kept_for_a_day() {
     let stage = TestApp::new().await;
     let show = stage.show().await;

@@ -48,14 +48,14 @@ pub struct Stripe {
 #[derive(Debug, thiserror::Error)]
 pub enum StripeError {
     /// Stripe said no; nothing happened.
-    #[error("{status} {code}: {message} (request {request_id})")]
+    #[error("{status} {code} {param} (request {request_id})")]
     Refused {
         /// The HTTP status, 4xx.
         status: u16,
         /// Stripe's code, or its type of error.
         code: String,
-        /// Stripe's sentence.
-        message: String,
+        /// The parameter that Stripe objects to. Its sentence is not kept: it repeats what was sent.
+        param: String,
         /// Stripe's id of the request.
         request_id: String,
     },
@@ -70,9 +70,10 @@ pub enum StripeError {
 
 impl StripeError {
     /// Whether Stripe has judged the request itself, so that what it asked for did not happen under its key and never
-    /// will. A refused key (401, 403) says nothing about an earlier try: it is looked at before the idempotency key.
+    /// will. A refused API key (401, 403) says nothing about an earlier try: it is looked at before the idempotency key; and
+    /// an idempotency error means that something did happen under the key.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { status: 400 | 402 | 404, .. })
+        matches!(self, Self::Refused { status: 400 | 402 | 404, code, .. } if code != "idempotency_error")
     }
 }
 
@@ -233,7 +234,7 @@ impl Answer {
         StripeError::Refused {
             status: self.status.as_u16(),
             code,
-            message: body.error.message.unwrap_or_default(),
+            param: body.error.param.unwrap_or_default(),
             request_id: request_id.to_owned(),
         }
     }
@@ -249,7 +250,7 @@ struct ErrorDetail {
     code: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
-    message: Option<String>,
+    param: Option<String>,
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
@@ -278,7 +279,7 @@ pub(super) fn path_id(id: &str) -> Result<&str, StripeError> {
         Err(StripeError::Refused {
             status: 400,
             code: "id_invalid".to_owned(),
-            message: "not an id of Stripe's".to_owned(),
+            param: "id".to_owned(),
             request_id: "none".to_owned(),
         })
     }

@@ -17,7 +17,8 @@ use crate::repositories::{bookings, jobs, settlements};
 
 /// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
 const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(5);
-/// After Stripe's own end of a session, and this, its absence counts as its end: Stripe closes sessions a little late.
+/// Stripe closes sessions a little late. After its own end of a session, and this, it is asked how the session stands even
+/// if it has not answered to the wish to close it.
 const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
 
 /// Ends the hold of a booking whose time has come, or that was called off. Commits. A hold that goes on is an error, so
@@ -30,12 +31,15 @@ pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
             "the hold has not ended yet; are the clocks of this machine and the database's the same?",
         ));
     }
-    release(app, id).await.map(drop)
+    match release(app, id).await? {
+        BookingStatus::Pending => Err(Error::fault("the booking is still held; another attempt has taken its place")),
+        _ => Ok(()),
+    }
 }
 
 /// Calls off a pending booking. Returns where it stands then: it may have been paid in the meantime. `None` if it was not
 /// pending at this version any more. Where Stripe does not answer, the intent stays and the background goes on with it.
-pub async fn cancel(app: &App, at: (BookingId, i64), reason: Option<&str>) -> Result<Option<BookingStatus>> {
+pub async fn cancel(app: &App, at: (BookingId, Option<i64>), reason: Option<&str>) -> Result<Option<BookingStatus>> {
     let now = app.now();
     let (booking_id, _) = at;
     let mut tx = app.db.begin().await?;
@@ -103,13 +107,7 @@ async fn fence(app: &App, subject: (AttemptId, BookingId), session_id: &str, exp
         Err(_) if long_over => false,
         Err(error) => return Err(error.into()),
     };
-    let session = match app.stripe.retrieve_session(session_id).await {
-        // After its end, and only when Stripe itself says so, a session that is not there is one that cannot be paid.
-        Err(StripeError::Refused { status: 404, .. }) if long_over => {
-            return settle(app, subject, (Some(session_id), None), &Fact::Expired).await;
-        }
-        session => session?,
-    };
+    let session = app.stripe.retrieve_session(session_id).await?;
     match session.fact(app.now()) {
         Some(fact) => settle(app, subject, (Some(session_id), session.payment_intent_id()), &fact).await,
         None if refused => Err(Error::ProviderUnavailable("the session is neither open nor over".to_owned())),
