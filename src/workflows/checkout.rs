@@ -116,7 +116,7 @@ pub async fn reopen(app: &App, id: BookingId, owner: &UserId) -> Result<BookingD
 async fn hold(app: &App, wish: &Wish) -> Result<Held> {
     let id = BookingId::new();
     let now = app.now();
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.begin().await?;
     if let Some(using) = &wish.key
         && !idempotency_keys::claim(&mut tx, using, Some(id), now).await?
     {
@@ -276,7 +276,7 @@ async fn open_with_new_key(app: &App, failed: &Creating, booking_id: BookingId) 
     let id = AttemptId::new();
     let parameters = failed.parameters.replace(&failed.id.to_string(), &id.to_string());
     let next = Creating { id, parameters };
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.begin().await?;
     let replaced = attempts::replace(&mut tx, failed.id, &next, app.now()).await?;
     tx.commit().await?;
     if !replaced {
@@ -320,7 +320,7 @@ async fn store_session(
 /// Stripe has refused the session for good, so there is none, and the seats are free at once.
 async fn give_up(app: &App, creating: &Creating, booking_id: BookingId) -> Result<()> {
     let now = app.now();
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.begin().await?;
     let standing = settlements::lock(&mut tx, (creating.id, booking_id)).await?;
     if standing.attempt_status == AttemptStatus::Creating {
         settlements::close(&mut tx, (creating.id, None), AttemptStatus::Failed, now).await?;
