@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::config::{Config, Secret};
@@ -75,6 +75,16 @@ impl App {
     /// What time it is.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    /// Begins a transaction; dropped without a commit, it is rolled back.
+    ///
+    /// In a task of its own: a caller who is dropped while BEGIN is under way would else leave his connection inside a
+    /// transaction that sqlx knows nothing of, and what others then write on it would be lost with it.
+    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
+        let db = self.db.clone();
+        let begun = tokio::spawn(async move { db.begin().await }).await;
+        Ok(begun.map_err(|error| Error::fault(format!("a transaction broke off: {error}")))??)
     }
 }
 

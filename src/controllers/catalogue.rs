@@ -222,7 +222,7 @@ pub async fn create_movie(
     // The rules are asked within the work: what was made under a key comes again, whatever they say meanwhile.
     let work = async |keyed: Keyed| {
         let movie = Movie { id: MovieId::new(), details: body.details().check()? };
-        let mut tx = app.db.begin().await?;
+        let mut tx = app.begin().await?;
         keyed.claim(&mut tx, app.now()).await?;
         movies::insert(&mut tx, &movie, app.now()).await?;
         tx.commit().await?;
@@ -248,7 +248,7 @@ pub async fn create_show(
             (Some(_), _) | (None, None) => None,
         };
         let show = body.draft(title_of_movie)?.check(now)?;
-        let mut tx = app.db.begin().await?;
+        let mut tx = app.begin().await?;
         keyed.claim(&mut tx, now).await?;
         shows::insert(&mut tx, &show, now).await.map_err(|error| match error.constraint() {
             Some(shows::MOVIE_KEY) => Refusal::NotFound("movie").into(),

@@ -121,7 +121,7 @@ pub async fn reopen(app: &App, id: BookingId, owner: &UserId) -> Result<BookingD
 async fn hold(app: &App, wish: &Wish) -> Result<Held> {
     let id = BookingId::new();
     let now = app.now();
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.begin().await?;
     if let Some(using) = &wish.key
         && !idempotency_keys::claim(&mut tx, using, Some(id), now).await?
     {
@@ -294,7 +294,7 @@ async fn with_new_key(app: &App, spent: &Creating, booking_id: BookingId) -> Res
     let id = AttemptId::new();
     let parameters = spent.parameters.replace(&spent.id.to_string(), &id.to_string());
     let next = Creating { id, parameters };
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.begin().await?;
     let standing = settlements::lock(&mut tx, (spent.id, booking_id)).await?;
     if standing.status == BookingStatus::Pending && standing.attempt_status == AttemptStatus::Creating {
         attempts::replace(&mut tx, spent.id, &next, app.now()).await?;
@@ -338,7 +338,7 @@ async fn store_session(
 /// Stripe has refused the session for good, so there is none, and the seats are free at once.
 async fn give_up(app: &App, creating: &Creating, booking_id: BookingId) -> Result<()> {
     let now = app.now();
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.begin().await?;
     let standing = settlements::lock(&mut tx, (creating.id, booking_id)).await?;
     if standing.attempt_status == AttemptStatus::Creating {
         settlements::close(&mut tx, (creating.id, None), AttemptStatus::Failed, now).await?;

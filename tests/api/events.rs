@@ -1,8 +1,10 @@
 //! Events that are strange: stored, answered with 2xx, and never taken for money.
 
+use holdfast::gateways::stripe::webhook;
+use holdfast::workflows::settlement::event;
 use serde_json::{Value, json};
 
-use crate::stage::TestApp;
+use crate::stage::{TestApp, cut_short};
 
 /// Makes an event strange.
 type Change = fn(&mut Value);
@@ -159,4 +161,24 @@ async fn the_payload_is_kept_as_it_came() {
 
     assert_eq!(answer.body["outcome"], "ignored");
     assert_eq!(stage.sql("select payload from payment_events").await, body);
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_leaves_no_transaction_open() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let body = &events["checkout.session.completed"];
+    let event = webhook::parse(body.as_bytes()).unwrap();
+
+    // Whatever the next ones write outside a transaction of their own must be there for everyone.
+    for (polls, seat) in ["A3", "A4", "A5", "A6", "A7", "A8"].into_iter().enumerate() {
+        let cut = cut_short(event::settle(&stage.app, &event, body), u32::try_from(polls).unwrap() + 1).await;
+        let other = dana.booked(&show, &[seat]).await;
+        let stored =
+            format!("select status from checkout_attempts where booking_id = '{}'", other["id"].as_str().unwrap());
+        assert_eq!(stage.sql(&stored).await, "open", "after {} polls: {cut:?}", polls + 1);
+    }
 }

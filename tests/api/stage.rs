@@ -1,7 +1,9 @@
 //! The stage of a test: the API on a database of its own, a Stripe simulator, an issuer, and a clock that stands still.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::task::Poll;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
@@ -360,4 +362,18 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
 fn serve(listener: TcpListener, app: AppState) {
     let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
+}
+
+/// Lets `work` go on until it has been woken `polls` times, and drops it where it then stands, as a process dies.
+pub(crate) async fn cut_short<F: Future>(work: F, polls: u32) -> Option<F::Output> {
+    let mut work = Box::pin(work);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
 }

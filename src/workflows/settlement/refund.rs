@@ -19,7 +19,7 @@ pub async fn carry_out(app: &App, id: RefundId) -> Result<()> {
     let Some(refund) = requested else { return Ok(()) };
     let (answer, key_is_spent) = ask(app, &refund).await?;
     let now = app.now();
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.begin().await?;
     let (status, stripe_id, failure) = answer;
     let answered = Answered { id, status, stripe_refund_id: stripe_id.as_deref(), failure_reason: failure.as_deref() };
     let written = refunds::answer(&mut tx, &answered, now).await?;

@@ -42,7 +42,7 @@ pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
 pub async fn cancel(app: &App, at: (BookingId, Option<i64>), reason: Option<&str>) -> Result<Option<BookingStatus>> {
     let now = app.now();
     let (booking_id, _) = at;
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.begin().await?;
     if !bookings::request_cancellation(&mut tx, at, reason, now).await? {
         return Ok(None);
     }
@@ -122,7 +122,7 @@ async fn settle(
     (session_id, payment_intent_id): (Option<&str>, Option<&str>),
     fact: &Fact,
 ) -> Result<()> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.begin().await?;
     let word = Word { fact, session_id, payment_intent_id, event_id: None };
     let sentence = carry_out(&mut tx, subject, &word, app.now()).await?;
     tx.commit().await?;
@@ -135,7 +135,7 @@ async fn settle(
 /// Ends a booking that has no attempt which could be paid.
 async fn end_unpayable(app: &App, id: BookingId, cancel_requested: bool) -> Result<()> {
     let ending = if cancel_requested { Ending::Cancelled } else { Ending::Expired };
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.begin().await?;
     if attempts::lock_unpayable(&mut tx, id).await? {
         settlements::end(&mut tx, id, ending.booking_status(), app.now()).await?;
     }

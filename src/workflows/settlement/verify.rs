@@ -69,7 +69,7 @@ async fn ask(app: &App, subject: (AttemptId, BookingId), session_id: &str) -> Re
         payment_intent_id: session.payment_intent_id(),
         event_id: None,
     };
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.begin().await?;
     let sentence = carry_out(&mut tx, subject, &word, now).await?;
     tx.commit().await?;
     let (_, booking_id) = subject;
