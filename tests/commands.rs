@@ -5,10 +5,16 @@
 #![expect(clippy::indexing_slicing, reason = "a missing member is a failed test")]
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow is a failed test")]
 
+#[path = "shared/sound.rs"]
+mod sound;
+
 mod commands {
     mod stage;
+    mod world;
 
     mod arguments;
+    mod crashes;
+    mod crashes_of_workers;
     mod database;
     mod doctor;
     mod jobs;

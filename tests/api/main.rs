@@ -24,6 +24,8 @@ mod programme;
 mod seat_rush;
 mod settings;
 mod signatures;
+#[path = "../shared/sound.rs"]
+mod sound;
 mod stage;
 mod vault;
 mod verification;

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::stage::{NOWHERE, ORIGIN, Server, Stage};
+use super::stage::{NOWHERE, Server, Stage};
+use super::world::Buyer;
 
 /// Long enough for a process on a busy machine, and shorter than anything that waits for a timeout.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -147,16 +148,8 @@ pub(crate) async fn book(stage: &Stage, server: &Server) -> impl Future<Output =
     let (_, seats) = server.get(&format!("/api/shows/{}/seats", show.as_str().unwrap())).await;
     let free = seats["seats"].as_array().unwrap().iter().find(|seat| seat["state"] == "free").unwrap();
     let wish = json!({ "kind": "show", "showId": show, "seats": [free["label"]] });
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let token = stage.issuer.token(&json!({
-        "sub": "user_dana", "iss": stage.issuer.url(), "azp": ORIGIN, "iat": now, "nbf": now, "exp": now + 600,
-    }));
-    let url = format!("{}/api/bookings", server.url);
-    async move {
-        let request = reqwest::Client::new().post(url).bearer_auth(token).header("content-type", "application/json");
-        let answer = request.body(wish.to_string()).send().await.unwrap();
-        (answer.status().as_u16(), serde_json::from_str(&answer.text().await.unwrap()).unwrap())
-    }
+    let answer = Buyer::new(stage, "dana").post(server, "/api/bookings", &wish, None);
+    async move { answer.await.unwrap() }
 }
 
 /// Waits until the seat is held, after which Stripe is asked.

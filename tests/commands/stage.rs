@@ -18,7 +18,11 @@ pub(crate) const ORIGIN: &str = "http://front.example";
 pub(crate) const NOWHERE: &str = "http://127.0.0.1:1";
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// How long a process may take to do what it is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks at what is waited for.
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+/// The secret of the webhook endpoint.
+pub(crate) const SECRET: &str = "whsec_stage";
 
 pub(crate) struct Stage {
     pub(crate) simulator: Simulator,
@@ -60,7 +64,7 @@ impl Stage {
         let settings = [
             ("DATABASE_URL", self.database.options().to_url_lossy().to_string()),
             ("STRIPE_SECRET_KEY", "sk_test_stage".to_owned()),
-            ("STRIPE_WEBHOOK_SECRET", "whsec_stage".to_owned()),
+            ("STRIPE_WEBHOOK_SECRET", SECRET.to_owned()),
             ("STRIPE_API_BASE", self.simulator.url()),
             ("CLERK_ISSUER", self.issuer.url()),
             ("APP_ORIGINS", ORIGIN.to_owned()),
@@ -102,7 +106,7 @@ impl Stage {
                 return;
             }
             assert!(Instant::now() < deadline, "{query} is {now:?} and not {value:?} after {within:?}");
-            tokio::task::yield_now().await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

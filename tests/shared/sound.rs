@@ -1,0 +1,34 @@
+//! What must be true of the books whenever nothing is under way.
+
+/// Each counts what must not be.
+pub(crate) const SOUND: [(&str, &str); 7] = [
+    (
+        "bookings whose paid sum is not that of their applied payments",
+        "select count(*) from bookings b where paid_minor <> (select coalesce(sum(amount_minor), 0) from payments p
+         where p.booking_id = b.id and disposition = 'applied')",
+    ),
+    (
+        "refunds under way or done without exactly one transfer of the same amount",
+        "select count(*) from refunds r where status in ('pending', 'succeeded') and 1 <> (select count(*)
+         from ledger_transfers l where l.refund_id = r.id and l.amount_minor = r.amount_minor)",
+    ),
+    (
+        "payments without exactly one transfer of the same amount",
+        "select count(*) from payments p where 1 <> (select count(*) from ledger_transfers l
+         where l.payment_id = p.id and l.kind = 'capture' and l.amount_minor = p.amount_minor and l.currency = p.currency)",
+    ),
+    (
+        "confirmed bookings that have not been paid",
+        "select count(*) from bookings where status = 'confirmed' and paid_minor < due_minor",
+    ),
+    (
+        "live bookings without all their seats",
+        "select count(*) from bookings b where live and cardinality(seats) <> (select count(*) from seat_claims c
+         where c.booking_id = b.id)",
+    ),
+    (
+        "seats of bookings that have ended",
+        "select count(*) from seat_claims c join bookings b on b.id = c.booking_id where not b.live",
+    ),
+    ("events that nobody has decided", "select count(*) from payment_events where status in ('received', 'failed')"),
+];
