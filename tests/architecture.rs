@@ -17,7 +17,7 @@ const FILE_LINES_MAX: usize = 400;
 /// Each layer and the layers it may use. The order is the proof that there are no cycles: a layer may name only layers
 /// that come after it.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("main", &["commands"]),
+    ("main", &["commands", "error"]),
     ("commands", &["dev", "routes", "jobs", "workflows", "app", "repositories", "error", "config", "telemetry"]),
     ("dev", &[]),
     ("routes", &["controllers", "http", "app"]),
