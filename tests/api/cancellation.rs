@@ -137,3 +137,23 @@ async fn what_cannot_be_paid_any_more_is_not_opened_again() {
     refused.refused(409, "booking_not_payable");
     assert_eq!(refused.body["bookingStatus"], "cancelled");
 }
+
+#[tokio::test]
+async fn what_stripe_never_made_a_session_for_can_be_called_off() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let down =
+        json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "should_retry": false });
+    stage.knob("faults", down).await;
+    let dana = stage.customer("dana");
+    dana.book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+    let booking = dana.get("/api/bookings").await.body["items"][0].clone();
+
+    // By now the end that the session was to have is too near, and Stripe refuses to make one.
+    stage.advance(TimeDelta::minutes(6)).await;
+    let cancelled = cancel(&dana, &booking, json!({})).await;
+
+    assert_eq!((cancelled.status, &cancelled.body["status"]), (200, &json!("cancelled")), "{cancelled:?}");
+    assert_eq!(stage.sql("select status from checkout_attempts").await, "failed");
+    stage.check_books().await;
+}

@@ -12,10 +12,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::{Acquire, PgConnection};
 
-use crate::domain::booking::BookingStatus;
+use crate::domain::booking::{AttemptStatus, BookingStatus};
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::job::Job;
-use crate::domain::settlement::{Decision, Fact, Mismatch, Paid, Standing, decide};
+use crate::domain::settlement::{Decision, Ending, Fact, Mismatch, Paid, Standing, decide};
 use crate::domain::surplus::SurplusReason;
 use crate::error::Result;
 use crate::repositories::settlements::{self, Captured, Discrepancy};
@@ -80,15 +80,20 @@ async fn carry_out(
             Ok("the buyer has paid by a delayed method; the seats are kept")
         }
         Decision::Release(ending) => {
-            settlements::close(db, session, ending.attempt_status(), now).await?;
+            settlements::close(db, session, closed_as(word, ending), now).await?;
             settlements::end(db, booking_id, ending.booking_status(), now).await?;
             Ok("the booking has ended unpaid and its seats are free")
         }
         Decision::Close(ending) => {
-            settlements::close(db, session, ending.attempt_status(), now).await?;
+            settlements::close(db, session, closed_as(word, ending), now).await?;
             Ok("the attempt is closed; the booking had gone on without it")
         }
     }
+}
+
+/// An attempt that Stripe never made a session for has failed, however its booking ends: there was nothing to expire.
+fn closed_as(word: &Word<'_>, ending: Ending) -> AttemptStatus {
+    if word.session_id.is_some() { ending.attempt_status() } else { AttemptStatus::Failed }
 }
 
 /// Confirms a booking whose hold had ended, if all its seats can still be had; else keeps the money as surplus.
