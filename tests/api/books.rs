@@ -25,7 +25,7 @@ impl TestApp {
 }
 
 /// Each counts what must not be.
-const SOUND: [(&str, &str); 7] = [
+pub(crate) const SOUND: [(&str, &str); 7] = [
     (
         "bookings whose paid sum is not that of their applied payments",
         "select count(*) from bookings b where paid_minor <> (select coalesce(sum(amount_minor), 0) from payments p
