@@ -66,7 +66,7 @@ impl History<'_> {
             16 | 17 => how["card"] = json!(DECLINED),
             // A session that was declined has its PaymentIntent, whose amount the simulator leaves as it is.
             18 if session["paymentIntent"].is_null() => {
-                how["amount"] = json!(session["amountTotal"].as_i64().unwrap() - 1)
+                how["amount"] = json!(session["amountTotal"].as_i64().unwrap() - 1);
             }
             _ => how["metadata"] = json!({ "bookingId": "01930000-0000-7000-8000-000000000000" }),
         }
