@@ -14,6 +14,7 @@ mod checkout;
 mod events;
 mod forbidden_money;
 mod forbidden_states;
+mod histories;
 mod holds;
 mod idempotency;
 mod identity;

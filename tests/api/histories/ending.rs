@@ -1,0 +1,155 @@
+//! The end of a history: time passes beyond everything, and then nothing may be left open and no cent unaccounted for.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use serde_json::Value;
+use sqlx::query_as;
+
+use super::plot::History;
+
+/// How often jobs are tried again before they count as stuck: a planted fault spoils a few tries.
+const ROUNDS_MAX: usize = 12;
+
+impl History<'_> {
+    /// The rule of the fence, at any moment: who can still pay at Stripe has seats that wait for him.
+    pub(super) async fn check_fence(&mut self) {
+        let bookings: Vec<(String, String)> =
+            query_as("select id::text, status::text from bookings where show_id = $1::uuid")
+                .bind(&self.show)
+                .fetch_all(self.stage.db())
+                .await
+                .unwrap();
+        let bookings: BTreeMap<String, String> = bookings.into_iter().collect();
+        for session in self.sessions("open").await {
+            let booking = session["metadata"]["bookingId"].as_str().unwrap();
+            let status = bookings.get(booking).map(String::as_str);
+            assert!(matches!(status, Some("pending")), "{booking} is {status:?}, but can be paid: {session}");
+        }
+    }
+
+    /// Lets everything come to its end, and checks it.
+    pub(super) async fn end(&mut self) {
+        for session in self.waiting().await {
+            self.settle_one(&session).await;
+        }
+        if self.chance(50) {
+            self.deliver_all().await;
+        }
+        self.advance(TimeDelta::minutes(45)).await;
+        self.finish_jobs().await;
+        self.deliver_all().await;
+        self.advance(TimeDelta::days(16)).await;
+        self.finish_jobs().await;
+        self.deliver_all().await;
+        self.finish_jobs().await;
+        self.check_fence().await;
+        self.check_states().await;
+        self.check_money().await;
+    }
+
+    async fn deliver_all(&mut self) {
+        let mut events = self.events().await;
+        for place in (1..events.len()).rev() {
+            let other = self.index(place + 1);
+            events.swap(place, other);
+        }
+        self.deliver(&events).await;
+    }
+
+    async fn finish_jobs(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            if self.run_jobs(false).await == 0 {
+                return;
+            }
+        }
+        assert_eq!(self.run_jobs(false).await, 0, "jobs that cannot be done");
+    }
+
+    async fn check_states(&self) {
+        let jobs = self.stage.sql("select count(*) from graphile_worker._private_jobs").await;
+        assert_eq!(jobs, "0", "jobs that are left");
+        let show = &self.show;
+        for (what, query) in LEGAL {
+            let found = self.stage.sql(&query.replace("$show", &format!("'{show}'::uuid"))).await;
+            assert_eq!(found, "", "{what}");
+        }
+    }
+
+    /// Each capture at Stripe is one payment of ours, and each surplus that goes back by itself has gone back once.
+    async fn check_money(&self) {
+        let ours: Vec<(String, i64, i64)> = query_as(OURS).bind(&self.show).fetch_all(self.stage.db()).await.unwrap();
+        let mut theirs: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+        let captured = |charge: &&Value| charge["status"] == "succeeded" && charge["captured"] == true;
+        for charge in self.all("charges").await.iter().filter(captured) {
+            let intent = charge["payment_intent"].as_str().unwrap().to_owned();
+            theirs.entry(intent).or_default().0 += charge["amount_captured"].as_i64().unwrap();
+        }
+        for refund in self.all("refunds").await {
+            let intent = refund["payment_intent"].as_str().unwrap().to_owned();
+            theirs.entry(intent).or_default().1 += refund["amount"].as_i64().unwrap();
+        }
+        let ours: BTreeMap<String, (i64, i64)> = ours.into_iter().map(|(id, paid, back)| (id, (paid, back))).collect();
+        assert_eq!(ours, theirs, "captured and given back: ours, and Stripe's");
+    }
+
+    async fn all(&self, objects: &str) -> Vec<Value> {
+        let page = self.stage.ask_stripe(&format!("/v1/{objects}?limit=100")).await;
+        assert_eq!(page["has_more"], false, "a history of too many {objects}");
+        page["data"].as_array().unwrap().clone()
+    }
+}
+
+/// What is captured, and what ought to be given back, by PaymentIntent.
+const OURS: &str = "
+  select coalesce(p.stripe_payment_intent_id, ''), p.amount_minor,
+         case when p.surplus_reason in ('already_paid', 'late_payment', 'cancelled') then p.amount_minor else 0 end
+  from payments p join bookings b on b.id = p.booking_id
+  where b.show_id = $1::uuid";
+
+/// Each names what must not be at the end.
+const LEGAL: [(&str, &str); 8] = [
+    (
+        "bookings that still wait",
+        "select string_agg(id || ' ' || status, ', ') from bookings
+         where show_id = $show and status in ('pending', 'processing')",
+    ),
+    (
+        "seats that nobody has paid for",
+        "select string_agg(label, ', ') from seat_claims c join bookings b on b.id = c.booking_id
+         where c.show_id = $show and (b.status <> 'confirmed' or b.paid_minor <> b.total_minor)",
+    ),
+    (
+        "confirmed bookings without their seats",
+        "select string_agg(id::text, ', ') from bookings b where show_id = $show and status = 'confirmed'
+         and seats <> array(select label from seat_claims c where c.booking_id = b.id order by label)",
+    ),
+    (
+        "attempts that are still open",
+        "select string_agg(a.id || ' ' || a.status || ' of ' || b.status, ', ') from checkout_attempts a
+         join bookings b on b.id = a.booking_id
+         where b.show_id = $show and a.status in ('creating', 'open', 'processing')",
+    ),
+    (
+        "bookings that were paid twice",
+        "select string_agg(n::text, ', ') from (select count(*) n from payments p join bookings b on b.id = p.booking_id
+         where b.show_id = $show and disposition = 'applied' group by b.id) as applied where n > 1",
+    ),
+    (
+        "surplus that neither went back once nor waits for a person",
+        "select string_agg(p.id || ' ' || surplus_reason, ', ') from payments p join bookings b on b.id = p.booking_id
+         where b.show_id = $show and disposition = 'surplus' and case
+           when surplus_reason in ('already_paid', 'late_payment', 'cancelled') then 1 <> (select count(*) from refunds r
+             where r.payment_id = p.id and r.status = 'succeeded' and r.amount_minor = p.amount_minor)
+           else not exists (select from discrepancies d where d.booking_id = b.id and d.status = 'open') end",
+    ),
+    (
+        "refunds of what was not surplus",
+        "select string_agg(r.id::text, ', ') from refunds r join payments p on p.id = r.payment_id
+         join bookings b on b.id = p.booking_id where b.show_id = $show and p.disposition <> 'surplus'",
+    ),
+    (
+        "events that nobody has decided",
+        "select string_agg(id || ' ' || status, ', ') from payment_events where status not in ('processed', 'ignored')",
+    ),
+];
