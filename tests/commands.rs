@@ -5,7 +5,7 @@
 #![expect(clippy::indexing_slicing, reason = "a missing member is a failed test")]
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow is a failed test")]
 
-#[path = "shared/sound.rs"]
+#[path = "sound/mod.rs"]
 mod sound;
 
 mod commands {

@@ -25,7 +25,7 @@ mod programme;
 mod seat_rush;
 mod settings;
 mod signatures;
-#[path = "../shared/sound.rs"]
+#[path = "../sound/mod.rs"]
 mod sound;
 mod stage;
 mod vault;
