@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 use super::objects::EventObject;
 use crate::config::Secret;
-use crate::domain::ids::{AttemptId, BookingId};
+use crate::domain::ids::AttemptId;
 use crate::domain::refusal::Refusal;
 use crate::domain::settlement::{Capture, Fact};
 
@@ -40,7 +40,7 @@ pub struct Event {
     pub fact: Result<Fact, &'static str>,
 }
 
-/// Which session, payment and booking an event is about, as far as it says.
+/// Which session, payment and attempt an event is about, as far as it says.
 #[derive(Debug, Default)]
 pub struct Subject {
     /// `cs_…`
@@ -49,8 +49,6 @@ pub struct Subject {
     pub payment_intent_id: Option<String>,
     /// Our attempt, from the metadata.
     pub attempt_id: Option<AttemptId>,
-    /// Our booking, from the metadata.
-    pub booking_id: Option<BookingId>,
     /// The application, from the metadata.
     pub app: Option<String>,
 }
@@ -153,7 +151,6 @@ fn subject(object: &EventObject) -> Subject {
         session_id,
         payment_intent_id: payment_intent_id.filter(|id| is_printable(id)),
         attempt_id: object.attempt_id(),
-        booking_id: object.booking_id(),
         app: object.app().map(str::to_owned),
     }
 }

@@ -17,9 +17,9 @@ use crate::repositories::{attempts, bookings};
 /// A webhook usually arrives within this; then nobody has to ask.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The booking of a session of the caller's, as soon as it is settled, and at the latest after `wait`. While our record
-/// still waits for the payment, Stripe is asked itself, and what it says is settled like an event. Refuses with
-/// `not_found`.
+/// The booking of a session of the caller's, as soon as it is settled, and else after `wait`, or when Stripe has answered
+/// if that takes longer: while our record still waits for the payment, Stripe is asked itself, and what it says is settled
+/// like an event. Refuses with `not_found`.
 pub async fn verify(app: &App, session_id: &str, owner: &UserId, wait: Duration) -> Result<BookingDetails> {
     // Before the first look, so that no change falls between the two.
     let mut changes = app.changes.subscribe();
