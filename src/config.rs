@@ -59,6 +59,11 @@ impl StripeConfig {
     pub fn livemode(&self) -> bool {
         check::mode_of(self.secret_key.reveal(), &["sk", "rk"]) == Some("live")
     }
+
+    /// Whether a simulator stands in for Stripe.
+    pub fn simulated(&self) -> bool {
+        self.api_base != STRIPE_API_BASE_DEFAULT
+    }
 }
 
 /// Who vouches for users: Clerk, or any issuer with a JWKS.

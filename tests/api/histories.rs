@@ -23,7 +23,7 @@ use plot::{History, Mood};
 const CALM: u64 = 250;
 /// In these, Stripe errs too.
 const STORMY: u64 = 50;
-/// Stages side by side: the limit on calls to Stripe in test mode, 25 a second, is that of a process.
+/// Stages side by side.
 const STAGES: u64 = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -33,6 +33,8 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(4);
 /// What Stripe allows an account per second: 25 in a sandbox, 100 live. <https://docs.stripe.com/rate-limits>
 const CALLS_PER_SECOND_TEST: NonZeroU32 = NonZeroU32::new(25).unwrap();
 const CALLS_PER_SECOND_LIVE: NonZeroU32 = NonZeroU32::new(100).unwrap();
+/// A simulator has no such limit: this one is out of reach.
+const CALLS_PER_SECOND_SIMULATED: NonZeroU32 = NonZeroU32::new(100_000).unwrap();
 /// The largest answer that is read. A session has a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
@@ -111,7 +113,11 @@ impl Stripe {
             .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Error::fault(format!("no HTTP client: {error}")))?;
-        let per_second = if config.livemode() { CALLS_PER_SECOND_LIVE } else { CALLS_PER_SECOND_TEST };
+        let per_second = match (config.simulated(), config.livemode()) {
+            (true, _) => CALLS_PER_SECOND_SIMULATED,
+            (false, true) => CALLS_PER_SECOND_LIVE,
+            (false, false) => CALLS_PER_SECOND_TEST,
+        };
         Ok(Self {
             http,
             base: config.api_base.clone(),
