@@ -215,12 +215,12 @@ impl TryFrom<Row> for BookingDetails {
     }
 }
 
-/// Pending bookings whose hold ended before `before` and that no job is about to end, at most `limit`.
+/// Bookings that wait for a payment, whose hold ended before `before`, and that no job is about to end, at most `limit`.
 pub async fn list_overdue(db: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> Result<Vec<BookingId>> {
     let overdue = sqlx::query_scalar!(
         r#"select id as "id: BookingId"
            from bookings
-           where status = 'pending' and hold_expires_at < $1
+           where status in ('pending', 'processing') and hold_expires_at < $1
              and not exists (select from graphile_worker._private_jobs as job where job.key = 'end-hold-' || bookings.id)
            order by hold_expires_at
            limit $2"#,

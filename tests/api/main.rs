@@ -11,6 +11,7 @@ mod books;
 mod cancellation;
 mod catalogue;
 mod checkout;
+mod delayed;
 mod events;
 mod forbidden_money;
 mod forbidden_states;

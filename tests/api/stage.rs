@@ -118,17 +118,21 @@ impl TestApp {
         let mut tried: Vec<i64> = Vec::new();
         let mut done = 0;
         loop {
-            let due = "select id, payload::jsonb as payload from graphile_worker._private_jobs
-                       where run_at <= $1 and id <> all ($2) order by run_at, id limit 1";
+            let due = "update graphile_worker._private_jobs set locked_at = now(), locked_by = 'a test'
+                       where id = (select id from graphile_worker._private_jobs where run_at <= $1 and id <> all ($2)
+                                   order by run_at, id limit 1)
+                       returning id, payload::jsonb";
             let due = sqlx::query_as::<_, (i64, Value)>(due).bind(self.now()).bind(&tried);
             let Some((id, payload)) = due.fetch_optional(self.db()).await.unwrap() else { return done };
             tried.push(id);
             let job: Job = serde_json::from_value(payload).unwrap();
-            if jobs::perform(&self.app, &job).await.is_ok() {
+            let end = if jobs::perform(&self.app, &job).await.is_ok() {
                 done += 1;
-                let complete = sqlx::query("delete from graphile_worker._private_jobs where id = $1").bind(id);
-                complete.execute(self.db()).await.unwrap();
-            }
+                "delete from graphile_worker._private_jobs where id = $1"
+            } else {
+                "update graphile_worker._private_jobs set locked_at = null, locked_by = null where id = $1"
+            };
+            sqlx::query(end).bind(id).execute(self.db()).await.unwrap();
             self.simulator.settled().await;
         }
     }

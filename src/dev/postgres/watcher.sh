@@ -45,10 +45,12 @@ stop() {
     kill -s "$signal" "$server"
     while alive "$server" ''; do sleep 0.05; done
   fi
-  if [ "$disposable" = yes ]; then rm -rf "$data"; fi
+  # Put aside first: on a busy disk it takes minutes to remove, and somebody may be waiting to start the next server.
+  if [ "$disposable" = yes ] && [ -d "$data" ]; then mv "$data" "$data.gone.$$"; fi
   # In this order: who finds `stopping` gone must not take us for a watcher that stays.
   rm -f "$own_name"
   rmdir "$stopping"
+  rm -rf "$data".gone.*
 }
 
 # When the whole folder was removed, Postgres notices by itself and ends, too.

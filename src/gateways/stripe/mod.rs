@@ -40,10 +40,11 @@ impl Stripe {
         self.call(request, None).await
     }
 
-    /// How a session stands.
+    /// How a session stands. <https://docs.stripe.com/api/checkout/sessions/retrieve>
     pub async fn retrieve_session(&self, id: &str) -> Result<SessionState, StripeError> {
         let path = format!("/checkout/sessions/{}", client::path_id(id)?);
-        let request = RequestBuilder::new(StripeMethod::Get, path);
+        let mut request = RequestBuilder::new(StripeMethod::Get, path);
+        request.query = Some("expand[]=payment_intent".to_owned());
         self.call(request, None).await
     }
 

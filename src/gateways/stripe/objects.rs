@@ -3,6 +3,7 @@
 //! Strict types of a whole object fail when Stripe adds a value, and a payment must not be lost over that.
 
 use chrono::{DateTime, Utc};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -24,30 +25,47 @@ pub struct CheckoutSession {
     pub expires_at: DateTime<Utc>,
 }
 
-/// A Checkout Session when it is asked how it stands.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub struct SessionState(EventObject);
+/// A Checkout Session when it is asked how it stands, with its PaymentIntent.
+#[derive(Debug)]
+pub struct SessionState {
+    session: EventObject,
+    payment_intent: Option<EventObject>,
+}
+
+impl<'de> Deserialize<'de> for SessionState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let expanded = value.get("payment_intent").filter(|intent| intent.is_object());
+        let payment_intent = expanded.map(EventObject::deserialize).transpose().map_err(D::Error::custom)?;
+        Ok(Self { session: EventObject::deserialize(&value).map_err(D::Error::custom)?, payment_intent })
+    }
+}
 
 impl SessionState {
     /// What it says of its attempt at `now`; `None` while it is open, or in a state that is not known here.
+    ///
+    /// A session whose delayed payment has failed stays complete and unpaid; its PaymentIntent goes back to wait for
+    /// another method, which nobody can give it. <https://docs.stripe.com/payments/paymentintents/lifecycle>
     pub fn fact(&self, now: DateTime<Utc>) -> Option<Fact> {
-        let session = &self.0;
-        match (session.status.as_deref(), session.payment_status.as_deref()) {
-            (Some("expired"), _) => Some(Fact::Expired),
-            (Some("complete"), Some("paid")) => Some(Fact::Captured(Capture {
-                money: session.total(),
-                booking_id: session.booking_id(),
-                captured_at: now,
-            })),
-            (Some("complete"), Some("unpaid")) => Some(Fact::Submitted),
+        let session = &self.session;
+        let captured = |money| Fact::Captured(Capture { money, booking_id: session.booking_id(), captured_at: now });
+        let intent = self.payment_intent.as_ref();
+        let intent_status = intent.and_then(|intent| intent.status.as_deref());
+        match (session.status.as_deref(), session.payment_status.as_deref(), intent_status) {
+            (Some("expired"), _, _) => Some(Fact::Expired),
+            (Some("complete"), Some("paid"), _) => Some(captured(session.total())),
+            (Some("complete"), Some("unpaid"), Some("succeeded")) => {
+                Some(captured(intent.and_then(EventObject::received)))
+            }
+            (Some("complete"), Some("unpaid"), Some("requires_payment_method" | "canceled")) => Some(Fact::Failed),
+            (Some("complete"), Some("unpaid"), _) => Some(Fact::Submitted),
             _ => None,
         }
     }
 
     /// `pi_…`, once the buyer has confirmed.
     pub fn payment_intent_id(&self) -> Option<&str> {
-        self.0.payment_intent.as_deref()
+        self.session.payment_intent.as_deref()
     }
 }
 

@@ -1,9 +1,10 @@
 //! What becomes of a word from Stripe, whoever brings it: decided and carried out in the caller's transaction.
 //!
-//! Words come by [`event`], and by asking: [`release`] fences a session before its seats go free, [`verify`] asks for a buyer
-//! who has come back, and [`refund`] gives back what is not owed.
+//! Words come by [`event`], and by [`inquiry`]: [`release`] fences a session before its seats go free, [`verify`] asks for a
+//! buyer who has come back. What is not owed goes back by [`refund`].
 
 pub mod event;
+mod inquiry;
 pub mod refund;
 pub mod release;
 pub mod verify;
@@ -77,6 +78,7 @@ async fn carry_out(
         Decision::Process => {
             let until = now + DELAYED_METHOD_MAX;
             settlements::process(db, (attempt_id, word.session_id, word.payment_intent_id), until, now).await?;
+            jobs::enqueue(db, &Job::EndHold { booking_id }, until).await?;
             Ok("the buyer has paid by a delayed method; the seats are kept")
         }
         Decision::Release(ending) => {

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Word, carry_out};
+use super::inquiry;
 use crate::app::App;
 use crate::domain::booking::BookingStatus;
 use crate::domain::ids::{AttemptId, BookingId};
@@ -12,7 +12,7 @@ use crate::domain::job::Job;
 use crate::domain::settlement::{Ending, Fact};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::StripeError;
-use crate::repositories::attempts::{self, Payable, Session};
+use crate::repositories::attempts::{self, Hold, Payable, Session};
 use crate::repositories::{bookings, jobs, settlements};
 
 /// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
@@ -20,21 +20,43 @@ const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(5);
 /// Stripe closes sessions a little late. After its own end of a session, and this, it is asked how the session stands even
 /// if it has not answered to the wish to close it.
 const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
+/// How often Stripe is asked about a delayed payment that takes longer than any should.
+const UNDECIDED_AGAIN: TimeDelta = TimeDelta::hours(6);
 
 /// Ends the hold of a booking whose time has come, or that was called off. Commits. A hold that goes on is an error, so
 /// that the queue waits a little: its clock is the database's, which may be ahead of ours.
 pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
     let hold = attempts::find_hold(&mut *app.db.acquire().await?, id).await?;
-    let Some(hold) = hold.filter(|hold| hold.status == BookingStatus::Pending) else { return Ok(()) };
+    let waits = |hold: &Hold| matches!(hold.status, BookingStatus::Pending | BookingStatus::Processing);
+    let Some(hold) = hold.filter(waits) else { return Ok(()) };
     if hold.expires_at.is_some_and(|end| end > app.now()) && !hold.cancel_requested {
         return Err(Error::fault(
             "the hold has not ended yet; are the clocks of this machine and the database's the same?",
         ));
     }
+    if hold.status == BookingStatus::Processing {
+        return end_processing(app, id, hold.payable).await;
+    }
     match release(app, id).await? {
         BookingStatus::Pending => Err(Error::fault("the booking is still held; another attempt has taken its place")),
         _ => Ok(()),
     }
+}
+
+/// Asks Stripe what has become of a delayed payment, of which we have not heard in all the time that it may take. While its
+/// bank has not decided, the seats are kept.
+async fn end_processing(app: &App, id: BookingId, attempt: Option<Payable>) -> Result<()> {
+    let session = attempt.and_then(|attempt| Some((attempt.id, attempt.session_id?)));
+    let (attempt_id, session_id) =
+        session.ok_or_else(|| Error::fault(format!("{id} is processing without a session")))?;
+    inquiry::ask(app, (attempt_id, id), &session_id).await?;
+    let mut db = app.db.acquire().await?;
+    let hold = attempts::find_hold(&mut db, id).await?;
+    if hold.is_some_and(|hold| hold.status == BookingStatus::Processing) {
+        tracing::warn!(booking.id = %id, "a delayed payment is undecided after all the time that it may take");
+        jobs::enqueue(&mut db, &Job::EndHold { booking_id: id }, app.now() + UNDECIDED_AGAIN).await?;
+    }
+    Ok(())
 }
 
 /// Calls off a pending booking. Returns where it stands then: it may have been paid in the meantime. `None` if it was not
@@ -69,7 +91,7 @@ async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
             let subject = (attempt.id, id);
             match session_id {
                 Some(session_id) => fence(app, subject, &session_id, attempt.expires_at).await?,
-                None => settle(app, subject, (None, None), &Fact::Expired).await?,
+                None => inquiry::settle(app, subject, (None, None), &Fact::Expired).await?,
             }
         }
     }
@@ -102,34 +124,16 @@ async fn learn_session(app: &App, attempt: &Payable) -> Result<Option<String>> {
 async fn fence(app: &App, subject: (AttemptId, BookingId), session_id: &str, expires_at: DateTime<Utc>) -> Result<()> {
     let long_over = app.now() > expires_at + AFTER_EXPIRY;
     let refused = match app.stripe.expire_session(session_id).await {
-        Ok(_) => return settle(app, subject, (Some(session_id), None), &Fact::Expired).await,
+        Ok(_) => return inquiry::settle(app, subject, (Some(session_id), None), &Fact::Expired).await,
         Err(StripeError::Refused { status: 400, .. }) => true,
         Err(_) if long_over => false,
         Err(error) => return Err(error.into()),
     };
-    let session = app.stripe.retrieve_session(session_id).await?;
-    match session.fact(app.now()) {
-        Some(fact) => settle(app, subject, (Some(session_id), session.payment_intent_id()), &fact).await,
-        None if refused => Err(Error::ProviderUnavailable("the session is neither open nor over".to_owned())),
-        None => Err(Error::ProviderUnavailable("the session is still open".to_owned())),
+    if inquiry::ask(app, subject, session_id).await? {
+        return Ok(());
     }
-}
-
-/// Settles what Stripe has said, as an event with the same words would be. Commits.
-async fn settle(
-    app: &App,
-    subject: (AttemptId, BookingId),
-    (session_id, payment_intent_id): (Option<&str>, Option<&str>),
-    fact: &Fact,
-) -> Result<()> {
-    let mut tx = app.begin().await?;
-    let word = Word { fact, session_id, payment_intent_id, event_id: None };
-    let sentence = carry_out(&mut tx, subject, &word, app.now()).await?;
-    tx.commit().await?;
-    let (_, booking_id) = subject;
-    app.changes.tell(booking_id);
-    tracing::info!(booking.id = %booking_id, "{sentence}");
-    Ok(())
+    let how = if refused { "neither open nor over" } else { "still open" };
+    Err(Error::ProviderUnavailable(format!("the session is {how}")))
 }
 
 /// Ends a booking that has no attempt which could be paid.

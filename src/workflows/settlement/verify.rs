@@ -5,10 +5,9 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Word, carry_out};
+use super::inquiry;
 use crate::app::App;
 use crate::domain::booking::{BookingDetails, BookingStatus};
-use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::refusal::Refusal;
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
@@ -31,11 +30,12 @@ pub async fn verify(app: &App, session_id: &str, owner: &UserId, wait: Duration)
     loop {
         let details = bookings::find(&mut *app.db.acquire().await?, booking_id, None).await?;
         let details = details.ok_or_else(|| Error::fault(format!("the booking {booking_id} has gone")))?;
-        let over = Instant::now() >= until && ask_at.is_none();
-        if over || details.booking.status != BookingStatus::Pending {
-            return Ok(details);
-        }
-        let deadline = ask_at.unwrap_or(until).min(until);
+        let deadline = match details.booking.status {
+            BookingStatus::Pending if ask_at.is_some() || Instant::now() < until => ask_at.unwrap_or(until).min(until),
+            // A delayed payment takes days, so there is nothing to wait for but Stripe's word.
+            BookingStatus::Processing if ask_at.is_some() => Instant::now(),
+            _ => return Ok(details),
+        };
         let heard = async {
             loop {
                 match changes.recv().await {
@@ -47,33 +47,10 @@ pub async fn verify(app: &App, session_id: &str, owner: &UserId, wait: Duration)
             }
         };
         if timeout_at(deadline, heard).await.is_err() && ask_at.take().is_some() {
-            ask(app, subject, session_id).await?;
+            // That Stripe does not answer is not the buyer's concern.
+            if let Err(error) = inquiry::ask(app, subject, session_id).await {
+                tracing::warn!("cannot ask how a session stands: {error}");
+            }
         }
     }
-}
-
-/// Asks Stripe how the session stands, and settles it. That Stripe does not answer is not the buyer's concern.
-async fn ask(app: &App, subject: (AttemptId, BookingId), session_id: &str) -> Result<()> {
-    let now = app.now();
-    let session = match app.stripe.retrieve_session(session_id).await {
-        Ok(session) => session,
-        Err(error) => {
-            tracing::warn!("cannot ask how a session stands: {error}");
-            return Ok(());
-        }
-    };
-    let Some(fact) = session.fact(now) else { return Ok(()) };
-    let word = Word {
-        fact: &fact,
-        session_id: Some(session_id),
-        payment_intent_id: session.payment_intent_id(),
-        event_id: None,
-    };
-    let mut tx = app.begin().await?;
-    let sentence = carry_out(&mut tx, subject, &word, now).await?;
-    tx.commit().await?;
-    let (_, booking_id) = subject;
-    tracing::info!(booking.id = %booking_id, "asked by the buyer: {sentence}");
-    app.changes.tell(booking_id);
-    Ok(())
 }
