@@ -1,9 +1,12 @@
 //! What the whole process shares: settings, connections, clients, the clock. Built once; decides nothing.
 
+mod arrivals;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use arrivals::{Arrival, Arrivals};
 use chrono::{DateTime, SubsecRound, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
@@ -32,9 +35,15 @@ const USERS_SEEN_MAX: usize = 20_000;
 /// News that is kept for a slow reader.
 const CHANGES_KEPT: usize = 1_024;
 
-/// The limits of one session at Postgres: a statement or a lock that takes longer has gone wrong.
-const SESSION_LIMITS: [(&str, &str); 3] =
-    [("statement_timeout", "10s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "30s")];
+/// The settings of one session at Postgres. A statement or a lock that takes longer than its limit has gone wrong. Every
+/// statement has an index to go by, and a plan that was cached while a table was empty must not read all of it later.
+const SESSION: [(&str, &str); 5] = [
+    ("statement_timeout", "10s"),
+    ("lock_timeout", "5s"),
+    ("idle_in_transaction_session_timeout", "30s"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+];
 
 /// What handlers are given.
 pub type AppState = Arc<App>;
@@ -55,6 +64,8 @@ pub struct App {
     pub changes: Changes,
     /// Which users are stored as their tokens describe them.
     pub users_seen: UsersSeen,
+    /// Events that wait for the next transaction.
+    pub arrivals: Arrivals,
 }
 
 impl App {
@@ -66,6 +77,7 @@ impl App {
             identity: IdentityProvider::new(&config.identity)?,
             changes: Changes::new(),
             users_seen: UsersSeen::default(),
+            arrivals: Arrivals::default(),
             clock,
             config,
         };
@@ -106,7 +118,7 @@ pub fn pool(url: &Secret) -> Result<PgPool> {
         .max_connections(POOL_CONNECTIONS_MAX)
         .acquire_timeout(POOL_WAIT_MAX)
         .test_before_acquire(false)
-        .connect_lazy_with(options.application_name("holdfast").options(SESSION_LIMITS)))
+        .connect_lazy_with(options.application_name("holdfast").options(SESSION)))
 }
 
 /// A pool of two connections without the limits of a session: migrations may take their time. Fails only on a URL that
@@ -123,7 +135,7 @@ pub fn worker_pool(url: &Secret) -> Result<PgPool> {
     Ok(PgPoolOptions::new()
         .max_connections(WORKER_CONNECTIONS_MAX)
         .acquire_timeout(POOL_WAIT_MAX)
-        .connect_lazy_with(options.application_name("holdfast workers").options(SESSION_LIMITS)))
+        .connect_lazy_with(options.application_name("holdfast workers").options(SESSION)))
 }
 
 /// News of bookings that have changed, for those who wait for them: in this process at once, in the others by a relay.

@@ -8,11 +8,12 @@ use utoipa::ToSchema;
 
 use crate::app::AppState;
 use crate::domain::refusal::Refusal;
+use crate::domain::settlement::Outcome;
 use crate::error::Result;
 use crate::gateways::stripe::webhook;
 use crate::http::extract::{Json, read_body};
 use crate::http::problem::Problem;
-use crate::workflows::settlement::event::{self, Outcome};
+use crate::workflows::settlement::batch;
 
 /// The acknowledgement. Stripe looks at the status only; the rest is for people.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,6 +59,6 @@ async fn receive(app: &AppState, headers: &HeaderMap, body: &Bytes) -> Result<Js
     let signature = headers.get("stripe-signature").map(HeaderValue::as_bytes);
     webhook::verify(signature, body, &app.config.stripe.webhook_secrets, app.now())?;
     let payload = str::from_utf8(body).map_err(|_| Refusal::MalformedRequest("The body is not UTF-8.".to_owned()))?;
-    let outcome = event::settle(app, &webhook::parse(body)?, payload).await?;
+    let outcome = batch::arrive(app, webhook::parse(body)?, payload.to_owned()).await?;
     Ok(Json(Receipt { received: true, outcome: outcome.into() }))
 }

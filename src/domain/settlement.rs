@@ -7,6 +7,19 @@ use super::ids::BookingId;
 use super::money::Money;
 use super::surplus::SurplusReason;
 
+/// What became of a delivery of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Decided, and the effect is committed.
+    Processed,
+    /// It had been decided before.
+    Duplicate,
+    /// Stored, with the reason why there is nothing to do.
+    Ignored,
+    /// Ours, but what it is about is not here yet; stored, and to be decided later.
+    Deferred,
+}
+
 /// What Stripe says of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {

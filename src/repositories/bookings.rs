@@ -46,7 +46,8 @@ pub struct NewAttempt {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Stores the booking, claims its seats and stores its attempt, in one round trip. Returns the labels that could be
+/// Stores the booking, claims its seats and stores its attempt, in one round trip; the database enqueues the end of its
+/// hold. Returns the labels that could be
 /// claimed; if they are fewer than the booking names, the caller must roll back.
 ///
 /// Claims are inserted in the order of their labels, so that two bookings of the same seats never deadlock; a claim that

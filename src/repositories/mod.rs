@@ -12,3 +12,8 @@ pub mod refunds;
 pub mod settlements;
 pub mod shows;
 pub mod users;
+
+/// One column of rows that go to the database as arrays, so that many are written in one round trip.
+fn column<'a, T, C>(rows: &'a [T], of: impl Fn(&'a T) -> C) -> Vec<C> {
+    rows.iter().map(of).collect()
+}

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use super::column;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::error::Result;
 
@@ -58,6 +59,8 @@ pub struct NewEvent<'a> {
 /// What is known of an event once it is recorded.
 #[derive(Debug, Clone)]
 pub struct Recorded {
+    /// The event.
+    pub id: String,
     /// Where it stood before this delivery; `Received` for the first.
     pub status: EventStatus,
     /// When it first came.
@@ -66,50 +69,67 @@ pub struct Recorded {
     pub subject: Option<(AttemptId, BookingId)>,
 }
 
-/// Records an event, or counts one more delivery of it, and finds the attempt that it is about: by the session, else by
-/// the attempt that the metadata names, else by the payment. One round trip; a delivery of the same event in another
-/// transaction is waited for.
-pub async fn record(db: &mut PgConnection, event: &NewEvent<'_>, now: DateTime<Utc>) -> Result<Recorded> {
-    let row = sqlx::query!(
-        r#"with recorded as (
+/// Records events, each named once, or counts one more delivery of them, and finds the attempts that they are about: by the
+/// session, else by the attempt that the metadata names, else by the payment. In no particular order. One round trip; a
+/// delivery of the same event in another transaction is waited for.
+pub async fn record(db: &mut PgConnection, events: &[NewEvent<'_>], now: DateTime<Utc>) -> Result<Vec<Recorded>> {
+    let rows = sqlx::query!(
+        r#"with delivered as (
+             select *
+             from unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::timestamptz[], $6::text[], $7::text[],
+                         $8::uuid[], $9::text[])
+               as event (id, type, api_version, livemode, created_at, session_id, payment_intent_id, attempt_id, payload)
+           ), recorded as (
              insert into payment_events (id, type, api_version, livemode, stripe_created_at, stripe_session_id,
                                          stripe_payment_intent_id, attempt_id, payload, status, received_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $10, $8, 'received', $9)
+             select id, type, api_version, livemode, created_at, session_id, payment_intent_id, attempt_id, payload,
+                    'received', $10
+             from delivered
+             order by id
              on conflict (id) do update set deliveries = payment_events.deliveries + 1
-             returning status, received_at
-           ), subject as (
-             select id, booking_id, 1 as rank from checkout_attempts where stripe_session_id = $6
-             union all
-             select id, booking_id, 2 from checkout_attempts where id = $10
-             union all
-             select id, booking_id, 3 from checkout_attempts where stripe_payment_intent_id = $7
-             order by rank
-             limit 1
+             returning id, status, received_at
            )
-           select recorded.status as "status!: EventStatus", recorded.received_at as "received_at!", subject.id as "attempt_id?: AttemptId",
+           select recorded.id as "id!", recorded.status as "status!: EventStatus",
+                  recorded.received_at as "received_at!", subject.id as "attempt_id?: AttemptId",
                   subject.booking_id as "booking_id?: BookingId"
            from recorded
-           left join subject on true"#,
-        event.id,
-        event.kind,
-        event.api_version,
-        event.livemode,
-        event.created_at,
-        event.session_id,
-        event.payment_intent_id,
-        event.payload,
+           join delivered on delivered.id = recorded.id
+           left join lateral (
+             select id, booking_id, 1 as rank from checkout_attempts where stripe_session_id = delivered.session_id
+             union all
+             select id, booking_id, 2 from checkout_attempts where id = delivered.attempt_id
+             union all
+             select id, booking_id, 3 from checkout_attempts
+             where stripe_payment_intent_id = delivered.payment_intent_id
+             order by rank
+             limit 1
+           ) as subject on true"#,
+        &column(events, |event| event.id) as _,
+        &column(events, |event| event.kind) as _,
+        &column(events, |event| event.api_version) as _,
+        &column(events, |event| event.livemode),
+        &column(events, |event| event.created_at),
+        &column(events, |event| event.session_id) as _,
+        &column(events, |event| event.payment_intent_id) as _,
+        &column(events, |event| event.attempt_id) as _,
+        &column(events, |event| event.payload) as _,
         now,
-        event.attempt_id as _,
     )
-    .fetch_one(db)
+    .fetch_all(db)
     .await?;
-    Ok(Recorded { status: row.status, received_at: row.received_at, subject: row.attempt_id.zip(row.booking_id) })
+    let recorded = rows.into_iter().map(|row| Recorded {
+        id: row.id,
+        status: row.status,
+        received_at: row.received_at,
+        subject: row.attempt_id.zip(row.booking_id),
+    });
+    Ok(recorded.collect())
 }
 
 /// Locks an event that is not settled, with its body and the attempt that it is about; `None` if it is settled or unknown.
 pub async fn lock_unsettled(db: &mut PgConnection, id: &str) -> Result<Option<(Recorded, String)>> {
     let row = sqlx::query!(
-        r#"select event.status as "status: EventStatus", event.received_at, event.payload,
+        r#"select event.id, event.status as "status: EventStatus", event.received_at, event.payload,
                   attempt.id as "attempt_id?: AttemptId", attempt.booking_id as "booking_id?: BookingId"
            from payment_events as event
            left join checkout_attempts as attempt
@@ -123,7 +143,7 @@ pub async fn lock_unsettled(db: &mut PgConnection, id: &str) -> Result<Option<(R
     .await?;
     Ok(row.map(|row| {
         let subject = row.attempt_id.zip(row.booking_id);
-        (Recorded { status: row.status, received_at: row.received_at, subject }, row.payload)
+        (Recorded { id: row.id, status: row.status, received_at: row.received_at, subject }, row.payload)
     }))
 }
 
@@ -140,19 +160,22 @@ pub struct Settled<'a> {
     pub subject: Option<(AttemptId, BookingId)>,
 }
 
-/// Marks an event. The caller commits this together with the event's effect, or not at all.
-pub async fn mark(db: &mut PgConnection, settled: &Settled<'_>, now: DateTime<Utc>) -> Result<()> {
-    let (attempt_id, booking_id) = settled.subject.unzip();
+/// Marks events. The caller commits this together with their effect, or not at all.
+pub async fn mark(db: &mut PgConnection, settled: &[Settled<'_>], now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        "update payment_events
-         set status = $2, outcome = $3, attempt_id = coalesce($4, attempt_id), booking_id = $5, processed_at = $6
-         where id = $1",
-        settled.id,
-        settled.status as _,
-        settled.outcome,
-        attempt_id as _,
-        booking_id as _,
-        settled.status.is_settled().then_some(now),
+        "update payment_events as event
+         set status = settled.status, outcome = settled.outcome,
+             attempt_id = coalesce(settled.attempt_id, event.attempt_id), booking_id = settled.booking_id,
+             processed_at = case when settled.status in ('processed', 'ignored') then $6::timestamptz end
+         from unnest($1::text[], $2::payment_event_status[], $3::text[], $4::uuid[], $5::uuid[])
+           as settled (id, status, outcome, attempt_id, booking_id)
+         where event.id = settled.id",
+        &column(settled, |settled| settled.id) as _,
+        &column(settled, |settled| settled.status) as _,
+        &column(settled, |settled| settled.outcome) as _,
+        &column(settled, |settled| settled.subject.map(|(attempt_id, _)| attempt_id)) as _,
+        &column(settled, |settled| settled.subject.map(|(_, booking_id)| booking_id)) as _,
+        now,
     )
     .execute(db)
     .await?;

@@ -1,46 +1,68 @@
-//! The writes of a settlement: each function is one decision about one attempt, written in one statement.
+//! The writes of a settlement: each function is one decision, written in one statement.
 //!
-//! All of them expect that the caller holds the booking's lock, taken with [`lock`].
+//! All of them expect that the caller holds the booking's lock, taken with [`lock`] or [`lock_all`].
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
+use super::column;
 use crate::domain::booking::{AttemptStatus, BookingStatus};
 use crate::domain::ids::{AttemptId, BookingId, DiscrepancyId, PaymentId, TransferId};
 use crate::domain::money::Money;
 use crate::domain::settlement::Standing;
 use crate::error::{Error, Result};
 
-/// Locks a booking and then one of its attempts, and reads how both stand. The locks are taken in this order everywhere.
-pub async fn lock(db: &mut PgConnection, (attempt_id, booking_id): (AttemptId, BookingId)) -> Result<Standing> {
-    let row = sqlx::query!(
+/// Locks bookings in the order of their ids, and then one attempt of each, and reads how both stand. The locks are taken in
+/// this order everywhere.
+pub async fn lock_all(
+    db: &mut PgConnection,
+    subjects: &[(AttemptId, BookingId)],
+) -> Result<HashMap<AttemptId, Standing>> {
+    let (attempts, bookings): (Vec<AttemptId>, Vec<BookingId>) = subjects.iter().copied().unzip();
+    let rows = sqlx::query!(
         r#"with booking as materialized (
              select id, status, cancel_requested_at, currency, total_minor, paid_minor
              from bookings
-             where id = $1
+             where id = any($1)
+             order by id
              for update
            )
-           select booking.status as "status: BookingStatus", booking.cancel_requested_at, booking.currency, booking.total_minor, booking.paid_minor,
-                  attempt.status as "attempt_status: AttemptStatus", attempt.amount_minor
+           select attempt.id as "attempt_id: AttemptId", booking.id as "booking_id: BookingId",
+                  booking.status as "status: BookingStatus", booking.cancel_requested_at, booking.currency,
+                  booking.total_minor, booking.paid_minor, attempt.status as "attempt_status: AttemptStatus",
+                  attempt.amount_minor
            from booking
-           join checkout_attempts as attempt on attempt.id = $2 and attempt.booking_id = booking.id
+           join checkout_attempts as attempt on attempt.id = any($2) and attempt.booking_id = booking.id
            for update of attempt"#,
-        booking_id as _,
-        attempt_id as _,
+        &bookings as _,
+        &attempts as _,
     )
-    .fetch_one(db)
+    .fetch_all(db)
     .await?;
-    let currency = row.currency.parse().map_err(Error::Fault)?;
-    Ok(Standing {
-        booking_id,
-        status: row.status,
-        cancel_requested: row.cancel_requested_at.is_some(),
-        total: Money::new(row.total_minor, currency),
-        paid: Money::new(row.paid_minor, currency),
-        attempt_status: row.attempt_status,
-        asked: Money::new(row.amount_minor, currency),
-    })
+    let standings = rows.into_iter().map(|row| {
+        let currency = row.currency.parse().map_err(Error::Fault)?;
+        let standing = Standing {
+            booking_id: row.booking_id,
+            status: row.status,
+            cancel_requested: row.cancel_requested_at.is_some(),
+            total: Money::new(row.total_minor, currency),
+            paid: Money::new(row.paid_minor, currency),
+            attempt_status: row.attempt_status,
+            asked: Money::new(row.amount_minor, currency),
+        };
+        Ok((row.attempt_id, standing))
+    });
+    standings.collect()
+}
+
+/// Locks a booking and then one of its attempts, and reads how both stand.
+pub async fn lock(db: &mut PgConnection, subject: (AttemptId, BookingId)) -> Result<Standing> {
+    let (attempt_id, booking_id) = subject;
+    let standing = lock_all(db, &[subject]).await?.remove(&attempt_id);
+    standing.ok_or_else(|| Error::fault(format!("the booking {booking_id} or its attempt has gone")))
 }
 
 /// A capture that is written to an attempt.
@@ -58,58 +80,72 @@ pub struct Captured<'a> {
     pub captured_at: DateTime<Utc>,
     /// The event that brought it; none where Stripe was asked.
     pub event_id: Option<&'a str>,
-    /// Now.
-    pub now: DateTime<Utc>,
 }
 
-/// Applies the money: payment, ledger, attempt, and the booking confirmed.
-pub async fn apply(db: &mut PgConnection, captured: &Captured<'_>) -> Result<()> {
+/// Applies money, each to another booking: payment, ledger, attempt, and the booking confirmed.
+pub async fn apply(db: &mut PgConnection, captured: &[Captured<'_>], now: DateTime<Utc>) -> Result<()> {
     let written = sqlx::query_scalar!(
-        r#"with attempt as (
-             update checkout_attempts
-             set status = 'paid', url = null, client_secret = null, updated_at = $9,
-                 stripe_session_id = coalesce($2, stripe_session_id),
-                 stripe_payment_intent_id = coalesce($3, stripe_payment_intent_id)
-             where id = $1
-             returning id, booking_id, part, stripe_payment_intent_id
+        r#"with captured as (
+             select *
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::timestamptz[], $7::text[],
+                         $8::uuid[], $9::uuid[])
+               as capture (attempt_id, session_id, payment_intent_id, amount_minor, currency, captured_at, event_id,
+                           payment_id, transfer_id)
+           ), attempt as (
+             update checkout_attempts as attempt
+             set status = 'paid', url = null, client_secret = null, updated_at = $10,
+                 stripe_session_id = coalesce(captured.session_id, attempt.stripe_session_id),
+                 stripe_payment_intent_id = coalesce(captured.payment_intent_id, attempt.stripe_payment_intent_id)
+             from captured
+             where attempt.id = captured.attempt_id
+             returning attempt.booking_id, attempt.part, attempt.stripe_payment_intent_id as paid_by, captured.*
            ), payment as (
              insert into payments (id, booking_id, attempt_id, part, stripe_payment_intent_id, amount_minor, currency,
                                    disposition, captured_at)
-             select $4, booking_id, id, part, stripe_payment_intent_id, $5, $6, 'applied', $7
+             select payment_id, booking_id, attempt_id, part, paid_by, amount_minor, currency, 'applied', captured_at
              from attempt
-             returning id, booking_id
+             returning id
            ), transfer as (
              insert into ledger_transfers (id, kind, debit, credit, amount_minor, currency, booking_id, payment_id,
                                            payment_event_id, created_at)
-             select $8, 'capture', 'stripe_balance', 'customer_payments', $5, $6, booking_id, id, $10, $9
-             from payment
+             select transfer_id, 'capture', 'stripe_balance', 'customer_payments', amount_minor, currency, booking_id,
+                    payment_id, event_id, $10
+             from attempt
+             join payment on payment.id = payment_id
            ), booking as (
              update bookings
-             set status = 'confirmed', paid_minor = paid_minor + $5, confirmed_at = coalesce(confirmed_at, $9),
-                 hold_expires_at = null, updated_at = $9
-             from payment
-             where bookings.id = payment.booking_id
+             set status = 'confirmed', paid_minor = paid_minor + attempt.amount_minor,
+                 confirmed_at = coalesce(confirmed_at, $10), hold_expires_at = null, updated_at = $10
+             from attempt
+             join payment on payment.id = payment_id
+             where bookings.id = attempt.booking_id
              returning bookings.id
            )
            select count(*) as "count!" from booking"#,
-        captured.attempt_id as _,
-        captured.session_id,
-        captured.payment_intent_id,
-        PaymentId::new() as _,
-        captured.money.amount_minor,
-        captured.money.currency.as_str(),
-        captured.captured_at,
-        TransferId::new() as _,
-        captured.now,
-        captured.event_id,
+        &column(captured, |captured| captured.attempt_id) as _,
+        &column(captured, |captured| captured.session_id) as _,
+        &column(captured, |captured| captured.payment_intent_id) as _,
+        &column(captured, |captured| captured.money.amount_minor),
+        &column(captured, |captured| captured.money.currency.as_str()) as _,
+        &column(captured, |captured| captured.captured_at),
+        &column(captured, |captured| captured.event_id) as _,
+        &column(captured, |_| PaymentId::new()) as _,
+        &column(captured, |_| TransferId::new()) as _,
+        now,
     )
     .fetch_one(db)
     .await?;
-    if written == 1 { Ok(()) } else { Err(Error::fault("a payment was applied to no booking")) }
+    let expected = i64::try_from(captured.len()).unwrap_or_default();
+    if written == expected { Ok(()) } else { Err(Error::fault("a payment was applied to no booking")) }
 }
 
 /// Keeps the money as surplus: payment with its reason, ledger, attempt. The booking stays as it is.
-pub async fn keep_surplus(db: &mut PgConnection, captured: &Captured<'_>, reason: &str) -> Result<()> {
+pub async fn keep_surplus(
+    db: &mut PgConnection,
+    captured: &Captured<'_>,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query!(
         "with attempt as (
            update checkout_attempts
@@ -137,7 +173,7 @@ pub async fn keep_surplus(db: &mut PgConnection, captured: &Captured<'_>, reason
         captured.money.currency.as_str(),
         captured.captured_at,
         TransferId::new() as _,
-        captured.now,
+        now,
         captured.event_id,
         reason,
     )
@@ -175,7 +211,7 @@ pub async fn claim_again(db: &mut PgConnection, booking_id: BookingId, now: Date
     Ok(complete)
 }
 
-/// Keeps the seats until `until`: the buyer has paid by a method that takes days.
+/// Keeps the seats until `until`: the buyer has paid by a method that takes days. The database enqueues the new end.
 pub async fn process(
     db: &mut PgConnection,
     (attempt_id, session_id, payment_intent_id): (AttemptId, Option<&str>, Option<&str>),

@@ -65,8 +65,7 @@ pub struct Wish {
 /// `idempotency_in_progress`; then nothing is held. Where Stripe cannot be reached, the booking stays and holds its
 /// seats, and [`resume`] goes on with it.
 ///
-/// Commits twice. Round trips beside BEGIN and COMMIT: the offer, the hold, its end in the queue, the session; one more
-/// with a key.
+/// Commits twice. Round trips beside BEGIN and COMMIT: the offer, the hold, the session; one more with a key.
 pub async fn book_seats(app: &App, wish: &Wish) -> Result<BookingDetails> {
     for _ in 0..REFERENCE_DRAWS_MAX {
         match hold(app, wish).await {
@@ -144,9 +143,6 @@ async fn hold(app: &App, wish: &Wish) -> Result<Held> {
     if !lost.is_empty() {
         tx.rollback().await?;
         return Err(seats_lost(app, wish, lost).await);
-    }
-    if let Some(end) = booking.hold_expires_at {
-        jobs::enqueue(&mut tx, &Job::EndHold { booking_id: id }, end).await?;
     }
     tx.commit().await?;
     tracing::info!(booking.id = %id, "holds {} seats for {}", booking.seats.len(), booking.reference);

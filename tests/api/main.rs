@@ -5,6 +5,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "the numbers of tests are small")]
 
 mod access;
+mod batches;
 mod bodies;
 mod bookings;
 mod books;

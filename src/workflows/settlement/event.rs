@@ -6,7 +6,8 @@ use sqlx::PgConnection;
 use super::{Word, carry_out};
 use crate::app::App;
 use crate::domain::job::Job;
-use crate::error::Result;
+use crate::domain::settlement::{Fact, Outcome};
+use crate::error::{Error, Result};
 use crate::gateways::stripe::webhook::{self, APP, Event};
 use crate::repositories::jobs;
 use crate::repositories::payment_events::{self, EventStatus, NewEvent, Recorded, Settled};
@@ -17,19 +18,6 @@ const AGAIN_MAX: TimeDelta = TimeDelta::hours(1);
 /// An event that matches nothing for as long as Stripe would have sent it again is left to a person.
 const DEFERRED_MAX: TimeDelta = TimeDelta::days(3);
 
-/// What became of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Decided, and the effect is committed.
-    Processed,
-    /// It had been decided before.
-    Duplicate,
-    /// Stored, with the reason why there is nothing to do.
-    Ignored,
-    /// Ours, but what it is about is not here yet; stored, and to be decided later.
-    Deferred,
-}
-
 /// Records an event and does what it asks for, in one transaction that this function commits. An error means that nothing
 /// is stored, and the same event may come again. An event that was decided before is only counted.
 ///
@@ -37,7 +25,8 @@ pub enum Outcome {
 pub async fn settle(app: &App, event: &Event, payload: &str) -> Result<Outcome> {
     let now = app.now();
     let mut tx = app.begin().await?;
-    let recorded = payment_events::record(&mut tx, &new_event(event, payload), now).await?;
+    let recorded = payment_events::record(&mut tx, &[new_event(event, payload)], now).await?.pop();
+    let recorded = recorded.ok_or_else(|| Error::fault("an event was recorded nowhere"))?;
     let outcome =
         if recorded.status.is_settled() { Outcome::Duplicate } else { finish(&mut tx, app, event, &recorded).await? };
     tx.commit().await?;
@@ -62,7 +51,7 @@ pub async fn settle_deferred(app: &App, event_id: &str) -> Result<()> {
 async fn finish(tx: &mut PgConnection, app: &App, event: &Event, recorded: &Recorded) -> Result<Outcome> {
     let now = app.now();
     let (status, outcome) = conclude(tx, app, event, recorded, now).await?;
-    payment_events::mark(tx, &Settled { id: &event.id, status, outcome, subject: recorded.subject }, now).await?;
+    payment_events::mark(tx, &[Settled { id: &event.id, status, outcome, subject: recorded.subject }], now).await?;
     tracing::info!(event.id, event.kind, "{outcome}");
     Ok(match status {
         EventStatus::Ignored => Outcome::Ignored,
@@ -71,7 +60,7 @@ async fn finish(tx: &mut PgConnection, app: &App, event: &Event, recorded: &Reco
     })
 }
 
-fn new_event<'a>(event: &'a Event, payload: &'a str) -> NewEvent<'a> {
+pub(super) fn new_event<'a>(event: &'a Event, payload: &'a str) -> NewEvent<'a> {
     NewEvent {
         id: &event.id,
         kind: &event.kind,
@@ -92,28 +81,40 @@ async fn conclude(
     recorded: &Recorded,
     now: DateTime<Utc>,
 ) -> Result<(EventStatus, &'static str)> {
-    if event.livemode != app.config.stripe.livemode() {
-        return Ok((EventStatus::Ignored, "ignored: test and live mode do not mix"));
-    }
-    if event.account.is_some() {
-        return Ok((EventStatus::Ignored, "ignored: it belongs to a connected account"));
-    }
-    let fact = match &event.fact {
+    let fact = match fact(app, event) {
         Ok(fact) => fact,
         Err(reason) => return Ok((EventStatus::Ignored, reason)),
     };
     match recorded.subject {
         Some(subject) => {
-            let word = Word {
-                fact,
-                session_id: event.subject.session_id.as_deref(),
-                payment_intent_id: event.subject.payment_intent_id.as_deref(),
-                event_id: Some(&event.id),
-            };
+            let word = word(event, fact);
             Ok((EventStatus::Processed, carry_out(db, subject, &word, now).await?))
         }
         None if event.subject.app.as_deref() == Some(APP) => wait(db, event, recorded, now).await,
-        None => Ok((EventStatus::Ignored, "ignored: it is about nothing of ours")),
+        None => Ok((EventStatus::Ignored, NOT_OURS)),
+    }
+}
+
+/// Why an event is none of our business, if it names nothing of ours.
+pub(super) const NOT_OURS: &str = "ignored: it is about nothing of ours";
+
+/// What an event says of an attempt, or why it is ignored, whatever it is about.
+pub(super) fn fact<'a>(app: &App, event: &'a Event) -> Result<&'a Fact, &'static str> {
+    if event.livemode != app.config.stripe.livemode() {
+        return Err("ignored: test and live mode do not mix");
+    }
+    if event.account.is_some() {
+        return Err("ignored: it belongs to a connected account");
+    }
+    event.fact.as_ref().map_err(|reason| *reason)
+}
+
+pub(super) fn word<'a>(event: &'a Event, fact: &'a Fact) -> Word<'a> {
+    Word {
+        fact,
+        session_id: event.subject.session_id.as_deref(),
+        payment_intent_id: event.subject.payment_intent_id.as_deref(),
+        event_id: Some(&event.id),
     }
 }
 

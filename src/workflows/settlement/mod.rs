@@ -3,11 +3,14 @@
 //! Words come by [`event`], and by [`inquiry`]: [`release`] fences a session before its seats go free, [`verify`] asks for a
 //! buyer who has come back. What is not owed goes back by [`refund`].
 
+pub mod batch;
 pub mod event;
 mod inquiry;
 pub mod refund;
 pub mod release;
 pub mod verify;
+
+use std::slice;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -33,6 +36,22 @@ struct Word<'a> {
     event_id: Option<&'a str>,
 }
 
+impl<'a> Word<'a> {
+    fn captured(&self, attempt_id: AttemptId, paid: Paid) -> Captured<'a> {
+        Captured {
+            attempt_id,
+            session_id: self.session_id,
+            payment_intent_id: self.payment_intent_id,
+            money: paid.money,
+            captured_at: paid.captured_at,
+            event_id: self.event_id,
+        }
+    }
+}
+
+/// What was done with most payments.
+const APPLIED: &str = "the payment is applied and the booking confirmed";
+
 /// Locks, decides and writes. The sentence says what was done.
 async fn carry_out(
     db: &mut PgConnection,
@@ -43,26 +62,18 @@ async fn carry_out(
     let standing = settlements::lock(db, subject).await?;
     let (attempt_id, booking_id) = subject;
     let session = (attempt_id, word.session_id);
-    let captured = |paid: Paid| Captured {
-        attempt_id,
-        session_id: word.session_id,
-        payment_intent_id: word.payment_intent_id,
-        money: paid.money,
-        captured_at: paid.captured_at,
-        event_id: word.event_id,
-        now,
-    };
+    let captured = |paid: Paid| word.captured(attempt_id, paid);
     match decide(&standing, word.fact) {
         Decision::Keep(sentence) => Ok(sentence),
         Decision::Apply(paid) => {
-            settlements::apply(db, &captured(paid)).await?;
-            Ok("the payment is applied and the booking confirmed")
+            settlements::apply(db, &[captured(paid)], now).await?;
+            Ok(APPLIED)
         }
-        Decision::ClaimAgain(paid) => claim_again(db, booking_id, &captured(paid)).await,
-        Decision::Surplus(paid, reason) => keep_surplus(db, booking_id, &captured(paid), reason).await,
+        Decision::ClaimAgain(paid) => claim_again(db, booking_id, &captured(paid), now).await,
+        Decision::Surplus(paid, reason) => keep_surplus(db, booking_id, (&captured(paid), reason), now).await,
         Decision::Review(paid, mismatch) => {
             if let Some(paid) = paid.filter(|paid| paid.money.amount_minor > 0) {
-                settlements::keep_surplus(db, &captured(paid), SurplusReason::Mismatch.as_str()).await?;
+                settlements::keep_surplus(db, &captured(paid), SurplusReason::Mismatch.as_str(), now).await?;
             }
             if !matches!(standing.status, BookingStatus::Confirmed | BookingStatus::Review) {
                 // The session that could have paid for the seats is complete, so they are free.
@@ -78,7 +89,6 @@ async fn carry_out(
         Decision::Process => {
             let until = now + DELAYED_METHOD_MAX;
             settlements::process(db, (attempt_id, word.session_id, word.payment_intent_id), until, now).await?;
-            jobs::enqueue(db, &Job::EndHold { booking_id }, until).await?;
             Ok("the buyer has paid by a delayed method; the seats are kept")
         }
         Decision::Release(ending) => {
@@ -94,28 +104,33 @@ async fn carry_out(
 }
 
 /// Confirms a booking whose hold had ended, if all its seats can still be had; else keeps the money as surplus.
-async fn claim_again(db: &mut PgConnection, booking_id: BookingId, captured: &Captured<'_>) -> Result<&'static str> {
+async fn claim_again(
+    db: &mut PgConnection,
+    booking_id: BookingId,
+    captured: &Captured<'_>,
+    now: DateTime<Utc>,
+) -> Result<&'static str> {
     let mut savepoint = db.begin().await?;
-    settlements::apply(&mut savepoint, captured).await?;
-    if settlements::claim_again(&mut savepoint, booking_id, captured.now).await? {
+    settlements::apply(&mut savepoint, slice::from_ref(captured), now).await?;
+    if settlements::claim_again(&mut savepoint, booking_id, now).await? {
         savepoint.commit().await?;
         return Ok("the payment came late; the seats were still free, are claimed again, and the booking is confirmed");
     }
     savepoint.rollback().await?;
-    keep_surplus(db, booking_id, captured, SurplusReason::LatePayment).await
+    keep_surplus(db, booking_id, (captured, SurplusReason::LatePayment), now).await
 }
 
 /// Keeps money that is not owed, and sends it back unless a person has to look first.
 async fn keep_surplus(
     db: &mut PgConnection,
     booking_id: BookingId,
-    captured: &Captured<'_>,
-    reason: SurplusReason,
+    (captured, reason): (&Captured<'_>, SurplusReason),
+    now: DateTime<Utc>,
 ) -> Result<&'static str> {
-    settlements::keep_surplus(db, captured, reason.as_str()).await?;
+    settlements::keep_surplus(db, captured, reason.as_str(), now).await?;
     if reason.refunds_itself() {
-        let refund_id = refunds::request_surplus(db, captured.attempt_id, reason.as_str(), captured.now).await?;
-        jobs::enqueue(db, &Job::Refund { refund_id }, captured.now).await?;
+        let refund_id = refunds::request_surplus(db, captured.attempt_id, reason.as_str(), now).await?;
+        jobs::enqueue(db, &Job::Refund { refund_id }, now).await?;
         return Ok("the money is kept as surplus, and its refund is on the way");
     }
     let reason = reason.as_str();

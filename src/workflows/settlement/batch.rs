@@ -1,0 +1,138 @@
+//! Events that arrive together are settled in one transaction: most of what an event costs is its commit.
+//!
+//! Only what is ordinary goes together: a payment that is applied, and an event that changes nothing. Where one of them asks
+//! for more, or anything fails, the transaction is rolled back and each event has its own, so that none suffers for another.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+
+use super::{APPLIED, event};
+use crate::app::{App, AppState, Arrival};
+use crate::domain::ids::{AttemptId, BookingId};
+use crate::domain::settlement::{Decision, Outcome, Standing, decide};
+use crate::error::{Error, Result, explain};
+use crate::gateways::stripe::webhook::{APP, Event};
+use crate::repositories::payment_events::{self, EventStatus, Recorded, Settled};
+use crate::repositories::settlements::{self, Captured};
+
+/// Settles an event as [`event::settle`] does, together with others that arrive meanwhile. Once it is in line, it is settled
+/// even if the caller goes away.
+pub async fn arrive(app: &AppState, event: Event, payload: String) -> Result<Outcome> {
+    let mut outcome = app.arrivals.push(event, payload);
+    loop {
+        let turn = tokio::select! {
+            biased;
+            outcome = &mut outcome => return outcome.map_err(lost)?,
+            turn = app.arrivals.turn() => turn.map_err(lost)?,
+        };
+        let batch = app.arrivals.take();
+        if batch.is_empty() {
+            drop(turn);
+            return outcome.await.map_err(lost)?;
+        }
+        tokio::spawn(settle_batch(Arc::clone(app), batch, turn));
+    }
+}
+
+fn lost(_: impl std::error::Error) -> Error {
+    Error::fault("an event was taken out of the line and not settled")
+}
+
+async fn settle_batch(app: AppState, batch: Vec<Arrival>, _turn: OwnedSemaphorePermit) {
+    if batch.len() > 1 {
+        match together(&app, &batch).await {
+            Ok(Some(outcomes)) => {
+                batch.into_iter().zip(outcomes).for_each(|(arrival, outcome)| arrival.answer(Ok(outcome)));
+                return;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!("{} events are settled one by one: {}", batch.len(), explain(&error)),
+        }
+    }
+    let mut alone = JoinSet::new();
+    for arrival in batch {
+        let app = Arc::clone(&app);
+        alone.spawn(async move {
+            let outcome = event::settle(&app, &arrival.event, &arrival.payload).await;
+            arrival.answer(outcome);
+        });
+    }
+    alone.join_all().await;
+}
+
+/// What becomes of one event of a batch.
+struct Verdict<'a> {
+    outcome: Outcome,
+    settled: Option<Settled<'a>>,
+    captured: Option<Captured<'a>>,
+}
+
+/// Settles all of them in one transaction, which it commits; `None`, with nothing done, if one needs its own.
+///
+/// Locks as everywhere: the events in the order of their ids, then the bookings in theirs, then the attempts.
+async fn together(app: &App, batch: &[Arrival]) -> Result<Option<Vec<Outcome>>> {
+    let now = app.now();
+    let new: Vec<_> = batch.iter().map(|arrival| event::new_event(&arrival.event, &arrival.payload)).collect();
+    let mut tx = app.begin().await?;
+    let recorded = payment_events::record(&mut tx, &new, now).await?;
+    let recorded: HashMap<&str, &Recorded> = recorded.iter().map(|recorded| (recorded.id.as_str(), recorded)).collect();
+    let undecided = recorded.values().filter(|recorded| !recorded.status.is_settled());
+    let subjects: Vec<(AttemptId, BookingId)> = undecided.filter_map(|recorded| recorded.subject).collect();
+    let bookings: HashSet<BookingId> = subjects.iter().map(|(_, booking_id)| *booking_id).collect();
+    if bookings.len() < subjects.len() {
+        return Ok(None);
+    }
+    let standings = settlements::lock_all(&mut tx, &subjects).await?;
+    let verdicts = batch.iter().map(|Arrival { event, .. }| {
+        let recorded = recorded.get(event.id.as_str())?;
+        verdict(app, event, recorded, &standings)
+    });
+    let Some(verdicts) = verdicts.collect::<Option<Vec<Verdict<'_>>>>() else { return Ok(None) };
+    let captured: Vec<_> = verdicts.iter().filter_map(|verdict| verdict.captured.clone()).collect();
+    if !captured.is_empty() {
+        settlements::apply(&mut tx, &captured, now).await?;
+    }
+    let settled: Vec<_> = verdicts.iter().filter_map(|verdict| verdict.settled.clone()).collect();
+    if !settled.is_empty() {
+        payment_events::mark(&mut tx, &settled, now).await?;
+    }
+    tx.commit().await?;
+    bookings.iter().for_each(|booking_id| app.changes.tell(*booking_id));
+    settled.iter().for_each(|settled| tracing::info!(event.id = settled.id, "{}", settled.outcome));
+    Ok(Some(verdicts.iter().map(|verdict| verdict.outcome).collect()))
+}
+
+/// Decides on one of them, as [`event::settle`] would; `None` if more is to be done than to apply money.
+fn verdict<'a>(
+    app: &App,
+    event: &'a Event,
+    recorded: &Recorded,
+    standings: &HashMap<AttemptId, Standing>,
+) -> Option<Verdict<'a>> {
+    if recorded.status.is_settled() {
+        return Some(Verdict { outcome: Outcome::Duplicate, settled: None, captured: None });
+    }
+    let settled = |status, outcome| Some(Settled { id: &event.id, status, outcome, subject: recorded.subject });
+    let ignored =
+        |reason| Verdict { outcome: Outcome::Ignored, settled: settled(EventStatus::Ignored, reason), captured: None };
+    let processed = |sentence, captured| Verdict {
+        outcome: Outcome::Processed,
+        settled: settled(EventStatus::Processed, sentence),
+        captured,
+    };
+    let fact = match event::fact(app, event) {
+        Ok(fact) => fact,
+        Err(reason) => return Some(ignored(reason)),
+    };
+    let Some((attempt_id, _)) = recorded.subject else {
+        return (event.subject.app.as_deref() != Some(APP)).then(|| ignored(event::NOT_OURS));
+    };
+    match decide(standings.get(&attempt_id)?, fact) {
+        Decision::Keep(sentence) => Some(processed(sentence, None)),
+        Decision::Apply(paid) => Some(processed(APPLIED, Some(event::word(event, fact).captured(attempt_id, paid)))),
+        _ => None,
+    }
+}

@@ -1,0 +1,157 @@
+//! Events that arrive while others are being settled share a transaction, and none suffers for another.
+
+use std::collections::HashMap;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+
+use crate::stage::{Answer, TestApp};
+
+/// Bookings that are all paid, of which we have not heard; the events of each, by type.
+async fn paid_unheard(stage: &TestApp, number: usize) -> Vec<(Value, HashMap<String, String>)> {
+    let show =
+        stage.show_with(json!({ "rows": [{ "row": "A", "seats": number, "tier": "regular" }], "blocked": [] })).await;
+    let mut paid = Vec::new();
+    for seat in 1..=number {
+        let booking = stage.customer("dana").booked(&show, &[&format!("A{seat}")]).await;
+        let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+        paid.push((booking, events));
+    }
+    paid
+}
+
+/// Delivers `bodies` while the first two, whose bookings are locked, keep the others waiting; then lets all go on. Those
+/// after the first two come as one batch.
+async fn together(stage: &TestApp, bodies: &[&str]) -> Vec<Answer> {
+    let mut other = PgConnection::connect(stage.app.config.database_url.reveal()).await.unwrap();
+    let mut lock = other.begin().await.unwrap();
+    sqlx::query("select from bookings order by created_at limit 2 for update").execute(&mut *lock).await.unwrap();
+    let mut deliveries: Vec<BoxFuture<'_, Answer>> = Vec::new();
+    for (number, body) in bodies.iter().enumerate() {
+        let mut delivery = stage.deliver(body).boxed();
+        // It is on its way once the first two wait for their locks, and the others in line.
+        loop {
+            assert!((&mut delivery).now_or_never().is_none(), "delivery {number} has not waited");
+            let waiting: i64 = sqlx::query_scalar(WAITING).fetch_one(stage.db()).await.unwrap();
+            let in_line = stage.app.arrivals.waiting();
+            if usize::try_from(waiting).unwrap() + in_line > number {
+                break;
+            }
+        }
+        deliveries.push(delivery);
+    }
+    lock.rollback().await.unwrap();
+    join_all(deliveries).await
+}
+
+const WAITING: &str =
+    "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+
+fn outcomes(answers: &[Answer]) -> Vec<(u16, &str)> {
+    answers.iter().map(|answer| (answer.status, answer.body["outcome"].as_str().unwrap_or_default())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_wait_together_share_a_transaction() {
+    let stage = TestApp::new().await;
+    let paid = paid_unheard(&stage, 8).await;
+    let bodies: Vec<&str> = paid.iter().map(|(_, events)| events["checkout.session.completed"].as_str()).collect();
+
+    let answers = together(&stage, &bodies).await;
+
+    assert_eq!(outcomes(&answers), vec![(200, "processed"); 8]);
+    assert_eq!(stage.sql("select count(*) from bookings where status = 'confirmed'").await, "8");
+    assert_eq!(stage.sql("select count(distinct xmin::text) from payments").await, "3");
+    stage.check_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_nothing_goes_with_the_others() {
+    let stage = TestApp::new().await;
+    let paid = paid_unheard(&stage, 6).await;
+    let completed = |number: usize| paid[number].1["checkout.session.completed"].as_str();
+    stage.deliver(completed(5)).await;
+    let strange = completed(4).replace("checkout.session.completed", "checkout.session.invented");
+    let strange = strange.replace("\"id\": \"evt_", "\"id\": \"evt_strange");
+    let bodies = [
+        completed(0),
+        completed(1),
+        completed(2),
+        completed(3),
+        // The second word of the same payment waits for the first.
+        paid[3].1["payment_intent.succeeded"].as_str(),
+        strange.as_str(),
+        completed(5),
+        completed(2),
+    ];
+
+    let answers = together(&stage, &bodies).await;
+
+    let (processed, ignored, duplicate) = ((200, "processed"), (200, "ignored"), (200, "duplicate"));
+    let expected = [processed, processed, processed, processed, processed, ignored, duplicate, duplicate];
+    assert_eq!(outcomes(&answers), expected);
+    assert_eq!(stage.sql("select count(*) from payments").await, "5");
+    let shared = "select count(distinct xmin::text) from payment_events where status in ('processed', 'ignored')
+                  and booking_id is distinct from (select id from bookings order by created_at desc limit 1)";
+    // Each of the first two alone, then a batch, and in the next what was about the same.
+    assert_eq!(stage.sql(shared).await, "4");
+    stage.deliver(completed(4)).await;
+    stage.check_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_asks_for_more_gets_it_and_holds_nobody_up() {
+    let stage = TestApp::new().await;
+    let paid = paid_unheard(&stage, 6).await;
+    // The seat of the last was sold again before his payment came.
+    stage.hear_of_expiry(&paid[5].0).await;
+    let show = paid[5].0["show"]["id"].as_str().unwrap();
+    stage.customer("emil").booked(show, &["A6"]).await;
+    let bodies: Vec<&str> = paid.iter().map(|(_, events)| events["checkout.session.completed"].as_str()).collect();
+
+    let answers = together(&stage, &bodies).await;
+    stage.run_jobs().await;
+
+    assert_eq!(outcomes(&answers), vec![(200, "processed"); 6]);
+    assert_eq!(stage.sql("select count(*) from payments where disposition = 'applied'").await, "5");
+    assert_eq!(stage.sql("select status from refunds").await, "succeeded");
+    assert_eq!(stage.sql("select max(deliveries) from payment_events").await, "1");
+    stage.check_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_fails_fails_alone() {
+    let stage = TestApp::new().await;
+    let paid = paid_unheard(&stage, 6).await;
+    let spoilt = paid[4].0["id"].as_str().unwrap();
+    let refuse = format!("alter table payments add constraint spoilt check (booking_id <> '{spoilt}')");
+    sqlx::query(sqlx::AssertSqlSafe(refuse)).execute(stage.db()).await.unwrap();
+    let bodies: Vec<&str> = paid.iter().map(|(_, events)| events["checkout.session.completed"].as_str()).collect();
+
+    let answers = together(&stage, &bodies).await;
+    sqlx::query("alter table payments drop constraint spoilt").execute(stage.db()).await.unwrap();
+    let again = stage.deliver(bodies[4]).await;
+
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 500, 200]);
+    assert_eq!(again.body["outcome"], "processed");
+    assert_eq!(stage.sql("select count(*) from bookings where status = 'confirmed'").await, "6");
+    stage.check_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_goes_away_leaves_nobody_waiting() {
+    let stage = TestApp::new().await;
+    let paid = paid_unheard(&stage, 4).await;
+    let bodies: Vec<&str> = paid.iter().map(|(_, events)| events["checkout.session.completed"].as_str()).collect();
+
+    let gone = stage.deliver(bodies[0]);
+    assert!(gone.now_or_never().is_none());
+    let answers = join_all(bodies.iter().map(|body| stage.deliver(body))).await;
+
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert_eq!(stage.sql("select count(*) from payments").await, "4");
+    stage.check_books().await;
+}
