@@ -6,6 +6,8 @@ begin
     'holdfast',
     json_build_object('kind', 'endHold', 'bookingId', new.id),
     job_key => 'end-hold-' || new.id,
+    -- A new booking has no job yet, and this mode does not look for one to replace: it costs a third.
+    job_key_mode => case tg_op when 'INSERT' then 'unsafe_dedupe' else 'replace' end,
     run_at => new.hold_expires_at,
     max_attempts => 4000
   );

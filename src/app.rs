@@ -1,6 +1,7 @@
 //! What the whole process shares: settings, connections, clients, the clock. Built once; decides nothing.
 
 mod arrivals;
+mod layouts;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 pub use arrivals::{Arrival, Arrivals};
 use chrono::{DateTime, SubsecRound, Utc};
+pub use layouts::Layouts;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use tokio::sync::{broadcast, mpsc};
@@ -19,8 +21,10 @@ use crate::error::{Error, Result};
 use crate::gateways::identity::IdentityProvider;
 use crate::gateways::stripe::Stripe;
 
-/// Connections of one process. Measured: 8 cost 12 % of the throughput, 80 triple the slowest answers.
+/// Connections of one process for its requests. Measured: 8 cost 12 % of the throughput, 80 triple the slowest answers.
 const POOL_CONNECTIONS_MAX: u32 = 20;
+/// Connections beside these for what has been paid, or can be: it must not queue behind thousands who want a seat.
+const SETTLING_CONNECTIONS_MAX: u32 = 6;
 /// Connections of the workers of one process, beside those of its requests.
 const WORKER_CONNECTIONS_MAX: u32 = 4;
 /// How long a request waits for a connection before it is told that the database is busy.
@@ -54,6 +58,8 @@ pub struct App {
     pub config: Config,
     /// The database. Connections are made when they are needed.
     pub db: PgPool,
+    /// The database, for what Stripe has said: events, and the sessions of bookings.
+    pub settling_db: PgPool,
     /// The time.
     pub clock: Clock,
     /// Stripe's API.
@@ -66,18 +72,22 @@ pub struct App {
     pub users_seen: UsersSeen,
     /// Events that wait for the next transaction.
     pub arrivals: Arrivals,
+    /// Layouts of shows that were asked for before.
+    pub layouts: Layouts,
 }
 
 impl App {
     /// Builds the process from its settings; nothing is connected yet.
     pub fn new(config: Config, clock: Clock) -> Result<AppState> {
         let app = Self {
-            db: pool(&config.database_url)?,
+            db: pool(&config.database_url, POOL_CONNECTIONS_MAX)?,
+            settling_db: pool(&config.database_url, SETTLING_CONNECTIONS_MAX)?,
             stripe: Stripe::new(&config.stripe)?,
             identity: IdentityProvider::new(&config.identity)?,
             changes: Changes::new(),
             users_seen: UsersSeen::default(),
             arrivals: Arrivals::default(),
+            layouts: Layouts::default(),
             clock,
             config,
         };
@@ -94,10 +104,18 @@ impl App {
     /// In a task of its own: a caller who is dropped while BEGIN is under way would else leave his connection inside a
     /// transaction that sqlx knows nothing of, and what others then write on it would be lost with it.
     pub async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
-        let db = self.db.clone();
-        let begun = tokio::spawn(async move { db.begin().await }).await;
-        Ok(begun.map_err(|error| Error::fault(format!("a transaction broke off: {error}")))??)
+        begin(self.db.clone()).await
     }
+
+    /// As [`App::begin`], for what Stripe has said.
+    pub async fn begin_settling(&self) -> Result<Transaction<'static, Postgres>> {
+        begin(self.settling_db.clone()).await
+    }
+}
+
+async fn begin(db: PgPool) -> Result<Transaction<'static, Postgres>> {
+    let begun = tokio::spawn(async move { db.begin().await }).await;
+    Ok(begun.map_err(|error| Error::fault(format!("a transaction broke off: {error}")))??)
 }
 
 /// A connection outside the pool, for a command: it says at once why it cannot be had, and what it runs may take long.
@@ -112,10 +130,10 @@ pub async fn connect(url: &Secret) -> Result<PgConnection> {
 ///
 /// Connections are not pinged before use: that costs a quarter of the CPU, and a dead one gives an error that the
 /// caller is told to repeat.
-pub fn pool(url: &Secret) -> Result<PgPool> {
+fn pool(url: &Secret, connections_max: u32) -> Result<PgPool> {
     let options: PgConnectOptions = url.reveal().parse()?;
     Ok(PgPoolOptions::new()
-        .max_connections(POOL_CONNECTIONS_MAX)
+        .max_connections(connections_max)
         .acquire_timeout(POOL_WAIT_MAX)
         .test_before_acquire(false)
         .connect_lazy_with(options.application_name("holdfast").options(SESSION)))

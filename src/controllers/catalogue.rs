@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::domain::catalogue::{Movie, MovieDetails, PolicyStep, Show, ShowDraft,
 use crate::domain::ids::{MovieId, ShowId};
 use crate::domain::money::Money;
 use crate::domain::refusal::Refusal;
-use crate::domain::seats::{MapSeat, SeatRow, SeatState};
+use crate::domain::seats::{SeatRow, SeatState};
 use crate::error::{Error, Result};
 use crate::http::extract::{Created, Json, Path, Query};
 use crate::http::idempotency::{Idempotent, Keyed};
@@ -113,17 +113,17 @@ struct SeatCountView {
 /// The seats of a show, in natural order.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SeatMapView {
+pub struct SeatMapView<'a> {
     show_id: ShowId,
-    seats: Vec<SeatView>,
+    seats: Vec<SeatView<'a>>,
 }
 
 /// One seat.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct SeatView {
-    label: String,
-    tier: String,
+struct SeatView<'a> {
+    label: &'a str,
+    tier: &'a str,
     price: Money,
     state: SeatState,
 }
@@ -159,12 +159,6 @@ impl ShowView {
             seats: SeatCountView { total: show.seats_total, free: show.seats_free },
             cancellation_policy: show.cancellation_policy,
         }
-    }
-}
-
-impl From<MapSeat> for SeatView {
-    fn from(seat: MapSeat) -> Self {
-        Self { label: seat.label, tier: seat.tier, price: seat.price, state: seat.state }
     }
 }
 
@@ -370,9 +364,21 @@ pub async fn find_show(State(app): State<AppState>, Path(id): Path<ShowId>) -> R
     Ok(Json(ShowView::at(show, app.now())))
 }
 
-/// The seat map of a show. One round trip.
+/// The seat map of a show. One round trip, and one more where its layout is new to this process.
 #[utoipa::path(get, path = "/api/shows/{id}/seats", params(("id" = ShowId, Path)), responses((status = 200, body = SeatMapView)))]
-pub async fn list_seats(State(app): State<AppState>, Path(id): Path<ShowId>) -> Result<Json<SeatMapView>> {
-    let seats = shows::seat_map(&mut *app.db.acquire().await?, id).await?.ok_or(Refusal::NotFound("show"))?;
-    Ok(Json(SeatMapView { show_id: id, seats: seats.into_iter().map(SeatView::from).collect() }))
+pub async fn list_seats(State(app): State<AppState>, Path(id): Path<ShowId>) -> Result<Response> {
+    let mut db = app.db.acquire().await?;
+    let taken = shows::taken_seats(&mut db, id).await?.ok_or(Refusal::NotFound("show"))?;
+    let layout = match app.layouts.get(id, taken.layout_version) {
+        Some(layout) => layout,
+        None => app.layouts.remember(id, shows::layout(&mut db, id).await?),
+    };
+    drop(db);
+    let seats = layout.with_states(&taken).map(|(seat, state)| SeatView {
+        label: &seat.label,
+        tier: &seat.tier,
+        price: seat.price,
+        state,
+    });
+    Ok(Json(SeatMapView { show_id: id, seats: seats.collect() }).into_response())
 }

@@ -1,10 +1,9 @@
 //! Seat labels and the seats of a show: rows of numbered seats, in natural order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::booking::BookingStatus;
 use super::money::Money;
 use super::refusal::FieldError;
 
@@ -40,17 +39,37 @@ pub struct Seat {
     pub sellable: bool,
 }
 
-/// One seat as the seat map shows it.
-#[derive(Debug, Clone)]
-pub struct MapSeat {
+/// The seats of a show and what they cost, apart from who has them.
+#[derive(Debug)]
+pub struct Layout {
+    /// Grows with each change.
+    pub version: i64,
+    /// The seats, in natural order.
+    pub seats: Vec<PricedSeat>,
+}
+
+/// One seat of a layout.
+#[derive(Debug)]
+pub struct PricedSeat {
     /// Its label.
     pub label: String,
     /// Its tier.
     pub tier: String,
     /// Its price.
     pub price: Money,
-    /// Whether it can be had.
-    pub state: SeatState,
+    /// False for a blocked seat.
+    pub sellable: bool,
+}
+
+/// The seats of a show that somebody has.
+#[derive(Debug)]
+pub struct TakenSeats {
+    /// The version of the layout that they belong to.
+    pub layout_version: i64,
+    /// Labels of those that somebody is paying for.
+    pub held: Vec<String>,
+    /// Labels of those that are sold.
+    pub sold: Vec<String>,
 }
 
 /// Whether a seat can be had.
@@ -67,15 +86,16 @@ pub enum SeatState {
     Blocked,
 }
 
-impl SeatState {
-    /// The state of a seat that a booking with status `claimed_by` has claimed, if any has.
-    pub fn of(sellable: bool, claimed_by: Option<BookingStatus>) -> Self {
-        match claimed_by {
-            Some(BookingStatus::Confirmed) => Self::Sold,
-            Some(_) => Self::Held,
-            None if sellable => Self::Free,
-            None => Self::Blocked,
-        }
+impl Layout {
+    /// The seats in natural order, each with its state.
+    pub fn with_states<'a>(&'a self, taken: &'a TakenSeats) -> impl Iterator<Item = (&'a PricedSeat, SeatState)> {
+        let held = taken.held.iter().map(|label| (label.as_str(), SeatState::Held));
+        let sold = taken.sold.iter().map(|label| (label.as_str(), SeatState::Sold));
+        let taken: HashMap<&str, SeatState> = held.chain(sold).collect();
+        self.seats.iter().map(move |seat| {
+            let otherwise = if seat.sellable { SeatState::Free } else { SeatState::Blocked };
+            (seat, taken.get(seat.label.as_str()).copied().unwrap_or(otherwise))
+        })
     }
 }
 

@@ -121,8 +121,8 @@ impl Idempotency {
     }
 }
 
-/// Keeps an answer for good. A refusal has rolled the claim of its key back with the rest, so it claims the key again,
-/// unless another request has done so meanwhile.
+/// Keeps an answer for good. A refusal has made no claim of its key that was committed, so it claims the key now; where
+/// another request with the key has been faster, what it was refused may be what the other has, and that one's answer counts.
 async fn keep<T: Serialize>(app: &App, using: &Use, result: Result<Created<T>>) -> Result<Response> {
     if let Err(Error::Refusal(Refusal::IdempotencyInProgress)) = &result {
         return Ok(result?.into_response());
@@ -138,9 +138,10 @@ async fn keep<T: Serialize>(app: &App, using: &Use, result: Result<Created<T>>) 
         Err(Error::Refusal(refusal)) => {
             let problem = Problem::from(refusal);
             let answer = Answer { status: problem.status, location: None, body: json(&problem)? };
-            if idempotency_keys::claim(&mut db, using, None, now).await? {
-                idempotency_keys::finish(&mut db, using, &answer).await?;
+            if !idempotency_keys::claim(&mut db, using, None, now).await? {
+                return Err(Refusal::IdempotencyInProgress.into());
             }
+            idempotency_keys::finish(&mut db, using, &answer).await?;
         }
         Err(_) => idempotency_keys::unlock(&mut db, using, now).await?,
     }

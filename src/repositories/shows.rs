@@ -9,7 +9,7 @@ use crate::domain::catalogue::{Movie, MovieDetails, NewShow, PolicyStep, Show, S
 use crate::domain::ids::{BookingId, MovieId, ShowId};
 use crate::domain::money::Money;
 use crate::domain::offer::{Offer, OfferedSeat};
-use crate::domain::seats::{MapSeat, SeatState};
+use crate::domain::seats::{Layout, PricedSeat, TakenSeats};
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
 
@@ -179,33 +179,46 @@ impl TryFrom<Row> for Show {
     }
 }
 
-/// The seat map in natural order, or `None` where there is no such show. One round trip.
-pub async fn seat_map(db: &mut PgConnection, id: ShowId) -> Result<Option<Vec<MapSeat>>> {
+/// The seats of a show that somebody has, or `None` where there is no such show. One round trip.
+pub async fn taken_seats(db: &mut PgConnection, id: ShowId) -> Result<Option<TakenSeats>> {
+    let taken = sqlx::query_as!(
+        TakenSeats,
+        r#"select shows.layout_version, coalesce(taken.held, '{}') as "held!", coalesce(taken.sold, '{}') as "sold!"
+           from shows
+           cross join lateral (
+             select array_agg(claim.label) filter (where bookings.status <> 'confirmed') as held,
+                    array_agg(claim.label) filter (where bookings.status = 'confirmed') as sold
+             from seat_claims as claim
+             join bookings on bookings.id = claim.booking_id
+             where claim.show_id = shows.id
+           ) as taken
+           where shows.id = $1"#,
+        id as _,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(taken)
+}
+
+/// The seats of a show and what they cost. One round trip.
+pub async fn layout(db: &mut PgConnection, id: ShowId) -> Result<Layout> {
     let rows = sqlx::query!(
-        r#"select seat.label, seat.tier, seat.sellable, show_tiers.price_minor, shows.currency,
-                  bookings.status as "claimed_by?: BookingStatus"
-           from show_seats as seat
-           join shows on shows.id = seat.show_id
-           join show_tiers on show_tiers.show_id = seat.show_id and show_tiers.name = seat.tier
-           left join seat_claims as claim on claim.show_id = seat.show_id and claim.label = seat.label
-           left join bookings on bookings.id = claim.booking_id
-           where seat.show_id = $1
-           order by seat.position"#,
+        "select shows.layout_version, shows.currency, seat.label, seat.tier, seat.sellable, show_tiers.price_minor
+         from shows
+         join show_seats as seat on seat.show_id = shows.id
+         join show_tiers on show_tiers.show_id = seat.show_id and show_tiers.name = seat.tier
+         where shows.id = $1
+         order by seat.position",
         id as _,
     )
     .fetch_all(db)
     .await?;
+    let version = rows.first().map_or(0, |row| row.layout_version);
     let seats = rows.into_iter().map(|row| {
-        Ok(MapSeat {
-            label: row.label,
-            tier: row.tier,
-            price: Money::new(row.price_minor, row.currency.parse().map_err(Error::Fault)?),
-            state: SeatState::of(row.sellable, row.claimed_by),
-        })
+        let price = Money::new(row.price_minor, row.currency.parse().map_err(Error::Fault)?);
+        Ok(PricedSeat { label: row.label, tier: row.tier, price, sellable: row.sellable })
     });
-    let seats: Vec<MapSeat> = seats.collect::<Result<_>>()?;
-    // A show has at least one seat, so no seat means no show.
-    Ok((!seats.is_empty()).then_some(seats))
+    Ok(Layout { version, seats: seats.collect::<Result<_>>()? })
 }
 
 /// The show with those of the wanted seats that it has, and who has claimed them. Nothing is locked.

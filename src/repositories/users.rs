@@ -10,8 +10,13 @@ use crate::error::Result;
 /// stays as it was.
 pub async fn upsert(db: &mut PgConnection, user: &User, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
+        // One who is known and unchanged is not locked: in a rush that would be a commit for each buyer.
         "insert into users (id, email, name, created_at, updated_at)
-         values ($1, $2, $3, $4, $4)
+         select $1, $2, $3, $4, $4
+         where not exists (
+           select from users
+           where id = $1 and email is not distinct from coalesce($2, email) and name is not distinct from coalesce($3, name)
+         )
          on conflict (id) do update
          set email = coalesce(excluded.email, users.email),
              name = coalesce(excluded.name, users.name),

@@ -4,7 +4,6 @@
 //! is committed before it is asked.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgConnection;
 
 use crate::app::App;
 use crate::domain::booking::{
@@ -115,18 +114,12 @@ pub async fn reopen(app: &App, id: BookingId, owner: &UserId) -> Result<BookingD
     Err(Refusal::BookingNotPayable { booking_status: details.booking.status }.into())
 }
 
-/// The first transaction. The key is claimed before the seats are looked at, so that a second request with the same key
-/// learns that the first is at it, and not that its seats are gone.
+/// The first transaction. The offer is read before it begins: in a rush most buyers learn from it that they are too late, and
+/// that costs one round trip.
 async fn hold(app: &App, wish: &Wish) -> Result<Held> {
     let id = BookingId::new();
     let now = app.now();
-    let mut tx = app.begin().await?;
-    if let Some(using) = &wish.key
-        && !idempotency_keys::claim(&mut tx, using, Some(id), now).await?
-    {
-        return Err(Refusal::IdempotencyInProgress.into());
-    }
-    let (offer, quote) = quote(&mut tx, wish, now).await?;
+    let (offer, quote) = quote(app, wish).await?;
     let hold = TimeDelta::from_std(app.config.hold).unwrap_or(SESSION_LIFE);
     let booking = new_booking(id, wish, &quote, (now, hold));
     let expires_at = now + SESSION_LIFE.max(hold + SESSION_AFTER_HOLD);
@@ -138,6 +131,12 @@ async fn hold(app: &App, wish: &Wish) -> Result<Held> {
         cancellation_policy: &offer.cancellation_policy,
         attempt: attempt.as_ref(),
     };
+    let mut tx = app.begin().await?;
+    if let Some(using) = &wish.key
+        && !idempotency_keys::claim(&mut tx, using, Some(id), now).await?
+    {
+        return Err(Refusal::IdempotencyInProgress.into());
+    }
     let claimed = bookings::hold(&mut tx, &new).await?;
     let lost: Vec<String> = booking.seats.iter().filter(|label| !claimed.contains(label)).cloned().collect();
     if !lost.is_empty() {
@@ -163,16 +162,16 @@ pub async fn sweep(app: &App) -> Result<()> {
     idempotency_keys::forget(&mut db, now).await
 }
 
-async fn quote(db: &mut PgConnection, wish: &Wish, now: DateTime<Utc>) -> Result<(Offer, Quote)> {
-    let offer = shows::offer(db, wish.show_id, &wish.seats).await?.ok_or(Refusal::NotFound("show"))?;
-    let quote = offer.quote(&wish.seats, &wish.user.id, now)?;
+async fn quote(app: &App, wish: &Wish) -> Result<(Offer, Quote)> {
+    let offer = shows::offer(&mut *app.db.acquire().await?, wish.show_id, &wish.seats).await?;
+    let offer = offer.ok_or(Refusal::NotFound("show"))?;
+    let quote = offer.quote(&wish.seats, &wish.user.id, app.now())?;
     Ok((offer, quote))
 }
 
 /// Somebody was faster. A second look says whether it was the buyer himself, in another tab.
 async fn seats_lost(app: &App, wish: &Wish, lost: Vec<String>) -> Error {
-    let second_look = async { quote(&mut *app.db.acquire().await?, wish, app.now()).await };
-    match second_look.await {
+    match quote(app, wish).await {
         Err(error) => error,
         Ok(_) => Refusal::SeatUnavailable { seats: lost, own_booking: None }.into(),
     }
@@ -308,7 +307,7 @@ async fn store_session(
 ) -> Result<Option<CheckoutSession>> {
     let now = app.now();
     let opened = {
-        let mut db = app.db.acquire().await?;
+        let mut db = app.settling_db.acquire().await?;
         let stored = Session {
             id: &session.id,
             url: session.url.as_deref(),

@@ -307,3 +307,23 @@ async fn a_show_that_is_cancelled_says_so_and_sells_no_movie() {
     assert!(dates(&stage, &two).await.is_empty());
     stage.check_books().await;
 }
+
+#[tokio::test]
+async fn a_seat_map_follows_a_change_of_the_layout() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let path = format!("/api/shows/{show}/seats");
+    let before = stage.get(&path).await.body;
+
+    for change in
+        ["update show_seats set sellable = false where label = 'A2'", "update show_tiers set price_minor = 1300"]
+    {
+        sqlx::query(change).execute(stage.db()).await.unwrap();
+    }
+    let after = stage.get(&path).await.body;
+
+    assert_eq!((&before["seats"][1]["label"], &before["seats"][1]["state"]), (&json!("A2"), &json!("free")));
+    assert_eq!(before["seats"][1]["price"]["amountMinor"], 1200);
+    assert_eq!(after["seats"][1]["state"], "blocked");
+    assert_eq!(after["seats"][1]["price"]["amountMinor"], 1300);
+}

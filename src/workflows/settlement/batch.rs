@@ -76,7 +76,7 @@ struct Verdict<'a> {
 async fn together(app: &App, batch: &[Arrival]) -> Result<Option<Vec<Outcome>>> {
     let now = app.now();
     let new: Vec<_> = batch.iter().map(|arrival| event::new_event(&arrival.event, &arrival.payload)).collect();
-    let mut tx = app.begin().await?;
+    let mut tx = app.begin_settling().await?;
     let recorded = payment_events::record(&mut tx, &new, now).await?;
     let recorded: HashMap<&str, &Recorded> = recorded.iter().map(|recorded| (recorded.id.as_str(), recorded)).collect();
     let undecided = recorded.values().filter(|recorded| !recorded.status.is_settled());

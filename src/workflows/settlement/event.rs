@@ -24,7 +24,7 @@ const DEFERRED_MAX: TimeDelta = TimeDelta::days(3);
 /// Round trips beside BEGIN and COMMIT: record and find, lock and read, write, mark.
 pub async fn settle(app: &App, event: &Event, payload: &str) -> Result<Outcome> {
     let now = app.now();
-    let mut tx = app.begin().await?;
+    let mut tx = app.begin_settling().await?;
     let recorded = payment_events::record(&mut tx, &[new_event(event, payload)], now).await?.pop();
     let recorded = recorded.ok_or_else(|| Error::fault("an event was recorded nowhere"))?;
     let outcome =
@@ -36,7 +36,7 @@ pub async fn settle(app: &App, event: &Event, payload: &str) -> Result<Outcome> 
 
 /// Settles an event that was deferred, from what was stored of it. Commits. One that is settled is left alone.
 pub async fn settle_deferred(app: &App, event_id: &str) -> Result<()> {
-    let mut tx = app.begin().await?;
+    let mut tx = app.begin_settling().await?;
     let Some((recorded, payload)) = payment_events::lock_unsettled(&mut tx, event_id).await? else {
         return Ok(());
     };

@@ -21,7 +21,7 @@ pub(super) async fn settle(
     (session_id, payment_intent_id): (Option<&str>, Option<&str>),
     fact: &Fact,
 ) -> Result<()> {
-    let mut tx = app.begin().await?;
+    let mut tx = app.begin_settling().await?;
     let word = Word { fact, session_id, payment_intent_id, event_id: None };
     let sentence = carry_out(&mut tx, subject, &word, app.now()).await?;
     tx.commit().await?;
