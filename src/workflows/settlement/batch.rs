@@ -45,7 +45,9 @@ async fn settle_batch(app: AppState, batch: Vec<Arrival>, _turn: OwnedSemaphoreP
     if batch.len() > 1 {
         match together(&app, &batch).await {
             Ok(Some(outcomes)) => {
-                batch.into_iter().zip(outcomes).for_each(|(arrival, outcome)| arrival.answer(Ok(outcome)));
+                for (arrival, outcome) in batch.into_iter().zip(outcomes) {
+                    arrival.answer(Ok(outcome));
+                }
                 return;
             }
             Ok(None) => {}
@@ -100,8 +102,12 @@ async fn together(app: &App, batch: &[Arrival]) -> Result<Option<Vec<Outcome>>> 
         payment_events::mark(&mut tx, &settled, now).await?;
     }
     tx.commit().await?;
-    bookings.iter().for_each(|booking_id| app.changes.tell(*booking_id));
-    settled.iter().for_each(|settled| tracing::info!(event.id = settled.id, "{}", settled.outcome));
+    for booking_id in bookings {
+        app.changes.tell(booking_id);
+    }
+    for settled in &settled {
+        tracing::info!(event.id = settled.id, "{}", settled.outcome);
+    }
     Ok(Some(verdicts.iter().map(|verdict| verdict.outcome).collect()))
 }
 
