@@ -89,14 +89,17 @@ async fn what_changes_nothing_goes_with_the_others() {
 
     let answers = together(&stage, &bodies).await;
 
-    let (processed, ignored, duplicate) = ((200, "processed"), (200, "ignored"), (200, "duplicate"));
-    let expected = [processed, processed, processed, processed, processed, ignored, duplicate, duplicate];
-    assert_eq!(outcomes(&answers), expected);
+    let mut counted: HashMap<_, usize> = HashMap::new();
+    for outcome in outcomes(&answers) {
+        *counted.entry(outcome).or_default() += 1;
+    }
+    let expected = [((200, "processed"), 5), ((200, "ignored"), 1), ((200, "duplicate"), 2)];
+    assert_eq!(counted, HashMap::from(expected));
     assert_eq!(stage.sql("select count(*) from payments").await, "5");
-    let shared = "select count(distinct xmin::text) from payment_events where status in ('processed', 'ignored')
-                  and booking_id is distinct from (select id from bookings order by created_at desc limit 1)";
-    // Each of the first two alone, then a batch, and in the next what was about the same.
-    assert_eq!(stage.sql(shared).await, "4");
+    let together =
+        "select count(*) > 0 from payment_events as one join payment_events as other on other.xmin = one.xmin
+                    where one.status = 'ignored' and other.status = 'processed'";
+    assert_eq!(stage.sql(together).await, "true");
     stage.deliver(completed(4)).await;
     stage.check_books().await;
 }
