@@ -21,14 +21,14 @@ impl TestApp {
         assert_eq!(reopened.status, 200, "{reopened:?}");
 
         // The simulator stores the failure without making the session: it is made now, of what Stripe had been sent.
-        let sent = format!(
+        let parameters = format!(
             "select parameters from checkout_attempts where booking_id = '{}' and status = 'failed'",
             id.as_str().unwrap()
         );
-        let sent = self.sql(&sent).await;
+        let parameters = self.sql(&parameters).await;
         let create =
             self.http.post(format!("{}/v1/checkout/sessions", self.simulator.url())).bearer_auth("sk_test_stage");
-        let made = send(create.header("content-type", "application/x-www-form-urlencoded").body(sent)).await;
+        let made = send(create.header("content-type", "application/x-www-form-urlencoded").body(parameters)).await;
         assert_eq!(made.status, 200, "{made:?}");
         assert_ne!(made.body["id"], reopened.body["checkout"]["sessionId"]);
         (reopened.body, made.body["id"].clone())

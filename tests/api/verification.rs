@@ -118,8 +118,8 @@ async fn a_buyer_with_five_tabs_asks_stripe_once() {
     let booking = dana.booked(&show, &["A2"]).await;
     let other = dana.booked(&show, &["A3"]).await;
     stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
-    let slow = json!({ "route": "GET /v1/checkout/sessions", "kind": "delay", "seconds": 1, "times": 2 });
-    stage.knob("faults", slow).await;
+    let delay = json!({ "route": "GET /v1/checkout/sessions", "kind": "delay", "seconds": 1, "times": 2 });
+    stage.knob("faults", delay).await;
 
     let tabs = join_all((0..5).map(|_| verify(&dana, &booking, 0)));
     let (verified, of_other) = tokio::join!(tabs, verify(&dana, &other, 0));
