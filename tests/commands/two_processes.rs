@@ -6,14 +6,30 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::crashes::{BOOKING, CLAIMS};
-use super::stage::{Server, Stage};
+use super::stage::{PATIENCE, Server, Stage};
 use super::world::Buyer;
 
 /// A house with rows of eight, A to E, of which no seat is blocked.
 const SHOW: &str = "select id::text from shows
                     where not exists (select from show_seats where show_id = shows.id and not sellable)
                     order by starts_at limit 1";
-const ROWS: [&str; 5] = ["A", "B", "C", "D", "E"];
+
+/// Claims of a booking that never comes about.
+const MIDDLE_SEATS: &str = "
+  with house as (
+    select id from shows where not exists (select from show_seats where show_id = shows.id and not sellable)
+    order by starts_at limit 1
+  ), nobody as (
+    insert into users (id, created_at, updated_at) values ('user_nobody', now(), now())
+  ), booking as (
+    insert into bookings (id, reference, user_id, kind, show_id, seats, status, currency, payment_option, total_minor,
+                          due_minor, paid_minor, cancellation_policy, hold_expires_at, created_at, updated_at)
+    select gen_random_uuid(), 'HF-222222', 'user_nobody', 'show', id, '{B4,C4,D4}', 'pending', 'usd', 'full', 1450,
+           1450, 0, '[]', now(), now(), now()
+    from house
+    returning id, show_id
+  )
+  insert into seat_claims (show_id, label, booking_id) select show_id, unnest(array['B4', 'C4', 'D4']), id from booking";
 
 /// Both processes, and a show that is on sale.
 struct Scene {
@@ -82,26 +98,37 @@ async fn of_fifty_who_want_one_seat_one_has_it_and_nothing_is_left_of_the_others
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pairs_of_seats_that_are_wanted_in_either_order_are_sold_once_and_never_deadlock() {
+async fn seats_that_are_wanted_in_either_order_are_sold_once_and_never_deadlock() {
     let scene = Scene::new().await;
-    let pairs: Vec<[String; 2]> = ROWS.map(|row| [format!("{row}1"), format!("{row}2")]).into();
-    // Each pair is wanted in both orders at both processes.
-    let wishes: Vec<Value> = (0..80)
+    let row = |row: &str, seats: usize| (1..=seats).map(|number| format!("{row}{number}")).collect::<Vec<_>>();
+    let groups = [row("A", 2), row("B", 8), row("C", 8), row("D", 8)];
+    // Each group is wanted in both orders at both processes; both have a connection for each wish.
+    let wishes: Vec<Value> = (0..32)
         .map(|number| {
-            let [one, other] = &pairs[number / 4 % pairs.len()];
-            let seats = if number / 2 % 2 == 0 { [one, other] } else { [other, one] };
-            scene.wish(&seats.map(String::as_str))
+            let mut seats: Vec<&str> = groups[number / 4 % groups.len()].iter().map(String::as_str).collect();
+            if number / 2 % 2 == 1 {
+                seats.reverse();
+            }
+            scene.wish(&seats)
         })
         .collect();
 
-    let answers = scene.rush(&wishes).await;
+    // Who wants a whole row is stopped in its middle, with what he has claimed by then, until all are there.
+    let lock = scene.stage.lock(MIDDLE_SEATS).await;
+    let start = async {
+        let waiting = "select count(*) from pg_stat_activity where datname = current_database()
+                       and wait_event_type = 'Lock' and application_name = 'holdfast'";
+        scene.stage.until(waiting, "24", PATIENCE).await;
+        lock.rollback().await.unwrap();
+    };
+    let (answers, ()) = tokio::join!(scene.rush(&wishes), start);
 
     assert!(answers.iter().all(|(status, _)| matches!(status, 201 | 409)), "{answers:?}");
-    for pair in &pairs {
-        let won = answers.iter().filter(|(status, body)| *status == 201 && body["seats"] == json!(pair));
-        assert_eq!(won.count(), 1, "{pair:?}: {answers:?}");
+    for group in &groups {
+        let won = answers.iter().filter(|(status, body)| *status == 201 && body["seats"] == json!(group));
+        assert_eq!(won.count(), 1, "{group:?}: {answers:?}");
     }
-    scene.holds(ROWS.len(), 2 * ROWS.len()).await;
+    scene.holds(groups.len(), groups.concat().len()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
