@@ -12,10 +12,10 @@ use chrono::{DateTime, SubsecRound, Utc};
 pub use layouts::Layouts;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::config::{Config, Secret};
-use crate::domain::ids::BookingId;
+use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::user::{User, UserId};
 use crate::error::{Error, Result};
 use crate::gateways::identity::IdentityProvider;
@@ -68,6 +68,8 @@ pub struct App {
     pub identity: IdentityProvider,
     /// News of bookings that have changed.
     pub changes: Changes,
+    /// Which attempts Stripe is being asked about.
+    pub inquiries: Inquiries,
     /// Which users are stored as their tokens describe them.
     pub users_seen: UsersSeen,
     /// Events that wait for the next transaction.
@@ -85,6 +87,7 @@ impl App {
             stripe: Stripe::new(&config.stripe)?,
             identity: IdentityProvider::new(&config.identity)?,
             changes: Changes::new(),
+            inquiries: Inquiries::default(),
             users_seen: UsersSeen::default(),
             arrivals: Arrivals::default(),
             layouts: Layouts::default(),
@@ -192,6 +195,25 @@ impl Changes {
     /// What is to be told to the other processes; there is one outbox, for whoever comes first.
     pub fn take_outbox(&self) -> Option<mpsc::Receiver<BookingId>> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Which attempts Stripe is being asked about in this process, so that all who want to know share one question.
+#[derive(Default)]
+pub struct Inquiries(Mutex<HashMap<AttemptId, watch::Receiver<()>>>);
+
+impl Inquiries {
+    /// What closes when the inquiry about `id` is over; with the sender that keeps it open for whoever has to make it,
+    /// because nobody else is at it.
+    pub fn join(&self, id: AttemptId) -> (watch::Receiver<()>, Option<watch::Sender<()>>) {
+        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.retain(|_, inquiry| inquiry.has_changed().is_ok());
+        if let Some(inquiry) = under_way.get(&id) {
+            return (inquiry.clone(), None);
+        }
+        let (sender, inquiry) = watch::channel(());
+        under_way.insert(id, inquiry.clone());
+        (inquiry, Some(sender))
     }
 }
 

@@ -19,4 +19,5 @@ mod commands {
     mod doctor;
     mod jobs;
     mod serve;
+    mod two_processes;
 }

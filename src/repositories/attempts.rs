@@ -179,6 +179,18 @@ pub async fn open(db: &mut PgConnection, id: AttemptId, session: &Session<'_>, n
     Ok(opened.rows_affected() == 1)
 }
 
+/// Notes the session of an attempt that was settled before Stripe's answer came, from words that did not name it.
+pub async fn name_session(db: &mut PgConnection, id: AttemptId, session_id: &str) -> Result<()> {
+    sqlx::query!(
+        "update checkout_attempts set stripe_session_id = $2 where id = $1 and stripe_session_id is null",
+        id as _,
+        session_id,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Gives up an attempt whose key is spent, and puts `next` in its place. The caller holds the locks of both.
 pub async fn replace(db: &mut PgConnection, id: AttemptId, next: &Creating, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!("update checkout_attempts set status = 'failed', updated_at = $2 where id = $1", id as _, now)

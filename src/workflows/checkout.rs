@@ -314,7 +314,12 @@ async fn store_session(
             client_secret: session.client_secret.as_deref(),
             expires_at: session.expires_at,
         };
-        attempts::open(&mut db, attempt_id, &stored, now).await?
+        let opened = attempts::open(&mut db, attempt_id, &stored, now).await?;
+        if !opened {
+            // The buyer, who may have paid already, will come back with it.
+            attempts::name_session(&mut db, attempt_id, &session.id).await?;
+        }
+        opened
     };
     if opened {
         return Ok(Some(session));

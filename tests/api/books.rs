@@ -13,15 +13,26 @@ impl TestApp {
         for (what, query) in SOUND {
             assert_eq!(self.sql(query).await, "0", "{what}");
         }
-        let charges = self.ask_stripe("/v1/charges?limit=100").await;
-        let theirs: i64 = charges["data"].as_array().unwrap().iter().filter_map(captured_minor).sum();
+        let theirs: i64 = self.all_at_stripe("charges").await.iter().filter_map(captured_minor).sum();
         let ours = self.sql("select coalesce(sum(amount_minor), 0) from payments").await;
         assert_eq!(ours, theirs.to_string(), "captured at Stripe");
-        let refunds = self.ask_stripe("/v1/refunds?limit=100").await;
-        let theirs: i64 =
-            refunds["data"].as_array().unwrap().iter().filter_map(|refund| refund["amount"].as_i64()).sum();
+        let refunds = self.all_at_stripe("refunds").await;
+        let theirs: i64 = refunds.iter().filter_map(|refund| refund["amount"].as_i64()).sum();
         let ours = "select coalesce(sum(amount_minor), 0) from refunds where status in ('pending', 'succeeded')";
         assert_eq!(self.sql(ours).await, theirs.to_string(), "refunded at Stripe");
+    }
+
+    /// Every object of a kind that Stripe has, newest first.
+    pub(crate) async fn all_at_stripe(&self, objects: &str) -> Vec<Value> {
+        let mut all: Vec<Value> = Vec::new();
+        loop {
+            let after = all.last().map(|last| format!("&starting_after={}", last["id"].as_str().unwrap()));
+            let page = self.ask_stripe(&format!("/v1/{objects}?limit=100{}", after.unwrap_or_default())).await;
+            all.extend_from_slice(page["data"].as_array().unwrap());
+            if page["has_more"] == false {
+                return all;
+            }
+        }
     }
 }
 

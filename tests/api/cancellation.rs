@@ -101,6 +101,66 @@ async fn the_open_page_is_given_again() {
 }
 
 #[tokio::test]
+async fn who_wants_another_page_gets_the_open_one_as_it_is() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+
+    for (opened, seat, secret_is_told) in [("hosted", "A2", false), ("embedded", "A3", true), ("custom", "A4", true)] {
+        let wish = json!({ "kind": "show", "showId": show, "seats": [seat], "ui": opened });
+        let booking = dana.post("/api/bookings", wish).await.body;
+        for wanted in ["hosted", "embedded", "custom"] {
+            let path = format!("/api/bookings/{}/checkout", booking["id"].as_str().unwrap());
+            let again = dana.post(&path, json!({ "ui": wanted })).await;
+
+            assert_eq!((again.status, &again.body["checkout"]), (200, &booking["checkout"]), "{opened}, {wanted}");
+            assert_eq!(again.body["checkout"]["clientSecret"].is_string(), secret_is_told, "{again:?}");
+            assert_eq!(again.body["checkout"]["url"].is_null(), secret_is_told, "{again:?}");
+        }
+    }
+    let sessions = stage.all_at_stripe("checkout/sessions").await;
+    assert_eq!(sessions.len(), 3);
+}
+
+#[tokio::test]
+async fn ones_own_pending_booking_locks_nobody_out() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let forgotten = dana.booked(&show, &["A2", "A3"]).await;
+
+    let refused = dana.book(&show, &["A2"]).await;
+    let own = json!({ "id": refused.body["ownBooking"] });
+    let resumed = reopen(&dana, &own).await;
+    let called_off = cancel(&dana, &own, json!({})).await;
+    let again = dana.booked(&show, &["A2"]).await;
+    stage.pay(&again).await;
+
+    refused.refused(409, "seat_unavailable");
+    assert_eq!(own["id"], forgotten["id"]);
+    assert_eq!((resumed.status, &resumed.body), (200, &forgotten));
+    assert_eq!((called_off.status, &called_off.body["status"]), (200, &json!("cancelled")), "{called_off:?}");
+    assert_eq!(dana.booking(&again).await["status"], "confirmed");
+    assert_eq!(stage.sql("select string_agg(label, ',') from seat_claims").await, "A2");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_booking_that_was_resumed_can_be_paid() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    dana.booked(&show, &["A2"]).await;
+    let own = json!({ "id": dana.book(&show, &["A2"]).await.body["ownBooking"] });
+
+    let resumed = reopen(&dana, &own).await.body;
+    stage.pay(&resumed).await;
+
+    assert_eq!(dana.booking(&own).await["status"], "confirmed");
+    stage.check_books().await;
+}
+
+#[tokio::test]
 async fn two_tabs_that_finish_an_unanswered_create_get_the_same_session() {
     let stage = TestApp::new().await;
     let show = stage.show().await;

@@ -5,7 +5,7 @@ use holdfast::domain::job::Job;
 use holdfast::jobs;
 use serde_json::{Value, json};
 
-use crate::stage::TestApp;
+use crate::stage::{TestApp, send};
 
 #[tokio::test]
 async fn an_abandoned_page_is_closed_at_stripe_before_its_seats_go_free() {
@@ -26,6 +26,9 @@ async fn an_abandoned_page_is_closed_at_stripe_before_its_seats_go_free() {
     assert_eq!(after["checkout"], Value::Null);
     let session = booking["checkout"]["sessionId"].as_str().unwrap();
     assert_eq!(stage.ask_stripe(&format!("/v1/checkout/sessions/{session}")).await["status"], "expired");
+    let page = stage.http.post(booking["checkout"]["url"].as_str().unwrap()).body("number=4242424242424242");
+    assert_eq!(send(page).await.status, 402);
+    assert!(stage.all_at_stripe("charges").await.is_empty());
     assert_eq!(stage.customer("emil").book(&show, &["A2"]).await.status, 201);
     stage.check_books().await;
 }
@@ -144,7 +147,13 @@ async fn a_late_payment_for_sold_seats_goes_back_once() {
     stage.run_jobs().await;
 
     assert_eq!(unsure, "requested");
-    assert_eq!(stage.sql("select status from refunds").await, "succeeded");
+    assert_eq!(stage.sql("select status || ' ' || source from refunds").await, "succeeded surplus");
+    assert_eq!(stage.sql("select status from bookings where user_id = 'user_dana'").await, "expired");
+    let key = format!("re-{}", stage.sql("select id from refunds").await);
+    let mut tries = stage.stripe_requests().await;
+    tries.retain(|asked| asked["method"] == "POST" && asked["path"] == "/v1/refunds");
+    assert!(tries.len() > 7, "{tries:?}");
+    assert!(tries.iter().all(|asked| asked["idempotencyKey"] == key), "{key}: {tries:?}");
     assert_eq!(stage.ask_stripe("/v1/refunds").await["data"].as_array().unwrap().len(), 1);
     assert_eq!(stage.sql("select sum(amount_minor) from ledger_transfers where kind = 'refund'").await, "1200");
     stage.check_books().await;
@@ -240,5 +249,7 @@ async fn a_refund_whose_key_is_spent_goes_under_a_new_one() {
     stage.run_jobs().await;
 
     assert_eq!(stage.sql("select string_agg(status::text, ',' order by id) from refunds").await, "failed,succeeded");
+    let key = format!("re-{}", stage.sql("select id from refunds where status = 'succeeded'").await);
+    assert_eq!(stage.stripe_requests().await.last().unwrap()["idempotencyKey"], key);
     stage.check_books().await;
 }

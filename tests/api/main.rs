@@ -22,6 +22,7 @@ mod idempotency;
 mod identity;
 mod openapi;
 mod payments;
+mod permutations;
 mod problems;
 mod programme;
 mod seat_rush;
@@ -30,5 +31,7 @@ mod signatures;
 #[path = "../sound/mod.rs"]
 mod sound;
 mod stage;
+mod two_sessions;
 mod vault;
 mod verification;
+mod webhook_storm;

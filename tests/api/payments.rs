@@ -31,6 +31,23 @@ async fn the_event_may_arrive_before_our_create_call_has_returned() {
 }
 
 #[tokio::test]
+async fn the_buyer_of_a_session_whose_money_was_faster_than_our_create_call_is_told_of_it() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    stage.knob("deliveries", json!({ "drop": true, "types": ["checkout.session.completed"] })).await;
+    stage.knob("faults", json!({ "route": "POST /v1/checkout/sessions$", "kind": "pay_then_answer" })).await;
+
+    let booking = dana.booked(&show, &["A2"]).await;
+    let session = stage.ask_stripe("/v1/checkout/sessions").await["data"][0]["id"].clone();
+    let verified = dana.post("/api/payments/verify", json!({ "sessionId": session })).await;
+
+    assert_eq!(booking["status"], "confirmed");
+    assert_eq!((verified.status, &verified.body["status"]), (200, &json!("confirmed")), "{verified:?}");
+    stage.check_books().await;
+}
+
+#[tokio::test]
 async fn an_event_whose_transaction_failed_is_processed_when_it_comes_again() {
     let stage = TestApp::new().await;
     let (dana, booking) = held(&stage, "dana").await;
@@ -202,6 +219,10 @@ async fn a_late_payment_claims_free_seats_again() {
     assert_eq!(settled.body["outcome"], "processed");
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
     assert_eq!(stage.sql("select string_agg(label, ',') from seat_claims").await, "A2");
+    assert_eq!(
+        stage.sql("select outcome from payment_events where id <> 'evt_expired'").await,
+        "the payment came late; the seats were still free, are claimed again, and the booking is confirmed"
+    );
     stage.check_books().await;
 }
 

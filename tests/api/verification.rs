@@ -1,12 +1,33 @@
 //! A buyer has come back: has his payment arrived?
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::stage::{Answer, Caller, TestApp};
+
+/// Sooner than a call to Stripe is given up, or a long wait ends.
+const SOON: Duration = Duration::from_secs(15);
 
 async fn verify(caller: &Caller<'_>, booking: &Value, wait: u64) -> Answer {
     let body = json!({ "sessionId": booking["checkout"]["sessionId"] });
     caller.post(&format!("/api/payments/verify?wait={wait}"), body).await
+}
+
+/// How often Stripe was asked how the session of a booking stands.
+async fn asked(stage: &TestApp, booking: &Value) -> usize {
+    let path = format!("/v1/checkout/sessions/{}", booking["checkout"]["sessionId"].as_str().unwrap());
+    let requests = stage.stripe_requests().await;
+    requests.iter().filter(|asked| asked["method"] == "GET" && asked["path"] == path).count()
+}
+
+/// Waits until Stripe is asked how a session stands.
+async fn until_asked(stage: &TestApp) {
+    while !stage.stripe_requests().await.iter().any(|asked| asked["method"] == "GET" && asked["status"].is_null()) {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -41,11 +62,72 @@ async fn whoever_waits_is_told_when_the_webhook_arrives() {
     // Stripe itself is of no help, so that only the webhook can end the wait.
     stage.knob("faults", json!({ "route": "GET /v1/checkout/sessions", "kind": "hang", "times": 9 })).await;
 
-    let (verified, delivered) =
-        tokio::join!(verify(&dana, &booking, 25), stage.deliver(&events["checkout.session.completed"]));
+    let delivered = async {
+        until_asked(&stage).await;
+        stage.deliver(&events["checkout.session.completed"]).await
+    };
+    let both = async { tokio::join!(verify(&dana, &booking, 25), delivered) };
+    let (verified, delivered) = timeout(SOON, both).await.unwrap();
 
     assert_eq!(delivered.body["outcome"], "processed");
     assert_eq!(verified.body["status"], "confirmed");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_stripe_much_longer_than_he_wants_to() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    stage.knob("faults", json!({ "route": "GET /v1/checkout/sessions", "kind": "hang", "times": 9 })).await;
+
+    let verified = timeout(SOON, verify(&dana, &booking, 0)).await.unwrap();
+
+    assert_eq!((verified.status, &verified.body["status"]), (200, &json!("pending")));
+}
+
+#[tokio::test]
+async fn what_stripe_says_counts_although_the_buyer_has_hung_up() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    stage.knob("faults", json!({ "route": "GET /v1/checkout/sessions", "kind": "delay", "seconds": 1 })).await;
+
+    tokio::select! {
+        answer = verify(&dana, &booking, 25) => panic!("he was to hang up: {answer:?}"),
+        () = until_asked(&stage) => {}
+    }
+    let settled = async {
+        while dana.booking(&booking).await["status"] != "confirmed" {
+            tokio::task::yield_now().await;
+        }
+    };
+
+    timeout(SOON, settled).await.unwrap();
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_buyer_with_five_tabs_asks_stripe_once() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let dana = stage.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    let other = dana.booked(&show, &["A3"]).await;
+    stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let delay = json!({ "route": "GET /v1/checkout/sessions", "kind": "delay", "seconds": 1, "times": 2 });
+    stage.knob("faults", delay).await;
+
+    let tabs = join_all((0..5).map(|_| verify(&dana, &booking, 0)));
+    let (verified, of_other) = tokio::join!(tabs, verify(&dana, &other, 0));
+    let again = verify(&dana, &other, 0).await;
+
+    assert!(verified.iter().all(|answer| answer.body["status"] == "confirmed"), "{verified:?}");
+    assert_eq!((&of_other.body["status"], &again.body["status"]), (&json!("pending"), &json!("pending")));
+    assert_eq!((asked(&stage, &booking).await, asked(&stage, &other).await), (1, 2));
     stage.check_books().await;
 }
 
@@ -59,8 +141,8 @@ async fn a_webhook_five_times_a_poll_and_the_payment_itself_are_one_payment() {
 
     let completed = (0..5).map(|_| stage.deliver(&events["checkout.session.completed"]));
     let succeeded = [stage.deliver(&events["payment_intent.succeeded"])];
-    let deliveries = futures_util::future::join_all(completed.chain(succeeded));
-    let polls = futures_util::future::join_all((0..3).map(|_| verify(&dana, &booking, 0)));
+    let deliveries = join_all(completed.chain(succeeded));
+    let polls = join_all((0..3).map(|_| verify(&dana, &booking, 0)));
     let (delivered, polled) = tokio::join!(deliveries, polls);
 
     assert!(delivered.iter().chain(&polled).all(|answer| answer.status == 200), "{delivered:?} {polled:?}");

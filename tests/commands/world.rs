@@ -92,18 +92,31 @@ impl Stage {
 
     /// How often Stripe was asked for this.
     pub(crate) async fn asked(&self, method: &str, path: &str) -> usize {
+        self.requests(method, path).await.len()
+    }
+
+    async fn requests(&self, method: &str, path: &str) -> Vec<Value> {
         let url = format!("{}/_simulator/requests", self.simulator.url());
         let (_, requests) = send(reqwest::Client::new().get(url)).await.unwrap();
         let is_meant = |request: &&Value| {
             request["method"] == method && request["path"].as_str().is_some_and(|asked| asked.ends_with(path))
         };
-        requests.as_array().unwrap().iter().filter(is_meant).count()
+        requests.as_array().unwrap().iter().filter(is_meant).cloned().collect()
     }
 
     /// Waits until Stripe is asked for this.
     pub(crate) async fn until_asked(&self, method: &str, path: &str) {
+        self.until_request(method, path, |_| true).await;
+    }
+
+    /// Waits until Stripe has answered to this.
+    pub(crate) async fn until_answered(&self, method: &str, path: &str) {
+        self.until_request(method, path, |request| request["status"].is_number()).await;
+    }
+
+    async fn until_request(&self, method: &str, path: &str, is_meant: fn(&Value) -> bool) {
         let deadline = Instant::now() + PATIENCE;
-        while self.asked(method, path).await == 0 {
+        while !self.requests(method, path).await.iter().any(is_meant) {
             assert!(Instant::now() < deadline, "Stripe was not asked for {path}");
             tokio::time::sleep(PAUSE).await;
         }
