@@ -13,7 +13,19 @@ pub mod settlements;
 pub mod shows;
 pub mod users;
 
-/// One column of rows that go to the database as arrays, so that many are written in one round trip.
-fn column<'a, T, C>(rows: &'a [T], of: impl Fn(&'a T) -> C) -> Vec<C> {
-    rows.iter().map(of).collect()
+/// Rows that go to the database as one array per column, so that many are written in one round trip.
+trait Columns<T> {
+    /// One column of them.
+    fn column<'a, C>(&'a self, of: impl Fn(&'a T) -> C) -> Vec<C>
+    where
+        T: 'a;
+}
+
+impl<T> Columns<T> for [T] {
+    fn column<'a, C>(&'a self, of: impl Fn(&'a T) -> C) -> Vec<C>
+    where
+        T: 'a,
+    {
+        self.iter().map(of).collect()
+    }
 }

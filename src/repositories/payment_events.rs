@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::column;
+use super::Columns;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::error::Result;
 
@@ -104,15 +104,15 @@ pub async fn record(db: &mut PgConnection, events: &[NewEvent<'_>], now: DateTim
              order by rank
              limit 1
            ) as subject on true"#,
-        &column(events, |event| event.id) as _,
-        &column(events, |event| event.kind) as _,
-        &column(events, |event| event.api_version) as _,
-        &column(events, |event| event.livemode),
-        &column(events, |event| event.created_at),
-        &column(events, |event| event.session_id) as _,
-        &column(events, |event| event.payment_intent_id) as _,
-        &column(events, |event| event.attempt_id) as _,
-        &column(events, |event| event.payload) as _,
+        &events.column(|event| event.id) as _,
+        &events.column(|event| event.kind) as _,
+        &events.column(|event| event.api_version) as _,
+        &events.column(|event| event.livemode),
+        &events.column(|event| event.created_at),
+        &events.column(|event| event.session_id) as _,
+        &events.column(|event| event.payment_intent_id) as _,
+        &events.column(|event| event.attempt_id) as _,
+        &events.column(|event| event.payload) as _,
         now,
     )
     .fetch_all(db)
@@ -170,11 +170,11 @@ pub async fn mark(db: &mut PgConnection, settled: &[Settled<'_>], now: DateTime<
          from unnest($1::text[], $2::payment_event_status[], $3::text[], $4::uuid[], $5::uuid[])
            as settled (id, status, outcome, attempt_id, booking_id)
          where event.id = settled.id",
-        &column(settled, |settled| settled.id) as _,
-        &column(settled, |settled| settled.status) as _,
-        &column(settled, |settled| settled.outcome) as _,
-        &column(settled, |settled| settled.subject.map(|(attempt_id, _)| attempt_id)) as _,
-        &column(settled, |settled| settled.subject.map(|(_, booking_id)| booking_id)) as _,
+        &settled.column(|settled| settled.id) as _,
+        &settled.column(|settled| settled.status) as _,
+        &settled.column(|settled| settled.outcome) as _,
+        &settled.column(|settled| settled.subject.map(|(attempt_id, _)| attempt_id)) as _,
+        &settled.column(|settled| settled.subject.map(|(_, booking_id)| booking_id)) as _,
         now,
     )
     .execute(db)

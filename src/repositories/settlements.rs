@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::column;
+use super::Columns;
 use crate::domain::booking::{AttemptStatus, BookingStatus};
 use crate::domain::ids::{AttemptId, BookingId, DiscrepancyId, PaymentId, TransferId};
 use crate::domain::money::Money;
@@ -122,15 +122,15 @@ pub async fn apply(db: &mut PgConnection, captured: &[Captured<'_>], now: DateTi
              returning bookings.id
            )
            select count(*) as "count!" from booking"#,
-        &column(captured, |captured| captured.attempt_id) as _,
-        &column(captured, |captured| captured.session_id) as _,
-        &column(captured, |captured| captured.payment_intent_id) as _,
-        &column(captured, |captured| captured.money.amount_minor),
-        &column(captured, |captured| captured.money.currency.as_str()) as _,
-        &column(captured, |captured| captured.captured_at),
-        &column(captured, |captured| captured.event_id) as _,
-        &column(captured, |_| PaymentId::new()) as _,
-        &column(captured, |_| TransferId::new()) as _,
+        &captured.column(|captured| captured.attempt_id) as _,
+        &captured.column(|captured| captured.session_id) as _,
+        &captured.column(|captured| captured.payment_intent_id) as _,
+        &captured.column(|captured| captured.money.amount_minor),
+        &captured.column(|captured| captured.money.currency.as_str()) as _,
+        &captured.column(|captured| captured.captured_at),
+        &captured.column(|captured| captured.event_id) as _,
+        &captured.column(|_| PaymentId::new()) as _,
+        &captured.column(|_| TransferId::new()) as _,
         now,
     )
     .fetch_one(db)
