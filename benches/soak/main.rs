@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde_json::json;
 use tokio::sync::watch;
 
 use buyer::Buyer;
@@ -58,6 +59,10 @@ pub(crate) struct Settings {
 
 /// Between two looks at the memory.
 const SAMPLE: Duration = Duration::from_secs(2);
+/// Between two payments by ghosts.
+const GHOSTS: Duration = Duration::from_secs(4);
+/// Between two black-outs.
+const BLACK_OUT: Duration = Duration::from_secs(9);
 /// Between two looks at how full the house is.
 const BOX_OFFICE: Duration = Duration::from_secs(1);
 
@@ -71,6 +76,10 @@ async fn main() -> ExitCode {
         tokio::spawn(Arc::clone(&world).sample(closing.clone())),
         tokio::spawn(Arc::clone(&world).sell(closing.clone())),
     ];
+    if !settings.no_chaos {
+        tasks.push(tokio::spawn(Arc::clone(&world).haunt(closing.clone())));
+        tasks.push(tokio::spawn(Arc::clone(&world).black_out(closing.clone())));
+    }
     if !settings.no_kills {
         tasks.push(tokio::spawn(Arc::clone(&world).kill(settings.seed, closing.clone())));
     }
@@ -115,6 +124,27 @@ impl World {
             self.tally("kills");
             tokio::time::sleep(seconds(0.0, 2.0)).await;
             process.start().await;
+        }
+    }
+
+    /// Pays sessions whose link nobody was given.
+    async fn haunt(self: Arc<Self>, mut closing: watch::Receiver<bool>) {
+        while sleeps(GHOSTS, &mut closing).await {
+            self.pay_unanswered().await;
+        }
+    }
+
+    /// Takes Stripe away now and then: for the next calls it is not there, or does not answer.
+    async fn black_out(self: Arc<Self>, mut closing: watch::Receiver<bool>) {
+        let away = json!({ "route": "*", "kind": "status", "status": 503, "should_retry": false, "times": 12 });
+        let silent = json!({ "route": "*", "kind": "hang", "times": 2 });
+        let silent_after = json!({ "route": "*", "kind": "hang", "after": true, "times": 2 });
+        for fault in [away, silent, silent_after].iter().cycle() {
+            if !sleeps(BLACK_OUT, &mut closing).await {
+                return;
+            }
+            self.knob("faults", fault.clone()).await;
+            self.tally("black-outs of Stripe");
         }
     }
 

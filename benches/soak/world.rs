@@ -97,7 +97,10 @@ impl World {
         world.open_show().await;
         if !settings.no_chaos {
             // Nobody asks Stripe yet what has become of a delayed payment, and no refund that fails is noticed.
-            let percent = json!({ "refund_fails": 0 });
+            let percent = json!({
+                "refund_fails": 0, "lost_answer": 6, "reset": 6, "rate_limit": 6, "unavailable": 6, "error": 6,
+                "stored_error": 4, "lose": 5,
+            });
             let spare = ["checkout.session.async_payment"];
             world.knob("chaos", json!({ "seed": settings.seed, "percent": percent, "spare": spare })).await;
         }
@@ -146,6 +149,22 @@ impl World {
         let request = request.header("content-type", "application/json").body(body.to_string());
         let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
         send(request).await.ok()
+    }
+
+    /// Pays the sessions that were made and not answered: nobody was given their link.
+    pub(crate) async fn pay_unanswered(&self) {
+        let sessions = self.sessions("open").await;
+        for session in sessions.iter().filter(|session| session["answered"] == false) {
+            if self.knob("pay", json!({ "session": session["id"] })).await.0 == 200 {
+                self.tally("payments by ghosts");
+            }
+        }
+    }
+
+    /// Stripe's sessions of this status.
+    pub(crate) async fn sessions(&self, status: &str) -> Vec<Value> {
+        let sessions = self.look("/_simulator/sessions").await;
+        sessions.as_array().unwrap().iter().filter(|session| session["status"] == status).cloned().collect()
     }
 
     pub(crate) async fn free_seats(&self) -> u64 {

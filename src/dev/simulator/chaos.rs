@@ -55,7 +55,7 @@ pub(super) enum Mishap {
     RateLimit,
     /// 500, and nothing is executed.
     Error,
-    /// 500, nothing is executed, and the key answers so from then on.
+    /// 500, and the key answers so from then on; in every second case the request was executed all the same.
     StoredError,
     /// 503, and nothing is executed.
     Unavailable,
@@ -286,7 +286,8 @@ pub(super) fn fault(state: &mut State, incoming: &Incoming) -> Option<Fault> {
     let mut fault = Fault::by_chance(kind);
     fault.status = status;
     fault.stored = mishap == Mishap::StoredError;
-    fault.after = mishap == Mishap::SlowAnswer;
+    let executed = chaos.draw(mishap, &about, 1) == 1;
+    fault.after = mishap == Mishap::SlowAnswer || (mishap == Mishap::StoredError && executed);
     let slow = chaos.milliseconds(mishap, &about, chaos.setting.slow_seconds);
     fault.seconds = Duration::from_millis(slow).as_secs_f64();
     Some(fault)

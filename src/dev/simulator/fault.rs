@@ -7,7 +7,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FaultKind {
-    /// Answers with `status`; nothing is executed.
+    /// Answers with `status`; nothing is executed. With `stored` and `after`, it is executed all the same.
     Status,
     /// Closes the connection; nothing is executed.
     Reset,
