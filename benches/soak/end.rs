@@ -31,6 +31,12 @@ pub(crate) async fn come_to_an_end(world: &World) -> Vec<String> {
     let begun = Instant::now();
     wrong.extend(drain(world, &books::UNDER_WAY).await);
     println!("all came to its end within {:.1?}", begun.elapsed());
+    println!(
+        "delayed payments of which nothing was heard: {}",
+        books::left(world, &books::UNDER_WAY_FOR_LONG).await.join(", ")
+    );
+    books::let_weeks_pass(world).await;
+    wrong.extend(drain(world, &books::UNDER_WAY_FOR_LONG).await);
     wrong.extend(books::check_fence(world).await);
     wrong.extend(books::check(world, "without the lost events").await);
     expire_all(world).await;

@@ -151,7 +151,7 @@ impl World {
     /// Puts another show on sale when one is nearly sold out.
     async fn sell(self: Arc<Self>, mut closing: watch::Receiver<bool>) {
         loop {
-            if self.free_seats().await < 20 {
+            if self.free_seats().await < 40 {
                 self.open_show().await;
             }
             if !sleeps(BOX_OFFICE, &mut closing).await {
