@@ -66,6 +66,11 @@ const OURS: &str = "
          case when surplus_reason in ('already_paid', 'late_payment', 'cancelled') then amount_minor else 0 end
   from payments";
 
+/// How many delayed payments have no outcome here.
+pub(crate) async fn undecided(world: &World) -> i64 {
+    count(world, "select count(*) from bookings where status = 'processing'").await
+}
+
 /// Brings forward what is weeks ahead: the end of what a delayed payment may take, when Stripe is asked.
 pub(crate) async fn let_weeks_pass(world: &World) {
     for statement in [

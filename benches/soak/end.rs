@@ -29,20 +29,18 @@ pub(crate) async fn come_to_an_end(world: &World) -> Vec<String> {
     world.knob("chaos", json!({})).await;
     world.pay_unanswered().await;
     let begun = Instant::now();
-    wrong.extend(drain(world, &books::UNDER_WAY).await);
+    let deadline = begun + DRAIN_MAX;
+    wrong.extend(drain(world, &books::UNDER_WAY, deadline).await);
     println!("all came to its end within {:.1?}", begun.elapsed());
-    println!(
-        "delayed payments of which nothing was heard: {}",
-        books::left(world, &books::UNDER_WAY_FOR_LONG).await.join(", ")
-    );
+    println!("delayed payments of which nothing was heard: {}", books::undecided(world).await);
     books::let_weeks_pass(world).await;
-    wrong.extend(drain(world, &books::UNDER_WAY_FOR_LONG).await);
+    wrong.extend(drain(world, &books::UNDER_WAY_FOR_LONG, deadline).await);
     wrong.extend(books::check_fence(world).await);
     wrong.extend(books::check(world, "without the lost events").await);
     expire_all(world).await;
     let found = find_lost(world).await;
-    wrong.extend(drain(world, &books::UNDER_WAY).await);
-    wrong.extend(drain(world, &books::OPEN).await);
+    wrong.extend(drain(world, &books::UNDER_WAY, deadline).await);
+    wrong.extend(drain(world, &books::OPEN, deadline).await);
     wrong.extend(books::check(world, "with the lost events").await);
     let open = world.sessions("open").await;
     wrong.extend(open.iter().map(|session| format!("it can still be paid: {session}")));
@@ -52,8 +50,7 @@ pub(crate) async fn come_to_an_end(world: &World) -> Vec<String> {
 }
 
 /// Delivers what waits, until nothing is left to be done.
-async fn drain(world: &World, what: &[(&str, &str)]) -> Option<String> {
-    let deadline = Instant::now() + DRAIN_MAX;
+async fn drain(world: &World, what: &[(&str, &str)], deadline: Instant) -> Option<String> {
     loop {
         world.knob("deliver_due", json!({})).await;
         world.look("/_simulator/settled").await;

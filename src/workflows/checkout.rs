@@ -149,7 +149,7 @@ async fn hold(app: &App, wish: &Wish) -> Result<Held> {
 }
 
 /// Sees to it that what dead processes have left is finished: attempts without an answer, and holds without an end. And
-/// forgets idempotency keys that are too old to count.
+/// forgets jobs that others have replaced, and idempotency keys that are too old to count.
 pub async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
     let mut db = app.db.acquire().await?;
@@ -159,6 +159,7 @@ pub async fn sweep(app: &App) -> Result<()> {
     for booking_id in bookings::list_overdue(&mut db, now - OVERDUE_AFTER, SWEEP_MAX).await? {
         jobs::enqueue(&mut db, &Job::EndHold { booking_id }, now).await?;
     }
+    jobs::forget_replaced(&mut db).await?;
     idempotency_keys::forget(&mut db, now).await
 }
 
