@@ -15,6 +15,7 @@ use crate::domain::job::Job;
 use crate::domain::money::Money;
 use crate::domain::offer::{Offer, Quote};
 use crate::domain::refusal::Refusal;
+use crate::domain::settlement::Fact;
 use crate::domain::user::{User, UserId};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::checkout::{Line, SessionRequest, Ui};
@@ -324,7 +325,16 @@ async fn store_session(
     if creating.is_some_and(|creating| creating.id == attempt_id) {
         // The booking has ended while Stripe was asked: its link must not live. If the buyer cannot have paid, close the
         // attempt; else his payment arrives as an event.
-        app.stripe.expire_session(&session.id).await?;
+        match app.stripe.expire_session(&session.id).await {
+            Ok(_) => {}
+            // It was not open: paid, or closed by an earlier try whose answer was lost.
+            Err(StripeError::Refused { status: 400, .. }) => {
+                if app.stripe.retrieve_session(&session.id).await?.fact(now) != Some(Fact::Expired) {
+                    return Err(Error::ProviderUnavailable("the session is neither open nor expired".to_owned()));
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
         let subject = (attempt_id, Some(session.id.as_str()));
         settlements::close(&mut *app.db.acquire().await?, subject, AttemptStatus::Expired, now).await?;
     }
