@@ -5,6 +5,7 @@
 mod simulator {
     mod stage;
 
+    mod chaos;
     mod clock;
     mod deliveries;
     mod disputes;

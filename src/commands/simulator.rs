@@ -23,6 +23,9 @@ pub(crate) struct Settings {
     /// A file that keeps the account over restarts.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
+    /// Misbehaves by chance, and the same again with the same seed. `/_simulator/chaos` sets what, and how often.
+    #[arg(long, value_name = "SEED")]
+    chaos: Option<u64>,
 }
 
 pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
@@ -34,6 +37,9 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let options =
         Options { bind: settings.bind, endpoints: endpoints.collect(), data_file: settings.data.clone(), now: None };
     let simulator = Simulator::start(options).await?;
+    if let Some(seed) = settings.chaos {
+        simulator.unleash(seed);
+    }
     say(&format!("STRIPE_API_BASE={}", simulator.url()))?;
     say("STRIPE_SECRET_KEY=sk_test_simulator")?;
     say(&format!("STRIPE_WEBHOOK_SECRET={}", settings.secret))?;

@@ -108,7 +108,11 @@ async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Resul
 
 /// The queue's own pauses grow to hours; while seats or money wait, a minute is the longest.
 async fn put_off(db: &PgPool, attempts: i16, id: i64) {
-    let put_off = async { jobs::put_off(&mut *db.acquire().await?, id, pause(attempts)).await };
+    let put_off = async {
+        let mut db = db.acquire().await?;
+        jobs::forget_replaced(&mut db).await?;
+        jobs::put_off(&mut db, id, pause(attempts)).await
+    };
     if let Err(error) = put_off.await {
         tracing::warn!(job.id = id, "a job keeps the queue's own pause: {}", explain(&error));
     }

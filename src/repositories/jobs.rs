@@ -33,6 +33,18 @@ pub fn payload(job: &Job) -> Result<Value> {
     serde_json::to_value(job).map_err(|error| Error::fault(format!("a job cannot be written: {error}")))
 }
 
+/// Forgets jobs that were asked for again while they ran, and then failed or lost their worker: the queue has taken their
+/// keys and their tries away, and put others in their place. They would lie there for ever.
+pub async fn forget_replaced(db: &mut PgConnection) -> Result<()> {
+    sqlx::query!(
+        "delete from graphile_worker._private_jobs
+         where key is null and attempts >= max_attempts and locked_at is null",
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Puts the next try of a job off, by the clock that the queue goes by.
 pub async fn put_off(db: &mut PgConnection, id: i64, pause: TimeDelta) -> Result<()> {
     sqlx::query!(

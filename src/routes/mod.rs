@@ -43,7 +43,8 @@ pub fn router(app: AppState) -> Router {
         .layer(from_fn_with_state(callers, limit))
         .layer(from_fn_with_state(AppState::clone(&app), identify));
     let (router, _) = described(limited).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).split_for_parts();
-    let trace = TraceLayer::new_for_http().make_span_with(span);
+    // What fails is logged where it is handled, and as an error only if somebody has to act.
+    let trace = TraceLayer::new_for_http().make_span_with(span).on_failure(());
     router
         .layer(from_fn(time_limit))
         .layer(cors(&app.config.app_origins))

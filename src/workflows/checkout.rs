@@ -15,6 +15,7 @@ use crate::domain::job::Job;
 use crate::domain::money::Money;
 use crate::domain::offer::{Offer, Quote};
 use crate::domain::refusal::Refusal;
+use crate::domain::settlement::Fact;
 use crate::domain::user::{User, UserId};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::checkout::{Line, SessionRequest, Ui};
@@ -149,7 +150,7 @@ async fn hold(app: &App, wish: &Wish) -> Result<Held> {
 }
 
 /// Sees to it that what dead processes have left is finished: attempts without an answer, and holds without an end. And
-/// forgets idempotency keys that are too old to count.
+/// forgets jobs that others have replaced, and idempotency keys that are too old to count.
 pub async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
     let mut db = app.db.acquire().await?;
@@ -159,6 +160,7 @@ pub async fn sweep(app: &App) -> Result<()> {
     for booking_id in bookings::list_overdue(&mut db, now - OVERDUE_AFTER, SWEEP_MAX).await? {
         jobs::enqueue(&mut db, &Job::EndHold { booking_id }, now).await?;
     }
+    jobs::forget_replaced(&mut db).await?;
     idempotency_keys::forget(&mut db, now).await
 }
 
@@ -328,7 +330,16 @@ async fn store_session(
     if creating.is_some_and(|creating| creating.id == attempt_id) {
         // The booking has ended while Stripe was asked: its link must not live. If the buyer cannot have paid, close the
         // attempt; else his payment arrives as an event.
-        app.stripe.expire_session(&session.id).await?;
+        match app.stripe.expire_session(&session.id).await {
+            Ok(_) => {}
+            // It was not open: paid, or closed by an earlier try whose answer was lost.
+            Err(StripeError::Refused { status: 400, .. }) => {
+                if app.stripe.retrieve_session(&session.id).await?.fact(now) != Some(Fact::Expired) {
+                    return Err(Error::ProviderUnavailable("the session is neither open nor expired".to_owned()));
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
         let subject = (attempt_id, Some(session.id.as_str()));
         settlements::close(&mut *app.db.acquire().await?, subject, AttemptStatus::Expired, now).await?;
     }

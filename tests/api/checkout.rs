@@ -210,3 +210,40 @@ async fn a_caller_who_hangs_up_does_not_stop_his_booking() {
 fn form(asked: &Value) -> Vec<(String, String)> {
     form_urlencoded::parse(asked["raw"].as_str().unwrap().as_bytes()).into_owned().collect()
 }
+
+/// The first key is spent, but somebody pays the session behind it while the second is asked for. The answer to the wish to
+/// close the second session is lost, so that it is found closed.
+#[tokio::test]
+async fn a_second_session_that_nobody_waits_for_is_closed_even_if_the_answer_is_lost() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let create = "POST /v1/checkout/sessions$";
+    for fault in [
+        json!({ "route": create, "kind": "status", "status": 500, "stored": true, "after": true }),
+        json!({ "route": create, "kind": "delay", "seconds": 0 }),
+        json!({ "route": create, "kind": "delay", "after": true, "seconds": 3 }),
+        json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "lost_answer" }),
+    ] {
+        stage.knob("faults", fault).await;
+    }
+    let dana = stage.customer("dana");
+    let ghost = async {
+        loop {
+            let sessions = send(stage.http.get(format!("{}/_simulator/sessions", stage.simulator.url()))).await.body;
+            if sessions.as_array().unwrap().len() == 2 {
+                return stage.pay(&json!({ "checkout": { "sessionId": sessions[0]["id"] } })).await;
+            }
+        }
+    };
+
+    let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let (booked, _) = tokio::join!(dana.post("/api/bookings", wish), ghost);
+
+    assert_eq!((booked.status, &booked.body["status"]), (201, &json!("confirmed")), "{booked:?}");
+    assert_eq!(
+        stage.sql("select string_agg(status::text, ',' order by id) from checkout_attempts").await,
+        "paid,expired"
+    );
+    stage.run_jobs().await;
+    stage.check_books().await;
+}

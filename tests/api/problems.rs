@@ -233,6 +233,20 @@ async fn a_user_who_asks_too_often_is_told_when_to_go_on() {
     assert_eq!(stage.get("/api/shows").await.status, 200);
 }
 
+/// A lock is waited for five seconds.
+#[tokio::test]
+async fn somebody_who_keeps_a_lock_makes_the_database_unavailable() {
+    let stage = TestApp::new().await;
+    let mut other = stage.db().begin().await.unwrap();
+    sqlx::query("lock table shows").execute(&mut *other).await.unwrap();
+
+    let answer = stage.get("/api/shows").await;
+
+    answer.refused(503, "database_unavailable");
+    other.rollback().await.unwrap();
+    assert_eq!(stage.get("/api/shows").await.status, 200);
+}
+
 #[tokio::test]
 async fn without_a_token_that_stands_the_address_is_counted() {
     let stage = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "3")]).await;

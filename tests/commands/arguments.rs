@@ -1,6 +1,7 @@
 //! What is said on the command line, by both sides.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use super::stage::{Ended, Stage};
 
@@ -21,6 +22,23 @@ fn every_command_explains_itself() {
         assert!(help.stdout.contains(&format!("Usage: holdfast {command}")), "{help:?}");
     }
     assert_eq!(holdfast(&["--version"]).stdout, concat!("holdfast ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn a_simulator_misbehaves_from_the_start_if_it_is_told_to() {
+    let arguments = ["simulator", "--bind", "127.0.0.1:0", "--chaos", "42"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    let mut simulator = command.args(arguments).env_clear().current_dir("/").stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(simulator.stdout.take().unwrap()).lines();
+    let base = said.next().unwrap().unwrap();
+
+    let chaos = format!("{}/_simulator/chaos", base.trim_start_matches("STRIPE_API_BASE="));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let chaos = runtime.block_on(async { reqwest::get(chaos).await.unwrap().text().await.unwrap() });
+    simulator.kill().unwrap();
+    simulator.wait().unwrap();
+
+    assert!(chaos.contains("\"seed\": 42"), "{chaos}");
 }
 
 #[test]

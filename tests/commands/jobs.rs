@@ -23,3 +23,27 @@ async fn a_hold_ends_by_itself_while_two_servers_run() {
     stage.until("select count(*) from seat_claims", "0", Duration::ZERO).await;
     stage.until(JOBS, "0", Duration::from_secs(10)).await;
 }
+
+/// A delayed payment asks for the end of its hold again, perhaps while that is under way; the queue gives it another job.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_was_asked_for_again_while_it_ran_and_fails_leaves_nothing_behind() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.run(&["seed"], &[]).code, Some(0));
+    let mut server = stage.serve(&[("HOLD_SECONDS", "3")]);
+    assert_eq!(book(&stage, &server).await.await.0, 201);
+    let lock = stage.lock("lock table checkout_attempts").await;
+    stage.until_waiting("%attempt.parameters%").await;
+
+    stage
+        .sql(
+            "select graphile_worker.add_job('holdfast', payload::json, job_key => key, max_attempts => 4000)
+             from graphile_worker._private_jobs",
+        )
+        .await;
+    stage.until(JOBS, "2", Duration::ZERO).await;
+    server.logged("Failed task");
+    lock.rollback().await.unwrap();
+
+    stage.until(BOOKING, "expired", Duration::from_secs(15)).await;
+    stage.until(JOBS, "0", Duration::from_secs(15)).await;
+}

@@ -56,6 +56,19 @@ async fn it_serves_and_never_what_belongs_to_the_simulator() {
     assert_eq!(pay.status(), 404);
 }
 
+/// Whoever reads errors has something to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn that_another_is_away_is_no_error_in_the_log() {
+    let stage = Stage::new().await;
+    let mut server = stage.serve(&[("CLERK_ISSUER", NOWHERE)]);
+
+    server.ready(503).await;
+    server.get("/health").await;
+
+    server.logged(r#""status":200"#);
+    assert_eq!(server.errors(), [""; 0]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_ready_once_the_migrations_are_applied() {
     let stage = Stage::new().await;

@@ -171,6 +171,11 @@ impl Server {
         }
     }
 
+    /// The errors among the lines of the log that have been read.
+    pub(crate) fn errors(&self) -> Vec<&String> {
+        self.seen.iter().filter(|line| line.contains(r#""level":"ERROR""#)).collect()
+    }
+
     /// Sends a signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());

@@ -9,24 +9,32 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub(super) struct Clock {
     standing_at: Option<DateTime<Utc>>,
     ahead: TimeDelta,
+    /// How far it is off by chance, standing or not.
+    astray: TimeDelta,
 }
 
 impl Clock {
     /// Stands still at `now`, or follows the system clock.
     pub(super) fn new(now: Option<DateTime<Utc>>) -> Self {
-        Self { standing_at: now, ahead: TimeDelta::zero() }
+        Self { standing_at: now, ahead: TimeDelta::zero(), astray: TimeDelta::zero() }
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
-        self.standing_at.unwrap_or_else(|| {
+        let now = self.standing_at.unwrap_or_else(|| {
             let system = DateTime::<Utc>::from(SystemTime::now());
             system.checked_add_signed(self.ahead).unwrap_or(system)
-        })
+        });
+        now.checked_add_signed(self.astray).unwrap_or(now)
     }
 
     /// From here on the clock stands still.
     pub(super) fn stand_at(&mut self, now: DateTime<Utc>) {
         self.standing_at = Some(now);
+    }
+
+    /// From here on the clock is wrong by so much.
+    pub(super) fn go_astray(&mut self, by: TimeDelta) {
+        self.astray = by;
     }
 
     /// Moves the clock, standing or not. A time outside the calendar changes nothing.

@@ -32,6 +32,9 @@ pub(super) struct Delivery {
     /// Attempts that have failed.
     pub(super) failures: usize,
     pub(super) state: DeliveryState,
+    /// The version that it is labelled with instead of the endpoint's.
+    #[serde(default)]
+    pub(super) version: Option<String>,
 }
 
 impl Delivery {

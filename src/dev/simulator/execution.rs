@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::account::Cause;
 use super::api::{self, Call};
+use super::chaos;
 use super::form;
 use super::idempotency::{self, Fingerprint, KeptAnswer};
 use super::intake::{Answer, Incoming};
@@ -58,7 +59,7 @@ pub(super) fn execute_now(sandbox: &Arc<Sandbox>, incoming: &Incoming) -> (Answe
             Err(refusal) => refused(incoming, &refusal),
         };
         conclude(state, incoming, &answer, executed);
-        (answer, state.plan.before_answer)
+        (answer, state.plan.before_answer || chaos::is_early(state, incoming))
     });
     let attempted = if before_answer { attempted } else { Attempted::default() };
     (answer, attempted)

@@ -7,7 +7,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FaultKind {
-    /// Answers with `status`; nothing is executed.
+    /// Answers with `status`; nothing is executed. With `stored` and `after`, it is executed all the same.
     Status,
     /// Closes the connection; nothing is executed.
     Reset,
@@ -37,7 +37,7 @@ pub(super) struct Fault {
     #[serde(default)]
     pub(super) code: Option<String>,
     #[serde(default)]
-    seconds: f64,
+    pub(super) seconds: f64,
     /// For a status: keep the answer under the idempotency key, as Stripe does once the endpoint began to execute.
     #[serde(default)]
     pub(super) stored: bool,
@@ -53,6 +53,21 @@ fn once() -> u32 {
 }
 
 impl Fault {
+    /// One that nobody has planted.
+    pub(super) fn by_chance(kind: FaultKind) -> Self {
+        Self {
+            route: "*".to_owned(),
+            times: 1,
+            kind,
+            status: None,
+            code: None,
+            seconds: 0.0,
+            stored: false,
+            after: false,
+            should_retry: None,
+        }
+    }
+
     pub(super) fn duration(&self) -> Duration {
         Duration::try_from_secs_f64(self.seconds).unwrap_or_default()
     }

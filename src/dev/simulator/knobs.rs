@@ -11,8 +11,9 @@ use axum::routing::{get, post};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::chaos::{self, Chaos};
 use super::delivery::DeliveryPlan;
 use super::event::{API_VERSION, Event};
 use super::fault::Fault;
@@ -48,6 +49,7 @@ impl IntoResponse for Misuse {
 pub(super) fn routes() -> Router<Arc<Sandbox>> {
     Router::new()
         .route("/faults", post(plant_fault))
+        .route("/chaos", get(show_chaos).post(set_chaos))
         .route("/deliveries", get(list_deliveries).post(plan_deliveries))
         .route("/deliver_due", post(deliver_due))
         .route("/settled", get(settled))
@@ -73,6 +75,20 @@ async fn plant_fault(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob
     let fault: Fault = read(&body)?;
     sandbox.peek(|state| state.faults.push(fault));
     Ok(answer(&json!({ "planted": true })))
+}
+
+/// Lets things go wrong by chance, as the setting says: `{"seed": 42}` as often as usual. Nothing, or `{}`, ends it.
+async fn set_chaos(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+    let wanted: Map<String, Value> = read(&body)?;
+    let chaos = if wanted.is_empty() { None } else { Some(Chaos::new(read(&body)?)) };
+    let seed = wanted.get("seed").cloned();
+    sandbox.apply(|state| chaos::set(state, chaos));
+    Ok(answer(&json!({ "seed": seed })))
+}
+
+/// What has gone wrong by chance since it was set, to compare two runs.
+async fn show_chaos(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
+    answer(&sandbox.peek(|state| state.chaos.as_ref().map_or(Value::Null, Chaos::report)))
 }
 
 async fn plan_deliveries(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {

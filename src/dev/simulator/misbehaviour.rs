@@ -61,12 +61,14 @@ fn fail(sandbox: &Arc<Sandbox>, incoming: &Incoming, fault: &Fault) -> Answer {
     if !fault.stored {
         return answer;
     }
-    sandbox.peek(|state| {
-        claim(state, incoming).unwrap_or_else(|| {
-            conclude(state, incoming, &answer, true);
-            answer
-        })
-    })
+    if let Some(answer) = sandbox.peek(|state| claim(state, incoming)) {
+        return answer;
+    }
+    if fault.after {
+        drop(execute_now(sandbox, incoming));
+    }
+    sandbox.peek(|state| conclude(state, incoming, &answer, true));
+    answer
 }
 
 fn planted(incoming: &Incoming, fault: &Fault) -> Answer {

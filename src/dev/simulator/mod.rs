@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 mod account;
 mod api;
 mod bank;
+mod chaos;
 mod charge;
 mod checkout_creation;
 mod checkout_lifecycle;
@@ -117,6 +118,11 @@ impl Simulator {
     /// Resolves when no webhook delivery is being made or due now; held ones and later retries do not count.
     pub async fn settled(&self) {
         self.sandbox.settled().await;
+    }
+
+    /// From now on it misbehaves by chance, as often as usual, and as any other that began with this seed.
+    pub fn unleash(&self, seed: u64) {
+        self.sandbox.peek(|state| chaos::set(state, Some(chaos::Chaos::usual(seed))));
     }
 
     /// Events from now on go to this endpoint too.

@@ -1,4 +1,4 @@
-//! The way of an API request: authentication, then the fault a test has planted, then the idempotency layer and the
+//! The way of an API request: authentication, then the fault a test has planted or chance has drawn, then the idempotency layer and the
 //! route. Requests run to their end even when the client has left, as at Stripe.
 
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use axum::extract::{ConnectInfo, Request, State as Shared};
 use axum::response::{IntoResponse as _, Response};
 use tokio::sync::oneshot;
 
+use super::chaos;
 use super::execution::{created_session, perform, refused};
 use super::fault;
 use super::intake::{Answer, Incoming};
@@ -68,8 +69,11 @@ async fn run(sandbox: &Arc<Sandbox>, incoming: &Incoming) -> Ending {
     let fault = sandbox.peek(|state| {
         let mut record = incoming.record();
         let authentic = incoming.authenticate();
-        let fault =
-            authentic.is_ok().then(|| fault::take(&mut state.faults, &incoming.method, &incoming.path)).flatten();
+        let fault = authentic.is_ok().then(|| {
+            let planted = fault::take(&mut state.faults, &incoming.method, &incoming.path);
+            planted.or_else(|| chaos::fault(state, incoming))
+        });
+        let fault = fault.flatten();
         record.fault = fault.as_ref().map(|fault| format!("{:?}", fault.kind));
         state.requests.push(record);
         authentic.map(|()| fault)

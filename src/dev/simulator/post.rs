@@ -7,6 +7,7 @@ use reqwest::header::{CONTENT_TYPE, USER_AGENT};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use super::chaos::{self, Fate};
 use super::delivery::{self, Delivery, DeliveryState};
 use super::event::API_VERSION;
 use super::journal::DeliveryRecord;
@@ -25,6 +26,7 @@ pub(super) struct Batch {
 pub(super) fn collect(state: &mut State) -> Vec<Batch> {
     let mut batches: BTreeMap<String, Batch> = BTreeMap::new();
     for id in std::mem::take(&mut state.account.unsent) {
+        chaos::observe(state, &id);
         for url in urls(state) {
             let Some(event) = state.account.events.get_mut(&id) else {
                 continue;
@@ -33,9 +35,11 @@ pub(super) fn collect(state: &mut State) -> Vec<Batch> {
                 event.pending.push(url.clone());
             }
             let kind = event.kind.clone();
-            let round = address(state, &id, &kind, &url, None);
+            let fate = chaos::fate(state, &id);
+            let round = address(state, (&id, &kind, None), &url, &fate);
             if !round.is_empty() {
-                batches.entry(url).or_default().rounds.push(round);
+                let rounds = &mut batches.entry(url).or_default().rounds;
+                rounds.insert(if fate.first { 0 } else { rounds.len() }, round);
             }
         }
     }
@@ -46,7 +50,7 @@ pub(super) fn collect(state: &mut State) -> Vec<Batch> {
 pub(super) fn send_raw(state: &mut State, raw: &String) -> Vec<Batch> {
     let mut batches = Vec::new();
     for url in urls(state) {
-        let round = address(state, "raw", "raw", &url, Some(raw));
+        let round = address(state, ("raw", "raw", Some(raw)), &url, &Fate::default());
         batches.push(Batch { rounds: vec![round] });
     }
     batches
@@ -58,35 +62,46 @@ fn urls(state: &State) -> BTreeSet<String> {
 }
 
 /// The deliveries of one event to one endpoint that begin now.
-fn address(state: &mut State, event: &str, kind: &str, url: &str, raw: Option<&String>) -> Vec<u64> {
+fn address(state: &mut State, what: (&str, &str, Option<&String>), url: &str, fate: &Fate) -> Vec<u64> {
+    let (event, kind, raw) = what;
     let plan = state.plan.of(kind);
-    if plan.drop {
-        state.delivered.push(DeliveryRecord {
-            event_id: event.to_owned(),
-            kind: kind.to_owned(),
-            url: url.to_owned(),
-            attempt: 0,
-            outcome: "dropped",
-            status: None,
-            error: None,
-        });
+    let dropped = |attempt| DeliveryRecord {
+        event_id: event.to_owned(),
+        kind: kind.to_owned(),
+        url: url.to_owned(),
+        attempt,
+        outcome: "dropped",
+        status: None,
+        error: None,
+    };
+    if plan.drop || fate.lost {
+        state.delivered.push(dropped(0));
         return Vec::new();
     }
     let mut round = Vec::new();
-    for _ in 0..plan.copies {
+    let copies = plan.copies.saturating_add(fate.copies_more);
+    for copy in 1..=copies {
         state.last_delivery = state.last_delivery.saturating_add(1);
-        state.account.deliveries.push(Delivery {
+        let due = fate.due.filter(|_| copy == copies);
+        let start = due.map_or(DeliveryState::InFlight, |due| DeliveryState::Retry { due });
+        let mut delivery = Delivery {
             id: state.last_delivery,
             event: event.to_owned(),
             kind: kind.to_owned(),
             raw: raw.cloned(),
             url: url.to_owned(),
             failures: 0,
-            state: if plan.hold { DeliveryState::Held } else { DeliveryState::InFlight },
-        });
-        if !plan.hold {
-            round.push(state.last_delivery);
+            state: if plan.hold { DeliveryState::Held } else { start },
+            version: fate.version.clone(),
+        };
+        if fate.dropped && copy == copies && !plan.hold {
+            delivery.postpone(real_milliseconds());
+            state.delivered.push(dropped(delivery.failures));
         }
+        if delivery.state == DeliveryState::InFlight {
+            round.push(delivery.id);
+        }
+        state.account.deliveries.push(delivery);
     }
     round
 }
@@ -185,7 +200,7 @@ struct Message {
 fn write(state: &State, id: u64) -> Option<Message> {
     let delivery = state.account.deliveries.iter().find(|delivery| delivery.id == id)?;
     let endpoints: Vec<_> = state.endpoints.iter().filter(|endpoint| endpoint.url == delivery.url).collect();
-    let version = endpoints.first()?.api_version.as_deref().unwrap_or(API_VERSION);
+    let version = delivery.version.as_deref().or(endpoints.first()?.api_version.as_deref()).unwrap_or(API_VERSION);
     let body = if let Some(raw) = &delivery.raw {
         raw.clone()
     } else {

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::account::{Account, Cause};
+use super::chaos::{self, Chaos};
 use super::checkout_lifecycle;
 use super::clock::Clock;
 use super::delivery::DeliveryPlan;
@@ -29,6 +30,7 @@ pub(super) struct State {
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) plan: DeliveryPlan,
     pub(super) faults: Vec<Fault>,
+    pub(super) chaos: Option<Chaos>,
     pub(super) requests: Journal<RequestRecord>,
     pub(super) delivered: Journal<DeliveryRecord>,
     pub(super) last_delivery: u64,
@@ -51,6 +53,7 @@ impl State {
         self.clock = Clock::new(self.started_at);
         self.plan = DeliveryPlan::default();
         self.faults.clear();
+        self.chaos = None;
         self.requests = Journal::default();
         self.delivered = Journal::default();
     }
@@ -102,6 +105,7 @@ impl Sandbox {
             endpoints: options.endpoints,
             plan: DeliveryPlan::default(),
             faults: Vec::new(),
+            chaos: None,
             requests: Journal::default(),
             delivered: Journal::default(),
             store,
@@ -174,8 +178,9 @@ impl Sandbox {
             interval.tick().await;
             let batches = self.peek(|state| post::due(state, real_milliseconds()));
             drop(self.launch(batches));
-            if self.peek(|state| state.now() >= state.account.quiet_until) {
-                self.apply(|_| ());
+            let now = real_milliseconds();
+            if self.peek(|state| state.now() >= state.account.quiet_until || chaos::is_due(state, now)) {
+                self.apply(|state| chaos::settle(state, now));
             }
         }
     }

@@ -41,6 +41,11 @@ impl<T: Row> Table<T> {
         self.rows.get_mut(*self.places.get(id)?)
     }
 
+    /// Its number among those of its kind, in the order of creation.
+    pub(super) fn place(&self, id: &str) -> Option<usize> {
+        self.places.get(id).copied()
+    }
+
     pub(super) fn iter(&self) -> std::slice::Iter<'_, T> {
         self.rows.iter()
     }

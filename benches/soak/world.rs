@@ -1,0 +1,240 @@
+//! What is around the buyers: a database, a Stripe, an issuer, two processes, and what stands before them for webhooks.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use holdfast::app::Clock;
+use holdfast::dev::identity::{Issuer, IssuerSettings};
+use holdfast::dev::simulator::{Endpoint, Options, Simulator};
+use holdfast::dev::test_database::{TestDatabase, digest};
+use holdfast::repositories::database::{self, MIGRATOR, QUEUE_VERSION};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use sqlx::ConnectOptions;
+
+use crate::Settings;
+use crate::process::{Errors, Process};
+
+const ORIGIN: &str = "http://front.example";
+const SECRET: &str = "whsec_soak";
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Longer than any request may take.
+const ANSWER_MAX: Duration = Duration::from_secs(40);
+
+pub(crate) struct World {
+    pub(crate) simulator: Simulator,
+    issuer: Issuer,
+    pub(crate) database: TestDatabase,
+    pub(crate) http: Client,
+    pub(crate) processes: [tokio::sync::Mutex<Process>; 2],
+    pub(crate) urls: [String; 2],
+    pub(crate) hold: Duration,
+    /// The show on sale.
+    show: Mutex<String>,
+    admin: String,
+    /// How often what happened.
+    pub(crate) tally: Mutex<BTreeMap<String, u64>>,
+    pub(crate) errors: Errors,
+    /// Answers that nobody should get.
+    pub(crate) complaints: Mutex<Vec<String>>,
+    turn: AtomicUsize,
+}
+
+impl World {
+    /// All is up, and a show on sale; chaos begins after that.
+    pub(crate) async fn new(settings: &Settings) -> Self {
+        let options = Options { bind: ANY_PORT, endpoints: Vec::new(), data_file: None, now: None };
+        let simulator = Simulator::start(options).await.unwrap();
+        let issuer = Issuer::start(IssuerSettings { bind: ANY_PORT, key_file: None, site: None }).await.unwrap();
+        let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
+        let database = TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/soak");
+        drop(std::fs::remove_dir_all(&folder));
+        std::fs::create_dir_all(&folder).unwrap();
+        let environment = vec![
+            ("DATABASE_URL", database.options().to_url_lossy().to_string()),
+            ("STRIPE_SECRET_KEY", "sk_test_soak".to_owned()),
+            ("STRIPE_WEBHOOK_SECRET", SECRET.to_owned()),
+            ("STRIPE_API_BASE", simulator.url()),
+            ("CLERK_ISSUER", issuer.url()),
+            ("APP_ORIGINS", ORIGIN.to_owned()),
+            ("HOLD_SECONDS", settings.hold_seconds.to_string()),
+            ("RATE_LIMIT_PER_MINUTE", "0".to_owned()),
+            ("LOG_FORMAT", "json".to_owned()),
+        ];
+        let errors = Errors::default();
+        let mut first = Process::new("A", environment.clone(), folder.clone(), &errors);
+        first.start().await;
+        let mut second = Process::new("B", environment, folder, &errors);
+        second.start().await;
+        let urls = [first.url(), second.url()];
+        let url = balance(urls.clone()).await;
+        simulator.add_endpoint(Endpoint { url, secret: SECRET.to_owned(), api_version: None });
+        let admin = token(&issuer, "admin", json!({ "metadata": { "role": "admin" } }));
+        let world = Self {
+            simulator,
+            issuer,
+            database,
+            http: Client::builder().timeout(ANSWER_MAX).build().unwrap(),
+            processes: [first.into(), second.into()],
+            urls,
+            hold: Duration::from_secs(settings.hold_seconds),
+            show: Mutex::default(),
+            admin,
+            tally: Mutex::default(),
+            errors,
+            complaints: Mutex::default(),
+            turn: AtomicUsize::new(0),
+        };
+        world.open_show().await;
+        if !settings.no_chaos {
+            // Nobody notices yet that a refund has failed.
+            let percent = json!({
+                "refund_fails": 0, "lost_answer": 6, "reset": 6, "rate_limit": 6, "unavailable": 6, "error": 6,
+                "stored_error": 4, "lose": 5,
+            });
+            world.knob("chaos", json!({ "seed": settings.seed, "percent": percent })).await;
+        }
+        world
+    }
+
+    pub(crate) fn token(&self, name: &str) -> String {
+        token(&self.issuer, name, json!({}))
+    }
+
+    pub(crate) fn tally(&self, what: &str) {
+        *self.tally.lock().unwrap().entry(what.to_owned()).or_default() += 1;
+    }
+
+    pub(crate) fn broken(&self, what: String) {
+        self.complaints.lock().unwrap().push(what);
+    }
+
+    pub(crate) fn show(&self) -> String {
+        self.show.lock().unwrap().clone()
+    }
+
+    /// Turns a knob of the simulator.
+    pub(crate) async fn knob(&self, name: &str, setting: Value) -> (u16, Value) {
+        let url = format!("{}/_simulator/{name}", self.simulator.url());
+        send(self.http.post(url).body(setting.to_string())).await.unwrap()
+    }
+
+    pub(crate) async fn look(&self, path: &str) -> Value {
+        let request = self.http.get(format!("{}{path}", self.simulator.url())).bearer_auth("sk_test_soak");
+        let (status, body) = send(request).await.unwrap();
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Asks the processes in turn. `None` where no answer came.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        (token, key): (&str, Option<&str>),
+        body: &Value,
+    ) -> Option<(u16, Value)> {
+        let url = &self.urls[self.turn.fetch_add(1, Ordering::Relaxed) % self.urls.len()];
+        let request = self.http.request(method, format!("{url}{path}")).bearer_auth(token);
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
+        send(request).await.ok()
+    }
+
+    /// Pays the sessions that were made and not answered: nobody was given their link.
+    pub(crate) async fn pay_unanswered(&self) {
+        let sessions = self.sessions("open").await;
+        for session in sessions.iter().filter(|session| session["answered"] == false) {
+            if self.knob("pay", json!({ "session": session["id"] })).await.0 == 200 {
+                self.tally("payments by ghosts");
+            }
+        }
+    }
+
+    /// Stripe's sessions of this status.
+    pub(crate) async fn sessions(&self, status: &str) -> Vec<Value> {
+        let sessions = self.look("/_simulator/sessions").await;
+        sessions.as_array().unwrap().iter().filter(|session| session["status"] == status).cloned().collect()
+    }
+
+    pub(crate) async fn free_seats(&self) -> u64 {
+        let path = format!("/api/shows/{}", self.show());
+        let answer = self.ask(Method::GET, &path, (&self.admin, None), &json!({})).await;
+        answer.and_then(|(_, show)| show["seats"]["free"].as_u64()).unwrap_or(u64::MAX)
+    }
+
+    /// Puts the next show on sale: five rows of twenty seats.
+    pub(crate) async fn open_show(&self) {
+        let rows: Vec<Value> =
+            ["A", "B", "C", "D", "E"].map(|row| json!({ "row": row, "seats": 20, "tier": "regular" })).into();
+        let starts_at = Clock::system().now() + chrono::TimeDelta::days(30);
+        let show = json!({
+            "title": "Metropolis", "startsAt": starts_at, "timezone": "Europe/Berlin", "rows": rows,
+            "tiers": [{ "name": "regular", "price": { "amountMinor": 1200, "currency": "eur" } }],
+        });
+        loop {
+            match self.ask(Method::POST, "/api/admin/shows", (&self.admin, None), &show).await {
+                Some((201, show)) => {
+                    show["id"].as_str().unwrap().clone_into(&mut self.show.lock().unwrap());
+                    return self.tally("shows");
+                }
+                Some(refused) => panic!("no show: {refused:?}"),
+                None => {}
+            }
+        }
+    }
+}
+
+/// Status and JSON of an answer.
+async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Value)> {
+    let answer = request.send().await?;
+    let status = answer.status().as_u16();
+    let text = answer.text().await?;
+    Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+}
+
+fn token(issuer: &Issuer, name: &str, more: Value) -> String {
+    let now = Clock::system().now().timestamp();
+    let mut claims = json!({
+        "sub": format!("user_{name}"), "email": format!("{name}@example.com"), "iss": issuer.url(), "azp": ORIGIN,
+        "iat": now, "nbf": now, "exp": now + 24 * 60 * 60,
+    });
+    let (Value::Object(claims), Value::Object(more)) = (&mut claims, more) else { unreachable!() };
+    claims.extend(more);
+    issuer.token(&json!(claims))
+}
+
+type Balanced = Arc<([String; 2], Client, AtomicUsize)>;
+
+/// Takes webhooks and hands them to the processes in turn; one that is dead is a 502, as it is for a while in front of real
+/// ones.
+async fn balance(urls: [String; 2]) -> String {
+    let listener = tokio::net::TcpListener::bind(ANY_PORT).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let balanced: Balanced = Arc::new((urls, Client::new(), AtomicUsize::new(0)));
+    let router = Router::new().fallback(hand_on).with_state(balanced);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}/api/stripe")
+}
+
+async fn hand_on(State(balanced): State<Balanced>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let (urls, http, turn) = &*balanced;
+    let url = &urls[turn.fetch_add(1, Ordering::Relaxed) % urls.len()];
+    let mut request = http.post(format!("{url}/api/stripe")).body(body);
+    for name in ["stripe-signature", "content-type"] {
+        if let Some(value) = headers.get(name) {
+            request = request.header(name, value);
+        }
+    }
+    let answer = request.send().await;
+    answer.map_or(StatusCode::BAD_GATEWAY, |answer| answer.status())
+}
