@@ -26,7 +26,7 @@ const POOL_CONNECTIONS_MAX: u32 = 20;
 /// Connections beside these for what has been paid, or can be: it must not queue behind thousands who want a seat.
 const SETTLING_CONNECTIONS_MAX: u32 = 6;
 /// Connections of the workers of one process, beside those of its requests.
-const WORKER_CONNECTIONS_MAX: u32 = 4;
+const WORKER_CONNECTIONS_MAX: u32 = 6;
 /// How long a request waits for a connection before it is told that the database is busy.
 const POOL_WAIT_MAX: Duration = Duration::from_secs(5);
 
