@@ -16,7 +16,6 @@ mod delayed;
 mod events;
 mod forbidden_money;
 mod forbidden_states;
-mod histories;
 mod holds;
 mod idempotency;
 mod identity;

@@ -96,8 +96,13 @@ impl TestApp {
     pub(crate) async fn second_server(&self) -> String {
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        serve(listener, App::new(self.config.clone(), self.clock.clone()).unwrap());
+        serve(listener, self.second_process());
         url
+    }
+
+    /// Another process that nobody can call from outside.
+    pub(crate) fn second_process(&self) -> AppState {
+        App::new(self.config.clone(), self.clock.clone()).unwrap()
     }
 
     /// The time of the API.

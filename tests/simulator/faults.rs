@@ -100,6 +100,22 @@ async fn garbage_is_no_json_but_the_session_exists() {
 }
 
 #[tokio::test]
+async fn a_stored_failure_can_hide_what_was_executed() {
+    let stage = Stage::new().await;
+    let fault = json!({ "route": CREATE, "kind": "status", "status": 500, "stored": true, "after": true });
+    stage.knob("faults", fault).await;
+
+    let first = stage.post_with_key("k", SESSIONS, &session_form()).await;
+    let again = stage.post_with_key("k", SESSIONS, &session_form()).await;
+
+    assert_eq!((first.status, again.status), (500, 500));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    let sessions = stage.look("sessions").await;
+    assert_eq!(sessions.as_array().unwrap().len(), 1);
+    assert_eq!((&sessions[0]["status"], &sessions[0]["answered"]), (&json!("open"), &json!(false)));
+}
+
+#[tokio::test]
 async fn a_session_can_be_paid_before_its_creation_is_answered() {
     let stage = Stage::new().await;
     stage.knob("faults", json!({ "route": CREATE, "kind": "pay_then_answer" })).await;

@@ -158,6 +158,20 @@ async fn a_test_can_bend_amount_currency_and_metadata() {
 }
 
 #[tokio::test]
+async fn a_test_can_bend_a_payment_that_was_declined_before() {
+    let stage = Stage::new().await;
+    let id = stage.session().await;
+    stage.knob("pay", json!({ "session": id, "card": "4000000000000002" })).await;
+
+    let paid = stage.knob("pay", json!({ "session": id, "amount": 1, "currency": "usd" })).await;
+
+    let intent = stage.get(&format!("/v1/payment_intents/{}", text(&paid, "paymentIntent"))).await.json();
+    let charge = stage.get(&format!("/v1/charges/{}", text(&intent, "latest_charge"))).await.json();
+    assert_eq!((&intent["amount_received"], &intent["currency"]), (&json!(1), &json!("usd")));
+    assert_eq!((&charge["amount_captured"], &charge["currency"]), (&json!(1), &json!("usd")));
+}
+
+#[tokio::test]
 async fn the_official_command_line_can_pay() {
     let stage = Stage::new().await;
     let id = stage.session().await;

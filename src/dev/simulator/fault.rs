@@ -41,6 +41,7 @@ pub(super) struct Fault {
     /// For a status: keep the answer under the idempotency key, as Stripe does once the endpoint began to execute.
     #[serde(default)]
     pub(super) stored: bool,
+    /// What was asked for is executed first: before a silence, a delay, or a status that is stored.
     #[serde(default)]
     pub(super) after: bool,
     /// Sent as `Stripe-Should-Retry`.

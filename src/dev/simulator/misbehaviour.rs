@@ -61,10 +61,11 @@ fn fail(sandbox: &Arc<Sandbox>, incoming: &Incoming, fault: &Fault) -> Answer {
     if !fault.stored {
         return answer;
     }
-    if let Some(answer) = sandbox.peek(|state| claim(state, incoming)) {
-        return answer;
+    if let Some(kept) = sandbox.peek(|state| claim(state, incoming)) {
+        return kept;
     }
     if fault.after {
+        // Nobody waits for the events: the caller hears of a failure.
         drop(execute_now(sandbox, incoming));
     }
     sandbox.peek(|state| conclude(state, incoming, &answer, true));

@@ -45,6 +45,12 @@ pub(super) fn pay(
     if let Some(metadata) = overrides.metadata {
         session.metadata = metadata;
     }
+    let (amount, currency) = (session.amount_total, session.currency.clone());
+    if let Some(intent) = session.payment_intent.clone().and_then(|id| account.intents.get_mut(&id)) {
+        // Made at an earlier try, for what was asked for then.
+        (intent.amount, intent.currency) = (amount, currency);
+    }
+    let session = account.session_mut(id)?;
     if session.payment_status == PaymentStatus::NoPaymentRequired {
         complete(account, id, method, PaymentStatus::NoPaymentRequired);
         emit_session(account, id, cause, "completed");

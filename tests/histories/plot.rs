@@ -1,0 +1,221 @@
+//! A history: what it is drawn from, and in which order its steps come.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use chrono::TimeDelta;
+use holdfast::app::AppState;
+use holdfast::routes;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::json;
+use tower::ServiceExt;
+
+use crate::stage::{Answer, TestApp};
+
+/// Who may buy.
+pub(crate) const BUYERS: [&str; 3] = ["dana", "emil", "fern"];
+/// The seats of each show.
+pub(crate) const SEATS: [&str; 4] = ["A1", "A2", "A3", "A4"];
+
+/// Two processes of the service, one database, and all that is around them.
+pub(crate) struct World {
+    pub(crate) stage: TestApp,
+    processes: [Process; 2],
+}
+
+/// One of them, called without a wire in between: a third of the time of a history would go into it.
+pub(crate) struct Process {
+    pub(crate) app: AppState,
+    router: Router,
+}
+
+impl World {
+    /// With buyers who are known.
+    pub(crate) async fn new() -> Self {
+        let stage = TestApp::new().await;
+        let processes = [AppState::clone(&stage.app), stage.second_process()];
+        let processes = processes.map(|app| Process { router: routes::router(AppState::clone(&app)), app });
+        for name in BUYERS {
+            assert_eq!(stage.customer(name).get("/api/bookings").await.status, 200);
+        }
+        Self { stage, processes }
+    }
+}
+
+impl Process {
+    /// Posts JSON with these headers.
+    pub(crate) async fn post(&self, path: &str, headers: &[(&'static str, &str)], body: String) -> Answer {
+        let mut request = Request::post(path).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let caller = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let request = request.extension(caller).body(Body::from(body)).unwrap();
+        let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let body = serde_json::from_slice(&body).unwrap_or_default();
+        Answer { status: head.status.as_u16(), headers: head.headers, body }
+    }
+}
+
+/// What kind of weather it is. Most histories know no fault but loss, disorder and crashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// Stripe answers.
+    Calm,
+    /// Stripe errs now and then.
+    Stormy,
+}
+
+/// An event of Stripe's.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) kind: String,
+    /// As it is delivered.
+    pub(crate) body: String,
+    /// Whether it is never delivered.
+    pub(crate) lost: bool,
+}
+
+/// One case, and everything that it has drawn so far.
+pub(crate) struct History<'a> {
+    world: &'a World,
+    pub(crate) stage: &'a TestApp,
+    pub(crate) mood: Mood,
+    pub(crate) show: String,
+    /// Of a hundred events, so many are never delivered.
+    pub(crate) lost_of_hundred: u32,
+    /// What Stripe has told so far, oldest first.
+    pub(crate) told: Vec<Told>,
+    /// The newest event that has been looked at.
+    pub(crate) newest: Option<String>,
+    /// Whether Stripe has made a session behind a failure that it has stored.
+    pub(crate) hides_session: bool,
+    /// The booking that each idempotency key has made.
+    pub(crate) keys: Mutex<BTreeMap<String, String>>,
+    seed: u64,
+    random: StdRng,
+    steps: &'a Mutex<Vec<String>>,
+}
+
+impl<'a> History<'a> {
+    /// Forgets what Stripe knew of the history before, and opens a show.
+    pub(crate) async fn begin(world: &'a World, seed: u64, steps: &'a Mutex<Vec<String>>) -> Self {
+        let stage = &world.stage;
+        stage.knob("reset", json!({})).await;
+        stage.knob("clock", json!({ "now": stage.now() })).await;
+        stage.knob("deliveries", json!({ "drop": true })).await;
+        let mut random = StdRng::seed_from_u64(seed);
+        let lost_of_hundred = [0, 0, 15, 50, 100][random.random_range(0..5)];
+        let soon = random.random_range(0..6) == 0;
+        let starts_in = if soon { TimeDelta::minutes(20) } else { TimeDelta::days(60) };
+        let show = json!({
+            "startsAt": stage.now() + starts_in, "blocked": [],
+            "rows": [{ "row": "A", "seats": SEATS.len(), "tier": "regular" }],
+        });
+        let history = Self {
+            world,
+            stage,
+            mood: if seed % 6 == 5 { Mood::Stormy } else { Mood::Calm },
+            show: stage.show_with(show).await,
+            lost_of_hundred,
+            told: Vec::new(),
+            newest: None,
+            hides_session: false,
+            keys: Mutex::default(),
+            seed,
+            random,
+            steps,
+        };
+        history.note(&format!("a show {starts_in} ahead, {lost_of_hundred} % of the events lost"));
+        history
+    }
+
+    /// From the first step to the end.
+    pub(crate) async fn tell(mut self) {
+        if self.chance(15) {
+            self.hide_session().await;
+            self.book().await;
+            self.advance(TimeDelta::seconds(5)).await;
+            self.run_jobs(true).await;
+        } else {
+            self.book().await;
+        }
+        for step in 0..self.draw(14) + 3 {
+            // What a race has changed in one step does not change what the next ones are drawn from.
+            self.random = StdRng::seed_from_u64(self.seed * 1_000 + u64::from(step));
+            self.step().await;
+            if self.chance(25) {
+                self.check_fence().await;
+            }
+        }
+        self.end().await;
+    }
+
+    async fn step(&mut self) {
+        match self.draw(if self.mood == Mood::Stormy { 30 } else { 27 }) {
+            0..12 => self.act().await,
+            12..16 => self.pay().await,
+            16..18 => self.settle().await,
+            18..22 => {
+                self.run_jobs(true).await;
+            }
+            22..24 => {
+                let seconds = [1, 5, 45, 300, 601, 900, 2_200, 100_000][self.index(8)];
+                self.advance(TimeDelta::seconds(seconds)).await;
+            }
+            24 | 25 => self.crash().await,
+            26 => self.close_show().await,
+            _ => {
+                self.plant_fault().await;
+                self.act().await;
+            }
+        }
+    }
+
+    /// Lets time pass.
+    pub(crate) async fn advance(&mut self, by: TimeDelta) {
+        self.note(&format!("{} seconds pass", by.num_seconds()));
+        if by >= TimeDelta::days(1) {
+            // Keys are kept as long as that.
+            self.keys.lock().unwrap().clear();
+        }
+        self.stage.advance(by).await;
+    }
+
+    /// Either of the two.
+    pub(crate) fn process(&mut self) -> &'a Process {
+        &self.world.processes[self.index(2)]
+    }
+
+    /// A number below `end`.
+    pub(crate) fn draw(&mut self, end: u32) -> u32 {
+        self.random.random_range(0..end)
+    }
+
+    /// An index of something that has `length` of them.
+    pub(crate) fn index(&mut self, length: usize) -> usize {
+        self.random.random_range(0..length)
+    }
+
+    /// True in so many of a hundred cases.
+    pub(crate) fn chance(&mut self, percent: u32) -> bool {
+        self.draw(100) < percent
+    }
+
+    /// One of them, if there is one.
+    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+        if from.is_empty() { None } else { Some(from[self.index(from.len())].clone()) }
+    }
+
+    /// Writes a step down.
+    pub(crate) fn note(&self, step: &str) {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step.to_owned());
+    }
+}
