@@ -14,6 +14,7 @@ mod catalogue;
 mod checkout;
 mod delayed;
 mod events;
+mod faults;
 mod forbidden_money;
 mod forbidden_states;
 mod histories;
@@ -35,3 +36,5 @@ mod two_sessions;
 mod vault;
 mod verification;
 mod webhook_storm;
+#[path = "../wire/mod.rs"]
+mod wire;
