@@ -93,6 +93,11 @@ async fn a_payment_is_applied_once() {
 }
 
 #[tokio::test]
+async fn payments_that_are_told_together_are_applied_once() {
+    survives::<money::PayTogether>().await;
+}
+
+#[tokio::test]
 async fn a_duplicate_stays_one() {
     survives::<money::PayAgain>().await;
 }

@@ -189,7 +189,7 @@ pub(super) struct CallOff(Value);
 
 impl Flow for CallOff {
     async fn begin(scene: &Scene<'_>) -> Self {
-        Self(scene.booked().await)
+        Self(scene.booked(SEAT).await)
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
@@ -208,7 +208,7 @@ pub(super) struct EndHold(Value);
 
 impl Flow for EndHold {
     async fn begin(scene: &Scene<'_>) -> Self {
-        let booking = scene.booked().await;
+        let booking = scene.booked(SEAT).await;
         scene.stage.advance(HOLD).await;
         Self(booking)
     }

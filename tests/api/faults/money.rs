@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
+use futures_util::future::join_all;
 use holdfast::domain::job;
 use serde_json::{Value, json};
 
@@ -19,15 +20,15 @@ struct Unheard {
 }
 
 impl Unheard {
-    async fn of(scene: &Scene<'_>) -> Self {
-        let booking = scene.booked().await;
+    async fn of(scene: &Scene<'_>, seat: &str) -> Self {
+        let booking = scene.booked(seat).await;
         let events = scene.stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
         Self { booking, events }
     }
 
     /// Stripe has said before that the session had ended.
     async fn late(scene: &Scene<'_>) -> Self {
-        let unheard = Self::of(scene).await;
+        let unheard = Self::of(scene, SEAT).await;
         scene.stage.hear_of_expiry(&unheard.booking).await;
         unheard
     }
@@ -49,7 +50,7 @@ pub(super) struct Pay(Unheard);
 
 impl Flow for Pay {
     async fn begin(scene: &Scene<'_>) -> Self {
-        Self(Unheard::of(scene).await)
+        Self(Unheard::of(scene, SEAT).await)
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
@@ -57,6 +58,7 @@ impl Flow for Pay {
     }
 
     async fn check(&self, scene: &Scene<'_>) {
+        scene.is_sold().await;
         self.0.tell_all(scene).await;
         scene.is_sold().await;
     }
@@ -67,7 +69,7 @@ pub(super) struct PayAgain(Unheard);
 
 impl Flow for PayAgain {
     async fn begin(scene: &Scene<'_>) -> Self {
-        let unheard = Unheard::of(scene).await;
+        let unheard = Unheard::of(scene, SEAT).await;
         unheard.tell_all(scene).await;
         Self(unheard)
     }
@@ -81,12 +83,43 @@ impl Flow for PayAgain {
     }
 }
 
+/// Stripe tells of two payments at once, which are settled in one transaction.
+pub(super) struct PayTogether(Vec<Unheard>);
+
+impl Flow for PayTogether {
+    async fn begin(scene: &Scene<'_>) -> Self {
+        let first = Unheard::of(scene, SEAT).await;
+        Self(vec![first, Unheard::of(scene, "A3").await])
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Told {
+        let arrivals = &scene.stage.app.arrivals;
+        let turns = (arrivals.turn().await.unwrap(), arrivals.turn().await.unwrap());
+        let deliveries = join_all(self.0.iter().map(|unheard| scene.deliver(unheard.completed())));
+        let begin = async {
+            while arrivals.waiting() < self.0.len() {
+                tokio::task::yield_now().await;
+            }
+            drop(turns);
+        };
+        let (mut told, ()) = tokio::join!(deliveries, begin);
+        let unsure = told.iter().position(|told| !told.is_success());
+        told.swap_remove(unsure.unwrap_or_default())
+    }
+
+    async fn check(&self, scene: &Scene<'_>) {
+        scene.stand("confirmed,confirmed").await;
+        scene.claims("2").await;
+        scene.payments("applied,applied").await;
+    }
+}
+
 /// The background settles an event that came before its attempt.
 pub(super) struct SettleDeferred(Unheard);
 
 impl Flow for SettleDeferred {
     async fn begin(scene: &Scene<'_>) -> Self {
-        let unheard = Unheard::of(scene).await;
+        let unheard = Unheard::of(scene, SEAT).await;
         // As if the event had come before our row: the attempt is put aside, and back.
         let booking = unheard.booking["id"].as_str().unwrap();
         let aside = format!(
@@ -107,6 +140,7 @@ impl Flow for SettleDeferred {
     }
 
     async fn check(&self, scene: &Scene<'_>) {
+        scene.is_sold().await;
         self.0.tell_all(scene).await;
         scene.is_sold().await;
         scene.finds("select count(*) from payment_events where status = 'deferred'", "0").await;
@@ -118,7 +152,7 @@ pub(super) struct EndPaidHold(Unheard);
 
 impl Flow for EndPaidHold {
     async fn begin(scene: &Scene<'_>) -> Self {
-        let unheard = Unheard::of(scene).await;
+        let unheard = Unheard::of(scene, SEAT).await;
         scene.stage.advance(HOLD).await;
         Self(unheard)
     }
@@ -128,6 +162,7 @@ impl Flow for EndPaidHold {
     }
 
     async fn check(&self, scene: &Scene<'_>) {
+        scene.is_sold().await;
         self.0.tell_all(scene).await;
         scene.is_sold().await;
     }
@@ -138,7 +173,7 @@ pub(super) struct Verify(Unheard);
 
 impl Flow for Verify {
     async fn begin(scene: &Scene<'_>) -> Self {
-        Self(Unheard::of(scene).await)
+        Self(Unheard::of(scene, SEAT).await)
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
@@ -151,6 +186,7 @@ impl Flow for Verify {
     }
 
     async fn check(&self, scene: &Scene<'_>) {
+        scene.is_sold().await;
         self.0.tell_all(scene).await;
         scene.is_sold().await;
     }
@@ -169,6 +205,7 @@ impl Flow for PayLate {
     }
 
     async fn check(&self, scene: &Scene<'_>) {
+        scene.is_sold().await;
         self.0.tell_all(scene).await;
         scene.is_sold().await;
     }
@@ -179,6 +216,7 @@ pub(super) struct PayTooLate(Unheard);
 
 impl PayTooLate {
     async fn has_gone_back(&self, scene: &Scene<'_>) {
+        scene.payments("surplus late_payment").await;
         self.0.tell_all(scene).await;
         // A refund that is asked for afresh comes a little later.
         scene.stage.advance(TimeDelta::seconds(31)).await;

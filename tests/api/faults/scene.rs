@@ -112,9 +112,9 @@ impl<'a> Scene<'a> {
         json!({ "kind": "show", "showId": self.show, "seats": [SEAT] })
     }
 
-    /// The seat, held by the buyer.
-    pub(super) async fn booked(&self) -> Value {
-        self.buyer().booked(&self.show, &[SEAT]).await
+    /// A seat, held by the buyer.
+    pub(super) async fn booked(&self, seat: &str) -> Value {
+        self.buyer().booked(&self.show, &[seat]).await
     }
 
     /// The seat, held by a booking that Stripe has not answered.
