@@ -7,6 +7,8 @@
 
 #[path = "sound/mod.rs"]
 mod sound;
+#[path = "wire/mod.rs"]
+mod wire;
 
 mod commands {
     mod stage;
@@ -14,6 +16,7 @@ mod commands {
 
     mod arguments;
     mod crashes;
+    mod crashes_at_every_step;
     mod crashes_of_workers;
     mod database;
     mod doctor;

@@ -125,7 +125,7 @@ impl From<Error> for Problem {
         let told = explain(&error);
         if error.is_database_unavailable() {
             tracing::warn!("{told}");
-            let detail = "The database is busy or away; nothing was changed. Try again in a moment.";
+            let detail = "The database is busy or away. Try again in a moment, with the same Idempotency-Key.";
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail).retry_after(1);
         }
         match error {

@@ -14,6 +14,7 @@ mod catalogue;
 mod checkout;
 mod delayed;
 mod events;
+mod faults;
 mod forbidden_money;
 mod forbidden_states;
 mod holds;
@@ -34,3 +35,5 @@ mod two_sessions;
 mod vault;
 mod verification;
 mod webhook_storm;
+#[path = "../wire/mod.rs"]
+mod wire;

@@ -63,7 +63,11 @@ impl TestApp {
 
     /// With some settings of its own, by variable.
     pub(crate) async fn with(own: &[(&str, &str)]) -> Self {
-        let database = database().await;
+        Self::on(database().await, own).await
+    }
+
+    /// On this database, with some settings of its own.
+    pub(crate) async fn on(database: TestDatabase, own: &[(&str, &str)]) -> Self {
         let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
         let issuer = Issuer::start(IssuerSettings { bind: ANY_PORT, key_file: None, site: None }).await.unwrap();
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
@@ -185,7 +189,7 @@ impl TestApp {
         object["status"] = json!("expired");
         object["payment_status"] = json!("unpaid");
         let event = json!({
-            "id": "evt_expired", "object": "event", "api_version": "2026-09-30.endive", "type": "checkout.session.expired",
+            "id": format!("evt_expired_{session}"), "object": "event", "api_version": "2026-09-30.endive", "type": "checkout.session.expired",
             "created": self.now().timestamp(), "livemode": false, "pending_webhooks": 1, "data": { "object": object },
         });
         assert_eq!(self.deliver(&event.to_string()).await.body["outcome"], "processed");

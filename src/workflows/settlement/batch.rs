@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
@@ -17,6 +18,9 @@ use crate::error::{Error, Result, explain};
 use crate::gateways::stripe::webhook::{APP, Event};
 use crate::repositories::payment_events::{self, EventStatus, Recorded, Settled};
 use crate::repositories::settlements::{self, Captured};
+
+/// How long a batch may take: longer than Postgres lets one statement take, and shorter than a request may wait.
+const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Settles an event as [`event::settle`] does, together with others that arrive meanwhile. Once it is in line, it is settled
 /// even if the caller goes away.
@@ -41,7 +45,15 @@ fn lost(_: impl std::error::Error) -> Error {
     Error::fault("an event was taken out of the line and not settled")
 }
 
+/// There are few turns, and a connection that has fallen silent must not keep one for ever.
 async fn settle_batch(app: AppState, batch: Vec<Arrival>, _turn: OwnedSemaphorePermit) {
+    let number = batch.len();
+    if tokio::time::timeout(BATCH_TIME_MAX, settle_all(app, batch)).await.is_err() {
+        tracing::error!("{number} events were not settled within {BATCH_TIME_MAX:?}; Stripe sends them again");
+    }
+}
+
+async fn settle_all(app: AppState, batch: Vec<Arrival>) {
     if batch.len() > 1 {
         match together(&app, &batch).await {
             Ok(Some(outcomes)) => {

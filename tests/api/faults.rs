@@ -1,0 +1,221 @@
+//! Postgres fails at every step of everything once: the caller is told cleanly, and who asks again ends as if nothing had
+//! been. No seat stays blocked, and no cent is lost or doubled.
+//!
+//! A step is a statement, be it BEGIN or COMMIT. Steps are not counted beforehand: each flow is spoilt at its first, its
+//! second, and so on, until it ends before the fault has come.
+
+mod bookings;
+mod money;
+mod scene;
+mod stripe;
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+
+use chrono::TimeDelta;
+use futures_util::FutureExt;
+use holdfast::domain::job::Job;
+use holdfast::{jobs, routes};
+
+use crate::stage::{TestApp, database};
+use crate::wire::{Held, Way, Wire};
+use scene::{Flow, Scene};
+
+/// What can go wrong on the way to Postgres: a statement is lost, its answer is lost, or it takes too long. Whoever is held
+/// up too long loses his patience, as he does when the time of his request is over; what he had asked for goes on.
+const FAULTS: [(Held, Way); 3] =
+    [(Held::Statement, Way::Cut), (Held::Answer, Way::Cut), (Held::Statement, Way::Through)];
+/// More steps than this are no flow of ours.
+const STEPS_MAX: usize = 40;
+/// How often somebody asks again before he counts as stuck.
+const TRIES_MAX: usize = 4;
+/// Between two tries: what a dead request has left is free by then.
+const PAUSE: TimeDelta = TimeDelta::seconds(41);
+
+#[tokio::test]
+async fn a_booking_is_made_once() {
+    survives::<bookings::Book>().await;
+}
+
+#[tokio::test]
+async fn a_booking_under_a_key_is_made_once_and_answered_alike() {
+    survives::<bookings::BookUnderKey>().await;
+}
+
+#[tokio::test]
+async fn a_booking_that_stripe_refuses_for_good_frees_its_seats() {
+    survives::<bookings::BookInVain>().await;
+}
+
+#[tokio::test]
+async fn a_booking_whose_key_at_stripe_is_spent_goes_on_under_another() {
+    survives::<bookings::BookAfterStoredFailure>().await;
+}
+
+#[tokio::test]
+async fn an_unanswered_booking_is_resumed() {
+    survives::<bookings::Reopen>().await;
+}
+
+#[tokio::test]
+async fn an_unanswered_booking_is_finished_in_the_background() {
+    survives::<bookings::FinishCheckout>().await;
+}
+
+#[tokio::test]
+async fn a_booking_that_lost_its_jobs_is_found() {
+    survives::<bookings::Sweep>().await;
+}
+
+#[tokio::test]
+async fn a_cancellation_frees_the_seats_once() {
+    survives::<bookings::CallOff>().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_hold_frees_the_seats_once() {
+    survives::<bookings::EndHold>().await;
+}
+
+#[tokio::test]
+async fn the_end_of_an_unanswered_hold_frees_the_seats_once() {
+    survives::<bookings::EndUnansweredHold>().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_hold_that_was_paid_confirms_it() {
+    survives::<money::EndPaidHold>().await;
+}
+
+#[tokio::test]
+async fn a_payment_is_applied_once() {
+    survives::<money::Pay>().await;
+}
+
+#[tokio::test]
+async fn payments_that_are_told_together_are_applied_once() {
+    survives::<money::PayTogether>().await;
+}
+
+#[tokio::test]
+async fn a_duplicate_stays_one() {
+    survives::<money::PayAgain>().await;
+}
+
+#[tokio::test]
+async fn a_deferred_event_is_settled_once() {
+    survives::<money::SettleDeferred>().await;
+}
+
+#[tokio::test]
+async fn a_buyer_who_asks_is_confirmed_once() {
+    survives::<money::Verify>().await;
+}
+
+#[tokio::test]
+async fn a_late_payment_claims_its_seats_once() {
+    survives::<money::PayLate>().await;
+}
+
+#[tokio::test]
+async fn a_late_payment_for_sold_seats_goes_back_once() {
+    survives::<money::PayTooLate>().await;
+}
+
+#[tokio::test]
+async fn a_refund_is_made_once() {
+    survives::<money::Refund>().await;
+}
+
+/// Whoever gives up while BEGIN is under way must not leave his connection inside a transaction: what others then write on
+/// it would be lost with it.
+#[tokio::test]
+async fn whoever_gives_up_at_the_beginning_leaves_no_transaction_open() {
+    let database = database().await;
+    let wire = Wire::lay(&database.options()).await;
+    let stage = TestApp::on(database, &[("DATABASE_URL", wire.url())]).await;
+    let db = &stage.app.db;
+
+    wire.hold_up(Held::Answer, 1);
+    tokio::select! {
+        begun = stage.app.begin() => panic!("it was to be held up: {begun:?}"),
+        () = wire.held() => {}
+    }
+    wire.let_go(Way::Through);
+    while db.num_idle() == 0 {
+        tokio::task::yield_now().await;
+    }
+    sqlx::query("create table written ()").execute(db).await.unwrap();
+
+    assert_eq!(wire.statements(), ["BEGIN"]);
+    assert_eq!(db.size(), 1, "it was another connection");
+    assert_eq!(stage.sql("select to_regclass('written')").await, "written");
+}
+
+/// Spoils each step of the flow in each way.
+async fn survives<F: Flow>() {
+    let database = database().await;
+    let wire = Wire::lay(&database.options()).await;
+    let stage = TestApp::on(database, &[("DATABASE_URL", wire.url())]).await;
+    let router = routes::router(stage.app.clone());
+    for (held, way) in FAULTS {
+        for step in 1..=STEPS_MAX {
+            let case = async {
+                let scene = Scene::new(&stage, &router).await;
+                spoil::<F>(&scene, &wire, (held, way, step)).await
+            };
+            let Ok(spoilt) = AssertUnwindSafe(case).catch_unwind().await else {
+                panic!("{held:?} {way:?} at step {step}, the last of {:#?}", wire.statements());
+            };
+            if !spoilt {
+                assert!(step > 1, "a flow without steps");
+                break;
+            }
+            assert!(step < STEPS_MAX, "a flow without an end");
+        }
+    }
+    stage.check_books().await;
+}
+
+/// Spoils one step; false if the flow has not so many.
+async fn spoil<F: Flow>(scene: &Scene<'_>, wire: &Wire, (held, way, step): (Held, Way, usize)) -> bool {
+    let flow = F::begin(scene).await;
+    wire.hold_up(held, step);
+    let told = {
+        let mut run = pin!(flow.run(scene));
+        tokio::select! {
+            told = &mut run => Some(told),
+            () = wire.held() => match way {
+                Way::Cut => {
+                    wire.let_go(way);
+                    Some(run.await)
+                }
+                Way::Through => None,
+            }
+        }
+    };
+    wire.let_go(way);
+    let spoilt = wire.mend();
+    assert!(told.as_ref().is_none_or(|told| flow.is_done(told) || (spoilt && told.is_clean())), "{told:?}");
+    ends_well(scene, &flow).await;
+    spoilt
+}
+
+/// Nothing is spoilt any more, and whoever was not told that it is done asks again.
+async fn ends_well<F: Flow>(scene: &Scene<'_>, flow: &F) {
+    let mut done = false;
+    for _ in 0..TRIES_MAX {
+        let told = flow.again(scene).await;
+        done = flow.is_done(&told);
+        assert!(done || told.is_clean(), "{told:?}");
+        if done {
+            break;
+        }
+        scene.stage.advance(PAUSE).await;
+        jobs::perform(&scene.stage.app, &Job::Sweep).await.unwrap();
+        scene.stage.run_jobs().await;
+    }
+    assert!(done, "whoever asks again gets nowhere");
+    flow.check(scene).await;
+    scene.check().await;
+}
