@@ -15,6 +15,7 @@ use crate::domain::job::Job;
 use crate::domain::money::Money;
 use crate::domain::offer::{Offer, Quote};
 use crate::domain::refusal::Refusal;
+use crate::domain::settlement::Fact;
 use crate::domain::user::{User, UserId};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::checkout::{Line, SessionRequest, Ui};
@@ -328,11 +329,20 @@ async fn store_session(
     if creating.is_some_and(|creating| creating.id == attempt_id) {
         // The booking has ended while Stripe was asked: its link must not live. If the buyer cannot have paid, close the
         // attempt; else his payment arrives as an event.
-        app.stripe.expire_session(&session.id).await?;
+        match app.stripe.expire_session(&session.id).await {
+            Err(StripeError::Refused { status: 400, .. }) if has_expired(app, &session.id).await? => {}
+            ended => drop(ended?),
+        }
         let subject = (attempt_id, Some(session.id.as_str()));
         settlements::close(&mut *app.db.acquire().await?, subject, AttemptStatus::Expired, now).await?;
     }
     Ok(None)
+}
+
+/// Whether a session that is not open any more ended by itself, and nobody has paid.
+async fn has_expired(app: &App, session_id: &str) -> Result<bool> {
+    let session = app.stripe.retrieve_session(session_id).await?;
+    Ok(session.fact(app.now()) == Some(Fact::Expired))
 }
 
 /// Stripe has refused the session for good, so there is none, and the seats are free at once.
