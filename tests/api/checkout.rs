@@ -150,6 +150,36 @@ async fn a_failure_that_stripe_stored_is_left_behind_with_a_new_key() {
 }
 
 #[tokio::test]
+async fn a_session_that_ended_unseen_beside_a_paid_one_is_closed() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let create = "POST /v1/checkout/sessions$";
+    // A session behind a failure that Stripe keeps telling, and another whose answer is lost.
+    let hidden = json!({ "route": create, "kind": "status", "status": 500, "stored": true, "after": true, "should_retry": false });
+    stage.knob("faults", hidden).await;
+    stage.customer("dana").book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+    stage.knob("faults", json!({ "route": create, "kind": "delay" })).await;
+    stage.knob("faults", json!({ "route": create, "kind": "lost_answer" })).await;
+    stage.knob("faults", json!({ "route": create, "kind": "status", "status": 503, "should_retry": false })).await;
+    stage.advance(TimeDelta::seconds(5)).await;
+    assert_eq!(stage.run_jobs().await, 0);
+    let sessions = stage.ask_stripe("/v1/checkout/sessions").await["data"].as_array().unwrap().clone();
+    assert_eq!(sessions.len(), 2);
+
+    stage.knob("pay", json!({ "session": sessions[1]["id"] })).await;
+    stage.simulator.settled().await;
+    stage.knob("deliveries", json!({ "drop": true })).await;
+    stage.advance(TimeDelta::minutes(45)).await;
+    stage.run_jobs().await;
+
+    let attempts = "select string_agg(status::text, ',' order by id) from checkout_attempts";
+    assert_eq!(stage.sql(attempts).await, "paid,expired");
+    assert_eq!(stage.sql("select status from bookings").await, "confirmed");
+    assert_eq!(stage.sql("select count(*) from graphile_worker._private_jobs").await, "0");
+    stage.check_books().await;
+}
+
+#[tokio::test]
 async fn when_stripe_is_away_the_seats_stay_held_and_the_caller_is_told() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
