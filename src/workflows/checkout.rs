@@ -346,12 +346,6 @@ async fn store_session(
     Ok(None)
 }
 
-/// Whether a session that is not open any more ended by itself, and nobody has paid.
-async fn has_expired(app: &App, session_id: &str) -> Result<bool> {
-    let session = app.stripe.retrieve_session(session_id).await?;
-    Ok(session.fact(app.now()) == Some(Fact::Expired))
-}
-
 /// Stripe has refused the session for good, so there is none, and the seats are free at once.
 async fn give_up(app: &App, creating: &Creating, booking_id: BookingId) -> Result<()> {
     let now = app.now();

@@ -220,7 +220,7 @@ async fn a_late_payment_claims_free_seats_again() {
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
     assert_eq!(stage.sql("select string_agg(label, ',') from seat_claims").await, "A2");
     assert_eq!(
-        stage.sql("select outcome from payment_events where id <> 'evt_expired'").await,
+        stage.sql("select outcome from payment_events where id not like 'evt_expired%'").await,
         "the payment came late; the seats were still free, are claimed again, and the booking is confirmed"
     );
     stage.check_books().await;
