@@ -263,28 +263,6 @@ async fn an_event_that_was_not_committed_is_processed_when_it_comes_again() {
     scene.is_paid().await;
 }
 
-/// The checks that are put off to the end of the transaction read the claims: COMMIT itself waits for the lock, and ends
-/// when nobody is there any more.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_that_was_committed_and_not_answered_is_a_duplicate_when_it_comes_again() {
-    let scene = Scene::new().await;
-    let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-    let booking = scene.booked(&first).await;
-    let event = stage.pay(booking["checkout"]["sessionId"].as_str().unwrap()).await;
-
-    let lock = stage.lock("lock table seat_claims in access exclusive mode").await;
-    let lost = tokio::spawn(first.deliver(&event));
-    scene.kill_waiting(first, lock, "COMMIT").await;
-
-    assert!(lost.await.unwrap().is_err());
-    scene.is_paid().await;
-    let second = stage.serve(&[]);
-    let (status, receipt) = second.deliver(&event).await.unwrap();
-    assert_eq!((status, &receipt["outcome"]), (200, &json!("duplicate")), "{receipt}");
-    stage.finds("select deliveries from payment_events", "2").await;
-    scene.is_paid().await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancellation_that_died_at_the_fence_is_finished_and_the_seat_is_free_once() {
     for executed in [false, true] {
