@@ -29,6 +29,9 @@ const SWEEP: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_secs(1);
 /// How long to wait for a queue that is not there.
 const QUEUE_AGAIN: Duration = Duration::from_secs(2);
+/// How long a job may take: longer than all its calls to Stripe and statements may, so that only a connection that has
+/// fallen silent is given up.
+const JOB_TIME_MAX: Duration = Duration::from_secs(120);
 /// How long jobs under way may take to end after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// The pause before the second try; it doubles up to the longest, with jitter.
@@ -56,7 +59,8 @@ impl TaskHandler for Task {
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
         let process = context.get_ext::<Process>().ok_or("the worker was started without its process")?;
-        perform(&process.0, &self.0).await.map_err(|error| explain(&error))
+        let done = tokio::time::timeout(JOB_TIME_MAX, perform(&process.0, &self.0)).await;
+        done.map_err(|_| format!("not done within {JOB_TIME_MAX:?}"))?.map_err(|error| explain(&error))
     }
 }
 
