@@ -179,18 +179,19 @@ impl TryFrom<Row> for Show {
     }
 }
 
-/// The seats of a show that somebody has, or `None` where there is no such show. One round trip.
+/// The seats of a show that somebody has, or `None` where there is no such show. A live booking has exactly the seats that it
+/// names. One round trip.
 pub async fn taken_seats(db: &mut PgConnection, id: ShowId) -> Result<Option<TakenSeats>> {
     let taken = sqlx::query_as!(
         TakenSeats,
         r#"select shows.layout_version, coalesce(taken.held, '{}') as "held!", coalesce(taken.sold, '{}') as "sold!"
            from shows
            cross join lateral (
-             select array_agg(claim.label) filter (where bookings.status <> 'confirmed') as held,
-                    array_agg(claim.label) filter (where bookings.status = 'confirmed') as sold
-             from seat_claims as claim
-             join bookings on bookings.id = claim.booking_id
-             where claim.show_id = shows.id
+             select array_agg(seat.label) filter (where bookings.status <> 'confirmed') as held,
+                    array_agg(seat.label) filter (where bookings.status = 'confirmed') as sold
+             from bookings
+             cross join unnest(bookings.seats) as seat (label)
+             where bookings.show_id = shows.id and bookings.live
            ) as taken
            where shows.id = $1"#,
         id as _,

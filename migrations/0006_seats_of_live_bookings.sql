@@ -5,3 +5,7 @@ create constraint trigger bookings_live_has_seats after insert on bookings
   deferrable initially deferred for each row execute function bookings_check_seats();
 create constraint trigger bookings_live_again_has_seats after update of status on bookings
   deferrable initially deferred for each row when (old.live <> new.live) execute function bookings_check_seats();
+
+-- What a show has sold or holds, for its seat map: the seats of its live bookings, which are their claims at every commit.
+create index bookings_live_by_show on bookings (show_id) include (seats, status) where live;
+drop index bookings_by_show;
