@@ -6,6 +6,6 @@ create constraint trigger bookings_live_has_seats after insert on bookings
 create constraint trigger bookings_live_again_has_seats after update of status on bookings
   deferrable initially deferred for each row when (old.live <> new.live) execute function bookings_check_seats();
 
--- What a show has sold or holds, for its seat map: the seats of its live bookings, which are their claims at every commit.
-create index bookings_live_by_show on bookings (show_id) include (seats, status) where live;
+-- Which of its seats a show only holds, for its seat map.
+create index bookings_holding on bookings (show_id) where status in ('pending', 'processing');
 drop index bookings_by_show;

@@ -216,8 +216,8 @@ pub async fn list_bookings(
 ) -> Result<Json<Page<BookingView>>> {
     let limit = Limit::of(query.limit)?;
     let before = query.cursor.map(|cursor| cursor.parse().map_err(|_| bad_cursor())).transpose()?;
-    let filter = Filter { id: None, user_id: Some(user.id), status: query.status, before };
-    let found = bookings::list(&mut *app.db.acquire().await?, &filter, limit.fetch()).await?;
+    let filter = Filter { user_id: user.id, status: query.status, before };
+    let found = bookings::list(&mut *app.acquire().await?, &filter, limit.fetch()).await?;
     let now = app.now();
     let page = limit.page(found, |details| details.booking.id.to_string());
     Ok(Json(page.map(|details| BookingView::at(details, now))))
@@ -360,6 +360,6 @@ async fn owned(app: &App, user: &User, id: BookingId) -> Result<BookingDetails> 
         Role::Admin => None,
         Role::User => Some(&user.id),
     };
-    let found = bookings::find(&mut *app.db.acquire().await?, id, owner).await?;
+    let found = bookings::find(&mut *app.acquire().await?, id, owner).await?;
     Ok(found.ok_or(Refusal::NotFound("booking"))?)
 }

@@ -236,7 +236,7 @@ pub async fn create_show(
         let now = app.now();
         let title_of_movie = match (&body.title, body.movie_id) {
             (None, Some(id)) => {
-                let movie = movies::find(&mut *app.db.acquire().await?, id).await?;
+                let movie = movies::find(&mut *app.acquire().await?, id).await?;
                 Some(movie.ok_or(Refusal::NotFound("movie"))?.details.title)
             }
             (Some(_), _) | (None, None) => None,
@@ -273,7 +273,7 @@ pub async fn list_movies(
     let limit = Limit::of(query.limit)?;
     let before = query.cursor.map(|cursor| cursor.parse().map_err(|_| bad_cursor())).transpose()?;
     let now = app.now();
-    let mut db = app.db.acquire().await?;
+    let mut db = app.acquire().await?;
     let found = movies::list_coming(&mut db, before, limit.fetch(), now).await?;
     let page = limit.page(found, |movie| movie.id.to_string());
     let ids = page.items.iter().map(|movie| movie.id).collect();
@@ -288,7 +288,7 @@ pub async fn list_movies(
 #[utoipa::path(get, path = "/api/movies/{id}", params(("id" = MovieId, Path)), responses((status = 200, body = MovieWithShowsView)))]
 pub async fn find_movie(State(app): State<AppState>, Path(id): Path<MovieId>) -> Result<Json<MovieWithShowsView>> {
     let now = app.now();
-    let mut db = app.db.acquire().await?;
+    let mut db = app.acquire().await?;
     let movie = movies::find(&mut db, id).await?.ok_or(Refusal::NotFound("movie"))?;
     let shows = coming(&mut db, vec![id], now).await?.remove(&id).unwrap_or_default();
     Ok(Json(MovieWithShowsView::new(movie, shows, now)))
@@ -345,7 +345,7 @@ pub async fn list_shows(State(app): State<AppState>, Query(query): Query<ListSho
         to: query.to,
         after: query.cursor.map(|cursor| place(&cursor).ok_or_else(bad_cursor)).transpose()?,
     };
-    let found = shows::list(&mut *app.db.acquire().await?, &filter, limit.fetch()).await?;
+    let found = shows::list(&mut *app.acquire().await?, &filter, limit.fetch()).await?;
     let page = limit.page(found, |show| format!("{}_{}", show.starts_at.timestamp_micros(), show.id));
     Ok(Json(page.map(|show| ShowView::at(show, now))))
 }
@@ -360,14 +360,14 @@ fn place(cursor: &str) -> Option<(DateTime<Utc>, ShowId)> {
 /// A show.
 #[utoipa::path(get, path = "/api/shows/{id}", params(("id" = ShowId, Path)), responses((status = 200, body = ShowView)))]
 pub async fn find_show(State(app): State<AppState>, Path(id): Path<ShowId>) -> Result<Json<ShowView>> {
-    let show = shows::find(&mut *app.db.acquire().await?, id).await?.ok_or(Refusal::NotFound("show"))?;
+    let show = shows::find(&mut *app.acquire().await?, id).await?.ok_or(Refusal::NotFound("show"))?;
     Ok(Json(ShowView::at(show, app.now())))
 }
 
 /// The seat map of a show. One round trip, and one more where its layout is new to this process.
 #[utoipa::path(get, path = "/api/shows/{id}/seats", params(("id" = ShowId, Path)), responses((status = 200, body = SeatMapView)))]
 pub async fn list_seats(State(app): State<AppState>, Path(id): Path<ShowId>) -> Result<Response> {
-    let mut db = app.db.acquire().await?;
+    let mut db = app.acquire().await?;
     let taken = shows::taken_seats(&mut db, id).await?.ok_or(Refusal::NotFound("show"))?;
     let layout = match app.layouts.get(id, taken.layout_version) {
         Some(layout) => layout,

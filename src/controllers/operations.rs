@@ -54,5 +54,5 @@ async fn database_fault(app: &App) -> Option<&'static str> {
 }
 
 async fn pending_migrations(app: &App) -> Result<usize> {
-    database::pending_migrations(&mut *app.db.acquire().await?).await
+    database::pending_migrations(&mut *app.acquire().await?).await
 }

@@ -66,10 +66,10 @@ pub struct PricedSeat {
 pub struct TakenSeats {
     /// The version of the layout that they belong to.
     pub layout_version: i64,
-    /// Labels of those that somebody is paying for.
+    /// Their labels.
+    pub all: Vec<String>,
+    /// Labels of those that somebody is still paying for; the others are sold.
     pub held: Vec<String>,
-    /// Labels of those that are sold.
-    pub sold: Vec<String>,
 }
 
 /// Whether a seat can be had.
@@ -89,9 +89,10 @@ pub enum SeatState {
 impl Layout {
     /// The seats in natural order, each with its state.
     pub fn with_states<'a>(&'a self, taken: &'a TakenSeats) -> impl Iterator<Item = (&'a PricedSeat, SeatState)> {
+        let sold = taken.all.iter().map(|label| (label.as_str(), SeatState::Sold));
         let held = taken.held.iter().map(|label| (label.as_str(), SeatState::Held));
-        let sold = taken.sold.iter().map(|label| (label.as_str(), SeatState::Sold));
-        let taken: HashMap<&str, SeatState> = held.chain(sold).collect();
+        // Of a seat that stands in both, the later counts.
+        let taken: HashMap<&str, SeatState> = sold.chain(held).collect();
         self.seats.iter().map(move |seat| {
             let otherwise = if seat.sellable { SeatState::Free } else { SeatState::Blocked };
             (seat, taken.get(seat.label.as_str()).copied().unwrap_or(otherwise))

@@ -141,7 +141,7 @@ impl IdentityProvider {
         };
         match self.kept() {
             Some(keys) if will_do(&keys) => Ok(keys),
-            _ => self.refresh(will_do, now).await,
+            _ => Box::pin(self.refresh(will_do, now)).await,
         }
     }
 

@@ -106,7 +106,7 @@ impl Idempotency {
         };
         let now = app.now();
         let entry = {
-            let mut db = app.db.acquire().await?;
+            let mut db = app.acquire().await?;
             idempotency_keys::find(&mut db, &using, now).await?
         };
         let begun = match entry {
@@ -128,7 +128,7 @@ async fn keep<T: Serialize>(app: &App, using: &Use, result: Result<Created<T>>) 
         return Ok(result?.into_response());
     }
     let now = app.now();
-    let mut db = app.db.acquire().await?;
+    let mut db = app.acquire().await?;
     match &result {
         Ok(created) => {
             let (status, location) = (StatusCode::CREATED.as_u16(), Some(created.location.clone()));

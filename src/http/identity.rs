@@ -82,7 +82,7 @@ async fn user(app: &App, credentials: &Credentials<'_>, method: &Method, headers
     let now = app.now();
     let user = app.identity.verify(token, now).await?;
     if app.users_seen.is_new(&user) {
-        users::upsert(&mut *app.db.acquire().await?, &user, now).await?;
+        users::upsert(&mut *app.acquire().await?, &user, now).await?;
         app.users_seen.remember(&user);
     }
     Ok(user)

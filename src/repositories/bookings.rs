@@ -104,12 +104,10 @@ pub async fn hold(db: &mut PgConnection, new: &NewHold<'_>) -> Result<Vec<String
 }
 
 /// Which bookings are listed.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Filter {
-    /// Only this one.
-    pub id: Option<BookingId>,
     /// Only those of this user.
-    pub user_id: Option<UserId>,
+    pub user_id: UserId,
     /// Only those that stand so.
     pub status: Option<BookingStatus>,
     /// Only those made before this one.
@@ -143,42 +141,49 @@ struct Row {
     session_expires_at: Option<DateTime<Utc>>,
 }
 
-/// Bookings with their show and open attempt, newest first, at most `limit`. One round trip.
-pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<Vec<BookingDetails>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"select booking.id as "id: _", reference, user_id as "user_id: _", kind as "kind: _",
-                  booking.status as "status: _", seats, payment_option as "payment_option: _", booking.currency,
-                  total_minor, due_minor, paid_minor, hold_expires_at, confirmed_at, cancelled_at, version,
-                  booking.created_at,
-                  shows.id as "show_id?: _", shows.title as "show_title?", shows.starts_at as "show_starts_at?",
-                  shows.timezone as "show_timezone?",
-                  attempt.stripe_session_id as "session_id?", attempt.url as "session_url?",
-                  attempt.client_secret as "session_client_secret?", attempt.expires_at as "session_expires_at?"
-           from bookings as booking
-           left join shows on shows.id = booking.show_id
-           left join checkout_attempts as attempt on attempt.booking_id = booking.id and attempt.status = 'open'
-           where ($1::uuid is null or booking.id = $1)
-             and ($2::text is null or user_id = $2)
-             and ($3::booking_status is null or booking.status = $3)
-             and ($4::uuid is null or booking.id < $4)
-           order by booking.id desc
-           limit $5"#,
-        filter.id as _,
-        filter.user_id.as_ref().map(UserId::as_str),
-        filter.status as _,
-        filter.before as _,
-        limit,
-    )
-    .fetch_all(db)
-    .await?;
-    rows.into_iter().map(BookingDetails::try_from).collect()
+/// Bookings with their show and open attempt, as the given end of the query chooses them.
+macro_rules! details {
+    ($which:literal, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Row,
+            r#"select booking.id as "id: _", reference, user_id as "user_id: _", kind as "kind: _",
+                      booking.status as "status: _", seats, payment_option as "payment_option: _", booking.currency,
+                      total_minor, due_minor, paid_minor, hold_expires_at, confirmed_at, cancelled_at, version,
+                      booking.created_at,
+                      shows.id as "show_id?: _", shows.title as "show_title?", shows.starts_at as "show_starts_at?",
+                      shows.timezone as "show_timezone?",
+                      attempt.stripe_session_id as "session_id?", attempt.url as "session_url?",
+                      attempt.client_secret as "session_client_secret?", attempt.expires_at as "session_expires_at?"
+               from bookings as booking
+               left join shows on shows.id = booking.show_id
+               left join checkout_attempts as attempt on attempt.booking_id = booking.id and attempt.status = 'open'
+               "# + $which,
+            $($argument),*
+        )
+    };
 }
 
-/// The booking, if there is one and, where `owner` is given, it is his.
+/// Bookings, newest first, at most `limit`. One round trip.
+pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<Vec<BookingDetails>> {
+    let rows = details!(
+        "where user_id = $1
+           and ($2::booking_status is null or booking.status = $2)
+           and ($3::uuid is null or booking.id < $3)
+         order by booking.id desc
+         limit $4",
+        filter.user_id.as_str(),
+        filter.status as _,
+        filter.before as _,
+        limit
+    );
+    rows.fetch_all(db).await?.into_iter().map(BookingDetails::try_from).collect()
+}
+
+/// The booking, if there is one and, where `owner` is given, it is his. One round trip.
 pub async fn find(db: &mut PgConnection, id: BookingId, owner: Option<&UserId>) -> Result<Option<BookingDetails>> {
-    let filter = Filter { id: Some(id), user_id: owner.cloned(), ..Filter::default() };
-    Ok(list(db, &filter, 1).await?.pop())
+    let row =
+        details!("where booking.id = $1 and ($2::text is null or user_id = $2)", id as _, owner.map(UserId::as_str));
+    row.fetch_optional(db).await?.map(BookingDetails::try_from).transpose()
 }
 
 impl TryFrom<Row> for BookingDetails {

@@ -179,21 +179,17 @@ impl TryFrom<Row> for Show {
     }
 }
 
-/// The seats of a show that somebody has, or `None` where there is no such show. A live booking has exactly the seats that it
-/// names. One round trip.
+/// The seats of a show that somebody has, or `None` where there is no such show. One round trip.
 pub async fn taken_seats(db: &mut PgConnection, id: ShowId) -> Result<Option<TakenSeats>> {
     let taken = sqlx::query_as!(
         TakenSeats,
-        r#"select shows.layout_version, coalesce(taken.held, '{}') as "held!", coalesce(taken.sold, '{}') as "sold!"
+        r#"select layout_version,
+                  array(select label from seat_claims where show_id = shows.id) as "all!",
+                  array(
+                    select unnest(seats) from bookings where show_id = shows.id and status in ('pending', 'processing')
+                  ) as "held!"
            from shows
-           cross join lateral (
-             select array_agg(seat.label) filter (where bookings.status <> 'confirmed') as held,
-                    array_agg(seat.label) filter (where bookings.status = 'confirmed') as sold
-             from bookings
-             cross join unnest(bookings.seats) as seat (label)
-             where bookings.show_id = shows.id and bookings.live
-           ) as taken
-           where shows.id = $1"#,
+           where id = $1"#,
         id as _,
     )
     .fetch_optional(db)

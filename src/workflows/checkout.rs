@@ -69,7 +69,8 @@ pub struct Wish {
 pub async fn book_seats(app: &App, wish: &Wish) -> Result<BookingDetails> {
     for _ in 0..REFERENCE_DRAWS_MAX {
         match hold(app, wish).await {
-            Ok(held) => return held.open(app).await,
+            // In a box: most who come in a rush never get here.
+            Ok(held) => return Box::pin(held.open(app)).await,
             Err(error) if error.constraint() == Some(REFERENCE_KEY) => {}
             Err(error) => return Err(error),
         }
@@ -80,7 +81,7 @@ pub async fn book_seats(app: &App, wish: &Wish) -> Result<BookingDetails> {
 /// Goes on with a booking whose request was cut short: asks Stripe again, under the same key and with the same
 /// parameters, if the answer is still missing. The booking must be the caller's.
 pub async fn resume(app: &App, id: BookingId) -> Result<BookingDetails> {
-    let creating = attempts::find_creating(&mut *app.db.acquire().await?, id).await?;
+    let creating = attempts::find_creating(&mut *app.acquire().await?, id).await?;
     if let Some(creating) = creating {
         open_session(app, creating, id).await?;
     }
@@ -91,7 +92,7 @@ pub async fn resume(app: &App, id: BookingId) -> Result<BookingDetails> {
 ///
 /// Refuses with `not_found`, `already_paid`, `booking_expired` or `booking_not_payable`.
 pub async fn reopen(app: &App, id: BookingId, owner: &UserId) -> Result<BookingDetails> {
-    let found = bookings::find(&mut *app.db.acquire().await?, id, Some(owner)).await?;
+    let found = bookings::find(&mut *app.acquire().await?, id, Some(owner)).await?;
     let booking = found.ok_or(Refusal::NotFound("booking"))?.booking;
     match booking.status {
         BookingStatus::Pending => {}
@@ -153,7 +154,7 @@ async fn hold(app: &App, wish: &Wish) -> Result<Held> {
 /// forgets jobs that others have replaced, and idempotency keys that are too old to count.
 pub async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
-    let mut db = app.db.acquire().await?;
+    let mut db = app.acquire().await?;
     for booking_id in attempts::list_unfinished(&mut db, now - UNFINISHED_AFTER, SWEEP_MAX).await? {
         jobs::enqueue(&mut db, &Job::FinishCheckout { booking_id }, now).await?;
     }
@@ -165,7 +166,7 @@ pub async fn sweep(app: &App) -> Result<()> {
 }
 
 async fn quote(app: &App, wish: &Wish) -> Result<(Offer, Quote)> {
-    let offer = shows::offer(&mut *app.db.acquire().await?, wish.show_id, &wish.seats).await?;
+    let offer = shows::offer(&mut *app.acquire().await?, wish.show_id, &wish.seats).await?;
     let offer = offer.ok_or(Refusal::NotFound("show"))?;
     let quote = offer.quote(&wish.seats, &wish.user.id, app.now())?;
     Ok((offer, quote))
@@ -222,7 +223,7 @@ impl Held {
             Ok(None) => reload(app, id).await,
             Err(error) => {
                 let job = Job::FinishCheckout { booking_id: id };
-                jobs::enqueue(&mut *app.db.acquire().await?, &job, app.now() + RETRY_SOON).await?;
+                jobs::enqueue(&mut *app.acquire().await?, &job, app.now() + RETRY_SOON).await?;
                 Err(error)
             }
         }
@@ -230,7 +231,7 @@ impl Held {
 }
 
 async fn reload(app: &App, id: BookingId) -> Result<BookingDetails> {
-    let found = bookings::find(&mut *app.db.acquire().await?, id, None).await?;
+    let found = bookings::find(&mut *app.acquire().await?, id, None).await?;
     found.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))
 }
 
@@ -326,7 +327,7 @@ async fn store_session(
     if opened {
         return Ok(Some(session));
     }
-    let creating = attempts::find_creating(&mut *app.db.acquire().await?, booking_id).await?;
+    let creating = attempts::find_creating(&mut *app.acquire().await?, booking_id).await?;
     if creating.is_some_and(|creating| creating.id == attempt_id) {
         // The booking has ended while Stripe was asked: its link must not live. If the buyer cannot have paid, close the
         // attempt; else his payment arrives as an event.
@@ -341,7 +342,7 @@ async fn store_session(
             Err(error) => return Err(error.into()),
         }
         let subject = (attempt_id, Some(session.id.as_str()));
-        settlements::close(&mut *app.db.acquire().await?, subject, AttemptStatus::Expired, now).await?;
+        settlements::close(&mut *app.acquire().await?, subject, AttemptStatus::Expired, now).await?;
     }
     Ok(None)
 }

@@ -15,7 +15,7 @@ use crate::repositories::refunds::{self, Answered, RefundStatus, Requested};
 /// alone. Where Stripe does not answer, the error makes the queue try again; where it has stored a failure under the key
 /// and replays it for ever, a fresh refund takes the place of this one.
 pub async fn carry_out(app: &App, id: RefundId) -> Result<()> {
-    let requested = refunds::find_requested(&mut *app.db.acquire().await?, id).await?;
+    let requested = refunds::find_requested(&mut *app.acquire().await?, id).await?;
     let Some(refund) = requested else { return Ok(()) };
     let (answer, key_is_spent) = ask(app, &refund).await?;
     let now = app.now();

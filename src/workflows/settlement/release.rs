@@ -26,7 +26,7 @@ const UNDECIDED_AGAIN: TimeDelta = TimeDelta::hours(6);
 /// Ends the hold of a booking whose time has come, or that was called off. Commits. A hold that goes on is an error, so
 /// that the queue waits a little: its clock is the database's, which may be ahead of ours.
 pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
-    let hold = attempts::find_hold(&mut *app.db.acquire().await?, id).await?;
+    let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
     let waits = |hold: &Hold| matches!(hold.status, BookingStatus::Pending | BookingStatus::Processing);
     let Some(hold) = hold.filter(waits) else { return Ok(()) };
     if hold.expires_at.is_some_and(|end| end > app.now()) && !hold.cancel_requested {
@@ -50,7 +50,7 @@ async fn end_processing(app: &App, id: BookingId, attempt: Option<Payable>) -> R
     let (attempt_id, session_id) =
         session.ok_or_else(|| Error::fault(format!("{id} is processing without a session")))?;
     inquiry::ask(app, (attempt_id, id), &session_id).await?;
-    let mut db = app.db.acquire().await?;
+    let mut db = app.acquire().await?;
     let hold = attempts::find_hold(&mut db, id).await?;
     if hold.is_some_and(|hold| hold.status == BookingStatus::Processing) {
         tracing::warn!(booking.id = %id, "a delayed payment is undecided after all the time that it may take");
@@ -76,7 +76,7 @@ pub async fn cancel(app: &App, at: (BookingId, Option<i64>), reason: Option<&str
 /// Ends a pending booking if Stripe confirms that nobody can pay for it any more, as cancelled where it was called off,
 /// else as expired. Returns where it stands then. An error leaves the seats held.
 async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
-    let hold = attempts::find_hold(&mut *app.db.acquire().await?, id).await?;
+    let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
     let hold = hold.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))?;
     if hold.status != BookingStatus::Pending {
         return Ok(hold.status);
@@ -95,7 +95,7 @@ async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
             }
         }
     }
-    let hold = attempts::find_hold(&mut *app.db.acquire().await?, id).await?;
+    let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
     Ok(hold.map_or(BookingStatus::Pending, |hold| hold.status))
 }
 
@@ -110,7 +110,7 @@ async fn learn_session(app: &App, attempt: &Payable) -> Result<Option<String>> {
                 client_secret: session.client_secret.as_deref(),
                 expires_at: session.expires_at,
             };
-            attempts::open(&mut *app.db.acquire().await?, attempt.id, &stored, app.now()).await?;
+            attempts::open(&mut *app.acquire().await?, attempt.id, &stored, app.now()).await?;
             Ok(Some(session.id))
         }
         Err(StripeError::ReplayedFailure(_)) => Ok(None),

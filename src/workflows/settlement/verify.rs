@@ -36,7 +36,7 @@ enum Inquiry {
 pub async fn verify(app: &AppState, session_id: &str, owner: &UserId, wait: Duration) -> Result<BookingDetails> {
     // Before the first look, so that no change falls between the two.
     let mut changes = app.changes.subscribe();
-    let found = attempts::find_by_session(&mut *app.db.acquire().await?, session_id, owner).await?;
+    let found = attempts::find_by_session(&mut *app.acquire().await?, session_id, owner).await?;
     let subject = found.ok_or(Refusal::NotFound("payment session"))?;
     let (_, booking_id) = subject;
     let after = |wait: Duration| Instant::now().checked_add(wait).ok_or_else(|| Error::fault("an endless wait"));
@@ -44,7 +44,7 @@ pub async fn verify(app: &AppState, session_id: &str, owner: &UserId, wait: Dura
     let mut inquiry = Inquiry::Due(after(PATIENCE.min(wait))?);
     loop {
         let now = Instant::now();
-        let details = bookings::find(&mut *app.db.acquire().await?, booking_id, None).await?;
+        let details = bookings::find(&mut *app.acquire().await?, booking_id, None).await?;
         let details = details.ok_or_else(|| Error::fault(format!("the booking {booking_id} has gone")))?;
         let deadline = match (&inquiry, details.booking.status) {
             (Inquiry::Due(at), BookingStatus::Pending) => *at,
