@@ -31,7 +31,7 @@ const POLL: Duration = Duration::from_secs(1);
 const QUEUE_AGAIN: Duration = Duration::from_secs(2);
 /// How long a job may take: longer than all its calls to Stripe and statements may, so that only a connection that has
 /// fallen silent is given up.
-const JOB_TIME_MAX: Duration = Duration::from_secs(120);
+const JOB_TIME_MAX: Duration = Duration::from_mins(2);
 /// How long jobs under way may take to end after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// The pause before the second try; it doubles up to the longest, with jitter.
