@@ -95,43 +95,54 @@ def is_trip(sql):
 
 def types():
     """The types of parameters, by query, as the compiler has checked them."""
-    names = {'TextArray': 'text[]', 'UuidArray': 'uuid[]', 'Int8Array': 'bigint[]'}
-    out = {}
-    for file in QUERIES.glob('query-*.json'):
-        query = json.loads(file.read_text())
-        left = query['describe']['parameters']['Left']
-        out[query['query'].strip()] = [kind['Custom']['name'] if isinstance(kind, dict) else names.get(kind, kind.lower()) for kind in left]
-    return out
+    name = lambda kind: kind['Custom']['name'] if isinstance(kind, dict) else re.sub('array$', '[]', kind.lower())
+    queries = [json.loads(file.read_text()) for file in QUERIES.glob('query-*.json')]
+    return {query['query'].strip(): list(map(name, query['describe']['parameters']['Left'])) for query in queries}
+
+
+def element(value):
+    """The one element of an array, as Postgres prints it."""
+    found = re.fullmatch(r'\{(?:"(.*)"|([^",]*))\}', value, re.S)
+    assert found, f'not one element: {value}'
+    return found[2] if found[1] is None else re.sub(r'\\(.)', r'\1', found[1], flags=re.S)
 
 
 def script(found, n):
     """The pgbench script that sends the statements `found`, which were sent for the n-th booking."""
     ids = {value: EXPRESSIONS[name] for name, value in seeded(n).items()}
-    known, fresh = types(), {}
+    known, made = types(), {}
 
-    def expression(value, kind):
-        if value is None:
-            return f'null::{kind}' if kind else 'null'
+    def one(value):
+        """The expression of a value that differs from request to request, else nothing."""
         if value in ids:
             return ids[value]
-        if value.rstrip() == body(n):
-            return ':payload'
         if UUID.match(value):
             # One that was made for this request. In the order of time, as ours are.
-            number = fresh.setdefault(value, len(fresh) + 2)
+            number = made.setdefault(value, len(made) + 2)
             return f"('0199000{number}-0000-7000-8000-' || lpad(to_hex(:n::bigint), 12, '0'))::uuid"
         if TIME.match(value):
             return 'now()'
-        assert not any(one in value for one in ids), f'a value that is made of ids: {value}'
+        return ':payload' if value.rstrip() == body(n) else None
+
+    def expression(value, kind):
+        array = value is not None and kind.endswith('[]')
+        varying = value is not None and one(element(value) if array else value)
+        if varying and array:
+            # Not as array[…], whose length the planner would know: it does not know that of a parameter.
+            plain = varying in (':payload', 'now()')
+            return f'array[{varying}]::{kind}' if plain else f"('{{' || {varying} || '}}')::{kind}"
+        if varying:
+            return varying
+        assert value is None or not any(id in value for id in ids), f'a value that is made of ids: {value}'
         # A colon would begin a variable of pgbench.
-        text = value.replace('\\', '\\\\').replace("'", "''").replace(':', '\\x3a')
-        return f"E'{text}'" + (f'::{kind}' if kind else '')
+        escaped = (value or '').replace('\\', '\\\\').replace("'", "''").replace(':', '\\x3a')
+        return ('null' if value is None else f"E'{escaped}'") + (f'::{kind}' if kind else '')
 
     out = ['\\set i :i + 1', '\\set n :client_id * :per + :i']
     for sql, values in found:
         kinds = known.get(sql, [])
         put = lambda number: expression(values[int(number[1])], kinds[int(number[1]) - 1] if kinds else '')
-        out.append(re.sub(r'\$(\d+)(?!\d)', put, sql).rstrip(';') + ';')
+        out.append(re.sub(r'\$(\d+)', put, sql).rstrip(';') + ';')
     return '\n'.join(out) + '\n'
 
 
