@@ -82,8 +82,9 @@ pub struct Captured<'a> {
     pub event_id: Option<&'a str>,
 }
 
-/// Applies money, each to another booking: payment, ledger, attempt, and the booking confirmed.
-pub async fn apply(db: &mut PgConnection, captured: &[Captured<'_>], now: DateTime<Utc>) -> Result<()> {
+/// Applies money, each to another booking: payment, ledger, attempt, the booking confirmed, and the event that brought it, if
+/// one did, marked as processed with `outcome`.
+pub async fn apply(db: &mut PgConnection, captured: &[Captured<'_>], outcome: &str, now: DateTime<Utc>) -> Result<()> {
     let written = sqlx::query_scalar!(
         r#"with captured as (
              select *
@@ -112,6 +113,12 @@ pub async fn apply(db: &mut PgConnection, captured: &[Captured<'_>], now: DateTi
                     payment_id, event_id, $10
              from attempt
              join payment on payment.id = payment_id
+           ), event as (
+             update payment_events
+             set status = 'processed', outcome = $11, attempt_id = attempt.attempt_id, booking_id = attempt.booking_id,
+                 processed_at = $10
+             from attempt
+             where payment_events.id = attempt.event_id
            ), booking as (
              update bookings
              set status = 'confirmed', paid_minor = paid_minor + attempt.amount_minor,
@@ -132,6 +139,7 @@ pub async fn apply(db: &mut PgConnection, captured: &[Captured<'_>], now: DateTi
         &captured.column(|_| PaymentId::new()) as _,
         &captured.column(|_| TransferId::new()) as _,
         now,
+        outcome,
     )
     .fetch_one(db)
     .await?;

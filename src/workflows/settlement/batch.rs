@@ -1,7 +1,8 @@
 //! Events that arrive together are settled in one transaction: most of what an event costs is its commit.
 //!
-//! Only what is ordinary goes together: a payment that is applied, and an event that changes nothing. Where one of them asks
-//! for more, or anything fails, the transaction is rolled back and each event has its own, so that none suffers for another.
+//! Only what is ordinary goes this way, alone or together: a payment that is applied, and an event that changes nothing. Where
+//! one asks for more, or anything fails, the transaction is rolled back and each event has its own, so that none suffers for
+//! another.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -54,17 +55,15 @@ async fn settle_batch(app: AppState, batch: Vec<Arrival>, _turn: OwnedSemaphoreP
 }
 
 async fn settle_all(app: AppState, batch: Vec<Arrival>) {
-    if batch.len() > 1 {
-        match together(&app, &batch).await {
-            Ok(Some(outcomes)) => {
-                for (arrival, outcome) in batch.into_iter().zip(outcomes) {
-                    arrival.answer(Ok(outcome));
-                }
-                return;
+    match together(&app, &batch).await {
+        Ok(Some(outcomes)) => {
+            for (arrival, outcome) in batch.into_iter().zip(outcomes) {
+                arrival.answer(Ok(outcome));
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!("{} events are settled one by one: {}", batch.len(), explain(&error)),
+            return;
         }
+        Ok(None) => {}
+        Err(error) => tracing::warn!("{} events are settled one by one: {}", batch.len(), explain(&error)),
     }
     let mut alone = JoinSet::new();
     for arrival in batch {
@@ -86,7 +85,8 @@ struct Verdict<'a> {
 
 /// Settles all of them in one transaction, which it commits; `None`, with nothing done, if one needs its own.
 ///
-/// Locks as everywhere: the events in the order of their ids, then the bookings in theirs, then the attempts.
+/// Locks as everywhere: the events in the order of their ids, then the bookings in theirs, then the attempts. Round trips beside
+/// BEGIN and COMMIT: record and find, lock and read, write.
 async fn together(app: &App, batch: &[Arrival]) -> Result<Option<Vec<Outcome>>> {
     let now = app.now();
     let new: Vec<_> = batch.iter().map(|arrival| event::new_event(&arrival.event, &arrival.payload)).collect();
@@ -107,17 +107,18 @@ async fn together(app: &App, batch: &[Arrival]) -> Result<Option<Vec<Outcome>>> 
     let Some(verdicts) = verdicts.collect::<Option<Vec<Verdict<'_>>>>() else { return Ok(None) };
     let captured: Vec<_> = verdicts.iter().filter_map(|verdict| verdict.captured.clone()).collect();
     if !captured.is_empty() {
-        settlements::apply(&mut tx, &captured, now).await?;
+        settlements::apply(&mut tx, &captured, APPLIED, now).await?;
     }
-    let settled: Vec<_> = verdicts.iter().filter_map(|verdict| verdict.settled.clone()).collect();
-    if !settled.is_empty() {
-        payment_events::mark(&mut tx, &settled, now).await?;
+    let unmarked = verdicts.iter().filter(|verdict| verdict.captured.is_none());
+    let unmarked: Vec<_> = unmarked.filter_map(|verdict| verdict.settled.clone()).collect();
+    if !unmarked.is_empty() {
+        payment_events::mark(&mut tx, &unmarked, now).await?;
     }
     tx.commit().await?;
     for booking_id in bookings {
         app.changes.tell(booking_id);
     }
-    for settled in &settled {
+    for settled in verdicts.iter().filter_map(|verdict| verdict.settled.as_ref()) {
         tracing::info!(event.id = settled.id, "{}", settled.outcome);
     }
     Ok(Some(verdicts.iter().map(|verdict| verdict.outcome).collect()))

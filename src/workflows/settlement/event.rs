@@ -21,7 +21,8 @@ const DEFERRED_MAX: TimeDelta = TimeDelta::days(3);
 /// Records an event and does what it asks for, in one transaction that this function commits. An error means that nothing
 /// is stored, and the same event may come again. An event that was decided before is only counted.
 ///
-/// Round trips beside BEGIN and COMMIT: record and find, lock and read, write, mark.
+/// Round trips beside BEGIN and COMMIT: record and find, lock and read, write, mark. What is ordinary takes one less, in
+/// [`batch`](super::batch).
 pub async fn settle(app: &App, event: &Event, payload: &str) -> Result<Outcome> {
     let now = app.now();
     let mut tx = app.begin_settling().await?;

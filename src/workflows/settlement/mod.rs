@@ -66,7 +66,7 @@ async fn carry_out(
     match decide(&standing, word.fact) {
         Decision::Keep(sentence) => Ok(sentence),
         Decision::Apply(paid) => {
-            settlements::apply(db, &[captured(paid)], now).await?;
+            settlements::apply(db, &[captured(paid)], APPLIED, now).await?;
             Ok(APPLIED)
         }
         Decision::ClaimAgain(paid) => claim_again(db, booking_id, &captured(paid), now).await,
@@ -111,7 +111,7 @@ async fn claim_again(
     now: DateTime<Utc>,
 ) -> Result<&'static str> {
     let mut savepoint = db.begin().await?;
-    settlements::apply(&mut savepoint, slice::from_ref(captured), now).await?;
+    settlements::apply(&mut savepoint, slice::from_ref(captured), APPLIED, now).await?;
     if settlements::claim_again(&mut savepoint, booking_id, now).await? {
         savepoint.commit().await?;
         return Ok("the payment came late; the seats were still free, are claimed again, and the booking is confirmed");
