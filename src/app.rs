@@ -42,18 +42,16 @@ const USERS_SEEN_MAX: usize = 20_000;
 const CHANGES_KEPT: usize = 1_024;
 
 /// The settings of one session at Postgres. A statement or a lock that takes longer than its limit has gone wrong. Every
-/// statement has an index to go by, and a plan that was cached while a table was empty must not read all of it later.
-const SESSION: &[(&str, &str)] = &[
+/// statement has an index to go by, and a plan that was cached while a table was empty must not read all of it later. And its
+/// best plan is always the same: one of its own for each value costs more to make than to carry out.
+const SESSION: [(&str, &str); 6] = [
     ("statement_timeout", "10s"),
     ("lock_timeout", "5s"),
     ("idle_in_transaction_session_timeout", "30s"),
     ("enable_seqscan", "off"),
     ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
 ];
-
-/// Events and sessions come by the same few statements, whose best plan is always the same: arrays of one are not worth a plan
-/// of their own each time, which costs more than to carry it out.
-const SETTLING: &[(&str, &str)] = &[("plan_cache_mode", "force_generic_plan")];
 
 /// What handlers are given.
 pub type AppState = Arc<App>;
@@ -88,8 +86,8 @@ impl App {
     /// Builds the process from its settings; nothing is connected yet.
     pub fn new(config: Config, clock: Clock) -> Result<AppState> {
         let app = Self {
-            db: pool(&config.database_url, POOL_CONNECTIONS_MAX, &[])?,
-            settling_db: pool(&config.database_url, SETTLING_CONNECTIONS_MAX, SETTLING)?,
+            db: pool(&config.database_url, POOL_CONNECTIONS_MAX)?,
+            settling_db: pool(&config.database_url, SETTLING_CONNECTIONS_MAX)?,
             stripe: Stripe::new(&config.stripe)?,
             identity: IdentityProvider::new(&config.identity)?,
             changes: Changes::new(),
@@ -144,13 +142,13 @@ pub async fn connect(url: &Secret) -> Result<PgConnection> {
 ///
 /// Connections are not pinged before use: that costs a quarter of the CPU, and a dead one gives an error that the
 /// caller is told to repeat.
-fn pool(url: &Secret, connections_max: u32, own: &[(&str, &str)]) -> Result<PgPool> {
+fn pool(url: &Secret, connections_max: u32) -> Result<PgPool> {
     let options: PgConnectOptions = url.reveal().parse()?;
     Ok(PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(POOL_WAIT_MAX)
         .test_before_acquire(false)
-        .connect_lazy_with(options.application_name("holdfast").options(SESSION.iter().chain(own).copied())))
+        .connect_lazy_with(options.application_name("holdfast").options(SESSION)))
 }
 
 /// A pool of two connections without the limits of a session: migrations may take their time. Fails only on a URL that
@@ -167,7 +165,7 @@ pub fn worker_pool(url: &Secret) -> Result<PgPool> {
     Ok(PgPoolOptions::new()
         .max_connections(WORKER_CONNECTIONS_MAX)
         .acquire_timeout(POOL_WAIT_MAX)
-        .connect_lazy_with(options.application_name("holdfast workers").options(SESSION.iter().copied())))
+        .connect_lazy_with(options.application_name("holdfast workers").options(SESSION)))
 }
 
 /// News of bookings that have changed, for those who wait for them: in this process at once, in the others by a relay.

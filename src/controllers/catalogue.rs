@@ -339,7 +339,6 @@ pub async fn list_shows(State(app): State<AppState>, Query(query): Query<ListSho
     }
     let now = app.now();
     let filter = shows::Filter {
-        id: None,
         movie_ids: query.movie_id.map(|id| vec![id]),
         from: Some(query.from.unwrap_or_else(|| just_after(now))),
         to: query.to,

@@ -168,7 +168,7 @@ pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<
     let rows = details!(
         "where user_id = $1
            and ($2::booking_status is null or booking.status = $2)
-           and ($3::uuid is null or booking.id < $3)
+           and booking.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
          order by booking.id desc
          limit $4",
         filter.user_id.as_str(),

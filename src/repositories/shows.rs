@@ -59,8 +59,6 @@ pub async fn insert(db: &mut PgConnection, show: &NewShow, now: DateTime<Utc>) -
 /// Which shows are listed.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Only this one.
-    pub id: Option<ShowId>,
     /// Only shows of these movies.
     pub movie_ids: Option<Vec<MovieId>>,
     /// Only shows that begin at or after this.
@@ -93,57 +91,62 @@ struct Row {
     poster_url: Option<String>,
 }
 
-/// Shows, soonest first, at most `limit`.
+/// Shows with all that is listed of them, as the given end of the query chooses them.
+macro_rules! listed {
+    ($which:literal, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Row,
+            r#"select shows.id as "id: _", shows.title, starts_at, timezone, status as "status: _", currency,
+                       max_seats_per_booking, cancellation_policy as "cancellation_policy: _",
+                       tiers.names as "tier_names!", tiers.prices as "tier_prices!",
+                       seats.total as "seats_total!", seats.free as "seats_free!",
+                       movies.id as "movie_id?: _", movies.title as "movie_title?", overview as "overview?",
+                       runtime_minutes as "runtime_minutes?", release_date as "release_date?",
+                       genres as "genres?", poster_url as "poster_url?"
+                from shows
+                left join movies on movies.id = shows.movie_id
+                cross join lateral (
+                  select array_agg(name order by position) as names, array_agg(price_minor order by position) as prices
+                  from show_tiers
+                  where show_id = shows.id
+                ) as tiers
+                cross join lateral (
+                  select count(*) as total,
+                         count(*) filter (where sellable)
+                           - (select count(*) from seat_claims where show_id = shows.id) as free
+                  from show_seats
+                  where show_id = shows.id
+                ) as seats
+               "# + $which,
+            $($argument),*
+        )
+    };
+}
+
+/// Shows, soonest first, at most `limit`. Its bounds are never null, so that one plan serves all.
 pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<Vec<Show>> {
     let (after_start, after_id) = filter.after.unzip();
     let movie_ids = filter.movie_ids.as_ref().map(|ids| ids.iter().map(|id| id.uuid()).collect::<Vec<_>>());
-    let rows = sqlx::query_as!(
-        Row,
-        r#"select shows.id as "id: _", shows.title, starts_at, timezone, status as "status: _", currency,
-                  max_seats_per_booking, cancellation_policy as "cancellation_policy: _",
-                  tiers.names as "tier_names!", tiers.prices as "tier_prices!",
-                  seats.total as "seats_total!", seats.free as "seats_free!",
-                  movies.id as "movie_id?: _", movies.title as "movie_title?", overview as "overview?",
-                  runtime_minutes as "runtime_minutes?", release_date as "release_date?",
-                  genres as "genres?", poster_url as "poster_url?"
-           from shows
-           left join movies on movies.id = shows.movie_id
-           cross join lateral (
-             select array_agg(name order by position) as names, array_agg(price_minor order by position) as prices
-             from show_tiers
-             where show_id = shows.id
-           ) as tiers
-           cross join lateral (
-             select count(*) as total,
-                    count(*) filter (where sellable)
-                      - (select count(*) from seat_claims where show_id = shows.id) as free
-             from show_seats
-             where show_id = shows.id
-           ) as seats
-           where ($1::uuid is null or shows.id = $1)
-             and ($2::uuid[] is null or shows.movie_id = any($2))
-             and ($3::timestamptz is null or starts_at >= $3)
-             and ($4::timestamptz is null or starts_at < $4)
-             and ($5::timestamptz is null or (starts_at, shows.id) > ($5, $6))
-           order by starts_at, shows.id
-           limit $7"#,
-        filter.id as _,
+    let rows = listed!(
+        "where ($1::uuid[] is null or shows.movie_id = any($1))
+           and starts_at >= coalesce($2::timestamptz, '-infinity')
+           and starts_at < coalesce($3::timestamptz, 'infinity')
+           and (starts_at, shows.id) > (coalesce($4::timestamptz, '-infinity'), coalesce($5::uuid, '00000000-0000-0000-0000-000000000000'))
+         order by starts_at, shows.id
+         limit $6",
         movie_ids as _,
-        filter.from,
-        filter.to,
-        after_start,
+        filter.from as _,
+        filter.to as _,
+        after_start as _,
         after_id as _,
-        limit,
-    )
-    .fetch_all(db)
-    .await?;
-    rows.into_iter().map(Show::try_from).collect()
+        limit
+    );
+    rows.fetch_all(db).await?.into_iter().map(Show::try_from).collect()
 }
 
 /// The show, if there is one.
 pub async fn find(db: &mut PgConnection, id: ShowId) -> Result<Option<Show>> {
-    let filter = Filter { id: Some(id), ..Filter::default() };
-    Ok(list(db, &filter, 1).await?.pop())
+    listed!("where shows.id = $1", id as _).fetch_optional(db).await?.map(Show::try_from).transpose()
 }
 
 impl TryFrom<Row> for Show {
