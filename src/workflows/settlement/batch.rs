@@ -99,7 +99,10 @@ async fn together(app: &App, batch: &[Arrival]) -> Result<Option<Vec<Outcome>>> 
     if bookings.len() < subjects.len() {
         return Ok(None);
     }
-    let standings = settlements::lock_all(&mut tx, &subjects).await?;
+    let standings = match subjects.as_slice() {
+        [] => HashMap::new(),
+        subjects => settlements::lock_all(&mut tx, subjects).await?,
+    };
     let verdicts = batch.iter().map(|Arrival { event, .. }| {
         let recorded = recorded.get(event.id.as_str())?;
         verdict(app, event, recorded, &standings)
