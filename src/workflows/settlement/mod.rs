@@ -1,6 +1,6 @@
 //! What becomes of a word from Stripe, whoever brings it: decided and carried out in the caller's transaction.
 //!
-//! Words come by [`event`], and by [`inquiry`]: [`release`] fences a session before its seats go free, [`verify`] asks for a
+//! Words come by [`event`], and by asking: [`release`] fences a session before its seats go free, [`verify`] asks for a
 //! buyer who has come back. What is not owed goes back by [`refund`].
 
 pub mod batch;

@@ -30,7 +30,7 @@ enum Inquiry {
     Over,
 }
 
-/// The booking of a session of the caller's, as soon as it is settled, and else after `wait`, or up to [`ANSWER_WAIT`] later
+/// The booking of a session of the caller's, as soon as it is settled, and else after `wait`, or up to three seconds later
 /// if Stripe takes longer: while our record still waits for the payment, Stripe is asked itself, and what it says is settled
 /// like an event, whether somebody still waits for it or not. Refuses with `not_found`.
 pub async fn verify(app: &AppState, session_id: &str, owner: &UserId, wait: Duration) -> Result<BookingDetails> {
