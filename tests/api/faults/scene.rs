@@ -84,6 +84,9 @@ impl Told {
     }
 }
 
+/// A few seconds of looking.
+const LOOKS_MAX: usize = 2_000;
+
 /// A case.
 pub(super) struct Scene<'a> {
     pub(super) stage: &'a TestApp,
@@ -177,6 +180,17 @@ impl<'a> Scene<'a> {
     /// A value of the database, about the show `$show`.
     pub(super) async fn finds(&self, query: &str, value: &str) {
         assert_eq!(self.stage.sql(&query.replace("$show", &format!("'{}'", self.show))).await, value, "{query}");
+    }
+
+    /// As [`Scene::finds`], after a while: the request of a caller who has gone goes on by itself.
+    pub(super) async fn comes_to(&self, query: &str, value: &str) {
+        let filled = query.replace("$show", &format!("'{}'", self.show));
+        for _ in 0..LOOKS_MAX {
+            if self.stage.sql(&filled).await == value {
+                return;
+            }
+        }
+        self.finds(query, value).await;
     }
 
     /// How the bookings of the show stand, oldest first.
