@@ -42,8 +42,8 @@ const USERS_SEEN_MAX: usize = 20_000;
 const CHANGES_KEPT: usize = 1_024;
 
 /// The settings of one session at Postgres. A statement or a lock that takes longer than its limit has gone wrong. Every
-/// statement has an index to go by, and a plan that was cached while a table was empty must not read all of it later. And its
-/// best plan is always the same: one of its own for each value costs more to make than to carry out.
+/// statement has an index to go by, and a plan that was cached while a table was empty must not read all of it later. Its
+/// best plan is always the same: a new one for each value costs more to make than to carry out.
 const SESSION: [(&str, &str); 6] = [
     ("statement_timeout", "10s"),
     ("lock_timeout", "5s"),
@@ -151,8 +151,8 @@ fn pool(url: &Secret, connections_max: u32) -> Result<PgPool> {
         .connect_lazy_with(options.application_name("holdfast").options(SESSION)))
 }
 
-/// A pool of two connections without the limits of a session: migrations may take their time. Fails only on a URL that
-/// cannot be read.
+/// A pool of two connections for a command, without the limits of a session: migrations may take their time. Fails only on
+/// a URL that cannot be read.
 pub fn unlimited_pool(url: &Secret) -> Result<PgPool> {
     let options: PgConnectOptions = url.reveal().parse()?;
     Ok(PgPoolOptions::new().max_connections(2).connect_lazy_with(options.application_name("holdfast")))

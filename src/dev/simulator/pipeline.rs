@@ -1,5 +1,5 @@
-//! The way of an API request: authentication, then the fault a test has planted or chance has drawn, then the idempotency layer and the
-//! route. Requests run to their end even when the client has left, as at Stripe.
+//! The way of an API request: authentication, then the fault that a test has planted or chance has drawn, then the
+//! idempotency layer and the route. Requests run to their end even when the client has left, as at Stripe.
 
 use std::sync::Arc;
 
