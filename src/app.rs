@@ -1,16 +1,18 @@
 //! What the whole process shares: settings, connections, clients, the clock. Built once; decides nothing.
 
-mod arrivals;
 mod layouts;
+mod line;
+mod lines;
 
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub use arrivals::{Arrival, Arrivals};
 use chrono::{DateTime, SubsecRound, Utc};
 pub use layouts::Layouts;
+pub use line::{Line, Request, Serve, Serving};
+pub use lines::{Arrival, Lines, Looking, Opening, Reading, SeatMap};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
@@ -42,13 +44,15 @@ const USERS_SEEN_MAX: usize = 20_000;
 const CHANGES_KEPT: usize = 1_024;
 
 /// The settings of one session at Postgres. A statement or a lock that takes longer than its limit has gone wrong. Every
-/// statement has an index to go by, and a plan that was cached while a table was empty must not read all of it later. Its
-/// best plan is always the same: a new one for each value costs more to make than to carry out.
-const SESSION: [(&str, &str); 6] = [
+/// statement has an index to go by, row by row, and a plan that was cached while a table was empty must not read all of it
+/// later. Its best plan is always the same: a new one for each value costs more to make than to carry out.
+const SESSION: [(&str, &str); 8] = [
     ("statement_timeout", "10s"),
     ("lock_timeout", "5s"),
     ("idle_in_transaction_session_timeout", "30s"),
     ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
     ("jit", "off"),
     ("plan_cache_mode", "force_generic_plan"),
 ];
@@ -76,8 +80,8 @@ pub struct App {
     pub inquiries: Inquiries,
     /// Which users are stored as their tokens describe them.
     pub users_seen: UsersSeen,
-    /// Events that wait for the next transaction.
-    pub arrivals: Arrivals,
+    /// Requests that wait for the next statement or transaction.
+    pub lines: Lines,
     /// Layouts of shows that were asked for before.
     pub layouts: Layouts,
 }
@@ -93,7 +97,7 @@ impl App {
             changes: Changes::new(),
             inquiries: Inquiries::default(),
             users_seen: UsersSeen::default(),
-            arrivals: Arrivals::default(),
+            lines: Lines::default(),
             layouts: Layouts::default(),
             clock,
             config,

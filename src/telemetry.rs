@@ -12,8 +12,11 @@ const QUIET: &str = "graphile_worker=warn,sqlx::postgres::notice=warn";
 pub fn init(config: &LogConfig) {
     let filter = EnvFilter::new(format!("{QUIET},{}", config.filter));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started =
-        if config.json { builder.json().flatten_event(true).try_init() } else { builder.compact().try_init() };
+    let started = if config.json {
+        builder.json().flatten_event(true).with_span_list(false).try_init()
+    } else {
+        builder.compact().try_init()
+    };
     if started.is_err() {
         tracing::debug!("logging had been started before");
     }

@@ -11,20 +11,20 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 use utoipa::ToSchema;
 
-use crate::app::{App, AppState};
+use crate::app::{App, AppState, Reading};
 use crate::domain::booking::{BookingDetails, BookingKind, BookingStatus, PaymentOption, PaymentStatus};
 use crate::domain::ids::{BookingId, ShowId};
 use crate::domain::money::Money;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{Role, User};
+use crate::domain::wish::{Ui, Wish};
 use crate::error::{Error, Result};
-use crate::gateways::stripe::checkout::Ui;
 use crate::http::extract::{Created, Json, Path, Query};
 use crate::http::idempotency::{Idempotent, Keyed};
 use crate::http::identity::{CurrentUser, allowed_origin};
 use crate::http::paging::{Limit, Page, bad_cursor};
 use crate::repositories::bookings::{self, Filter};
-use crate::workflows::checkout::{self, Wish};
+use crate::workflows::checkout;
 use crate::workflows::settlement::{release, verify};
 
 /// The longest that a buyer waits in one request.
@@ -182,7 +182,8 @@ pub async fn create_booking(
         let task_app = AppState::clone(&app);
         let booked = async move {
             if let Some(id) = keyed.begun {
-                let resumed = checkout::resume(&task_app, id).await?;
+                // In a box: few take this way, and each waits with room for it.
+                let resumed = Box::pin(checkout::resume(&task_app, id)).await?;
                 // What has ended in the meantime is no answer to who still wants his seats.
                 if resumed.booking.status.is_live() {
                     return Ok(resumed);
@@ -355,11 +356,15 @@ pub async fn verify_payment(
 }
 
 /// A booking of the caller's own, or any booking for an admin.
-async fn owned(app: &App, user: &User, id: BookingId) -> Result<BookingDetails> {
-    let owner = match user.role {
-        Role::Admin => None,
-        Role::User => Some(&user.id),
-    };
-    let found = bookings::find(&mut *app.acquire().await?, id, owner).await?;
-    Ok(found.ok_or(Refusal::NotFound("booking"))?)
+async fn owned(app: &AppState, user: &User, id: BookingId) -> Result<BookingDetails> {
+    let found = app.lines.readings.join(app, Reading(id), |app, batch| Box::pin(read_all(app, batch))).await?;
+    let may_see = |details: &BookingDetails| user.role == Role::Admin || details.booking.user_id == user.id;
+    Ok(found.filter(may_see).ok_or(Refusal::NotFound("booking"))?)
+}
+
+/// Reads the bookings that are looked at in this moment. One round trip.
+async fn read_all(app: &App, readings: &[Reading]) -> Result<Vec<Result<Option<BookingDetails>>>> {
+    let ids: Vec<_> = readings.iter().map(|reading| reading.0).collect();
+    let found = bookings::find_all(&mut *app.acquire().await?, &ids).await?;
+    Ok(ids.iter().map(|id| Ok(found.iter().find(|details| details.booking.id == *id).cloned())).collect())
 }

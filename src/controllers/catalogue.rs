@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,8 @@ use crate::app::AppState;
 use crate::domain::calendar::{YEARS_SENTENCE, has_instant};
 use crate::domain::catalogue::{Movie, MovieDetails, PolicyStep, Show, ShowDraft, ShowStatus, Tier};
 use crate::domain::ids::{MovieId, ShowId};
-use crate::domain::money::Money;
 use crate::domain::refusal::Refusal;
-use crate::domain::seats::{SeatRow, SeatState};
+use crate::domain::seats::SeatRow;
 use crate::error::{Error, Result};
 use crate::http::extract::{Created, Json, Path, Query};
 use crate::http::idempotency::{Idempotent, Keyed};
@@ -108,24 +107,6 @@ pub struct ShowView {
 struct SeatCountView {
     total: i64,
     free: i64,
-}
-
-/// The seats of a show, in natural order.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SeatMapView<'a> {
-    show_id: ShowId,
-    seats: Vec<SeatView<'a>>,
-}
-
-/// One seat.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct SeatView<'a> {
-    label: &'a str,
-    tier: &'a str,
-    price: Money,
-    state: SeatState,
 }
 
 impl From<Movie> for MovieView {
@@ -361,23 +342,4 @@ fn place(cursor: &str) -> Option<(DateTime<Utc>, ShowId)> {
 pub async fn find_show(State(app): State<AppState>, Path(id): Path<ShowId>) -> Result<Json<ShowView>> {
     let show = shows::find(&mut *app.acquire().await?, id).await?.ok_or(Refusal::NotFound("show"))?;
     Ok(Json(ShowView::at(show, app.now())))
-}
-
-/// The seat map of a show. One round trip, and one more where its layout is new to this process.
-#[utoipa::path(get, path = "/api/shows/{id}/seats", params(("id" = ShowId, Path)), responses((status = 200, body = SeatMapView)))]
-pub async fn list_seats(State(app): State<AppState>, Path(id): Path<ShowId>) -> Result<Response> {
-    let mut db = app.acquire().await?;
-    let taken = shows::taken_seats(&mut db, id).await?.ok_or(Refusal::NotFound("show"))?;
-    let layout = match app.layouts.get(id, taken.layout_version) {
-        Some(layout) => layout,
-        None => app.layouts.remember(id, shows::layout(&mut db, id).await?),
-    };
-    drop(db);
-    let seats = layout.with_states(&taken).map(|(seat, state)| SeatView {
-        label: &seat.label,
-        tier: &seat.tier,
-        price: seat.price,
-        state,
-    });
-    Ok(Json(SeatMapView { show_id: id, seats: seats.collect() }).into_response())
 }

@@ -3,4 +3,5 @@
 pub mod bookings;
 pub mod catalogue;
 pub mod operations;
+pub mod seat_maps;
 pub mod stripe_webhook;

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::AppState;
+use crate::app::{AppState, Arrival};
 use crate::domain::refusal::Refusal;
 use crate::domain::settlement::Outcome;
 use crate::error::Result;
@@ -59,6 +59,6 @@ async fn receive(app: &AppState, headers: &HeaderMap, body: &Bytes) -> Result<Js
     let signature = headers.get("stripe-signature").map(HeaderValue::as_bytes);
     webhook::verify(signature, body, &app.config.stripe.webhook_secrets, app.now())?;
     let payload = str::from_utf8(body).map_err(|_| Refusal::MalformedRequest("The body is not UTF-8.".to_owned()))?;
-    let outcome = batch::arrive(app, webhook::parse(body)?, payload.to_owned()).await?;
+    let outcome = batch::arrive(app, Arrival { event: webhook::parse(body)?, payload: payload.to_owned() }).await?;
     Ok(Json(Receipt { received: true, outcome: outcome.into() }))
 }

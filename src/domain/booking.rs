@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::ids::{BookingId, ShowId};
+use super::ids::{AttemptId, BookingId, ShowId};
 use super::money::Money;
 use super::user::UserId;
+use super::wish::Ui;
 
 /// Where a booking stands. `pending` → `processing` → `confirmed`; the others end it, `review` waits for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, Deserialize, utoipa::ToSchema)]
@@ -126,6 +127,23 @@ pub enum AttemptStatus {
     Expired,
     /// Stripe refused it, or the delayed payment did not come.
     Failed,
+}
+
+/// An attempt to be stored before Stripe is asked.
+#[derive(Debug, Clone)]
+pub struct NewAttempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// Which part of the booking it pays.
+    pub part: PaymentPart,
+    /// Where the buyer pays.
+    pub ui: Ui,
+    /// What it asks for, in the booking's currency.
+    pub amount_minor: i64,
+    /// What Stripe is sent, to the letter.
+    pub parameters: String,
+    /// When the session ends.
+    pub expires_at: DateTime<Utc>,
 }
 
 /// A booking as it is stored.

@@ -13,3 +13,4 @@ pub mod seats;
 pub mod settlement;
 pub mod surplus;
 pub mod user;
+pub mod wish;

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::ShowId;
 use super::money::Money;
 use super::refusal::FieldError;
 
@@ -64,6 +65,8 @@ pub struct PricedSeat {
 /// The seats of a show that somebody has.
 #[derive(Debug)]
 pub struct TakenSeats {
+    /// The show.
+    pub show_id: ShowId,
     /// The version of the layout that they belong to.
     pub layout_version: i64,
     /// Their labels.

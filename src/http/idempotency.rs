@@ -20,8 +20,9 @@ use super::problem::Problem;
 use crate::app::{App, AppState};
 use crate::domain::ids::BookingId;
 use crate::domain::refusal::Refusal;
+use crate::domain::wish::Use;
 use crate::error::{Error, Result};
-use crate::repositories::idempotency_keys::{self, Answer, Entry, Use};
+use crate::repositories::idempotency_keys::{self, Answer, Entry};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -54,7 +55,7 @@ impl Keyed {
     /// with the same key is at it.
     pub async fn claim(&self, tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
         match &self.using {
-            Some(using) if !idempotency_keys::claim(tx, using, None, now).await? => {
+            Some(using) if idempotency_keys::claim(tx, &[(using, None)], now).await?.is_empty() => {
                 Err(Refusal::IdempotencyInProgress.into())
             }
             _ => Ok(()),
@@ -138,7 +139,7 @@ async fn keep<T: Serialize>(app: &App, using: &Use, result: Result<Created<T>>) 
         Err(Error::Refusal(refusal)) => {
             let problem = Problem::from(refusal);
             let answer = Answer { status: problem.status, location: None, body: json(&problem)? };
-            if !idempotency_keys::claim(&mut db, using, None, now).await? {
+            if idempotency_keys::claim(&mut db, &[(using, None)], now).await?.is_empty() {
                 return Err(Refusal::IdempotencyInProgress.into());
             }
             idempotency_keys::finish(&mut db, using, &answer).await?;

@@ -63,7 +63,7 @@ impl<'a> Credentials<'a> {
     }
 }
 
-async fn user(app: &App, credentials: &Credentials<'_>, method: &Method, headers: &HeaderMap) -> Result<User> {
+async fn user(app: &AppState, credentials: &Credentials<'_>, method: &Method, headers: &HeaderMap) -> Result<User> {
     let token = match credentials {
         Credentials::Bearer(token) => token,
         Credentials::Cookie(token) => {
@@ -82,10 +82,16 @@ async fn user(app: &App, credentials: &Credentials<'_>, method: &Method, headers
     let now = app.now();
     let user = app.identity.verify(token, now).await?;
     if app.users_seen.is_new(&user) {
-        users::upsert(&mut *app.acquire().await?, &user, now).await?;
+        app.lines.users.join(app, user.clone(), |app, batch| Box::pin(store_all(app, batch))).await?;
         app.users_seen.remember(&user);
     }
     Ok(user)
+}
+
+/// Stores the users who come in this moment. One round trip.
+async fn store_all(app: &App, users: &[User]) -> Result<Vec<Result<()>>> {
+    users::upsert(&mut *app.acquire().await?, users, app.now()).await?;
+    Ok(users.iter().map(|_| Ok(())).collect())
 }
 
 /// The `Origin` of a request, if it is one of ours.

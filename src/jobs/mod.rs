@@ -9,14 +9,14 @@ mod worker;
 pub use relay::relay;
 pub use worker::work;
 
-use crate::app::App;
+use crate::app::AppState;
 use crate::domain::job::Job;
 use crate::error::Result;
 use crate::workflows::checkout;
 use crate::workflows::settlement::{event, refund, release};
 
 /// Does a job. An error makes the queue try again, later and later.
-pub async fn perform(app: &App, job: &Job) -> Result<()> {
+pub async fn perform(app: &AppState, job: &Job) -> Result<()> {
     match job {
         Job::EndHold { booking_id } => release::end_hold(app, *booking_id).await,
         Job::FinishCheckout { booking_id } => checkout::resume(app, *booking_id).await.map(drop),

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::domain::booking::BookingStatus;
+use super::Columns;
+use crate::domain::booking::{BookingStatus, OpenCheckout};
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::user::UserId;
 use crate::error::Result;
@@ -125,19 +126,6 @@ pub async fn list_unfinished(db: &mut PgConnection, before: DateTime<Utc>, limit
     Ok(unfinished)
 }
 
-/// A session as Stripe gave it.
-#[derive(Debug, Clone)]
-pub struct Session<'a> {
-    /// `cs_…`
-    pub id: &'a str,
-    /// The payment link, for a hosted page.
-    pub url: Option<&'a str>,
-    /// What an embedded or custom page needs.
-    pub client_secret: Option<&'a str>,
-    /// When Stripe closes it.
-    pub expires_at: DateTime<Utc>,
-}
-
 /// The attempt of a booking that Stripe has not answered yet, if there is one.
 pub async fn find_creating(db: &mut PgConnection, booking_id: BookingId) -> Result<Option<Creating>> {
     let creating = sqlx::query_as!(
@@ -152,31 +140,40 @@ pub async fn find_creating(db: &mut PgConnection, booking_id: BookingId) -> Resu
     Ok(creating)
 }
 
-/// Opens an attempt with the session that Stripe gave, if its booking still waits for it; false if not. The booking is
-/// locked first, so that this and a webhook for the same session come one after the other. One round trip.
-pub async fn open(db: &mut PgConnection, id: AttemptId, session: &Session<'_>, now: DateTime<Utc>) -> Result<bool> {
-    let opened = sqlx::query!(
-        "with booking as materialized (
-           select bookings.id
-           from bookings
-           join checkout_attempts on checkout_attempts.booking_id = bookings.id
-           where checkout_attempts.id = $1 and bookings.status = 'pending'
-           for update of bookings
-         )
-         update checkout_attempts
-         set status = 'open', stripe_session_id = $2, url = $3, client_secret = $4, expires_at = $5, updated_at = $6
-         from booking
-         where checkout_attempts.id = $1 and checkout_attempts.status = 'creating'",
-        id as _,
-        session.id,
-        session.url,
-        session.client_secret,
-        session.expires_at,
+/// Opens attempts, each named once, with the sessions that Stripe gave, and returns those that could be opened: their bookings
+/// still wait for them. The bookings are locked first, in the order of their ids, so that this and a webhook for the same
+/// session come one after the other. One round trip.
+pub async fn open(
+    db: &mut PgConnection,
+    sessions: &[(AttemptId, &OpenCheckout)],
+    now: DateTime<Utc>,
+) -> Result<Vec<AttemptId>> {
+    let opened = sqlx::query_scalar!(
+        r#"with session as materialized (
+             select given.*
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+               as given (attempt_id, id, url, client_secret, expires_at)
+             join checkout_attempts on checkout_attempts.id = given.attempt_id
+             join bookings on bookings.id = checkout_attempts.booking_id and bookings.status = 'pending'
+             order by bookings.id
+             for update of bookings
+           )
+           update checkout_attempts as attempt
+           set status = 'open', stripe_session_id = session.id, url = session.url, client_secret = session.client_secret,
+               expires_at = session.expires_at, updated_at = $6
+           from session
+           where attempt.id = session.attempt_id and attempt.status = 'creating'
+           returning attempt.id as "id: AttemptId""#,
+        &sessions.column(|(id, _)| *id) as _,
+        &sessions.column(|(_, checkout)| checkout.session_id.as_str()) as _,
+        &sessions.column(|(_, checkout)| checkout.url.as_deref()) as _,
+        &sessions.column(|(_, checkout)| checkout.client_secret.as_deref()) as _,
+        &sessions.column(|(_, checkout)| checkout.expires_at),
         now,
     )
-    .execute(db)
+    .fetch_all(db)
     .await?;
-    Ok(opened.rows_affected() == 1)
+    Ok(opened)
 }
 
 /// Notes the session of an attempt that was settled before Stripe's answer came, from words that did not name it.

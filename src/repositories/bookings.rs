@@ -4,17 +4,21 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use super::Columns;
 use crate::domain::booking::{
-    BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, OpenCheckout, PaymentOption, PaymentPart,
+    BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, NewAttempt, OpenCheckout, PaymentOption,
 };
 use crate::domain::catalogue::PolicyStep;
-use crate::domain::ids::{AttemptId, BookingId, ShowId};
+use crate::domain::ids::{BookingId, ShowId};
 use crate::domain::money::Money;
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
 
 /// The constraint that keeps references unique.
 pub const REFERENCE_KEY: &str = "bookings_reference_key";
+
+/// Stands between the labels of one booking where those of many travel in one array; no label has it.
+const SEPARATOR: &str = ",";
 
 /// A booking to be stored with its claims, and with the attempt to pay for it.
 #[derive(Debug, Clone)]
@@ -29,78 +33,72 @@ pub struct NewHold<'a> {
     pub attempt: Option<&'a NewAttempt>,
 }
 
-/// An attempt to be stored before Stripe is asked.
-#[derive(Debug, Clone)]
-pub struct NewAttempt {
-    /// Its id.
-    pub id: AttemptId,
-    /// Which part of the booking it pays.
-    pub part: PaymentPart,
-    /// Where the buyer pays.
-    pub ui: &'static str,
-    /// What it asks for, in the booking's currency.
-    pub amount_minor: i64,
-    /// What Stripe is sent, to the letter.
-    pub parameters: String,
-    /// When the session ends.
-    pub expires_at: DateTime<Utc>,
-}
-
-/// Stores the booking, claims its seats and stores its attempt, in one round trip; the database enqueues the end of its
-/// hold. Returns the labels that could be
-/// claimed; if they are fewer than the booking names, the caller must roll back.
+/// Stores bookings, claims their seats and stores their attempts, in one round trip; the database enqueues the ends of their
+/// holds. Returns the seats that could be claimed; if they are fewer than the bookings name, the caller must roll back.
 ///
-/// Claims are inserted in the order of their labels, so that two bookings of the same seats never deadlock; a claim that
+/// Claims are inserted in the order of shows and labels, so that two who want the same seats never deadlock; a claim that
 /// another transaction is just making is waited for.
-pub async fn hold(db: &mut PgConnection, new: &NewHold<'_>) -> Result<Vec<String>> {
-    let booking = new.booking;
-    let attempt = new.attempt;
-    let claimed = sqlx::query_scalar!(
-        r#"with booking as (
+pub async fn hold(
+    db: &mut PgConnection,
+    holds: &[NewHold<'_>],
+    now: DateTime<Utc>,
+) -> Result<Vec<(BookingId, String)>> {
+    let attempts: Vec<_> = holds.iter().filter_map(|new| Some((new.booking.id, new.attempt?))).collect();
+    let claimed = sqlx::query!(
+        r#"with wanted as (
+             select *, string_to_array(joined_seats, $22) as seats
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::booking_status[],
+                         $7::payment_option[], $8::text[], $9::bigint[], $10::bigint[], $11::jsonb[], $12::timestamptz[],
+                         $13::timestamptz[])
+               as booking (id, reference, user_id, show_id, joined_seats, status, payment_option, currency, total_minor,
+                           due_minor, cancellation_policy, hold_expires_at, confirmed_at)
+           ), booking as (
              insert into bookings (id, reference, user_id, kind, show_id, seats, status, payment_option, currency,
                                    total_minor, due_minor, cancellation_policy, hold_expires_at, confirmed_at,
                                    created_at, updated_at)
-             values ($1, $2, $3, 'show', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)
-             returning id
-           ), claim as (
-             insert into seat_claims (show_id, label, booking_id)
-             select $4, wanted.label, booking.id
-             from booking, unnest($5::text[]) as wanted (label)
-             order by wanted.label collate "C"
-             on conflict (show_id, label) do nothing
-             returning label
+             select id, reference, user_id, 'show', show_id, seats, status, payment_option, currency, total_minor,
+                    due_minor, cancellation_policy, hold_expires_at, confirmed_at, $14, $14
+             from wanted
            ), attempt as (
              insert into checkout_attempts (id, booking_id, part, ui, amount_minor, status, parameters, expires_at,
                                             created_at, updated_at)
-             select $15, booking.id, $16, $17, $18, 'creating', $19, $20, $14, $14
-             from booking
-             where $15::uuid is not null
+             select id, booking_id, part, ui, amount_minor, 'creating', parameters, expires_at, $14, $14
+             from unnest($15::uuid[], $16::uuid[], $17::payment_part[], $18::text[], $19::bigint[], $20::text[],
+                         $21::timestamptz[])
+               as attempt (id, booking_id, part, ui, amount_minor, parameters, expires_at)
            )
-           select label from claim"#,
-        booking.id as _,
-        booking.reference,
-        booking.user_id.as_str(),
-        new.show_id as _,
-        &booking.seats,
-        booking.status as _,
-        booking.payment_option as _,
-        booking.total.currency.as_str(),
-        booking.total.amount_minor,
-        booking.due.amount_minor,
-        Json(new.cancellation_policy) as _,
-        booking.hold_expires_at,
-        booking.confirmed_at,
-        booking.created_at,
-        attempt.map(|attempt| attempt.id) as _,
-        attempt.map(|attempt| attempt.part) as _,
-        attempt.map(|attempt| attempt.ui),
-        attempt.map(|attempt| attempt.amount_minor),
-        attempt.map(|attempt| attempt.parameters.as_str()),
-        attempt.map(|attempt| attempt.expires_at),
+           insert into seat_claims (show_id, label, booking_id)
+           select wanted.show_id, seat.label, wanted.id
+           from wanted, unnest(wanted.seats) as seat (label)
+           order by wanted.show_id, seat.label collate "C"
+           on conflict (show_id, label) do nothing
+           returning booking_id as "booking_id: BookingId", label"#,
+        &holds.column(|new| new.booking.id) as _,
+        &holds.column(|new| new.booking.reference.as_str()) as _,
+        &holds.column(|new| new.booking.user_id.as_str()) as _,
+        &holds.column(|new| new.show_id) as _,
+        &holds.column(|new| new.booking.seats.join(SEPARATOR)),
+        &holds.column(|new| new.booking.status) as _,
+        &holds.column(|new| new.booking.payment_option) as _,
+        &holds.column(|new| new.booking.total.currency.as_str()) as _,
+        &holds.column(|new| new.booking.total.amount_minor),
+        &holds.column(|new| new.booking.due.amount_minor),
+        &holds.column(|new| Json(new.cancellation_policy)) as _,
+        &holds.column(|new| new.booking.hold_expires_at) as _,
+        &holds.column(|new| new.booking.confirmed_at) as _,
+        now,
+        &attempts.column(|(_, attempt)| attempt.id) as _,
+        &attempts.column(|(booking_id, _)| *booking_id) as _,
+        &attempts.column(|(_, attempt)| attempt.part) as _,
+        &attempts.column(|(_, attempt)| attempt.ui.as_str()) as _,
+        &attempts.column(|(_, attempt)| attempt.amount_minor),
+        &attempts.column(|(_, attempt)| attempt.parameters.as_str()) as _,
+        &attempts.column(|(_, attempt)| attempt.expires_at),
+        SEPARATOR,
     )
     .fetch_all(db)
     .await?;
-    Ok(claimed)
+    Ok(claimed.into_iter().map(|row| (row.booking_id, row.label)).collect())
 }
 
 /// Which bookings are listed.
@@ -146,10 +144,11 @@ macro_rules! details {
     ($which:literal, $($argument:expr),*) => {
         sqlx::query_as!(
             Row,
-            r#"select booking.id as "id: _", reference, user_id as "user_id: _", kind as "kind: _",
-                      booking.status as "status: _", seats, payment_option as "payment_option: _", booking.currency,
-                      total_minor, due_minor, paid_minor, hold_expires_at, confirmed_at, cancelled_at, version,
-                      booking.created_at,
+            r#"select booking.id as "id!: _", reference as "reference!", user_id as "user_id!: _", kind as "kind!: _",
+                      booking.status as "status!: _", seats as "seats!", payment_option as "payment_option!: _",
+                      booking.currency as "currency!", total_minor as "total_minor!", due_minor as "due_minor!",
+                      paid_minor as "paid_minor!", hold_expires_at, confirmed_at, cancelled_at, version as "version!",
+                      booking.created_at as "created_at!",
                       shows.id as "show_id?: _", shows.title as "show_title?", shows.starts_at as "show_starts_at?",
                       shows.timezone as "show_timezone?",
                       attempt.stripe_session_id as "session_id?", attempt.url as "session_url?",
@@ -179,11 +178,15 @@ pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<
     rows.fetch_all(db).await?.into_iter().map(BookingDetails::try_from).collect()
 }
 
-/// The booking, if there is one and, where `owner` is given, it is his. One round trip.
-pub async fn find(db: &mut PgConnection, id: BookingId, owner: Option<&UserId>) -> Result<Option<BookingDetails>> {
-    let row =
-        details!("where booking.id = $1 and ($2::text is null or user_id = $2)", id as _, owner.map(UserId::as_str));
-    row.fetch_optional(db).await?.map(BookingDetails::try_from).transpose()
+/// Those of the bookings that there are, in no particular order. One round trip.
+pub async fn find_all(db: &mut PgConnection, ids: &[BookingId]) -> Result<Vec<BookingDetails>> {
+    let rows = details!("where booking.id = any($1)", ids as _);
+    rows.fetch_all(db).await?.into_iter().map(BookingDetails::try_from).collect()
+}
+
+/// The booking, if there is one. One round trip.
+pub async fn find(db: &mut PgConnection, id: BookingId) -> Result<Option<BookingDetails>> {
+    Ok(find_all(db, &[id]).await?.pop())
 }
 
 impl TryFrom<Row> for BookingDetails {

@@ -3,7 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
+use super::Columns;
 use crate::domain::ids::BookingId;
+use crate::domain::wish::Use;
 use crate::error::Result;
 
 /// How long an answer is kept under its key.
@@ -13,17 +15,6 @@ const LEASE: TimeDelta = TimeDelta::seconds(40);
 
 /// How many old keys are forgotten in one go.
 const FORGET_MAX: i64 = 10_000;
-
-/// Who uses which key for which request.
-#[derive(Debug, Clone)]
-pub struct Use {
-    /// The caller: keys of different callers never meet.
-    pub caller: String,
-    /// The key, 1 to 255 visible ASCII characters.
-    pub key: String,
-    /// SHA-256 of the method, the path and the body.
-    pub request_hash: Vec<u8>,
-}
 
 /// What is known of a key.
 #[derive(Debug, Clone)]
@@ -74,17 +65,19 @@ pub async fn find(db: &mut PgConnection, using: &Use, now: DateTime<Utc>) -> Res
     }))
 }
 
-/// Takes a key that is new, older than 24 hours, or whose holder has died before it was done; false if another request
-/// holds it or is done with it. It waits for a transaction that is just taking the same key.
+/// Takes keys, each named once, that are new, older than 24 hours, or whose holders have died before they were done, each for
+/// the booking that is to be made under it. Returns callers and keys of those taken: another request holds the others or is
+/// done with them. It waits for a transaction that is just taking one of them.
 pub async fn claim(
     db: &mut PgConnection,
-    using: &Use,
-    booking_id: Option<BookingId>,
+    uses: &[(&Use, Option<BookingId>)],
     now: DateTime<Utc>,
-) -> Result<bool> {
+) -> Result<Vec<(String, String)>> {
     let claimed = sqlx::query!(
         "insert into idempotency_keys (caller, key, request_hash, booking_id, locked_until, created_at)
-         values ($1, $2, $3, $4, $6, $5)
+         select caller, key, request_hash, booking_id, $6, $5
+         from unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[]) as used (caller, key, request_hash, booking_id)
+         order by caller, key
          on conflict (caller, key) do update
          set request_hash = excluded.request_hash,
              booking_id = excluded.booking_id,
@@ -96,18 +89,19 @@ pub async fn claim(
          where idempotency_keys.created_at <= $7
             or (idempotency_keys.response_status is null
                 and idempotency_keys.locked_until <= $5
-                and idempotency_keys.request_hash = excluded.request_hash)",
-        using.caller,
-        using.key,
-        using.request_hash,
-        booking_id as _,
+                and idempotency_keys.request_hash = excluded.request_hash)
+         returning caller, key",
+        &uses.column(|(using, _)| using.caller.as_str()) as _,
+        &uses.column(|(using, _)| using.key.as_str()) as _,
+        &uses.column(|(using, _)| using.request_hash.as_slice()) as _,
+        &uses.column(|(_, booking_id)| *booking_id) as _,
         now,
         now + LEASE,
         now - AGE_MAX,
     )
-    .execute(db)
+    .fetch_all(db)
     .await?;
-    Ok(claimed.rows_affected() == 1)
+    Ok(claimed.into_iter().map(|row| (row.caller, row.key)).collect())
 }
 
 /// Keeps the first answer of a key that this request has claimed.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
+use super::Columns;
 use crate::domain::booking::BookingStatus;
 use crate::domain::catalogue::{Movie, MovieDetails, NewShow, PolicyStep, Show, ShowStatus, Tier};
 use crate::domain::ids::{BookingId, MovieId, ShowId};
@@ -182,20 +183,20 @@ impl TryFrom<Row> for Show {
     }
 }
 
-/// The seats of a show that somebody has, or `None` where there is no such show. One round trip.
-pub async fn taken_seats(db: &mut PgConnection, id: ShowId) -> Result<Option<TakenSeats>> {
+/// The seats of shows that somebody has, for those that there are. One round trip.
+pub async fn taken_seats(db: &mut PgConnection, ids: &[ShowId]) -> Result<Vec<TakenSeats>> {
     let taken = sqlx::query_as!(
         TakenSeats,
-        r#"select layout_version,
+        r#"select id as "show_id: _", layout_version,
                   array(select label from seat_claims where show_id = shows.id) as "all!",
                   array(
                     select unnest(seats) from bookings where show_id = shows.id and status in ('pending', 'processing')
                   ) as "held!"
            from shows
-           where id = $1"#,
-        id as _,
+           where id = any($1)"#,
+        ids as _,
     )
-    .fetch_optional(db)
+    .fetch_all(db)
     .await?;
     Ok(taken)
 }
@@ -221,33 +222,43 @@ pub async fn layout(db: &mut PgConnection, id: ShowId) -> Result<Layout> {
     Ok(Layout { version, seats: seats.collect::<Result<_>>()? })
 }
 
-/// The show with those of the wanted seats that it has, and who has claimed them. Nothing is locked.
-pub async fn offer(db: &mut PgConnection, id: ShowId, labels: &[String]) -> Result<Option<Offer>> {
+/// Shows with those of the wanted seats that they have, and who has claimed them: one offer for each of `wanted`, in its order,
+/// if there is such a show. Nothing is locked. One round trip.
+pub async fn offers(db: &mut PgConnection, wanted: &[(ShowId, &[String])]) -> Result<Vec<Option<Offer>>> {
+    let seats = wanted.iter().enumerate().flat_map(|(number, (id, labels))| {
+        let number = i32::try_from(number).unwrap_or(i32::MAX);
+        labels.iter().map(move |label| (number, *id, label.as_str()))
+    });
+    let seats: Vec<_> = seats.collect();
     let rows = sqlx::query!(
-        r#"select shows.title, starts_at, timezone, shows.status as "status: ShowStatus", shows.currency,
-                  max_seats_per_booking, shows.cancellation_policy as "cancellation_policy: Json<Vec<PolicyStep>>",
+        r#"select wanted.number as "number!", shows.id as "show_id: ShowId", shows.title, starts_at, timezone,
+                  shows.status as "status: ShowStatus", shows.currency, max_seats_per_booking,
+                  shows.cancellation_policy as "cancellation_policy: Json<Vec<PolicyStep>>",
                   seat.label as "label?", seat.tier as "tier?", seat.sellable as "sellable?",
                   show_tiers.price_minor as "price_minor?",
                   bookings.id as "claimed_by?: BookingId", bookings.user_id as "claimed_for?: UserId",
                   bookings.status as "claimed_as?: BookingStatus"
-           from shows
-           left join show_seats as seat on seat.show_id = shows.id and seat.label = any($2)
+           from unnest($1::int[], $2::uuid[], $3::text[]) as wanted (number, show_id, label)
+           join shows on shows.id = wanted.show_id
+           left join show_seats as seat on seat.show_id = shows.id and seat.label = wanted.label
            left join show_tiers on show_tiers.show_id = seat.show_id and show_tiers.name = seat.tier
            left join seat_claims as claim on claim.show_id = seat.show_id and claim.label = seat.label
-           left join bookings on bookings.id = claim.booking_id
-           where shows.id = $1"#,
-        id as _,
-        labels,
+           left join bookings on bookings.id = claim.booking_id"#,
+        &seats.column(|(number, _, _)| *number),
+        &seats.column(|(_, id, _)| *id) as _,
+        &seats.column(|(_, _, label)| *label) as _,
     )
     .fetch_all(db)
     .await?;
-    let mut offer: Option<Offer> = None;
+    let mut offers: Vec<Option<Offer>> = vec![None; wanted.len()];
     for row in rows {
         let seat = row.label.zip(row.tier).zip(row.sellable).zip(row.price_minor);
         let claim = row.claimed_by.zip(row.claimed_for).zip(row.claimed_as);
         let currency = row.currency.parse().map_err(Error::Fault)?;
+        let offer = usize::try_from(row.number).ok().and_then(|number| offers.get_mut(number));
+        let offer = offer.ok_or_else(|| Error::fault("an offer that nobody has asked for"))?;
         let offer = offer.get_or_insert_with(|| Offer {
-            show_id: id,
+            show_id: row.show_id,
             title: row.title,
             starts_at: row.starts_at,
             timezone: row.timezone,
@@ -265,5 +276,5 @@ pub async fn offer(db: &mut PgConnection, id: ShowId, labels: &[String]) -> Resu
             claimed_by: claim.map(|((id, user_id), status)| (id, user_id, status)),
         }));
     }
-    Ok(offer)
+    Ok(offers)
 }

@@ -4,7 +4,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::AppState;
-use crate::controllers::catalogue;
+use crate::controllers::{catalogue, seat_maps};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -12,5 +12,5 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(catalogue::find_movie))
         .routes(routes!(catalogue::list_shows))
         .routes(routes!(catalogue::find_show))
-        .routes(routes!(catalogue::list_seats))
+        .routes(routes!(seat_maps::list_seats))
 }

@@ -35,7 +35,7 @@ async fn together(stage: &TestApp, bodies: &[&str]) -> Vec<Answer> {
         loop {
             assert!((&mut delivery).now_or_never().is_none(), "delivery {number} has not waited");
             let waiting: i64 = sqlx::query_scalar(WAITING).fetch_one(stage.db()).await.unwrap();
-            let in_line = stage.app.arrivals.waiting();
+            let in_line = stage.app.lines.arrivals.waiting();
             if usize::try_from(waiting).unwrap() + in_line > number {
                 break;
             }

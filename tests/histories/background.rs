@@ -1,14 +1,14 @@
 //! The background half: jobs that run once, twice or not to their end, and processes that die.
 
 use futures_util::future::join_all;
-use holdfast::app::App;
+use holdfast::app::{AppState, Line, Request};
 use holdfast::domain::job::Job;
 use holdfast::domain::user::{Role, User, UserId};
+use holdfast::domain::wish::{Ui, Wish};
 use holdfast::error::{Error, Result};
-use holdfast::gateways::stripe::checkout::Ui;
 use holdfast::gateways::stripe::webhook;
 use holdfast::jobs;
-use holdfast::workflows::checkout::{Wish, book_seats};
+use holdfast::workflows::checkout::book_seats;
 use holdfast::workflows::settlement::{event, release};
 use serde_json::Value;
 use sqlx::query_as;
@@ -90,7 +90,7 @@ impl History<'_> {
                     origin: ORIGIN.to_owned(),
                     key: None,
                 };
-                let done = cut_short(book_seats(app, &wish), polls).await.is_some();
+                let done = dies(app, book_seats(app, &wish), polls).await.is_some();
                 self.note(&format!("{name} books {:?}; a process dies after {polls}, done: {done}", wish.seats));
             }
             1 => {
@@ -110,11 +110,22 @@ impl History<'_> {
     }
 }
 
-async fn perform(apps: [&App; 2], job: &Job, (how, polls): (u32, u32)) -> (String, Result<()>) {
+/// Cuts the work of a process short. What has joined a line goes on without it, and is waited for.
+async fn dies<T>(app: &AppState, work: impl Future<Output = T>, polls: u32) -> Option<T> {
+    let done = cut_short(work, polls).await;
+    tokio::join!(served(&app.lines.wishes), served(&app.lines.openings));
+    done
+}
+
+async fn served<R: Request>(line: &Line<R>) {
+    drop((line.turn().await.unwrap(), line.turn().await.unwrap()));
+}
+
+async fn perform(apps: [&AppState; 2], job: &Job, (how, polls): (u32, u32)) -> (String, Result<()>) {
     let [app, other] = apps;
     match how {
         5 => {
-            let cut = cut_short(jobs::perform(app, job), polls).await;
+            let cut = dies(app, jobs::perform(app, job), polls).await;
             (format!("dies after {polls}"), cut.unwrap_or_else(|| Err(Error::fault("cut short"))))
         }
         6 => {

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use stripe_checkout::checkout_session::{
     CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionLineItemsPriceData,
     CreateCheckoutSessionPaymentIntentData, ProductData,
@@ -15,30 +14,7 @@ use super::webhook::APP;
 use crate::domain::booking::PaymentPart;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::money::Money;
-
-/// Where the buyer pays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Ui {
-    /// On Stripe's page.
-    #[default]
-    Hosted,
-    /// On Stripe's form inside the front end's page.
-    Embedded,
-    /// On the front end's own form, of Stripe's elements.
-    Custom,
-}
-
-impl Ui {
-    /// The word that is stored with the attempt.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hosted => "hosted",
-            Self::Embedded => "embedded",
-            Self::Custom => "custom",
-        }
-    }
-}
+use crate::domain::wish::Ui;
 
 /// What is to be paid, by whom, and where he goes afterwards.
 #[derive(Debug, Clone)]

@@ -10,8 +10,10 @@ use chrono::{DateTime, Utc};
 use stripe_client_core::{RequestBuilder, StripeMethod};
 
 pub use client::{Stripe, StripeError};
-pub use objects::{CheckoutSession, SessionState};
+use objects::CheckoutSession;
+pub use objects::SessionState;
 
+use crate::domain::booking::OpenCheckout;
 use crate::domain::ids::AttemptId;
 
 /// What a cheap question to Stripe tells of the connection.
@@ -26,18 +28,19 @@ pub struct Probe {
 impl Stripe {
     /// Asks for the session of `attempt` with exactly the stored `parameters`. The key is the attempt's, on every try, so
     /// that asking again gives the same session. <https://docs.stripe.com/api/idempotent_requests>
-    pub async fn create_session(&self, attempt: AttemptId, parameters: &str) -> Result<CheckoutSession, StripeError> {
+    pub async fn create_session(&self, attempt: AttemptId, parameters: &str) -> Result<OpenCheckout, StripeError> {
         let mut request = RequestBuilder::new(StripeMethod::Post, "/checkout/sessions");
         request.body = Some(parameters.to_owned());
-        self.call(request, Some(&attempt.stripe_key())).await
+        let session: CheckoutSession = self.call(request, Some(&attempt.stripe_key())).await?;
+        Ok(session.into())
     }
 
     /// Ends an open session, so that it cannot be paid any more. Refused with 400 if it is not open.
     /// <https://docs.stripe.com/api/checkout/sessions/expire>
-    pub async fn expire_session(&self, id: &str) -> Result<CheckoutSession, StripeError> {
+    pub async fn expire_session(&self, id: &str) -> Result<(), StripeError> {
         let path = format!("/checkout/sessions/{}/expire", client::path_id(id)?);
         let request = RequestBuilder::new(StripeMethod::Post, path);
-        self.call(request, None).await
+        self.call::<CheckoutSession>(request, None).await.map(drop)
     }
 
     /// How a session stands. <https://docs.stripe.com/api/checkout/sessions/retrieve>

@@ -7,22 +7,30 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::domain::booking::OpenCheckout;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::money::Money;
 use crate::domain::settlement::{Capture, Fact};
 
 /// A Checkout Session as an API call returns it. <https://docs.stripe.com/api/checkout/sessions/object>
-#[derive(Debug, Clone, Deserialize)]
-pub struct CheckoutSession {
-    /// `cs_…`
-    pub id: String,
-    /// Where the buyer pays, while the session is open and hosted.
-    pub url: Option<String>,
-    /// What an embedded or custom page needs.
-    pub client_secret: Option<String>,
-    /// When the session ends by itself.
+#[derive(Deserialize)]
+pub(super) struct CheckoutSession {
+    id: String,
+    url: Option<String>,
+    client_secret: Option<String>,
     #[serde(with = "chrono::serde::ts_seconds")]
-    pub expires_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+impl From<CheckoutSession> for OpenCheckout {
+    fn from(session: CheckoutSession) -> Self {
+        Self {
+            session_id: session.id,
+            url: session.url,
+            client_secret: session.client_secret,
+            expires_at: session.expires_at,
+        }
+    }
 }
 
 /// A Checkout Session when it is asked how it stands, with its PaymentIntent.

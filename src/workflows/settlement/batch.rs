@@ -5,75 +5,28 @@
 //! another.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::JoinSet;
 
 use super::{APPLIED, event};
 use crate::app::{App, AppState, Arrival};
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::settlement::{Decision, Outcome, Standing, decide};
-use crate::error::{Error, Result, explain};
+use crate::error::{Error, Result};
 use crate::gateways::stripe::webhook::{APP, Event};
 use crate::repositories::payment_events::{self, EventStatus, Recorded, Settled};
 use crate::repositories::settlements::{self, Captured};
 
-/// How long a batch may take: longer than Postgres lets one statement take, and shorter than a request may wait.
-const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
-
 /// Settles an event as [`event::settle`] does, together with others that arrive meanwhile. Once it is in line, it is settled
 /// even if the caller goes away.
-pub async fn arrive(app: &AppState, event: Event, payload: String) -> Result<Outcome> {
-    let mut outcome = app.arrivals.push(event, payload);
-    loop {
-        let turn = tokio::select! {
-            biased;
-            outcome = &mut outcome => return outcome.map_err(lost)?,
-            turn = app.arrivals.turn() => turn.map_err(lost)?,
-        };
-        let batch = app.arrivals.take();
-        if batch.is_empty() {
-            drop(turn);
-            return outcome.await.map_err(lost)?;
-        }
-        tokio::spawn(settle_batch(Arc::clone(app), batch, turn));
-    }
+pub async fn arrive(app: &AppState, arrival: Arrival) -> Result<Outcome> {
+    app.lines.arrivals.join(app, arrival, |app, batch| Box::pin(settle_all(app, batch))).await
 }
 
-fn lost(_: impl std::error::Error) -> Error {
-    Error::fault("an event was taken out of the line and not settled")
-}
-
-/// There are few turns, and a connection that has fallen silent must not keep one for ever.
-async fn settle_batch(app: AppState, batch: Vec<Arrival>, _turn: OwnedSemaphorePermit) {
-    let number = batch.len();
-    if tokio::time::timeout(BATCH_TIME_MAX, settle_all(app, batch)).await.is_err() {
-        tracing::error!("{number} events were not settled within {BATCH_TIME_MAX:?}; Stripe sends them again");
+async fn settle_all(app: &App, batch: &[Arrival]) -> Result<Vec<Result<Outcome>>> {
+    match (together(app, batch).await?, batch) {
+        (Some(outcomes), _) => Ok(outcomes.into_iter().map(Ok).collect()),
+        (None, [Arrival { event, payload }]) => Ok(vec![event::settle(app, event, payload).await]),
+        (None, _) => Err(Error::fault("one of them is out of the ordinary")),
     }
-}
-
-async fn settle_all(app: AppState, batch: Vec<Arrival>) {
-    match together(&app, &batch).await {
-        Ok(Some(outcomes)) => {
-            for (arrival, outcome) in batch.into_iter().zip(outcomes) {
-                arrival.answer(Ok(outcome));
-            }
-            return;
-        }
-        Ok(None) => {}
-        Err(error) => tracing::warn!("{} events are settled one by one: {}", batch.len(), explain(&error)),
-    }
-    let mut alone = JoinSet::new();
-    for arrival in batch {
-        let app = Arc::clone(&app);
-        alone.spawn(async move {
-            let outcome = event::settle(&app, &arrival.event, &arrival.payload).await;
-            arrival.answer(outcome);
-        });
-    }
-    alone.join_all().await;
 }
 
 /// What becomes of one event of a batch.

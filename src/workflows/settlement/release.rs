@@ -12,7 +12,7 @@ use crate::domain::job::Job;
 use crate::domain::settlement::{Ending, Fact};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::StripeError;
-use crate::repositories::attempts::{self, Hold, Payable, Session};
+use crate::repositories::attempts::{self, Hold, Payable};
 use crate::repositories::{bookings, jobs, settlements};
 
 /// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
@@ -103,15 +103,9 @@ async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
 /// that there is none, or keeps answering with a stored failure: then nobody was ever given a link.
 async fn learn_session(app: &App, attempt: &Payable) -> Result<Option<String>> {
     match app.stripe.create_session(attempt.id, &attempt.parameters).await {
-        Ok(session) => {
-            let stored = Session {
-                id: &session.id,
-                url: session.url.as_deref(),
-                client_secret: session.client_secret.as_deref(),
-                expires_at: session.expires_at,
-            };
-            attempts::open(&mut *app.acquire().await?, attempt.id, &stored, app.now()).await?;
-            Ok(Some(session.id))
+        Ok(checkout) => {
+            attempts::open(&mut *app.acquire().await?, &[(attempt.id, &checkout)], app.now()).await?;
+            Ok(Some(checkout.session_id))
         }
         Err(StripeError::ReplayedFailure(_)) => Ok(None),
         Err(error) if error.is_final() => Ok(None),

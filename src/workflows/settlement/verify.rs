@@ -44,7 +44,7 @@ pub async fn verify(app: &AppState, session_id: &str, owner: &UserId, wait: Dura
     let mut inquiry = Inquiry::Due(after(PATIENCE.min(wait))?);
     loop {
         let now = Instant::now();
-        let details = bookings::find(&mut *app.acquire().await?, booking_id, None).await?;
+        let details = bookings::find(&mut *app.acquire().await?, booking_id).await?;
         let details = details.ok_or_else(|| Error::fault(format!("the booking {booking_id} has gone")))?;
         let deadline = match (&inquiry, details.booking.status) {
             (Inquiry::Due(at), BookingStatus::Pending) => *at,

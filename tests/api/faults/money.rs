@@ -93,7 +93,7 @@ impl Flow for PayTogether {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
-        let arrivals = &scene.stage.app.arrivals;
+        let arrivals = &scene.stage.app.lines.arrivals;
         let turns = (arrivals.turn().await.unwrap(), arrivals.turn().await.unwrap());
         let deliveries = join_all(self.0.iter().map(|unheard| scene.deliver(unheard.completed())));
         let begin = async {

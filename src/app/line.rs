@@ -1,0 +1,204 @@
+//! Requests that arrive while others are being served, in line for the next statement or transaction, which they share: most
+//! of what one costs the database is not its rows.
+
+use std::collections::{HashSet, VecDeque};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::{App, AppState};
+use crate::error::{Error, Result, explain};
+
+/// Requests of one batch.
+const BATCH_MAX: usize = 256;
+/// The next batch waits for the one before it, so that it is large, but not longer than this: what has to wait for a lock must
+/// not keep the others.
+const TURN_MAX: Duration = Duration::from_millis(100);
+/// How long a batch may take: longer than Postgres lets one statement take, and shorter than a request may wait. A connection
+/// that has fallen silent must not keep it for ever.
+const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// What can wait in a line.
+pub trait Request: Send + Sync + 'static {
+    /// What its caller waits for.
+    type Answer: Send + 'static;
+
+    /// What it is about. Two requests that have something in common are never under way at once in one process: the second
+    /// must see what the first has done.
+    fn subjects(&self) -> Vec<String>;
+}
+
+/// The answers to a batch, in its order. An error of the whole means that nothing was done: then each request is served alone,
+/// so that none suffers for another.
+pub type Serving<'a, R> = Pin<Box<dyn Future<Output = Result<Vec<Result<<R as Request>::Answer>>>> + Send + 'a>>;
+
+/// How a batch is served.
+pub type Serve<R> = for<'a> fn(&'a App, &'a [R]) -> Serving<'a, R>;
+
+type Answers<R> = Vec<oneshot::Sender<Result<<R as Request>::Answer>>>;
+
+/// The line.
+pub struct Line<R: Request> {
+    state: Mutex<State<R>>,
+    turn: Arc<Semaphore>,
+}
+
+struct State<R: Request> {
+    waiting: VecDeque<Waiting<R>>,
+    /// What the batches under way are about.
+    busy: HashSet<String>,
+}
+
+struct Waiting<R: Request> {
+    request: R,
+    subjects: Vec<String>,
+    answer: oneshot::Sender<Result<R::Answer>>,
+}
+
+impl<R: Request> Default for Line<R> {
+    fn default() -> Self {
+        let state = State { waiting: VecDeque::new(), busy: HashSet::new() };
+        Self { state: Mutex::new(state), turn: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+impl<R: Request> Line<R> {
+    /// Puts a request in line and waits for its answer. Once it is in line, it is served even if the caller goes away.
+    pub async fn join(self: &Arc<Self>, app: &AppState, request: R, serve: Serve<R>) -> Result<R::Answer> {
+        let mut answer = self.push(request);
+        let turn = tokio::select! {
+            biased;
+            answer = &mut answer => return answer.map_err(lost)?,
+            turn = self.turn() => turn.map_err(lost)?,
+        };
+        tokio::spawn(serve_all(Arc::clone(self), Arc::clone(app), serve, turn));
+        answer.await.map_err(lost)?
+    }
+
+    /// How many are in line.
+    pub fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    /// Waits until a batch may begin. No other begins as long as the permit is held.
+    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        Arc::clone(&self.turn).acquire_owned().await
+    }
+
+    fn push(&self, request: R) -> oneshot::Receiver<Result<R::Answer>> {
+        let (answer, receiver) = oneshot::channel();
+        let subjects = request.subjects();
+        self.state().waiting.push_back(Waiting { request, subjects, answer });
+        receiver
+    }
+
+    /// Takes those who have waited longest out of the line, except who would meet others with the same subject. `None` if
+    /// there is nobody else.
+    fn take(self: &Arc<Self>) -> Option<Batch<R>> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let mut batch =
+            Batch { requests: Vec::new(), answers: Vec::new(), subjects: Vec::new(), line: Arc::clone(self) };
+        let mut left = VecDeque::new();
+        while let Some(waiting) = state.waiting.pop_front() {
+            if batch.requests.len() == BATCH_MAX || waiting.subjects.iter().any(|subject| state.busy.contains(subject))
+            {
+                left.push_back(waiting);
+            } else {
+                state.busy.extend(waiting.subjects.iter().cloned());
+                batch.subjects.extend(waiting.subjects);
+                batch.requests.push(waiting.request);
+                batch.answers.push(waiting.answer);
+            }
+        }
+        state.waiting = left;
+        drop(guard);
+        (!batch.requests.is_empty()).then_some(batch)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<R>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Requests that are served together. As long as it is there, nobody else with one of their subjects is served.
+struct Batch<R: Request> {
+    requests: Vec<R>,
+    answers: Answers<R>,
+    subjects: Vec<String>,
+    line: Arc<Line<R>>,
+}
+
+impl<R: Request> Drop for Batch<R> {
+    fn drop(&mut self) {
+        let mut state = self.line.state();
+        for subject in &self.subjects {
+            state.busy.remove(subject);
+        }
+    }
+}
+
+/// Serves batch after batch, as long as there is anyone in line who can be served.
+fn serve_all<R: Request>(
+    line: Arc<Line<R>>,
+    app: AppState,
+    serve: Serve<R>,
+    turn: OwnedSemaphorePermit,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        while let Some(batch) = line.take() {
+            let mut served = tokio::spawn(serve_batch(Arc::clone(&app), batch, serve));
+            if tokio::time::timeout(TURN_MAX, &mut served).await.is_err() {
+                let (line, app) = (Arc::clone(&line), Arc::clone(&app));
+                tokio::spawn(async move {
+                    drop(served.await);
+                    // Somebody may have waited for just this one.
+                    if let Ok(turn) = line.turn().await {
+                        serve_all(line, app, serve, turn).await;
+                    }
+                });
+            }
+        }
+        drop(turn);
+    })
+}
+
+async fn serve_batch<R: Request>(app: AppState, mut batch: Batch<R>, serve: Serve<R>) {
+    let answers = std::mem::take(&mut batch.answers);
+    let number = answers.len();
+    if tokio::time::timeout(BATCH_TIME_MAX, answer_all(&app, &batch.requests, answers, serve)).await.is_err() {
+        tracing::error!("{number} requests were not served within {BATCH_TIME_MAX:?} and must come again");
+    }
+}
+
+async fn answer_all<R: Request>(app: &App, requests: &[R], answers: Answers<R>, serve: Serve<R>) {
+    let error = match serve(app, requests).await {
+        Ok(outcomes) => return answers.into_iter().zip(outcomes).for_each(|(answer, outcome)| tell(answer, outcome)),
+        Err(error) => error,
+    };
+    if let [_] = requests {
+        return answers.into_iter().zip([Err(error)]).for_each(|(answer, outcome)| tell(answer, outcome));
+    }
+    tracing::warn!("{} requests are served one by one: {}", requests.len(), explain(&error));
+    let alone = requests.iter().zip(answers).map(async |(request, answer)| {
+        let outcomes = serve(app, std::slice::from_ref(request)).await;
+        tell(answer, outcomes.and_then(|outcomes| outcomes.into_iter().next().ok_or_else(unanswered)?));
+    });
+    join_all(alone).await;
+}
+
+fn lost(_: impl std::error::Error) -> Error {
+    Error::fault("a request was taken out of the line and not answered")
+}
+
+fn unanswered() -> Error {
+    Error::fault("a request was served and not answered")
+}
+
+/// Tells the caller, if he is still there.
+fn tell<A>(answer: oneshot::Sender<Result<A>>, outcome: Result<A>) {
+    drop(answer.send(outcome));
+}

@@ -1,0 +1,224 @@
+//! Holding seats and opening the payment page for them: a transaction, a call to Stripe, a second transaction.
+//!
+//! Whatever happens between two lines, the seats are held by a committed booking or not at all, and what Stripe was asked
+//! is committed before it is asked.
+
+mod hold;
+
+use chrono::TimeDelta;
+
+use crate::app::{App, AppState, Opening};
+use crate::domain::booking::{AttemptStatus, BookingDetails, BookingStatus, NewAttempt, OpenCheckout};
+use crate::domain::ids::{AttemptId, BookingId};
+use crate::domain::job::Job;
+use crate::domain::refusal::Refusal;
+use crate::domain::settlement::Fact;
+use crate::domain::user::UserId;
+use crate::domain::wish::Wish;
+use crate::error::{Error, Result};
+use crate::gateways::stripe::StripeError;
+use crate::repositories::attempts::{self, Creating};
+use crate::repositories::bookings::{self, REFERENCE_KEY};
+use crate::repositories::{idempotency_keys, jobs, settlements};
+
+/// When Stripe has not answered in a request, the first try in the background comes after this.
+const RETRY_SOON: TimeDelta = TimeDelta::seconds(3);
+/// Keys that one wish is sent under in one go.
+const KEYS_MAX: usize = 2;
+/// An attempt that has had no answer for longer than a request may take was left by a process that died.
+const UNFINISHED_AFTER: TimeDelta = TimeDelta::seconds(40);
+/// A hold whose end is past by so much has lost its job.
+const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(2);
+/// How much is looked at in one sweep.
+const SWEEP_MAX: i64 = 500;
+/// References are drawn at random, nearly a billion of them; a second draw is rare and a fifth does not happen.
+const REFERENCE_DRAWS_MAX: usize = 5;
+
+/// Holds the seats for the buyer and opens the payment page; a booking that costs nothing is confirmed at once.
+///
+/// Refuses with `show_closed`, `too_many_seats`, `unknown_seat`, `seat_unavailable`, `amount_too_small`, `not_found`, or
+/// `idempotency_in_progress`; then nothing is held. Where Stripe cannot be reached, the booking stays and holds its
+/// seats, and [`resume`] goes on with it.
+///
+/// Commits twice. Round trips beside BEGIN and COMMIT: the offer, the hold, the session; one more with a key.
+pub async fn book_seats(app: &AppState, wish: &Wish) -> Result<BookingDetails> {
+    for _ in 0..REFERENCE_DRAWS_MAX {
+        match hold::hold(app, wish.clone()).await {
+            // In a box: most who come in a rush never get here.
+            Ok(held) => return Box::pin(open(app, held)).await,
+            Err(error) if error.constraint() == Some(REFERENCE_KEY) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::fault("no reference that is not taken was drawn"))
+}
+
+/// Goes on with a booking whose request was cut short: asks Stripe again, under the same key and with the same
+/// parameters, if the answer is still missing. The booking must be the caller's.
+pub async fn resume(app: &AppState, id: BookingId) -> Result<BookingDetails> {
+    let creating = attempts::find_creating(&mut *app.acquire().await?, id).await?;
+    if let Some(creating) = creating {
+        open_session(app, creating, id).await?;
+    }
+    reload(app, id).await
+}
+
+/// The payment page of a booking again, for its buyer to pay: the open one, or the one that Stripe has not answered yet.
+///
+/// Refuses with `not_found`, `already_paid`, `booking_expired` or `booking_not_payable`.
+pub async fn reopen(app: &AppState, id: BookingId, owner: &UserId) -> Result<BookingDetails> {
+    let found = bookings::find(&mut *app.acquire().await?, id).await?.map(|details| details.booking);
+    let booking = found.filter(|booking| booking.user_id == *owner).ok_or(Refusal::NotFound("booking"))?;
+    match booking.status {
+        BookingStatus::Pending => {}
+        BookingStatus::Confirmed => return Err(Refusal::AlreadyPaid.into()),
+        BookingStatus::Processing
+        | BookingStatus::Expired
+        | BookingStatus::Cancelled
+        | BookingStatus::Failed
+        | BookingStatus::Review => {
+            return Err(Refusal::BookingNotPayable { booking_status: booking.status }.into());
+        }
+    }
+    let now = app.now();
+    if booking.hold_expires_at.is_some_and(|end| end <= now) {
+        return Err(Refusal::BookingExpired.into());
+    }
+    let details = resume(app, id).await?;
+    if details.payable(now).is_some() || details.booking.status == BookingStatus::Confirmed {
+        return Ok(details);
+    }
+    Err(Refusal::BookingNotPayable { booking_status: details.booking.status }.into())
+}
+
+/// Sees to it that what dead processes have left is finished: attempts without an answer, and holds without an end. And
+/// forgets jobs that others have replaced, and idempotency keys that are too old to count.
+pub async fn sweep(app: &App) -> Result<()> {
+    let now = app.now();
+    let mut db = app.acquire().await?;
+    for booking_id in attempts::list_unfinished(&mut db, now - UNFINISHED_AFTER, SWEEP_MAX).await? {
+        jobs::enqueue(&mut db, &Job::FinishCheckout { booking_id }, now).await?;
+    }
+    for booking_id in bookings::list_overdue(&mut db, now - OVERDUE_AFTER, SWEEP_MAX).await? {
+        jobs::enqueue(&mut db, &Job::EndHold { booking_id }, now).await?;
+    }
+    jobs::forget_replaced(&mut db).await?;
+    idempotency_keys::forget(&mut db, now).await
+}
+
+/// The call to Stripe and the second transaction, for a booking that is held.
+async fn open(app: &AppState, held: (BookingDetails, Option<NewAttempt>)) -> Result<BookingDetails> {
+    let (details, Some(attempt)) = held else { return Ok(held.0) };
+    let id = details.booking.id;
+    let creating = Creating { id: attempt.id, parameters: attempt.parameters };
+    match open_session(app, creating, id).await {
+        Ok(Some(checkout)) => Ok(BookingDetails { checkout: Some(checkout), ..details }),
+        Ok(None) => reload(app, id).await,
+        Err(error) => {
+            let job = Job::FinishCheckout { booking_id: id };
+            jobs::enqueue(&mut *app.acquire().await?, &job, app.now() + RETRY_SOON).await?;
+            Err(error)
+        }
+    }
+}
+
+async fn reload(app: &AppState, id: BookingId) -> Result<BookingDetails> {
+    let found = bookings::find(&mut *app.acquire().await?, id).await?;
+    found.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))
+}
+
+/// Asks Stripe for the session of an attempt and opens the attempt with it. `None` where the booking has gone on in the
+/// meantime: it was paid before Stripe's answer came, or it waits for nothing any more.
+///
+/// Where Stripe has stored a failure under the attempt's key and replays it for ever, the same wish goes out under a new
+/// one. If there is a session behind the failure after all, nobody was given its link.
+async fn open_session(app: &AppState, creating: Creating, booking_id: BookingId) -> Result<Option<OpenCheckout>> {
+    let mut creating = creating;
+    for _ in 0..KEYS_MAX {
+        match app.stripe.create_session(creating.id, &creating.parameters).await {
+            Ok(checkout) => return store_session(app, creating.id, booking_id, checkout).await,
+            Err(StripeError::ReplayedFailure(_)) => match with_new_key(app, &creating, booking_id).await? {
+                Some(next) => creating = next,
+                None => return Ok(None),
+            },
+            Err(error) => {
+                if error.is_final() {
+                    give_up(app, &creating, booking_id).await?;
+                }
+                return Err(error.into());
+            }
+        }
+    }
+    Err(Error::ProviderUnavailable("Stripe answers every key with a stored failure".to_owned()))
+}
+
+/// The attempt that takes the place of one whose key is spent: a new one, or that of another caller who was faster.
+async fn with_new_key(app: &AppState, spent: &Creating, booking_id: BookingId) -> Result<Option<Creating>> {
+    let id = AttemptId::new();
+    let parameters = spent.parameters.replace(&spent.id.to_string(), &id.to_string());
+    let next = Creating { id, parameters };
+    let mut tx = app.begin().await?;
+    let standing = settlements::lock(&mut tx, (spent.id, booking_id)).await?;
+    if standing.status == BookingStatus::Pending && standing.attempt_status == AttemptStatus::Creating {
+        attempts::replace(&mut tx, spent.id, &next, app.now()).await?;
+        tx.commit().await?;
+        return Ok(Some(next));
+    }
+    attempts::find_creating(&mut tx, booking_id).await
+}
+
+async fn store_session(
+    app: &AppState,
+    attempt_id: AttemptId,
+    booking_id: BookingId,
+    checkout: OpenCheckout,
+) -> Result<Option<OpenCheckout>> {
+    let now = app.now();
+    let opening = Opening { attempt_id, checkout: checkout.clone() };
+    if app.lines.openings.join(app, opening, |app, batch| Box::pin(open_all(app, batch))).await? {
+        return Ok(Some(checkout));
+    }
+    // The buyer, who may have paid already, will come back with it.
+    attempts::name_session(&mut *app.settling_db.acquire().await?, attempt_id, &checkout.session_id).await?;
+    let creating = attempts::find_creating(&mut *app.acquire().await?, booking_id).await?;
+    if creating.is_some_and(|creating| creating.id == attempt_id) {
+        // The booking has ended while Stripe was asked: its link must not live. If the buyer cannot have paid, close the
+        // attempt; else his payment arrives as an event.
+        match app.stripe.expire_session(&checkout.session_id).await {
+            Ok(_) => {}
+            // It was not open: paid, or closed by an earlier try whose answer was lost.
+            Err(StripeError::Refused { status: 400, .. }) => {
+                if app.stripe.retrieve_session(&checkout.session_id).await?.fact(now) != Some(Fact::Expired) {
+                    return Err(Error::ProviderUnavailable("the session is neither open nor expired".to_owned()));
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let subject = (attempt_id, Some(checkout.session_id.as_str()));
+        settlements::close(&mut *app.acquire().await?, subject, AttemptStatus::Expired, now).await?;
+    }
+    Ok(None)
+}
+
+/// Stripe has refused the session for good, so there is none, and the seats are free at once.
+async fn give_up(app: &AppState, creating: &Creating, booking_id: BookingId) -> Result<()> {
+    let now = app.now();
+    let mut tx = app.begin().await?;
+    let standing = settlements::lock(&mut tx, (creating.id, booking_id)).await?;
+    if standing.attempt_status == AttemptStatus::Creating {
+        settlements::close(&mut tx, (creating.id, None), AttemptStatus::Failed, now).await?;
+        if standing.status == BookingStatus::Pending {
+            let ended = if standing.cancel_requested { BookingStatus::Cancelled } else { BookingStatus::Failed };
+            settlements::end(&mut tx, booking_id, ended, now).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Opens the attempts that wait for their sessions.
+async fn open_all(app: &App, openings: &[Opening]) -> Result<Vec<Result<bool>>> {
+    let sessions: Vec<_> = openings.iter().map(|opening| (opening.attempt_id, &opening.checkout)).collect();
+    let opened = attempts::open(&mut *app.settling_db.acquire().await?, &sessions, app.now()).await?;
+    Ok(openings.iter().map(|opening| Ok(opened.contains(&opening.attempt_id))).collect())
+}
