@@ -149,12 +149,13 @@ pub async fn open(
     now: DateTime<Utc>,
 ) -> Result<Vec<AttemptId>> {
     let opened = sqlx::query_scalar!(
+        // `is true`: each is looked up by its id, and not among all that are pending or creating.
         r#"with session as materialized (
              select given.*
              from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
                as given (attempt_id, id, url, client_secret, expires_at)
              join checkout_attempts on checkout_attempts.id = given.attempt_id
-             join bookings on bookings.id = checkout_attempts.booking_id and bookings.status = 'pending'
+             join bookings on bookings.id = checkout_attempts.booking_id and (bookings.status = 'pending') is true
              order by bookings.id
              for update of bookings
            )
@@ -162,7 +163,7 @@ pub async fn open(
            set status = 'open', stripe_session_id = session.id, url = session.url, client_secret = session.client_secret,
                expires_at = session.expires_at, updated_at = $6
            from session
-           where attempt.id = session.attempt_id and attempt.status = 'creating'
+           where attempt.id = session.attempt_id and (attempt.status = 'creating') is true
            returning attempt.id as "id: AttemptId""#,
         &sessions.column(|(id, _)| *id) as _,
         &sessions.column(|(_, checkout)| checkout.session_id.as_str()) as _,

@@ -1,12 +1,14 @@
 //! Events that arrive while others are being settled share a transaction, and none suffers for another.
 
 use std::collections::HashMap;
+use std::pin::pin;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
+use crate::lines::at_once;
 use crate::stage::{Answer, TestApp};
 
 /// Bookings that are all paid, of which we have not heard; the events of each, by type.
@@ -22,32 +24,10 @@ async fn paid_unheard(stage: &TestApp, number: usize) -> Vec<(Value, HashMap<Str
     paid
 }
 
-/// Delivers `bodies` while the first two, whose bookings are locked, keep the others waiting; then lets all go on. Those
-/// after the first two come as one batch.
+/// Delivers `bodies`, which all wait in line until the last has come, so that they are one batch.
 async fn together(stage: &TestApp, bodies: &[&str]) -> Vec<Answer> {
-    let mut other = PgConnection::connect(stage.app.config.database_url.reveal()).await.unwrap();
-    let mut lock = other.begin().await.unwrap();
-    sqlx::query("select from bookings order by created_at limit 2 for update").execute(&mut *lock).await.unwrap();
-    let mut deliveries: Vec<BoxFuture<'_, Answer>> = Vec::new();
-    for (number, body) in bodies.iter().enumerate() {
-        let mut delivery = stage.deliver(body).boxed();
-        // It is on its way once the first two wait for their locks, and the others in line.
-        loop {
-            assert!((&mut delivery).now_or_never().is_none(), "delivery {number} has not waited");
-            let waiting: i64 = sqlx::query_scalar(WAITING).fetch_one(stage.db()).await.unwrap();
-            let in_line = stage.app.lines.arrivals.waiting();
-            if usize::try_from(waiting).unwrap() + in_line > number {
-                break;
-            }
-        }
-        deliveries.push(delivery);
-    }
-    lock.rollback().await.unwrap();
-    join_all(deliveries).await
+    at_once(&stage.app.lines.arrivals, bodies.iter().map(|body| stage.deliver(body))).await
 }
-
-const WAITING: &str =
-    "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
 
 fn outcomes(answers: &[Answer]) -> Vec<(u16, &str)> {
     answers.iter().map(|answer| (answer.status, answer.body["outcome"].as_str().unwrap_or_default())).collect()
@@ -63,7 +43,7 @@ async fn events_that_wait_together_share_a_transaction() {
 
     assert_eq!(outcomes(&answers), vec![(200, "processed"); 8]);
     assert_eq!(stage.sql("select count(*) from bookings where status = 'confirmed'").await, "8");
-    assert_eq!(stage.sql("select count(distinct xmin::text) from payments").await, "3");
+    assert_eq!(stage.sql("select count(distinct xmin::text) from payments").await, "1");
     stage.check_books().await;
 }
 
@@ -156,5 +136,30 @@ async fn a_caller_who_goes_away_leaves_nobody_waiting() {
 
     assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
     assert_eq!(stage.sql("select count(*) from payments").await, "4");
+    stage.check_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_a_lock_keeps_only_his_own_waiting() {
+    let stage = TestApp::new().await;
+    let paid = paid_unheard(&stage, 3).await;
+    let bodies: Vec<&str> = paid.iter().map(|(_, events)| events["checkout.session.completed"].as_str()).collect();
+    let mut other = PgConnection::connect(stage.app.config.database_url.reveal()).await.unwrap();
+    let mut lock = other.begin().await.unwrap();
+    sqlx::query("select from bookings where id = $1::text::uuid for update")
+        .bind(paid[0].0["id"].as_str())
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    let mut locked = pin!(stage.deliver(bodies[0]));
+    assert!((&mut locked).now_or_never().is_none());
+
+    let others = join_all(bodies[1..].iter().map(|body| stage.deliver(body))).await;
+    let again = pin!(stage.deliver(&paid[0].1["payment_intent.succeeded"]));
+    lock.rollback().await.unwrap();
+    let (first, second) = tokio::join!(locked, again);
+
+    assert_eq!(outcomes(&others), [(200, "processed"), (200, "processed")]);
+    assert_eq!(outcomes(&[first, second]), [(200, "processed"), (200, "processed")]);
     stage.check_books().await;
 }

@@ -38,6 +38,11 @@ async fn a_booking_is_made_once() {
 }
 
 #[tokio::test]
+async fn bookings_that_are_made_together_are_made_once() {
+    survives::<bookings::BookTogether>().await;
+}
+
+#[tokio::test]
 async fn a_booking_under_a_key_is_made_once_and_answered_alike() {
     survives::<bookings::BookUnderKey>().await;
 }

@@ -20,6 +20,7 @@ mod forbidden_states;
 mod holds;
 mod idempotency;
 mod identity;
+mod lines;
 mod openapi;
 mod payments;
 mod permutations;

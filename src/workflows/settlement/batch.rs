@@ -6,11 +6,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use futures_util::future::join_all;
+
 use super::{APPLIED, event};
 use crate::app::{App, AppState, Arrival};
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::settlement::{Decision, Outcome, Standing, decide};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gateways::stripe::webhook::{APP, Event};
 use crate::repositories::payment_events::{self, EventStatus, Recorded, Settled};
 use crate::repositories::settlements::{self, Captured};
@@ -22,10 +24,12 @@ pub async fn arrive(app: &AppState, arrival: Arrival) -> Result<Outcome> {
 }
 
 async fn settle_all(app: &App, batch: &[Arrival]) -> Result<Vec<Result<Outcome>>> {
-    match (together(app, batch).await?, batch) {
-        (Some(outcomes), _) => Ok(outcomes.into_iter().map(Ok).collect()),
-        (None, [Arrival { event, payload }]) => Ok(vec![event::settle(app, event, payload).await]),
-        (None, _) => Err(Error::fault("one of them is out of the ordinary")),
+    match together(app, batch).await? {
+        Some(outcomes) => Ok(outcomes.into_iter().map(Ok).collect()),
+        None => {
+            let alone = batch.iter().map(|arrival| event::settle(app, &arrival.event, &arrival.payload));
+            Ok(join_all(alone).await)
+        }
     }
 }
 

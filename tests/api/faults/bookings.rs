@@ -5,6 +5,7 @@ use holdfast::domain::job;
 use serde_json::{Value, json};
 
 use super::scene::{Flow, SEAT, Scene, Told};
+use crate::lines::at_once;
 
 const CREATE: &str = "POST /v1/checkout/sessions$";
 const HOLD: TimeDelta = TimeDelta::minutes(10);
@@ -37,6 +38,43 @@ impl Flow for Book {
 
     async fn check(&self, scene: &Scene<'_>) {
         scene.can_be_paid().await;
+    }
+}
+
+/// A booking that shares its transaction with another buyer's.
+pub(super) struct BookTogether;
+
+impl Flow for BookTogether {
+    async fn begin(_: &Scene<'_>) -> Self {
+        Self
+    }
+
+    async fn run(&self, scene: &Scene<'_>) -> Told {
+        let mut other = scene.wish();
+        other["seats"] = json!(["A3"]);
+        let line = &scene.stage.app.lines.wishes;
+        let wishes = [(scene.buyer(), scene.wish()), (scene.rival(), other)];
+        let told =
+            at_once(line, wishes.iter().map(|(buyer, wish)| scene.post_as(buyer, "/api/bookings", wish, None))).await;
+        assert!(told.iter().all(|told| self.is_done(told) || told.is_clean()), "{told:?}");
+        told.into_iter().next().unwrap()
+    }
+
+    async fn again(&self, scene: &Scene<'_>) -> Told {
+        Book.again(scene).await
+    }
+
+    fn is_done(&self, told: &Told) -> bool {
+        Book.is_done(told)
+    }
+
+    async fn check(&self, scene: &Scene<'_>) {
+        let booking = scene.own_booking().await;
+        scene.stage.pay(&booking).await;
+        assert_eq!(scene.buyer().booking(&booking).await["status"], "confirmed");
+        let claims = "select count(*) = (select count(*) from seat_claims where show_id = $show)
+                      from bookings where show_id = $show";
+        scene.finds(claims, "true").await;
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
-use futures_util::future::join_all;
 use holdfast::domain::job;
 use serde_json::{Value, json};
 
 use super::bookings::id_of;
 use super::scene::{Flow, SEAT, Scene, Told};
+use crate::lines::at_once;
 
 const HOLD: TimeDelta = TimeDelta::minutes(10);
 const COMPLETED: &str = "checkout.session.completed";
@@ -93,16 +93,8 @@ impl Flow for PayTogether {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
-        let arrivals = &scene.stage.app.lines.arrivals;
-        let turns = (arrivals.turn().await.unwrap(), arrivals.turn().await.unwrap());
-        let deliveries = join_all(self.0.iter().map(|unheard| scene.deliver(unheard.completed())));
-        let begin = async {
-            while arrivals.waiting() < self.0.len() {
-                tokio::task::yield_now().await;
-            }
-            drop(turns);
-        };
-        let (mut told, ()) = tokio::join!(deliveries, begin);
+        let deliveries = self.0.iter().map(|unheard| scene.deliver(unheard.completed()));
+        let mut told = at_once(&scene.stage.app.lines.arrivals, deliveries).await;
         let unsure = told.iter().position(|told| !told.is_success());
         told.swap_remove(unsure.unwrap_or_default())
     }

@@ -141,9 +141,14 @@ impl<'a> Scene<'a> {
         self.stage.knob("faults", fault).await;
     }
 
-    /// Posts as the buyer. The request is dropped with this future, as it is when its time is over.
+    /// Posts as the buyer.
     pub(super) async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> Told {
-        let request = self.buyer().request(Method::POST, path).header("content-type", "application/json");
+        self.post_as(&self.buyer(), path, body, key).await
+    }
+
+    /// Posts as somebody. The request is dropped with this future, as it is when its time is over.
+    pub(super) async fn post_as(&self, who: &Caller<'_>, path: &str, body: &Value, key: Option<&str>) -> Told {
+        let request = who.request(Method::POST, path).header("content-type", "application/json");
         let request = request.body(body.to_string());
         self.call(match key {
             Some(key) => request.header("idempotency-key", key),
