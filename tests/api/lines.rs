@@ -17,9 +17,10 @@ pub(crate) async fn at_once<R: Request, T>(
 ) -> Vec<T> {
     let turn = line.turn().await.unwrap();
     let mut under_way = Vec::new();
-    for (number, request) in requests.enumerate() {
+    for request in requests {
         let mut request = Box::pin(maybe_done(request));
-        while line.waiting() <= number && (&mut request).now_or_never().is_none() {
+        let before = line.waiting();
+        while line.waiting() == before && (&mut request).now_or_never().is_none() {
             yield_now().await;
         }
         under_way.push(request);
