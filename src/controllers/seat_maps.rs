@@ -43,12 +43,11 @@ struct SeatView<'a> {
 pub async fn list_seats(State(app): State<AppState>, Path(id): Path<ShowId>) -> Result<Response> {
     let looks = app.lines.looks.join(&app, Looking(id), |app, looks| Box::pin(read_maps(app, looks)));
     let map = looks.await?.ok_or(Refusal::NotFound("show"))?;
-    let json = match map.json.get() {
-        Some(json) => json,
-        None => {
-            let drawn = draw(id, &map)?;
-            map.json.get_or_init(|| drawn)
-        }
+    let json = if let Some(json) = map.json.get() {
+        json
+    } else {
+        let drawn = draw(id, &map)?;
+        map.json.get_or_init(|| drawn)
     };
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], json.clone()).into_response())
 }

@@ -62,10 +62,10 @@ async fn hold_all(app: &App, wishes: &[Wish]) -> Result<Vec<Result<Held>>> {
     }
 }
 
-fn without<'w>(
+fn without(
     mut refused: HashMap<BookingId, Error>,
-    plans: Vec<Result<Plan<'w>>>,
-) -> impl Iterator<Item = Result<Plan<'w>>> {
+    plans: Vec<Result<Plan<'_>>>,
+) -> impl Iterator<Item = Result<Plan<'_>>> {
     plans.into_iter().map(move |plan| {
         let plan = plan?;
         refused.remove(&plan.booking.id).map_or(Ok(plan), Err)

@@ -185,7 +185,7 @@ async fn store_session(
         // The booking has ended while Stripe was asked: its link must not live. If the buyer cannot have paid, close the
         // attempt; else his payment arrives as an event.
         match app.stripe.expire_session(&checkout.session_id).await {
-            Ok(_) => {}
+            Ok(()) => {}
             // It was not open: paid, or closed by an earlier try whose answer was lost.
             Err(StripeError::Refused { status: 400, .. }) => {
                 if app.stripe.retrieve_session(&checkout.session_id).await?.fact(now) != Some(Fact::Expired) {

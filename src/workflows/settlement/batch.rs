@@ -24,13 +24,11 @@ pub async fn arrive(app: &AppState, arrival: Arrival) -> Result<Outcome> {
 }
 
 async fn settle_all(app: &App, batch: &[Arrival]) -> Result<Vec<Result<Outcome>>> {
-    match together(app, batch).await? {
-        Some(outcomes) => Ok(outcomes.into_iter().map(Ok).collect()),
-        None => {
-            let alone = batch.iter().map(|arrival| event::settle(app, &arrival.event, &arrival.payload));
-            Ok(join_all(alone).await)
-        }
+    if let Some(outcomes) = together(app, batch).await? {
+        return Ok(outcomes.into_iter().map(Ok).collect());
     }
+    let alone = batch.iter().map(|arrival| event::settle(app, &arrival.event, &arrival.payload));
+    Ok(join_all(alone).await)
 }
 
 /// What becomes of one event of a batch.

@@ -118,7 +118,7 @@ async fn learn_session(app: &App, attempt: &Payable) -> Result<Option<String>> {
 async fn fence(app: &App, subject: (AttemptId, BookingId), session_id: &str, expires_at: DateTime<Utc>) -> Result<()> {
     let long_over = app.now() > expires_at + AFTER_EXPIRY;
     let refused = match app.stripe.expire_session(session_id).await {
-        Ok(_) => return inquiry::settle(app, subject, (Some(session_id), None), &Fact::Expired).await,
+        Ok(()) => return inquiry::settle(app, subject, (Some(session_id), None), &Fact::Expired).await,
         Err(StripeError::Refused { status: 400, .. }) => true,
         Err(_) if long_over => false,
         Err(error) => return Err(error.into()),
