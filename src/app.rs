@@ -97,7 +97,7 @@ impl App {
             changes: Changes::new(),
             inquiries: Inquiries::default(),
             users_seen: UsersSeen::default(),
-            lines: Lines::default(),
+            lines: Lines::new(),
             layouts: Layouts::default(),
             clock,
             config,

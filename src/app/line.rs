@@ -14,8 +14,8 @@ use crate::error::{Error, Result, explain};
 
 /// Requests of one batch.
 const BATCH_MAX: usize = 256;
-/// The next batch waits for the one before it, so that it is large, but not longer than this: what has to wait for a lock must
-/// not keep the others.
+/// A batch waits for one before it, so that it is large, but not longer than this: what has to wait for a lock must not keep the
+/// others.
 const TURN_MAX: Duration = Duration::from_millis(100);
 /// How long a batch may take: longer than Postgres lets one statement take, and shorter than a request may wait. A connection
 /// that has fallen silent must not keep it for ever.
@@ -43,7 +43,8 @@ type Answers<R> = Vec<oneshot::Sender<Result<<R as Request>::Answer>>>;
 /// The line.
 pub struct Line<R: Request> {
     state: Mutex<State<R>>,
-    turn: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+    turns_max: u32,
 }
 
 struct State<R: Request> {
@@ -58,21 +59,21 @@ struct Waiting<R: Request> {
     answer: oneshot::Sender<Result<R::Answer>>,
 }
 
-impl<R: Request> Default for Line<R> {
-    fn default() -> Self {
-        let state = State { waiting: VecDeque::new(), busy: HashSet::new() };
-        Self { state: Mutex::new(state), turn: Arc::new(Semaphore::new(1)) }
-    }
-}
-
 impl<R: Request> Line<R> {
+    /// A line in which so many batches may be under way at once.
+    pub fn new(turns: u32) -> Self {
+        let state = State { waiting: VecDeque::new(), busy: HashSet::new() };
+        let permits = usize::try_from(turns).unwrap_or(1);
+        Self { state: Mutex::new(state), turns: Arc::new(Semaphore::new(permits)), turns_max: turns }
+    }
+
     /// Puts a request in line and waits for its answer. Once it is in line, it is served even if the caller goes away.
     pub async fn join(self: &Arc<Self>, app: &AppState, request: R, serve: Serve<R>) -> Result<R::Answer> {
         let mut answer = self.push(request);
         let turn = tokio::select! {
             biased;
             answer = &mut answer => return answer.map_err(lost)?,
-            turn = self.turn() => turn.map_err(lost)?,
+            turn = self.turns(1) => turn.map_err(lost)?,
         };
         tokio::spawn(serve_all(Arc::clone(self), Arc::clone(app), serve, turn));
         answer.await.map_err(lost)?
@@ -83,9 +84,13 @@ impl<R: Request> Line<R> {
         self.state().waiting.len()
     }
 
-    /// Waits until a batch may begin. No other begins as long as the permit is held.
-    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
-        Arc::clone(&self.turn).acquire_owned().await
+    /// Waits until no batch is under way that others wait for. None begins as long as the permit is held.
+    pub async fn pause(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        self.turns(self.turns_max).await
+    }
+
+    async fn turns(&self, number: u32) -> Result<OwnedSemaphorePermit, AcquireError> {
+        Arc::clone(&self.turns).acquire_many_owned(number).await
     }
 
     fn push(&self, request: R) -> oneshot::Receiver<Result<R::Answer>> {
@@ -156,7 +161,7 @@ fn serve_all<R: Request>(
                 tokio::spawn(async move {
                     drop(served.await);
                     // Somebody may have waited for just this one.
-                    if let Ok(turn) = line.turn().await {
+                    if let Ok(turn) = line.turns(1).await {
                         serve_all(line, app, serve, turn).await;
                     }
                 });

@@ -1,7 +1,6 @@
 //! Events that arrive while others are being settled share a transaction, and none suffers for another.
 
 use std::collections::HashMap;
-use std::pin::pin;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -139,27 +138,33 @@ async fn a_caller_who_goes_away_leaves_nobody_waiting() {
     stage.check_books().await;
 }
 
+const WAITING: &str =
+    "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waits_for_a_lock_keeps_only_his_own_waiting() {
     let stage = TestApp::new().await;
-    let paid = paid_unheard(&stage, 3).await;
+    let paid = paid_unheard(&stage, 6).await;
     let bodies: Vec<&str> = paid.iter().map(|(_, events)| events["checkout.session.completed"].as_str()).collect();
     let mut other = PgConnection::connect(stage.app.config.database_url.reveal()).await.unwrap();
     let mut lock = other.begin().await.unwrap();
-    sqlx::query("select from bookings where id = $1::text::uuid for update")
-        .bind(paid[0].0["id"].as_str())
-        .execute(&mut *lock)
-        .await
-        .unwrap();
-    let mut locked = pin!(stage.deliver(bodies[0]));
-    assert!((&mut locked).now_or_never().is_none());
+    sqlx::query("select from bookings order by created_at limit 4 for update").execute(&mut *lock).await.unwrap();
+    let mut locked = Vec::new();
+    for body in &bodies[..4] {
+        let mut delivery = Box::pin(stage.deliver(body));
+        while stage.sql(WAITING).await.parse::<usize>().unwrap() <= locked.len() {
+            assert!((&mut delivery).now_or_never().is_none());
+        }
+        locked.push(delivery);
+    }
 
-    let others = join_all(bodies[1..].iter().map(|body| stage.deliver(body))).await;
-    let again = pin!(stage.deliver(&paid[0].1["payment_intent.succeeded"]));
+    let others = join_all(bodies[4..].iter().map(|body| stage.deliver(body))).await;
+    let again = stage.deliver(&paid[0].1["payment_intent.succeeded"]);
     lock.rollback().await.unwrap();
-    let (first, second) = tokio::join!(locked, again);
+    let (first, again) = tokio::join!(join_all(locked), again);
 
-    assert_eq!(outcomes(&others), [(200, "processed"), (200, "processed")]);
-    assert_eq!(outcomes(&[first, second]), [(200, "processed"), (200, "processed")]);
+    assert_eq!(outcomes(&others), [(200, "processed"); 2]);
+    assert_eq!(outcomes(&first), [(200, "processed"); 4]);
+    assert_eq!(outcomes(&[again]), [(200, "processed")]);
     stage.check_books().await;
 }

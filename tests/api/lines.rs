@@ -15,7 +15,7 @@ pub(crate) async fn at_once<R: Request, T>(
     line: &Line<R>,
     requests: impl Iterator<Item = impl Future<Output = T>>,
 ) -> Vec<T> {
-    let turn = line.turn().await.unwrap();
+    let turn = line.pause().await.unwrap();
     let mut under_way = Vec::new();
     for request in requests {
         let mut request = Box::pin(maybe_done(request));

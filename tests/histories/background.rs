@@ -118,7 +118,7 @@ async fn dies<T>(app: &AppState, work: impl Future<Output = T>, polls: u32) -> O
 }
 
 async fn served<R: Request>(line: &Line<R>) {
-    drop(line.turn().await.unwrap());
+    drop(line.pause().await.unwrap());
 }
 
 async fn perform(apps: [&AppState; 2], job: &Job, (how, polls): (u32, u32)) -> (String, Result<()>) {
