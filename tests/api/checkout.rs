@@ -180,6 +180,33 @@ async fn a_session_that_ended_unseen_beside_a_paid_one_is_closed() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_can_only_fail_is_closed_once_another_was_paid() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let create = "POST /v1/checkout/sessions$";
+    // A session behind a failure that Stripe keeps telling, and under every other key a failure with nothing behind it.
+    let hidden = json!({ "route": create, "kind": "status", "status": 500, "stored": true, "after": true, "should_retry": false });
+    stage.knob("faults", hidden).await;
+    stage.customer("dana").book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+    let stored = json!({ "route": create, "kind": "status", "status": 500, "stored": true, "times": 99 });
+    stage.knob("faults", stored).await;
+    stage.advance(TimeDelta::seconds(5)).await;
+    stage.run_jobs().await;
+    let sessions = stage.ask_stripe("/v1/checkout/sessions").await["data"].as_array().unwrap().clone();
+
+    stage.knob("pay", json!({ "session": sessions[0]["id"] })).await;
+    stage.simulator.settled().await;
+    stage.advance(TimeDelta::minutes(45)).await;
+    stage.run_jobs().await;
+
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(stage.sql("select status from bookings").await, "confirmed");
+    assert_eq!(stage.sql("select string_agg(distinct status::text, ',') from checkout_attempts").await, "failed,paid");
+    assert_eq!(stage.sql("select count(*) from graphile_worker._private_jobs").await, "0");
+    stage.check_books().await;
+}
+
+#[tokio::test]
 async fn when_stripe_is_away_the_seats_stay_held_and_the_caller_is_told() {
     let stage = TestApp::new().await;
     let show = stage.show().await;

@@ -152,19 +152,25 @@ async fn open_session(app: &AppState, creating: Creating, booking_id: BookingId)
     Err(Error::ProviderUnavailable("Stripe answers every key with a stored failure".to_owned()))
 }
 
-/// The attempt that takes the place of one whose key is spent: a new one, or that of another caller who was faster.
+/// The attempt that takes the place of one whose key is spent: a new one, or that of another caller who was faster. None where
+/// the booking waits for nothing any more, because another of its sessions was paid; then the spent one is closed.
 async fn with_new_key(app: &AppState, spent: &Creating, booking_id: BookingId) -> Result<Option<Creating>> {
     let id = AttemptId::new();
     let parameters = spent.parameters.replace(&spent.id.to_string(), &id.to_string());
     let next = Creating { id, parameters };
     let mut tx = app.begin().await?;
     let standing = settlements::lock(&mut tx, (spent.id, booking_id)).await?;
-    if standing.status == BookingStatus::Pending && standing.attempt_status == AttemptStatus::Creating {
-        attempts::replace(&mut tx, spent.id, &next, app.now()).await?;
-        tx.commit().await?;
-        return Ok(Some(next));
+    if standing.attempt_status != AttemptStatus::Creating {
+        return attempts::find_creating(&mut tx, booking_id).await;
     }
-    attempts::find_creating(&mut tx, booking_id).await
+    let is_wanted = standing.status == BookingStatus::Pending;
+    if is_wanted {
+        attempts::replace(&mut tx, spent.id, &next, app.now()).await?;
+    } else {
+        settlements::close(&mut tx, (spent.id, None), AttemptStatus::Failed, app.now()).await?;
+    }
+    tx.commit().await?;
+    Ok(is_wanted.then_some(next))
 }
 
 async fn store_session(
