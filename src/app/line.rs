@@ -14,6 +14,8 @@ use crate::error::{Error, Result, explain};
 
 /// Requests of one batch.
 const BATCH_MAX: usize = 256;
+/// Beside another a batch is worth while only if it is as large as this: a small one costs Postgres nearly as much.
+const BESIDE_MIN: usize = 16;
 /// A batch waits for one before it, so that it is large, but not longer than this: what has to wait for a lock must not keep the
 /// others.
 const TURN_MAX: Duration = Duration::from_millis(100);
@@ -51,6 +53,8 @@ struct State<R: Request> {
     waiting: VecDeque<Waiting<R>>,
     /// What the batches under way are about.
     busy: HashSet<String>,
+    /// How many turns are being used. Who has one serves until nobody is left, or another goes on.
+    turns: usize,
 }
 
 struct Waiting<R: Request> {
@@ -62,7 +66,7 @@ struct Waiting<R: Request> {
 impl<R: Request> Line<R> {
     /// A line in which so many batches may be under way at once.
     pub fn new(turns: u32) -> Self {
-        let state = State { waiting: VecDeque::new(), busy: HashSet::new() };
+        let state = State { waiting: VecDeque::new(), busy: HashSet::new(), turns: 0 };
         let permits = usize::try_from(turns).unwrap_or(1);
         Self { state: Mutex::new(state), turns: Arc::new(Semaphore::new(permits)), turns_max: turns }
     }
@@ -100,11 +104,20 @@ impl<R: Request> Line<R> {
         receiver
     }
 
-    /// Takes those who have waited longest out of the line, except who would meet others with the same subject. `None` if
-    /// there is nobody else.
+    fn begin(&self) {
+        let mut state = self.state();
+        state.turns = state.turns.saturating_add(1);
+    }
+
+    /// Takes those who have waited longest out of the line, except who would meet others with the same subject. `None` ends
+    /// the turn: there is nobody else, or they are few, and whoever has another turn serves them.
     fn take(self: &Arc<Self>) -> Option<Batch<R>> {
         let mut guard = self.state();
         let state = &mut *guard;
+        if state.waiting.len() < BESIDE_MIN && state.turns > 1 {
+            state.turns = state.turns.saturating_sub(1);
+            return None;
+        }
         let mut batch =
             Batch { requests: Vec::new(), answers: Vec::new(), subjects: Vec::new(), line: Arc::clone(self) };
         let mut left = VecDeque::new();
@@ -120,6 +133,9 @@ impl<R: Request> Line<R> {
             }
         }
         state.waiting = left;
+        if batch.requests.is_empty() {
+            state.turns = state.turns.saturating_sub(1);
+        }
         drop(guard);
         (!batch.requests.is_empty()).then_some(batch)
     }
@@ -154,6 +170,7 @@ fn serve_all<R: Request>(
     turn: OwnedSemaphorePermit,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
+        line.begin();
         while let Some(batch) = line.take() {
             let mut served = tokio::spawn(serve_batch(Arc::clone(&app), batch, serve));
             if tokio::time::timeout(TURN_MAX, &mut served).await.is_err() {
