@@ -152,12 +152,9 @@ async fn a_failure_that_stripe_stored_is_left_behind_with_a_new_key() {
 #[tokio::test]
 async fn a_session_that_ended_unseen_beside_a_paid_one_is_closed() {
     let stage = TestApp::new().await;
-    let show = stage.show().await;
+    book_behind_a_failure(&stage).await;
+    // Of another session the answer is lost.
     let create = "POST /v1/checkout/sessions$";
-    // A session behind a failure that Stripe keeps telling, and another whose answer is lost.
-    let hidden = json!({ "route": create, "kind": "status", "status": 500, "stored": true, "after": true, "should_retry": false });
-    stage.knob("faults", hidden).await;
-    stage.customer("dana").book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
     stage.knob("faults", json!({ "route": create, "kind": "delay" })).await;
     stage.knob("faults", json!({ "route": create, "kind": "lost_answer" })).await;
     stage.knob("faults", json!({ "route": create, "kind": "status", "status": 503, "should_retry": false })).await;
@@ -182,13 +179,10 @@ async fn a_session_that_ended_unseen_beside_a_paid_one_is_closed() {
 #[tokio::test]
 async fn an_attempt_that_can_only_fail_is_closed_once_another_was_paid() {
     let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let create = "POST /v1/checkout/sessions$";
-    // A session behind a failure that Stripe keeps telling, and under every other key a failure with nothing behind it.
-    let hidden = json!({ "route": create, "kind": "status", "status": 500, "stored": true, "after": true, "should_retry": false });
-    stage.knob("faults", hidden).await;
-    stage.customer("dana").book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
-    let stored = json!({ "route": create, "kind": "status", "status": 500, "stored": true, "times": 99 });
+    book_behind_a_failure(&stage).await;
+    // Under every other key there is a failure with nothing behind it.
+    let stored =
+        json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true, "times": 99 });
     stage.knob("faults", stored).await;
     stage.advance(TimeDelta::seconds(5)).await;
     stage.run_jobs().await;
@@ -264,6 +258,14 @@ async fn a_caller_who_hangs_up_does_not_stop_his_booking() {
 }
 
 /// The form that Stripe was sent.
+/// Books, and the session is made behind a failure that Stripe keeps telling.
+async fn book_behind_a_failure(stage: &TestApp) {
+    let show = stage.show().await;
+    let stored = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true, "after": true, "should_retry": false });
+    stage.knob("faults", stored).await;
+    stage.customer("dana").book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+}
+
 fn form(asked: &Value) -> Vec<(String, String)> {
     form_urlencoded::parse(asked["raw"].as_str().unwrap().as_bytes()).into_owned().collect()
 }
