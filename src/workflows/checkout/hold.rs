@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
 
 use crate::app::{App, AppState};
 use crate::domain::booking::{
@@ -111,19 +112,10 @@ async fn quotes(app: &App, wishes: impl Iterator<Item = &Wish> + Clone) -> Resul
 /// Stores all of them and commits, or tells which of them are refused; then nothing is stored.
 async fn store(app: &App, plans: &[&Plan<'_>], now: DateTime<Utc>) -> Result<HashMap<BookingId, Error>> {
     let mut tx = app.begin().await?;
-    let keyed = plans.iter().filter_map(|plan| Some((plan.wish.key.as_ref()?, Some(plan.booking.id))));
-    let keyed: Vec<_> = keyed.collect();
-    if !keyed.is_empty() {
-        let claimed = idempotency_keys::claim(&mut tx, &keyed, now).await?;
-        let in_use = keyed
-            .iter()
-            .filter(|(using, _)| !claimed.iter().any(|(caller, key)| *caller == using.caller && *key == using.key));
-        let in_use: HashMap<_, _> =
-            in_use.filter_map(|(_, id)| Some(((*id)?, Refusal::IdempotencyInProgress.into()))).collect();
-        if !in_use.is_empty() {
-            tx.rollback().await?;
-            return Ok(in_use);
-        }
+    let in_use = keys_in_use(&mut tx, plans, now).await?;
+    if !in_use.is_empty() {
+        tx.rollback().await?;
+        return Ok(in_use);
     }
     let holds = plans.iter().map(|plan| NewHold {
         booking: &plan.booking,
@@ -151,6 +143,23 @@ async fn store(app: &App, plans: &[&Plan<'_>], now: DateTime<Utc>) -> Result<Has
         }
         Err(error) => Err(error),
     }
+}
+
+/// Claims the keys of all of them, or tells whose key another process has.
+async fn keys_in_use(
+    tx: &mut PgConnection,
+    plans: &[&Plan<'_>],
+    now: DateTime<Utc>,
+) -> Result<HashMap<BookingId, Error>> {
+    let keyed = plans.iter().filter_map(|plan| Some((plan.wish.key.as_ref()?, Some(plan.booking.id))));
+    let keyed: Vec<_> = keyed.collect();
+    if keyed.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let claimed = idempotency_keys::claim(tx, &keyed, now).await?;
+    let claimed: HashSet<_> = claimed.iter().map(|(caller, key)| (caller, key)).collect();
+    let in_use = keyed.into_iter().filter(|(using, _)| !claimed.contains(&(&using.caller, &using.key)));
+    Ok(in_use.filter_map(|(_, id)| Some((id?, Refusal::IdempotencyInProgress.into()))).collect())
 }
 
 /// Somebody was faster. A second look says whether it was the buyer himself, in another tab.
