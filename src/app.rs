@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::gateways::identity::IdentityProvider;
 use crate::gateways::stripe::Stripe;
 
-/// Connections of one process for its requests. Measured: 8 cost 12 % of the throughput, 80 triple the slowest answers.
+/// Connections of one process for its requests. Most of them share theirs with others ([`Lines`]).
 const POOL_CONNECTIONS_MAX: u32 = 20;
 /// Connections beside these for what has been paid, or can be: it must not queue behind thousands who want a seat.
 const SETTLING_CONNECTIONS_MAX: u32 = 6;

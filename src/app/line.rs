@@ -28,9 +28,11 @@ pub trait Request: Send + Sync + 'static {
     /// What its caller waits for.
     type Answer: Send + 'static;
 
-    /// What it is about. Two requests that have something in common are never under way at once in one process: the second
-    /// must see what the first has done.
-    fn subjects(&self) -> Vec<String>;
+    /// What it is about, if it changes anything. Two requests that have something in common are never under way at once in one
+    /// process: the second must see what the first has done.
+    fn subjects(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The answers to a batch, in its order. An error of the whole means that nothing was done: then each request is served alone,

@@ -105,10 +105,6 @@ pub struct Reading(pub BookingId);
 
 impl Request for Reading {
     type Answer = Option<BookingDetails>;
-
-    fn subjects(&self) -> Vec<String> {
-        Vec::new()
-    }
 }
 
 /// A show whose seats are looked at.
@@ -128,8 +124,4 @@ pub struct SeatMap {
 impl Request for Looking {
     /// None where there is no such show.
     type Answer = Option<Arc<SeatMap>>;
-
-    fn subjects(&self) -> Vec<String> {
-        Vec::new()
-    }
 }
