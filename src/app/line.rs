@@ -2,6 +2,7 @@
 //! of what one costs the database is not its rows.
 
 use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -79,7 +80,7 @@ impl<R: Request> Line<R> {
         let turn = tokio::select! {
             biased;
             answer = &mut answer => return answer.map_err(lost)?,
-            turn = self.turns(1) => turn.map_err(lost)?,
+            turn = self.turns(1) => turn.map_err(|_| Error::fault("the line is closed"))?,
         };
         tokio::spawn(serve_all(Arc::clone(self), Arc::clone(app), serve, turn));
         answer.await.map_err(lost)?
@@ -214,8 +215,9 @@ async fn answer_all<R: Request>(app: &App, requests: &[R], answers: Answers<R>, 
     join_all(alone).await;
 }
 
-fn lost(_: impl std::error::Error) -> Error {
-    Error::fault("a request was taken out of the line and not answered")
+/// The batch was given up. What it wrote last may be stored or not, as when a connection breaks.
+fn lost(_: oneshot::error::RecvError) -> Error {
+    sqlx::Error::Io(io::ErrorKind::TimedOut.into()).into()
 }
 
 fn unanswered() -> Error {

@@ -157,6 +157,25 @@ async fn whoever_gives_up_at_the_beginning_leaves_no_transaction_open() {
     assert_eq!(stage.sql("select to_regclass('written')").await, "written");
 }
 
+/// It waits for the limit of a batch, 20 seconds.
+#[tokio::test]
+async fn a_database_that_falls_silent_counts_as_away() {
+    let database = database().await;
+    let wire = Wire::lay(&database.options()).await;
+    let stage = TestApp::on(database, &[("DATABASE_URL", wire.url())]).await;
+    let show = stage.show().await;
+    let map = format!("/api/shows/{show}/seats");
+    let dana = stage.customer("dana");
+    assert_eq!(dana.get(&map).await.status, 200);
+    wire.hold_up(Held::Statement, 1);
+
+    let answer = dana.get(&map).await;
+    wire.let_go(Way::Through);
+
+    answer.refused(503, "database_unavailable");
+    assert_eq!(dana.get(&map).await.status, 200);
+}
+
 /// Spoils each step of the flow in each way.
 async fn survives<F: Flow>() {
     let database = database().await;
