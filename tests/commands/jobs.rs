@@ -37,10 +37,12 @@ async fn a_job_that_was_asked_for_again_while_it_ran_and_fails_leaves_nothing_be
     stage
         .sql(
             "select graphile_worker.add_job('holdfast', payload::json, job_key => key, max_attempts => 4000)
-             from graphile_worker._private_jobs",
+             from graphile_worker._private_jobs
+             where key like 'end-hold-%'",
         )
         .await;
-    stage.until(JOBS, "2", Duration::ZERO).await;
+    // The sweep of each minute may be there too.
+    stage.until(&format!("{JOBS} where payload ->> 'kind' = 'endHold'"), "2", Duration::ZERO).await;
     server.logged("Failed task");
     lock.rollback().await.unwrap();
 
