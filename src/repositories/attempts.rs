@@ -108,15 +108,15 @@ pub async fn lock_unpayable(db: &mut PgConnection, id: BookingId) -> Result<bool
     Ok(locked.is_some() && payable.is_none())
 }
 
-/// Pending bookings whose attempt has had no answer since `before` and that no job is about to finish, at most `limit`.
+/// Bookings with an attempt that has had no answer since `before` and that no job is about to finish, at most `limit`. They may
+/// have been paid by another session since; then this one is to be closed.
 pub async fn list_unfinished(db: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> Result<Vec<BookingId>> {
     let unfinished = sqlx::query_scalar!(
-        r#"select bookings.id as "id: BookingId"
+        r#"select booking_id as "booking_id: BookingId"
            from checkout_attempts
-           join bookings on bookings.id = checkout_attempts.booking_id and bookings.status = 'pending'
-           where checkout_attempts.status = 'creating' and checkout_attempts.updated_at < $1
-             and not exists (select from graphile_worker._private_jobs as job where job.key = 'finish-' || bookings.id)
-           order by checkout_attempts.updated_at
+           where status = 'creating' and updated_at < $1
+             and not exists (select from graphile_worker._private_jobs as job where job.key = 'finish-' || booking_id)
+           order by updated_at
            limit $2"#,
         before,
         limit,

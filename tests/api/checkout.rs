@@ -1,6 +1,8 @@
 //! The payment page: what Stripe is asked for, and what happens when it does not answer.
 
 use chrono::TimeDelta;
+use holdfast::domain::job::Job;
+use holdfast::jobs;
 use serde_json::{Value, json};
 
 use crate::stage::{ORIGIN, TestApp, send};
@@ -173,6 +175,34 @@ async fn a_session_that_ended_unseen_beside_a_paid_one_is_closed() {
     assert_eq!(stage.sql(attempts).await, "paid,expired");
     assert_eq!(stage.sql("select status from bookings").await, "confirmed");
     assert_eq!(stage.sql("select count(*) from graphile_worker._private_jobs").await, "0");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_lost_its_job_is_closed_though_another_was_paid() {
+    let stage = TestApp::new().await;
+    book_behind_a_failure(&stage).await;
+    // Whoever asks under another key dies before Stripe hears of it.
+    let create = "POST /v1/checkout/sessions$";
+    stage.knob("faults", json!({ "route": create, "kind": "delay" })).await;
+    stage.knob("faults", json!({ "route": create, "kind": "status", "status": 503, "should_retry": false })).await;
+    stage.advance(TimeDelta::seconds(5)).await;
+    assert_eq!(stage.run_jobs().await, 0);
+    sqlx::query("delete from graphile_worker._private_jobs").execute(stage.db()).await.unwrap();
+    let sessions = stage.ask_stripe("/v1/checkout/sessions").await["data"].as_array().unwrap().clone();
+
+    stage.knob("pay", json!({ "session": sessions[0]["id"] })).await;
+    stage.simulator.settled().await;
+    stage.advance(TimeDelta::minutes(1)).await;
+    jobs::perform(&stage.app, &Job::Sweep).await.unwrap();
+    stage.run_jobs().await;
+
+    assert_eq!(stage.sql("select status from bookings").await, "confirmed");
+    assert_eq!(
+        stage.sql("select string_agg(status::text, ',' order by id) from checkout_attempts").await,
+        "paid,expired"
+    );
+    assert_eq!(stage.ask_stripe("/v1/checkout/sessions?status=open").await["data"], json!([]));
     stage.check_books().await;
 }
 
