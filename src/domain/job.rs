@@ -8,7 +8,8 @@ use super::ids::{BookingId, RefundId};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Job {
-    /// The hold of a booking ends: fence its session, then free its seats. A booking that has gone on is left alone.
+    /// The hold of a booking ends: fence its session, then free its seats. A booking that has gone on keeps what it has; only a
+    /// session that could still be paid beside that is closed.
     EndHold {
         /// The booking.
         booking_id: BookingId,

@@ -329,10 +329,10 @@ async fn a_second_session_that_nobody_waits_for_is_closed_even_if_the_answer_is_
     let (booked, _) = tokio::join!(dana.post("/api/bookings", wish), ghost);
 
     assert_eq!((booked.status, &booked.body["status"]), (201, &json!("confirmed")), "{booked:?}");
+    stage.run_jobs().await;
     assert_eq!(
         stage.sql("select string_agg(status::text, ',' order by id) from checkout_attempts").await,
         "paid,expired"
     );
-    stage.run_jobs().await;
     stage.check_books().await;
 }

@@ -1,5 +1,6 @@
 //! Two sessions of one booking: the one behind a failure that Stripe had stored, and the one that took its place.
 
+use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -78,4 +79,45 @@ async fn of_two_sessions_that_are_paid_the_first_counts_and_the_second_goes_back
         assert_eq!(refunds[0]["payment_intent"], intents[1]);
         stage.check_books().await;
     }
+}
+
+#[tokio::test]
+async fn what_is_open_beside_a_paid_session_is_closed_when_the_hold_ends() {
+    let stage = TestApp::new().await;
+    let (booking, hidden) = stage.booked_twice(&stage.show().await, "A2").await;
+    stage.knob("pay", json!({ "session": hidden })).await;
+    stage.simulator.settled().await;
+
+    stage.advance(TimeDelta::minutes(10)).await;
+    stage.run_jobs().await;
+
+    assert_eq!(stage.customer("dana").booking(&booking).await["status"], "confirmed");
+    assert_eq!(stage.ask_stripe("/v1/checkout/sessions?status=open").await["data"], json!([]));
+    assert_eq!(
+        stage.sql("select string_agg(status::text, ',' order by id) from checkout_attempts").await,
+        "paid,expired"
+    );
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_second_payment_of_which_nothing_is_heard_is_found_when_the_hold_ends_and_goes_back() {
+    let stage = TestApp::new().await;
+    let (booking, hidden) = stage.booked_twice(&stage.show().await, "A2").await;
+    stage.knob("pay", json!({ "session": hidden })).await;
+    stage.simulator.settled().await;
+    stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+
+    stage.advance(TimeDelta::minutes(10)).await;
+    stage.run_jobs().await;
+
+    assert_eq!(stage.customer("dana").booking(&booking).await["status"], "confirmed");
+    assert_eq!(
+        stage
+            .sql("select string_agg(concat_ws(' ', disposition, surplus_reason), ',' order by id) from payments")
+            .await,
+        "applied,surplus already_paid"
+    );
+    assert_eq!(stage.sql("select string_agg(status::text, ',') from refunds").await, "succeeded");
+    stage.check_books().await;
 }

@@ -12,7 +12,6 @@ use crate::domain::booking::{AttemptStatus, BookingDetails, BookingStatus, NewAt
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
-use crate::domain::settlement::Fact;
 use crate::domain::user::UserId;
 use crate::domain::wish::Wish;
 use crate::error::{Error, Result};
@@ -179,7 +178,6 @@ async fn store_session(
     booking_id: BookingId,
     checkout: OpenCheckout,
 ) -> Result<Option<OpenCheckout>> {
-    let now = app.now();
     let opening = Opening { attempt_id, checkout: checkout.clone() };
     if app.lines.openings.join(app, opening, |app, batch| Box::pin(open_all(app, batch))).await? {
         return Ok(Some(checkout));
@@ -188,20 +186,8 @@ async fn store_session(
     attempts::name_session(&mut *app.settling_db.acquire().await?, attempt_id, &checkout.session_id).await?;
     let creating = attempts::find_creating(&mut *app.acquire().await?, booking_id).await?;
     if creating.is_some_and(|creating| creating.id == attempt_id) {
-        // The booking has ended while Stripe was asked: its link must not live. If the buyer cannot have paid, close the
-        // attempt; else his payment arrives as an event.
-        match app.stripe.expire_session(&checkout.session_id).await {
-            Ok(()) => {}
-            // It was not open: paid, or closed by an earlier try whose answer was lost.
-            Err(StripeError::Refused { status: 400, .. }) => {
-                if app.stripe.retrieve_session(&checkout.session_id).await?.fact(now) != Some(Fact::Expired) {
-                    return Err(Error::ProviderUnavailable("the session is neither open nor expired".to_owned()));
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
-        let subject = (attempt_id, Some(checkout.session_id.as_str()));
-        settlements::close(&mut *app.acquire().await?, subject, AttemptStatus::Expired, now).await?;
+        // The booking has gone on while Stripe was asked: its link must not live.
+        jobs::enqueue(&mut *app.acquire().await?, &Job::EndHold { booking_id }, app.now()).await?;
     }
     Ok(None)
 }

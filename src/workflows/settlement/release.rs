@@ -12,7 +12,7 @@ use crate::domain::job::Job;
 use crate::domain::settlement::{Ending, Fact};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::StripeError;
-use crate::repositories::attempts::{self, Hold, Payable};
+use crate::repositories::attempts::{self, Payable};
 use crate::repositories::{bookings, jobs, settlements};
 
 /// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
@@ -23,23 +23,32 @@ const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
 /// How often Stripe is asked about a delayed payment that takes longer than any should.
 const UNDECIDED_AGAIN: TimeDelta = TimeDelta::hours(6);
 
-/// Ends the hold of a booking whose time has come, or that was called off. Commits. A hold that goes on is an error, so
-/// that the queue waits a little: its clock is the database's, which may be ahead of ours.
+/// Ends the hold of a booking whose time has come, or that was called off. One that has been paid or has ended is left alone,
+/// but nobody may pay it through another session. Commits. A hold that goes on is an error, so that the queue waits a little:
+/// its clock is the database's, which may be ahead of ours.
 pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
     let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
-    let waits = |hold: &Hold| matches!(hold.status, BookingStatus::Pending | BookingStatus::Processing);
-    let Some(hold) = hold.filter(waits) else { return Ok(()) };
-    if hold.expires_at.is_some_and(|end| end > app.now()) && !hold.cancel_requested {
-        return Err(Error::fault(
-            "the hold has not ended yet; are the clocks of this machine and the database's the same?",
-        ));
-    }
-    if hold.status == BookingStatus::Processing {
-        return end_processing(app, id, hold.payable).await;
-    }
-    match release(app, id).await? {
-        BookingStatus::Pending => Err(Error::fault("the booking is still held; another attempt has taken its place")),
-        _ => Ok(()),
+    let Some(hold) = hold else { return Ok(()) };
+    let is_over = hold.expires_at.is_none_or(|end| end <= app.now()) || hold.cancel_requested;
+    match hold.status {
+        BookingStatus::Pending | BookingStatus::Processing if !is_over => {
+            Err(Error::fault("the hold has not ended yet; are the clocks of this machine and the database's the same?"))
+        }
+        BookingStatus::Pending => match release(app, id).await? {
+            BookingStatus::Pending => {
+                Err(Error::fault("the booking is still held; another attempt has taken its place"))
+            }
+            _ => Ok(()),
+        },
+        BookingStatus::Processing => end_processing(app, id, hold.payable).await,
+        BookingStatus::Confirmed
+        | BookingStatus::Expired
+        | BookingStatus::Cancelled
+        | BookingStatus::Failed
+        | BookingStatus::Review => match hold.payable {
+            Some(attempt) => close(app, id, &attempt).await,
+            None => Ok(()),
+        },
     }
 }
 
@@ -83,20 +92,23 @@ async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
     }
     match hold.payable {
         None => end_unpayable(app, id, hold.cancel_requested).await?,
-        Some(attempt) => {
-            let session_id = match &attempt.session_id {
-                Some(session_id) => Some(session_id.clone()),
-                None => learn_session(app, &attempt).await?,
-            };
-            let subject = (attempt.id, id);
-            match session_id {
-                Some(session_id) => fence(app, subject, &session_id, attempt.expires_at).await?,
-                None => inquiry::settle(app, subject, (None, None), &Fact::Expired).await?,
-            }
-        }
+        Some(attempt) => close(app, id, &attempt).await?,
     }
     let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
     Ok(hold.map_or(BookingStatus::Pending, |hold| hold.status))
+}
+
+/// Sees to it that an attempt can be paid no more, and settles that, or what else Stripe says of it.
+async fn close(app: &App, id: BookingId, attempt: &Payable) -> Result<()> {
+    let session_id = match &attempt.session_id {
+        Some(session_id) => Some(session_id.clone()),
+        None => learn_session(app, attempt).await?,
+    };
+    let subject = (attempt.id, id);
+    match session_id {
+        Some(session_id) => fence(app, subject, &session_id, attempt.expires_at).await,
+        None => inquiry::settle(app, subject, (None, None), &Fact::Expired).await,
+    }
 }
 
 /// The session of an attempt that Stripe has not answered: asked for again under the same key. `None` where Stripe says
