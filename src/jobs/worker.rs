@@ -115,7 +115,7 @@ async fn put_off(db: &PgPool, attempts: i16, id: i64) {
     let put_off = async {
         let mut db = db.acquire().await?;
         jobs::forget_replaced(&mut db).await?;
-        jobs::put_off(&mut db, id, pause(attempts)).await
+        jobs::put_off(&mut db, (id, attempts), pause(attempts)).await
     };
     if let Err(error) = put_off.await {
         tracing::warn!(job.id = id, "a job keeps the queue's own pause: {}", explain(&error));

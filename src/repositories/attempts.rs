@@ -114,8 +114,9 @@ pub async fn list_unfinished(db: &mut PgConnection, before: DateTime<Utc>, limit
     let unfinished = sqlx::query_scalar!(
         r#"select booking_id as "booking_id: BookingId"
            from checkout_attempts
-           where status = 'creating' and updated_at < $1
-             and not exists (select from graphile_worker._private_jobs as job where job.key = 'finish-' || booking_id)
+           where status = 'creating' and stripe_session_id is null and updated_at < $1
+             and not exists (select from graphile_worker._private_jobs as job where job.key = 'finish-' || booking_id
+                               and job.attempts < job.max_attempts)
            order by updated_at
            limit $2"#,
         before,
@@ -177,16 +178,20 @@ pub async fn open(
     Ok(opened)
 }
 
-/// Notes the session of an attempt that was settled before Stripe's answer came, from words that did not name it.
-pub async fn name_session(db: &mut PgConnection, id: AttemptId, session_id: &str) -> Result<()> {
-    sqlx::query!(
-        "update checkout_attempts set stripe_session_id = $2 where id = $1 and stripe_session_id is null",
+/// Notes the session of an attempt whose booking does not wait for it any more; what words from Stripe have named stays. True if
+/// nobody has heard yet what has become of it.
+pub async fn name_session(db: &mut PgConnection, id: AttemptId, session_id: &str) -> Result<bool> {
+    let unheard = sqlx::query_scalar!(
+        r#"update checkout_attempts
+           set stripe_session_id = coalesce(stripe_session_id, $2)
+           where id = $1
+           returning status = 'creating' as "unheard!""#,
         id as _,
         session_id,
     )
-    .execute(db)
+    .fetch_one(db)
     .await?;
-    Ok(())
+    Ok(unheard)
 }
 
 /// Gives up an attempt whose key is spent, and puts `next` in its place. The caller holds the locks of both.

@@ -230,7 +230,8 @@ pub async fn list_overdue(db: &mut PgConnection, before: DateTime<Utc>, limit: i
         r#"select id as "id: BookingId"
            from bookings
            where status in ('pending', 'processing') and hold_expires_at < $1
-             and not exists (select from graphile_worker._private_jobs as job where job.key = 'end-hold-' || bookings.id)
+             and not exists (select from graphile_worker._private_jobs as job where job.key = 'end-hold-' || bookings.id
+                               and job.attempts < job.max_attempts)
            order by hold_expires_at
            limit $2"#,
         before,

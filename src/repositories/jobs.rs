@@ -45,12 +45,19 @@ pub async fn forget_replaced(db: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Puts the next try of a job off, by the clock that the queue goes by.
-pub async fn put_off(db: &mut PgConnection, id: i64, pause: TimeDelta) -> Result<()> {
+/// Puts the next try of a job off that has failed after so many tries, by the clock that the queue goes by. One that was asked
+/// for again since has had no tries, and keeps its time.
+pub async fn put_off(db: &mut PgConnection, (id, attempts): (i64, i16), pause: TimeDelta) -> Result<()> {
     sqlx::query!(
-        "select id from graphile_worker.reschedule_jobs(
-           array[$1::bigint], run_at => now() + $2::bigint * interval '1 millisecond')",
+        "with failed as (
+           select id from graphile_worker._private_jobs where id = $1 and attempts = $2 for update
+         )
+         select rescheduled.id
+         from failed,
+              graphile_worker.reschedule_jobs(
+                array[failed.id], run_at => now() + $3::bigint * interval '1 millisecond') as rescheduled",
         id,
+        attempts,
         pause.num_milliseconds(),
     )
     .fetch_all(db)

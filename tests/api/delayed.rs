@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::stage::TestApp;
 
-const SEPA: &str = "DE89370400440532013000";
+/// An account that can be debited.
+pub(crate) const SEPA: &str = "DE89370400440532013000";
 
 /// A booking whose buyer has submitted a bank debit, of which we have heard; what its bank decides, we do not hear.
 async fn submitted(stage: &TestApp, outcome: Option<&str>) -> Value {

@@ -1,9 +1,11 @@
 //! The end of a hold: fenced at Stripe first, and never released on a guess.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use holdfast::domain::job::Job;
 use holdfast::jobs;
+use holdfast::repositories::jobs::{enqueue, put_off};
 use serde_json::{Value, json};
+use sqlx::query_as;
 
 use crate::stage::{TestApp, send};
 
@@ -230,6 +232,41 @@ async fn a_hold_that_has_lost_its_job_is_found() {
 
     assert_eq!(stage.customer("dana").booking(&booking).await["status"], "expired");
     stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_hold_whose_job_is_buried_is_found() {
+    let stage = TestApp::new().await;
+    let show = stage.show().await;
+    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
+    let bury = "update graphile_worker._private_jobs set attempts = max_attempts, run_at = 'infinity'";
+    sqlx::query(bury).execute(stage.db()).await.unwrap();
+
+    stage.advance(TimeDelta::minutes(13)).await;
+    jobs::perform(&stage.app, &Job::Sweep).await.unwrap();
+    stage.run_jobs().await;
+
+    assert_eq!(stage.customer("dana").booking(&booking).await["status"], "expired");
+    stage.check_books().await;
+}
+
+/// A webhook may ask for the job again between its failure and the end of its pause.
+#[tokio::test]
+async fn a_job_that_was_asked_for_again_is_not_put_off() {
+    let stage = TestApp::new().await;
+    let mut db = stage.db().acquire().await.unwrap();
+    let later = stage.now() + TimeDelta::days(14);
+    enqueue(&mut db, &Job::Sweep, later).await.unwrap();
+    let jobs = "select id, run_at from graphile_worker._private_jobs";
+    let (id, _) = query_as::<_, (i64, DateTime<Utc>)>(jobs).fetch_one(&mut *db).await.unwrap();
+
+    put_off(&mut db, (id, 7), TimeDelta::minutes(1)).await.unwrap();
+    let (_, asked_again) = query_as::<_, (i64, DateTime<Utc>)>(jobs).fetch_one(&mut *db).await.unwrap();
+    put_off(&mut db, (id, 0), TimeDelta::minutes(1)).await.unwrap();
+    let (_, failed) = query_as::<_, (i64, DateTime<Utc>)>(jobs).fetch_one(&mut *db).await.unwrap();
+
+    assert_eq!(asked_again, later);
+    assert_ne!(failed, later);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::delayed::SEPA;
 use crate::stage::{TestApp, send};
 
 impl TestApp {
@@ -119,5 +120,28 @@ async fn a_second_payment_of_which_nothing_is_heard_is_found_when_the_hold_ends_
         "applied,surplus already_paid"
     );
     assert_eq!(stage.sql("select string_agg(status::text, ',') from refunds").await, "succeeded");
+    stage.check_books().await;
+}
+
+#[tokio::test]
+async fn a_second_payment_whose_bank_is_undecided_is_asked_about_until_it_decides() {
+    let stage = TestApp::new().await;
+    let (booking, hidden) = stage.booked_twice(&stage.show().await, "A2").await;
+    let open = &booking["checkout"]["sessionId"];
+    stage.knob("pay", json!({ "session": hidden })).await;
+    stage.simulator.settled().await;
+    stage.pay_unheard(json!({ "session": open, "card": SEPA })).await;
+
+    stage.advance(TimeDelta::minutes(10)).await;
+    stage.run_jobs().await;
+    let undecided = stage.sql("select count(*) from payments").await;
+    stage.knob("deliveries", json!({ "drop": true })).await;
+    stage.knob("settle", json!({ "session": open, "outcome": "succeeded" })).await;
+    stage.advance(TimeDelta::hours(6)).await;
+    stage.run_jobs().await;
+
+    assert_eq!(undecided, "1");
+    assert_eq!(stage.sql("select count(stripe_refund_id) from refunds").await, "1");
+    assert_eq!(stage.sql("select count(*) from graphile_worker._private_jobs").await, "0");
     stage.check_books().await;
 }

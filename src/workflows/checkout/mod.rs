@@ -182,13 +182,13 @@ async fn store_session(
     if app.lines.openings.join(app, opening, |app, batch| Box::pin(open_all(app, batch))).await? {
         return Ok(Some(checkout));
     }
+    let mut tx = app.begin_settling().await?;
     // The buyer, who may have paid already, will come back with it.
-    attempts::name_session(&mut *app.settling_db.acquire().await?, attempt_id, &checkout.session_id).await?;
-    let creating = attempts::find_creating(&mut *app.acquire().await?, booking_id).await?;
-    if creating.is_some_and(|creating| creating.id == attempt_id) {
+    if attempts::name_session(&mut tx, attempt_id, &checkout.session_id).await? {
         // The booking has gone on while Stripe was asked: its link must not live.
-        jobs::enqueue(&mut *app.acquire().await?, &Job::EndHold { booking_id }, app.now()).await?;
+        jobs::enqueue(&mut tx, &Job::EndHold { booking_id }, app.now()).await?;
     }
+    tx.commit().await?;
     Ok(None)
 }
 

@@ -20,7 +20,7 @@ const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(5);
 /// Stripe closes sessions a little late. After its own end of a session, and this, it is asked how the session stands even
 /// if it has not answered to the wish to close it.
 const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
-/// How often Stripe is asked about a delayed payment that takes longer than any should.
+/// How often Stripe is asked about a delayed payment whose bank has not decided when it should have.
 const UNDECIDED_AGAIN: TimeDelta = TimeDelta::hours(6);
 
 /// Ends the hold of a booking whose time has come, or that was called off. One that has been paid or has ended is left alone,
@@ -46,7 +46,10 @@ pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
         | BookingStatus::Cancelled
         | BookingStatus::Failed
         | BookingStatus::Review => match hold.payable {
-            Some(attempt) => close(app, id, &attempt).await,
+            Some(attempt) => {
+                close(app, id, &attempt).await?;
+                ask_again(app, id).await
+            }
             None => Ok(()),
         },
     }
@@ -59,10 +62,14 @@ async fn end_processing(app: &App, id: BookingId, attempt: Option<Payable>) -> R
     let (attempt_id, session_id) =
         session.ok_or_else(|| Error::fault(format!("{id} is processing without a session")))?;
     inquiry::ask(app, (attempt_id, id), &session_id).await?;
+    ask_again(app, id).await
+}
+
+/// While a bank has not decided on a delayed payment, Stripe is asked about it now and then.
+async fn ask_again(app: &App, id: BookingId) -> Result<()> {
     let mut db = app.acquire().await?;
-    let hold = attempts::find_hold(&mut db, id).await?;
-    if hold.is_some_and(|hold| hold.status == BookingStatus::Processing) {
-        tracing::warn!(booking.id = %id, "a delayed payment is undecided after all the time that it may take");
+    if attempts::find_hold(&mut db, id).await?.is_some_and(|hold| hold.payable.is_some()) {
+        tracing::warn!(booking.id = %id, "a payment is still undecided");
         jobs::enqueue(&mut db, &Job::EndHold { booking_id: id }, app.now() + UNDECIDED_AGAIN).await?;
     }
     Ok(())
