@@ -10,12 +10,12 @@ use crate::world::World;
 
 /// What is still to come to an end: each counts it.
 pub(crate) const UNDER_WAY: [(&str, &str); 3] = [
-    ("jobs", "select count(*) from graphile_worker._private_jobs where run_at < now() + interval '1 day'"),
+    ("jobs", "select count(*) from graphile_worker._private_jobs where run_at < now() + interval '1 hour'"),
     ("bookings that wait", "select count(*) from bookings where status = 'pending'"),
     ("events that are put off", "select count(*) from payment_events where status = 'deferred'"),
 ];
 
-/// What may take as long as a delayed payment, which is weeks.
+/// What may take as long as a delayed payment, which is weeks; Stripe is asked about it every few hours at most.
 pub(crate) const UNDER_WAY_FOR_LONG: [(&str, &str); 2] = [
     ("jobs", "select count(*) from graphile_worker._private_jobs"),
     ("delayed payments", "select count(*) from bookings where status = 'processing'"),
@@ -71,11 +71,11 @@ pub(crate) async fn undecided(world: &World) -> i64 {
     count(world, "select count(*) from bookings where status = 'processing'").await
 }
 
-/// Brings forward what is weeks ahead: the end of what a delayed payment may take, when Stripe is asked.
+/// Brings forward what is hours or weeks ahead: when Stripe is asked about a delayed payment.
 pub(crate) async fn let_weeks_pass(world: &World) {
     for statement in [
         "update bookings set hold_expires_at = now() where status = 'processing'",
-        "update graphile_worker._private_jobs set run_at = now() where run_at > now() + interval '1 day'",
+        "update graphile_worker._private_jobs set run_at = now() where run_at > now() + interval '1 hour'",
     ] {
         sqlx::query(statement).execute(world.database.pool()).await.unwrap();
     }
