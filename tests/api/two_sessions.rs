@@ -82,12 +82,18 @@ async fn of_two_sessions_that_are_paid_the_first_counts_and_the_second_goes_back
     }
 }
 
-#[tokio::test]
-async fn what_is_open_beside_a_paid_session_is_closed_when_the_hold_ends() {
-    let stage = TestApp::new().await;
+/// A booking that was paid through the session that nobody was told of; its own is still open.
+async fn paid_by_the_other(stage: &TestApp) -> Value {
     let (booking, hidden) = stage.booked_twice(&stage.show().await, "A2").await;
     stage.knob("pay", json!({ "session": hidden })).await;
     stage.simulator.settled().await;
+    booking
+}
+
+#[tokio::test]
+async fn what_is_open_beside_a_paid_session_is_closed_when_the_hold_ends() {
+    let stage = TestApp::new().await;
+    let booking = paid_by_the_other(&stage).await;
 
     stage.advance(TimeDelta::minutes(10)).await;
     stage.run_jobs().await;
@@ -104,9 +110,7 @@ async fn what_is_open_beside_a_paid_session_is_closed_when_the_hold_ends() {
 #[tokio::test]
 async fn a_second_payment_of_which_nothing_is_heard_is_found_when_the_hold_ends_and_goes_back() {
     let stage = TestApp::new().await;
-    let (booking, hidden) = stage.booked_twice(&stage.show().await, "A2").await;
-    stage.knob("pay", json!({ "session": hidden })).await;
-    stage.simulator.settled().await;
+    let booking = paid_by_the_other(&stage).await;
     stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
 
     stage.advance(TimeDelta::minutes(10)).await;
@@ -126,10 +130,8 @@ async fn a_second_payment_of_which_nothing_is_heard_is_found_when_the_hold_ends_
 #[tokio::test]
 async fn a_second_payment_whose_bank_is_undecided_is_asked_about_until_it_decides() {
     let stage = TestApp::new().await;
-    let (booking, hidden) = stage.booked_twice(&stage.show().await, "A2").await;
+    let booking = paid_by_the_other(&stage).await;
     let open = &booking["checkout"]["sessionId"];
-    stage.knob("pay", json!({ "session": hidden })).await;
-    stage.simulator.settled().await;
     stage.pay_unheard(json!({ "session": open, "card": SEPA })).await;
 
     stage.advance(TimeDelta::minutes(10)).await;
