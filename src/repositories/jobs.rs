@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// The one task of the queue; the payload says what it is.
 pub const TASK: &str = "holdfast";
 /// Tries are at most a minute apart, so this is about two days of them. Then the job is buried: it stays, with its last
-/// error, until somebody looks.
+/// error, until somebody looks. Only where seats or sessions wait, the sweep puts another in its place.
 const ATTEMPTS_MAX: i32 = 4_000;
 
 /// Enqueues a job for `run_at`. One with the same key that has not begun yet is replaced.

@@ -49,3 +49,23 @@ async fn a_job_that_was_asked_for_again_while_it_ran_and_fails_leaves_nothing_be
     stage.until(BOOKING, "expired", Duration::from_secs(15)).await;
     stage.until(JOBS, "0", Duration::from_secs(15)).await;
 }
+
+/// The queue's own pause after so many tries is hours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_has_failed_often_is_tried_again_within_a_minute() {
+    let stage = Stage::new().await;
+    assert_eq!(stage.run(&["seed"], &[]).code, Some(0));
+    let server = stage.serve(&[("HOLD_SECONDS", "3")]);
+    stage
+        .fault(
+            r#"{ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "should_retry": false,
+                 "times": 99 }"#,
+        )
+        .await;
+    assert_eq!(book(&stage, &server).await.await.0, 201);
+    stage.sql("update graphile_worker._private_jobs set attempts = 10 where key like 'end-hold-%'").await;
+
+    let soon = "select count(*) from graphile_worker._private_jobs
+                where attempts = 11 and locked_at is null and run_at <= now() + interval '1 minute'";
+    stage.until(soon, "1", Duration::from_secs(15)).await;
+}
