@@ -34,12 +34,12 @@ pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
         BookingStatus::Pending | BookingStatus::Processing if !is_over => {
             Err(Error::fault("the hold has not ended yet; are the clocks of this machine and the database's the same?"))
         }
-        BookingStatus::Pending => match release(app, id).await? {
-            BookingStatus::Pending => {
-                Err(Error::fault("the booking is still held; another attempt has taken its place"))
+        BookingStatus::Pending => {
+            if release(app, id).await? == BookingStatus::Pending {
+                return Err(Error::fault("the booking is still held; another attempt has taken its place"));
             }
-            _ => Ok(()),
-        },
+            Ok(())
+        }
         BookingStatus::Processing => end_processing(app, id, hold.payable).await,
         BookingStatus::Confirmed
         | BookingStatus::Expired
