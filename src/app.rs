@@ -1,4 +1,5 @@
-//! What the whole process shares: settings, connections, clients, the clock. Built once; decides nothing.
+//! What the whole process shares: settings, connections, clients, the clock. Built once; decides
+//! nothing.
 
 mod layouts;
 mod line;
@@ -27,7 +28,8 @@ use crate::gateways::stripe::Stripe;
 
 /// Connections of one process for its requests. Most of them share theirs with others ([`Lines`]).
 const POOL_CONNECTIONS_MAX: u32 = 20;
-/// Connections beside these for what has been paid, or can be: it must not queue behind thousands who want a seat.
+/// Connections beside these for what has been paid, or can be: it must not queue behind thousands
+/// who want a seat.
 const SETTLING_CONNECTIONS_MAX: u32 = 6;
 /// Connections of the workers of one process, beside those of its requests.
 const WORKER_CONNECTIONS_MAX: u32 = 6;
@@ -43,9 +45,10 @@ const USERS_SEEN_MAX: usize = 20_000;
 /// News that is kept for a slow reader.
 const CHANGES_KEPT: usize = 1_024;
 
-/// The settings of one session at Postgres. A statement or a lock that takes longer than its limit has gone wrong. Every
-/// statement has an index to go by, row by row, and a plan that was cached while a table was empty must not read all of it
-/// later. Its best plan is always the same: a new one for each value costs more to make than to carry out.
+/// The settings of one session at Postgres. A statement or a lock that takes longer than its limit
+/// has gone wrong. Every statement has an index to go by, row by row, and a plan that was cached
+/// while a table was empty must not read all of it later. Its best plan is always the same: a new
+/// one for each value costs more to make than to carry out.
 const SESSION: [(&str, &str); 8] = [
     ("statement_timeout", "10s"),
     ("lock_timeout", "5s"),
@@ -110,15 +113,19 @@ impl App {
         self.clock.now()
     }
 
-    /// A connection, when there is one to be had. In a box: while thousands wait, this future is most of what each keeps.
-    pub fn acquire(&self) -> Pin<Box<dyn Future<Output = sqlx::Result<PoolConnection<Postgres>>> + Send>> {
+    /// A connection, when there is one to be had. In a box: while thousands wait, this future is
+    /// most of what each keeps.
+    pub fn acquire(
+        &self,
+    ) -> Pin<Box<dyn Future<Output = sqlx::Result<PoolConnection<Postgres>>> + Send>> {
         Box::pin(self.db.acquire())
     }
 
     /// Begins a transaction; dropped without a commit, it is rolled back.
     ///
-    /// In a task of its own: a caller who is dropped while BEGIN is under way would else leave his connection inside a
-    /// transaction that sqlx knows nothing of, and what others then write on it would be lost with it.
+    /// In a task of its own: a caller who is dropped while BEGIN is under way would else leave his
+    /// connection inside a transaction that sqlx knows nothing of, and what others then write on it
+    /// would be lost with it.
     pub async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
         begin(self.db.clone()).await
     }
@@ -134,7 +141,8 @@ async fn begin(db: PgPool) -> Result<Transaction<'static, Postgres>> {
     Ok(begun.map_err(|error| Error::fault(format!("a transaction broke off: {error}")))??)
 }
 
-/// A connection outside the pool, for a command: it says at once why it cannot be had, and what it runs may take long.
+/// A connection outside the pool, for a command: it says at once why it cannot be had, and what it
+/// runs may take long.
 pub async fn connect(url: &Secret) -> Result<PgConnection> {
     let options: PgConnectOptions = url.reveal().parse()?;
     let options = options.application_name("holdfast");
@@ -144,8 +152,8 @@ pub async fn connect(url: &Secret) -> Result<PgConnection> {
 
 /// A pool that connects when it is needed. Fails only on a URL that cannot be read.
 ///
-/// Connections are not pinged before use: that costs a quarter of the CPU, and a dead one gives an error that the
-/// caller is told to repeat.
+/// Connections are not pinged before use: that costs a quarter of the CPU, and a dead one gives an
+/// error that the caller is told to repeat.
 fn pool(url: &Secret, connections_max: u32) -> Result<PgPool> {
     let options: PgConnectOptions = url.reveal().parse()?;
     Ok(PgPoolOptions::new()
@@ -155,24 +163,31 @@ fn pool(url: &Secret, connections_max: u32) -> Result<PgPool> {
         .connect_lazy_with(options.application_name("holdfast").options(SESSION)))
 }
 
-/// A pool of two connections for a command, without the limits of a session: migrations may take their time. Fails only on
-/// a URL that cannot be read.
+/// A pool of two connections for a command, without the limits of a session: migrations may take
+/// their time. Fails only on a URL that cannot be read.
 pub fn unlimited_pool(url: &Secret) -> Result<PgPool> {
     let options: PgConnectOptions = url.reveal().parse()?;
-    Ok(PgPoolOptions::new().max_connections(2).connect_lazy_with(options.application_name("holdfast")))
+    Ok(PgPoolOptions::new()
+        .max_connections(2)
+        .connect_lazy_with(options.application_name("holdfast")))
 }
 
-/// A pool for the workers of a process, which need a connection now and then, and one that listens. Fails only on a URL
-/// that cannot be read.
+/// A pool for the workers of a process, which need a connection now and then, and one that listens.
+/// Fails only on a URL that cannot be read.
 pub fn worker_pool(url: &Secret) -> Result<PgPool> {
     let options: PgConnectOptions = url.reveal().parse()?;
     Ok(PgPoolOptions::new()
         .max_connections(WORKER_CONNECTIONS_MAX)
         .acquire_timeout(POOL_WAIT_MAX)
-        .connect_lazy_with(options.application_name("holdfast workers").options(SESSION)))
+        .connect_lazy_with(
+            options
+                .application_name("holdfast workers")
+                .options(SESSION),
+        ))
 }
 
-/// News of bookings that have changed, for those who wait for them: in this process at once, in the others by a relay.
+/// News of bookings that have changed, for those who wait for them: in this process at once, in the
+/// others by a relay.
 pub struct Changes {
     here: broadcast::Sender<BookingId>,
     elsewhere: mpsc::Sender<BookingId>,
@@ -183,10 +198,15 @@ impl Changes {
     fn new() -> Self {
         let (here, _) = broadcast::channel(CHANGES_KEPT);
         let (elsewhere, outbox) = mpsc::channel(CHANGES_KEPT);
-        Self { here, elsewhere, outbox: Mutex::new(Some(outbox)) }
+        Self {
+            here,
+            elsewhere,
+            outbox: Mutex::new(Some(outbox)),
+        }
     }
 
-    /// Tells that a booking has changed, once that is committed. Never waits: who misses the news looks for himself.
+    /// Tells that a booking has changed, once that is committed. Never waits: who misses the news
+    /// looks for himself.
     pub fn tell(&self, id: BookingId) {
         self.tell_here(id);
         if self.elsewhere.try_send(id).is_err() {
@@ -207,17 +227,21 @@ impl Changes {
 
     /// What is to be told to the other processes; there is one outbox, for whoever comes first.
     pub fn take_outbox(&self) -> Option<mpsc::Receiver<BookingId>> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.outbox
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 
-/// Which attempts Stripe is being asked about in this process, so that all who want to know share one question.
+/// Which attempts Stripe is being asked about in this process, so that all who want to know share
+/// one question.
 #[derive(Default)]
 pub struct Inquiries(Mutex<HashMap<AttemptId, watch::Receiver<()>>>);
 
 impl Inquiries {
-    /// What closes when the inquiry about `id` is over; with the sender that keeps it open for whoever has to make it,
-    /// because nobody else is at it.
+    /// What closes when the inquiry about `id` is over; with the sender that keeps it open for
+    /// whoever has to make it, because nobody else is at it.
     pub fn join(&self, id: AttemptId) -> (watch::Receiver<()>, Option<watch::Sender<()>>) {
         let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.retain(|_, inquiry| inquiry.has_changed().is_ok());
@@ -230,14 +254,19 @@ impl Inquiries {
     }
 }
 
-/// Remembers which users are stored as their tokens describe them, which saves a round trip per request.
+/// Remembers which users are stored as their tokens describe them, which saves a round trip per
+/// request.
 #[derive(Default)]
 pub struct UsersSeen(Mutex<HashMap<UserId, User>>);
 
 impl UsersSeen {
     /// Whether the user, or something that his token says of him, is not known to be stored.
     pub fn is_new(&self, user: &User) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&user.id) != Some(user)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&user.id)
+            != Some(user)
     }
 
     /// Remembers the user as stored. When too many are remembered, all are forgotten.
@@ -272,7 +301,10 @@ impl Clock {
     }
 
     /// The time, in whole microseconds: what the database keeps.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the time"
+    )]
     pub fn now(&self) -> DateTime<Utc> {
         let now = match &self.0 {
             Source::System => Utc::now(),
@@ -281,13 +313,16 @@ impl Clock {
         now.trunc_subsecs(6)
     }
 
-    /// Moves a stopped clock forward. A fault on the system's clock, and where the time would leave the calendar.
+    /// Moves a stopped clock forward. A fault on the system's clock, and where the time would leave
+    /// the calendar.
     pub fn advance(&self, by: chrono::Duration) -> Result<()> {
         let Source::Stopped(at) = &self.0 else {
             return Err(Error::fault("the system's clock cannot be moved"));
         };
         let mut at = at.lock().unwrap_or_else(PoisonError::into_inner);
-        *at = at.checked_add_signed(by).ok_or_else(|| Error::fault("the clock would leave the calendar"))?;
+        *at = at
+            .checked_add_signed(by)
+            .ok_or_else(|| Error::fault("the clock would leave the calendar"))?;
         Ok(())
     }
 }

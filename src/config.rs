@@ -1,4 +1,5 @@
-//! The settings: every environment variable is read here and nowhere else, and all mistakes are told at once.
+//! The settings: every environment variable is read here and nowhere else, and all mistakes are
+//! told at once.
 
 mod check;
 
@@ -27,7 +28,8 @@ pub struct Config {
     pub database_url: Secret,
     /// `BIND`: default `127.0.0.1:3000`. The address that the API listens on.
     pub bind: SocketAddr,
-    /// `APP_ORIGINS`: required, comma-separated. Front ends: CORS, redirect URLs, and the default of `azp`.
+    /// `APP_ORIGINS`: required, comma-separated. Front ends: CORS, redirect URLs, and the default
+    /// of `azp`.
     pub app_origins: Vec<String>,
     /// `HOLD_SECONDS`: default 600, from 1 to 82800. How long a booking holds its seats unpaid.
     pub hold: Duration,
@@ -46,11 +48,13 @@ pub struct Config {
 pub struct StripeConfig {
     /// `STRIPE_SECRET_KEY`: required. `sk_test_…`, `sk_live_…`, `rk_test_…` or `rk_live_…`.
     pub secret_key: Secret,
-    /// `STRIPE_WEBHOOK_SECRET`: required. `whsec_…`, several separated by commas while one is rolled.
+    /// `STRIPE_WEBHOOK_SECRET`: required. `whsec_…`, several separated by commas while one is
+    /// rolled.
     pub webhook_secrets: Vec<Secret>,
     /// `STRIPE_PUBLISHABLE_KEY`: optional. `pk_…`, for front ends that embed Checkout.
     pub publishable_key: Option<String>,
-    /// `STRIPE_API_BASE`: default `https://api.stripe.com`, without `/v1`. Tests and `dev` name a simulator.
+    /// `STRIPE_API_BASE`: default `https://api.stripe.com`, without `/v1`. Tests and `dev` name a
+    /// simulator.
     pub api_base: String,
 }
 
@@ -73,7 +77,8 @@ pub struct IdentityConfig {
     pub issuer: String,
     /// `CLERK_JWKS_URL`: default `{issuer}/.well-known/jwks.json`. The issuer's public keys.
     pub jwks_url: String,
-    /// `CLERK_AUTHORIZED_PARTIES`: default `APP_ORIGINS`, comma-separated. The `azp` values that are let in.
+    /// `CLERK_AUTHORIZED_PARTIES`: default `APP_ORIGINS`, comma-separated. The `azp` values that
+    /// are let in.
     pub authorized_parties: Vec<String>,
 }
 
@@ -124,10 +129,19 @@ pub struct Mistake {
 
 impl ConfigError {
     fn sentences(&self) -> String {
-        let lines = self.0.iter().map(|mistake| format!("  {}: {}", mistake.variable, mistake.remedy));
+        let lines = self
+            .0
+            .iter()
+            .map(|mistake| format!("  {}: {}", mistake.variable, mistake.remedy));
         let count = self.0.len();
-        let head = format!("{count} setting{} to mend:", if count == 1 { "" } else { "s" });
-        std::iter::once(head).chain(lines).collect::<Vec<_>>().join("\n")
+        let head = format!(
+            "{count} setting{} to mend:",
+            if count == 1 { "" } else { "s" }
+        );
+        std::iter::once(head)
+            .chain(lines)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 
@@ -137,7 +151,9 @@ pub fn load_dotenv() -> Result<(), DotenvError> {
         Ok(_) => Ok(()),
         Err(error) if error.not_found() => Ok(()),
         Err(dotenvy::Error::LineParse(line, _)) => {
-            let variable = line.split_once('=').map(|(variable, _)| variable.trim().to_owned());
+            let variable = line
+                .split_once('=')
+                .map(|(variable, _)| variable.trim().to_owned());
             Err(DotenvError::Line(variable.unwrap_or_default()))
         }
         Err(error) => Err(DotenvError::Unreadable(error)),
@@ -148,7 +164,9 @@ pub fn load_dotenv() -> Result<(), DotenvError> {
 #[derive(Debug, thiserror::Error)]
 pub enum DotenvError {
     /// The line that sets this variable, or that sets none, is malformed.
-    #[error("the file .env: the line {0:?} cannot be read; write it as NAME=value, with quotes around spaces")]
+    #[error(
+        "the file .env: the line {0:?} cannot be read; write it as NAME=value, with quotes around spaces"
+    )]
     Line(String),
     /// It is there but cannot be opened.
     #[error("the file .env cannot be opened")]
@@ -156,7 +174,10 @@ pub enum DotenvError {
 }
 
 /// The value of an environment variable that is set, is not empty, and is UTF-8.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the environment"
+)]
 pub fn environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok()
 }
@@ -169,7 +190,11 @@ impl Config {
         let config = Self {
             database_url: reader.database_url(),
             bind: reader.bind(),
-            hold: Duration::from_secs(reader.number("HOLD_SECONDS", HOLD_SECONDS_DEFAULT, 1..=HOLD_SECONDS_MAX).into()),
+            hold: Duration::from_secs(
+                reader
+                    .number("HOLD_SECONDS", HOLD_SECONDS_DEFAULT, 1..=HOLD_SECONDS_MAX)
+                    .into(),
+            ),
             rate_limit_per_minute: NonZeroU32::new(reader.number(
                 "RATE_LIMIT_PER_MINUTE",
                 RATE_LIMIT_PER_MINUTE_DEFAULT,
@@ -184,7 +209,9 @@ impl Config {
     }
 
     /// Reads only `DATABASE_URL`.
-    pub fn read_database_url(lookup: impl Fn(&str) -> Option<String>) -> Result<Secret, ConfigError> {
+    pub fn read_database_url(
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Secret, ConfigError> {
         let mut reader = Reader::new(lookup);
         let database_url = reader.database_url();
         reader.finish(database_url)

@@ -11,7 +11,8 @@ pub enum Error {
     /// The database failed, refused, or could not be reached.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// Stripe did not answer, or not in a way that settles the question; what was asked may or may not have happened.
+    /// Stripe did not answer, or not in a way that settles the question; what was asked may or may
+    /// not have happened.
     #[error("Stripe could not be reached: {0}")]
     ProviderUnavailable(String),
     /// Stripe answered no, or what cannot be understood.
@@ -39,15 +40,17 @@ impl Error {
         }
     }
 
-    /// Whether the database could not be reached, or had no connection or lock to give in time, so that asking again may
-    /// help.
+    /// Whether the database could not be reached, or had no connection or lock to give in time, so
+    /// that asking again may help.
     pub fn is_database_unavailable(&self) -> bool {
         match self {
             Self::Database(sqlx::Error::Database(error)) => {
-                // Class 57: operator intervention (shutdown, crash); 53: insufficient resources; 08: connection. 55P03: a
-                // lock was waited for too long.
+                // Class 57: operator intervention (shutdown, crash); 53: insufficient resources;
+                // 08: connection. 55P03: a lock was waited for too long.
                 let code = error.code().unwrap_or_default();
-                ["57", "53", "08", "55P03"].iter().any(|class| code.starts_with(class))
+                ["57", "53", "08", "55P03"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
             }
             Self::Database(
                 sqlx::Error::Io(_)

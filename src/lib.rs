@@ -1,7 +1,9 @@
-//! Holdfast, a booking backend with Stripe Checkout: a seat is never sold twice, a payment is never lost.
+//! Holdfast, a booking backend with Stripe Checkout: a seat is never sold twice, a payment is never
+//! lost.
 //!
-//! The layers, from the top: `routes`, `controllers`, `http`, `workflows`, `app`, `repositories` and `gateways`,
-//! `error` with `config` and `telemetry`, `domain`. Each knows only those below it; `tests/architecture.rs` sees to it.
+//! The layers, from the top: `routes`, `controllers`, `http`, `workflows`, `app`, `repositories`
+//! and `gateways`, `error` with `config` and `telemetry`, `domain`. Each knows only those below it;
+//! `tests/architecture.rs` sees to it.
 
 pub mod app;
 pub mod config;

@@ -11,7 +11,8 @@ use holdfast::error::explain;
 
 /// A booking backend with Stripe Checkout: a seat is never sold twice, a payment is never lost.
 ///
-/// Settings come from the environment and from a file .env; .env.example lists them all. `holdfast dev` needs none.
+/// Settings come from the environment and from a file .env; .env.example lists them all. `holdfast
+/// dev` needs none.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true, after_long_help = AFTER_HELP)]
 struct Arguments {

@@ -4,16 +4,22 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogConfig;
 
-/// The queue tells of every job that it looks for, and Postgres of every table that is there already. To hear them, name
-/// them in `RUST_LOG`.
+/// The queue tells of every job that it looks for, and Postgres of every table that is there
+/// already. To hear them, name them in `RUST_LOG`.
 const QUIET: &str = "graphile_worker=warn,sqlx::postgres::notice=warn";
 
 /// Begins to write logs to standard error. Only the first call in a process counts.
 pub fn init(config: &LogConfig) {
     let filter = EnvFilter::new(format!("{QUIET},{}", config.filter));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = if config.json {
-        builder.json().flatten_event(true).with_span_list(false).try_init()
+        builder
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .try_init()
     } else {
         builder.compact().try_init()
     };

@@ -1,9 +1,17 @@
-//! The `holdfast` command itself: each subcommand as a process with a clean environment, in a folder of its own.
+//! The `holdfast` command itself: each subcommand as a process with a clean environment, in a
+//! folder of its own.
 
 #![cfg(feature = "dev")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap is a failed test"
+)]
 #![expect(clippy::indexing_slicing, reason = "a missing member is a failed test")]
-#![expect(clippy::arithmetic_side_effects, reason = "an overflow is a failed test")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "an overflow is a failed test"
+)]
 
 #[path = "sound/mod.rs"]
 mod sound;

@@ -1,13 +1,22 @@
-//! Whatever happens, and in whatever order, the end is legal: the property behind every single scenario.
+//! Whatever happens, and in whatever order, the end is legal: the property behind every single
+//! scenario.
 //!
-//! A history is a show of a few seats, up to three buyers, two processes, and a few steps drawn from a seed: bookings,
-//! payments, events that come in any order, twice or never, jobs that run twice or die half-way, several of these at
-//! once, time that passes, and faults of Stripe's. When one fails, its seed and steps are told;
-//! `HISTORY_SEED=… cargo test --test histories` tells it again alone, and `HISTORIES=…` tells so many.
+//! A history is a show of a few seats, up to three buyers, two processes, and a few steps drawn
+//! from a seed: bookings, payments, events that come in any order, twice or never, jobs that run
+//! twice or die half-way, several of these at once, time that passes, and faults of Stripe's. When
+//! one fails, its seed and steps are told; `HISTORY_SEED=… cargo test --test histories` tells it
+//! again alone, and `HISTORIES=…` tells so many.
 
 #![cfg(feature = "dev")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what is missing is a failed test")]
-#![expect(clippy::arithmetic_side_effects, reason = "the numbers of tests are small")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what is missing is a failed test"
+)]
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "the numbers of tests are small"
+)]
 
 #[path = "histories/acts.rs"]
 mod acts;
@@ -21,7 +30,10 @@ mod outside;
 mod plot;
 mod sound;
 #[path = "api/stage.rs"]
-#[expect(dead_code, reason = "the stage of all tests through the API; a history needs half of it")]
+#[expect(
+    dead_code,
+    reason = "the stage of all tests through the API; a history needs half of it"
+)]
 mod stage;
 
 use std::any::Any;
@@ -38,7 +50,8 @@ use sound::SOUND;
 
 /// How many are told. One of six is stormy: in these, Stripe errs too.
 const HISTORIES: u64 = 2_100;
-/// Worlds side by side, each on a thread of its own. In a storm, the client's pauses between tries cost real time.
+/// Worlds side by side, each on a thread of its own. In a storm, the client's pauses between tries
+/// cost real time.
 const WORLDS: usize = 6;
 /// Enough to see what goes wrong.
 const FAILURES_MAX: usize = 5;
@@ -46,7 +59,9 @@ const FAILURES_MAX: usize = 5;
 #[test]
 fn any_history_ends_in_a_legal_state() {
     let alone = setting("HISTORY_SEED");
-    let seeds = alone.map_or(0..setting("HISTORIES").unwrap_or(HISTORIES), |seed| seed..seed + 1);
+    let seeds = alone.map_or(0..setting("HISTORIES").unwrap_or(HISTORIES), |seed| {
+        seed..seed + 1
+    });
     let next = AtomicU64::new(seeds.start);
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -59,15 +74,26 @@ fn any_history_ends_in_a_legal_state() {
     });
 
     let failures = failures.into_inner().unwrap();
-    assert!(failures.is_empty(), "{} histories ended badly\n\n{}", failures.len(), failures.join("\n\n"));
+    assert!(
+        failures.is_empty(),
+        "{} histories ended badly\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
 }
 
-#[expect(clippy::disallowed_methods, reason = "which histories are to be told is no setting of the service")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which histories are to be told is no setting of the service"
+)]
 fn setting(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|number| number.parse().unwrap())
+    std::env::var(variable)
+        .ok()
+        .map(|number| number.parse().unwrap())
 }
 
-/// Tells histories until there are no more, or enough have failed. After a failure, the world is made anew.
+/// Tells histories until there are no more, or enough have failed. After a failure, the world is
+/// made anew.
 async fn tell(next: &AtomicU64, end: u64, failures: &Mutex<Vec<String>>) {
     let mut world = World::new().await;
     loop {
@@ -78,8 +104,14 @@ async fn tell(next: &AtomicU64, end: u64, failures: &Mutex<Vec<String>>) {
         let steps = Mutex::new(Vec::new());
         let history = async { History::begin(&world, seed, &steps).await.tell().await };
         if let Err(panic) = AssertUnwindSafe(history).catch_unwind().await {
-            let steps = steps.lock().unwrap_or_else(PoisonError::into_inner).join("\n  ");
-            failures.lock().unwrap().push(format!("HISTORY_SEED={seed}\n  {steps}\n{}", words(&*panic)));
+            let steps = steps
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .join("\n  ");
+            failures.lock().unwrap().push(format!(
+                "HISTORY_SEED={seed}\n  {steps}\n{}",
+                words(&*panic)
+            ));
             world = World::new().await;
         }
     }
@@ -89,5 +121,7 @@ async fn tell(next: &AtomicU64, end: u64, failures: &Mutex<Vec<String>>) {
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {
-    panic.downcast_ref::<String>().map_or("a panic without words", String::as_str)
+    panic
+        .downcast_ref::<String>()
+        .map_or("a panic without words", String::as_str)
 }

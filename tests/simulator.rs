@@ -1,6 +1,10 @@
-//! The Stripe simulator over real HTTP: what it answers, what it sends, and how it can be made to misbehave.
+//! The Stripe simulator over real HTTP: what it answers, what it sends, and how it can be made to
+//! misbehave.
 #![cfg(feature = "dev")]
-#![expect(clippy::unwrap_used, reason = "in a test, a value that is not there is a failure of the test")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test, a value that is not there is a failure of the test"
+)]
 
 mod simulator {
     mod stage;

@@ -10,20 +10,35 @@ use crate::world::World;
 
 /// What is still to come to an end: each counts it.
 pub(crate) const UNDER_WAY: [(&str, &str); 3] = [
-    ("jobs", "select count(*) from graphile_worker._private_jobs where run_at < now() + interval '1 hour'"),
-    ("bookings that wait", "select count(*) from bookings where status = 'pending'"),
-    ("events that are put off", "select count(*) from payment_events where status = 'deferred'"),
+    (
+        "jobs",
+        "select count(*) from graphile_worker._private_jobs where run_at < now() + interval '1 hour'",
+    ),
+    (
+        "bookings that wait",
+        "select count(*) from bookings where status = 'pending'",
+    ),
+    (
+        "events that are put off",
+        "select count(*) from payment_events where status = 'deferred'",
+    ),
 ];
 
-/// What may take as long as a delayed payment, which is weeks; Stripe is asked about it every few hours at most.
+/// What may take as long as a delayed payment, which is weeks; Stripe is asked about it every few
+/// hours at most.
 pub(crate) const UNDER_WAY_FOR_LONG: [(&str, &str); 2] = [
     ("jobs", "select count(*) from graphile_worker._private_jobs"),
-    ("delayed payments", "select count(*) from bookings where status = 'processing'"),
+    (
+        "delayed payments",
+        "select count(*) from bookings where status = 'processing'",
+    ),
 ];
 
 /// What may be open until Stripe's sessions end by themselves.
-pub(crate) const OPEN: [(&str, &str); 1] =
-    [("open attempts", "select count(*) from checkout_attempts where status in ('creating', 'open', 'processing')")];
+pub(crate) const OPEN: [(&str, &str); 1] = [(
+    "open attempts",
+    "select count(*) from checkout_attempts where status in ('creating', 'open', 'processing')",
+)];
 
 /// Each counts what must not be at the end.
 const LEGAL: [(&str, &str); 6] = [
@@ -68,7 +83,11 @@ const OURS: &str = "
 
 /// How many delayed payments have no outcome here.
 pub(crate) async fn undecided(world: &World) -> i64 {
-    count(world, "select count(*) from bookings where status = 'processing'").await
+    count(
+        world,
+        "select count(*) from bookings where status = 'processing'",
+    )
+    .await
 }
 
 /// Brings forward what is hours or weeks ahead: when Stripe is asked about a delayed payment.
@@ -77,7 +96,10 @@ pub(crate) async fn let_weeks_pass(world: &World) {
         "update bookings set hold_expires_at = now() where status = 'processing'",
         "update graphile_worker._private_jobs set run_at = now() where run_at > now() + interval '1 hour'",
     ] {
-        sqlx::query(statement).execute(world.database.pool()).await.unwrap();
+        sqlx::query(statement)
+            .execute(world.database.pool())
+            .await
+            .unwrap();
     }
 }
 
@@ -102,39 +124,69 @@ pub(crate) async fn check(world: &World, when: &str) -> Vec<String> {
             wrong.push(format!("{when}: {number} {what}"));
         }
     }
-    let ours: Vec<(String, i64, i64)> = query_as(OURS).fetch_all(world.database.pool()).await.unwrap();
+    let ours: Vec<(String, i64, i64)> = query_as(OURS)
+        .fetch_all(world.database.pool())
+        .await
+        .unwrap();
     let rows = ours.len();
-    let ours: BTreeMap<String, (i64, i64)> = ours.into_iter().map(|(id, paid, back)| (id, (paid, back))).collect();
+    let ours: BTreeMap<String, (i64, i64)> = ours
+        .into_iter()
+        .map(|(id, paid, back)| (id, (paid, back)))
+        .collect();
     if rows != ours.len() {
-        wrong.push(format!("{when}: {rows} payments of {} PaymentIntents", ours.len()));
+        wrong.push(format!(
+            "{when}: {rows} payments of {} PaymentIntents",
+            ours.len()
+        ));
     }
     let theirs = theirs(world).await;
-    for intent in ours.keys().chain(theirs.keys().filter(|intent| !ours.contains_key(*intent))) {
+    for intent in ours
+        .keys()
+        .chain(theirs.keys().filter(|intent| !ours.contains_key(*intent)))
+    {
         let (here, there) = (ours.get(intent), theirs.get(intent));
         if here != there {
-            wrong.push(format!("{when}: {intent} captured and to be given back: {here:?}; at Stripe: {there:?}"));
+            wrong.push(format!(
+                "{when}: {intent} captured and to be given back: {here:?}; at Stripe: {there:?}"
+            ));
         }
     }
     wrong
 }
 
-/// The rule of the fence: who can still pay at Stripe has seats that wait for him, or are his already.
+/// The rule of the fence: who can still pay at Stripe has seats that wait for him, or are his
+/// already.
 pub(crate) async fn check_fence(world: &World) -> Vec<String> {
-    let live: Vec<String> =
-        query_scalar("select id::text from bookings where live").fetch_all(world.database.pool()).await.unwrap();
+    let live: Vec<String> = query_scalar("select id::text from bookings where live")
+        .fetch_all(world.database.pool())
+        .await
+        .unwrap();
     let open = world.sessions("open").await;
-    let dead = open.iter().filter(|session| !live.iter().any(|id| session["metadata"]["bookingId"] == id.as_str()));
-    dead.map(|session| format!("its booking has ended, but it can be paid: {session}")).collect()
+    let dead = open.iter().filter(|session| {
+        !live
+            .iter()
+            .any(|id| session["metadata"]["bookingId"] == id.as_str())
+    });
+    dead.map(|session| format!("its booking has ended, but it can be paid: {session}"))
+        .collect()
 }
 
 /// What is captured, and what was given back, by PaymentIntent.
 async fn theirs(world: &World) -> BTreeMap<String, (i64, i64)> {
     let mut theirs: BTreeMap<String, (i64, i64)> = BTreeMap::new();
     let intent = |object: &Value| object["payment_intent"].as_str().unwrap().to_owned();
-    for charge in all(world, "charges").await.iter().filter(|charge| charge["captured"] == true) {
+    for charge in all(world, "charges")
+        .await
+        .iter()
+        .filter(|charge| charge["captured"] == true)
+    {
         theirs.entry(intent(charge)).or_default().0 += charge["amount_captured"].as_i64().unwrap();
     }
-    for refund in all(world, "refunds").await.iter().filter(|refund| refund["status"] != "failed") {
+    for refund in all(world, "refunds")
+        .await
+        .iter()
+        .filter(|refund| refund["status"] != "failed")
+    {
         theirs.entry(intent(refund)).or_default().1 += refund["amount"].as_i64().unwrap();
     }
     theirs
@@ -143,7 +195,10 @@ async fn theirs(world: &World) -> BTreeMap<String, (i64, i64)> {
 /// All pages of a list of Stripe's.
 pub(crate) async fn all(world: &World, list: &str) -> Vec<Value> {
     let mut objects: Vec<Value> = Vec::new();
-    let first = format!("/v1/{list}{}limit=100", if list.contains('?') { '&' } else { '?' });
+    let first = format!(
+        "/v1/{list}{}limit=100",
+        if list.contains('?') { '&' } else { '?' }
+    );
     let mut path = first.clone();
     loop {
         let page = world.look(&path).await;
@@ -151,7 +206,10 @@ pub(crate) async fn all(world: &World, list: &str) -> Vec<Value> {
         if page["has_more"] != true {
             return objects;
         }
-        path = format!("{first}&starting_after={}", objects.last().unwrap()["id"].as_str().unwrap());
+        path = format!(
+            "{first}&starting_after={}",
+            objects.last().unwrap()["id"].as_str().unwrap()
+        );
     }
 }
 
@@ -175,5 +233,8 @@ pub(crate) async fn tell(world: &World) {
 }
 
 async fn count(world: &World, query: &str) -> i64 {
-    query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(world.database.pool()).await.unwrap()
+    query_scalar(AssertSqlSafe(query.to_owned()))
+        .fetch_one(world.database.pool())
+        .await
+        .unwrap()
 }

@@ -37,7 +37,13 @@ struct Held {
 impl Buyer {
     pub(crate) fn new(world: Arc<World>, seed: u64, number: u64) -> Self {
         let token = world.token(&format!("buyer{number}"));
-        Self { world, token, random: StdRng::seed_from_u64(seed.rotate_left(32) ^ number), number, visits: 0 }
+        Self {
+            world,
+            token,
+            random: StdRng::seed_from_u64(seed.rotate_left(32) ^ number),
+            number,
+            visits: 0,
+        }
     }
 
     pub(crate) async fn come_and_go(mut self, mut closing: watch::Receiver<bool>) {
@@ -71,7 +77,14 @@ impl Buyer {
             }
             88..95 => {
                 let (one, _) = tokio::join!(self.reopen(held), self.reopen(held));
-                self.pay(&Held { id: held.id.clone(), session: one.or_else(|| held.session.clone()) }, json!({})).await;
+                self.pay(
+                    &Held {
+                        id: held.id.clone(),
+                        session: one.or_else(|| held.session.clone()),
+                    },
+                    json!({}),
+                )
+                .await;
             }
             95..97 => return self.pay(held, json!({ "amount": 1 })).await,
             _ => {}
@@ -81,12 +94,15 @@ impl Buyer {
         }
     }
 
-    /// Books one to three seats that are side by side; repeats a request that came to nothing, if it has a key.
+    /// Books one to three seats that are side by side; repeats a request that came to nothing, if
+    /// it has a key.
     async fn book(&mut self) -> Option<Held> {
         let row = ["A", "B", "C", "D", "E"][self.random.random_range(0..5)];
         let first = self.random.random_range(1..=18);
         let count = self.random.random_range(1..=3);
-        let seats: Vec<String> = (first..first + count).map(|seat| format!("{row}{seat}")).collect();
+        let seats: Vec<String> = (first..first + count)
+            .map(|seat| format!("{row}{seat}"))
+            .collect();
         let body = json!({ "kind": "show", "showId": self.world.show(), "seats": seats });
         let key = format!("visit-{}-{}", self.number, self.visits);
         let key = (self.random.random_range(0..100) < 80).then_some(key.as_str());
@@ -119,33 +135,62 @@ impl Buyer {
     }
 
     async fn cancel(&self, held: &Held) {
-        self.post("cancel", &format!("/api/bookings/{}/cancel", held.id), &json!({}), None).await;
+        self.post(
+            "cancel",
+            &format!("/api/bookings/{}/cancel", held.id),
+            &json!({}),
+            None,
+        )
+        .await;
     }
 
     async fn reopen(&self, held: &Held) -> Option<String> {
-        let answer = self.post("reopen", &format!("/api/bookings/{}/checkout", held.id), &json!({}), None).await;
-        answer?.1["checkout"]["sessionId"].as_str().map(str::to_owned)
+        let answer = self
+            .post(
+                "reopen",
+                &format!("/api/bookings/{}/checkout", held.id),
+                &json!({}),
+                None,
+            )
+            .await;
+        answer?.1["checkout"]["sessionId"]
+            .as_str()
+            .map(str::to_owned)
     }
 
     async fn verify(&self, held: &Held) {
         let Some(session) = &held.session else { return };
         let body = json!({ "sessionId": session });
-        self.post("verify", "/api/payments/verify?wait=3", &body, None).await;
+        self.post("verify", "/api/payments/verify?wait=3", &body, None)
+            .await;
     }
 
-    /// Asks one of the processes, and counts what it says. That something broke, it may say of Stripe only.
-    async fn post(&self, what: &str, path: &str, body: &Value, key: Option<&str>) -> Option<(u16, Value)> {
-        let answer = self.world.ask(Method::POST, path, (&self.token, key), body).await;
+    /// Asks one of the processes, and counts what it says. That something broke, it may say of
+    /// Stripe only.
+    async fn post(
+        &self,
+        what: &str,
+        path: &str,
+        body: &Value,
+        key: Option<&str>,
+    ) -> Option<(u16, Value)> {
+        let answer = self
+            .world
+            .ask(Method::POST, path, (&self.token, key), body)
+            .await;
         let told = match &answer {
             None => "no answer".to_owned(),
-            Some((status, body)) => format!("{status} {}", body["code"].as_str().unwrap_or_default()),
+            Some((status, body)) => {
+                format!("{status} {}", body["code"].as_str().unwrap_or_default())
+            }
         };
         self.world.tally(&format!("{what}: {}", told.trim_end()));
         if let Some((status, body)) = &answer
             && *status >= 500
             && *status != 503
         {
-            self.world.broken(format!("{what} was answered {status}: {body}"));
+            self.world
+                .broken(format!("{what} was answered {status}: {body}"));
         }
         answer
     }

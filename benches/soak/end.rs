@@ -1,4 +1,5 @@
-//! The end: the weather clears, what is under way comes to its end, and the books are checked, twice.
+//! The end: the weather clears, what is under way comes to its end, and the books are checked,
+//! twice.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,8 @@ use crate::books;
 use crate::memory;
 use crate::world::World;
 
-/// How long everything may take to come to its end: a job whose process was killed is found within a minute, an end of a
-/// hold without a job within three, and pauses between tries are up to one.
+/// How long everything may take to come to its end: a job whose process was killed is found within
+/// a minute, an end of a hold without a job within three, and pauses between tries are up to one.
 const DRAIN_MAX: Duration = Duration::from_mins(5);
 /// A session lives 35 minutes.
 const SESSION_LIFE_SECONDS: i64 = 40 * 60;
@@ -17,10 +18,22 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Errors that are in the log for a reason, by how they begin.
 const EXPLAINED: [(&str, &str); 4] = [
-    ("surplus money waits for a person: mismatch", "some buyers pay another amount"),
-    ("surplus money waits for a person: under_review", "such a booking is paid through another session, too"),
-    ("a payment differs from what was asked for: amount_mismatch", "some buyers pay another amount"),
-    ("a refund did not go: Stripe replays a stored failure", "Stripe has stored a 500; a fresh refund takes its place"),
+    (
+        "surplus money waits for a person: mismatch",
+        "some buyers pay another amount",
+    ),
+    (
+        "surplus money waits for a person: under_review",
+        "such a booking is paid through another session, too",
+    ),
+    (
+        "a payment differs from what was asked for: amount_mismatch",
+        "some buyers pay another amount",
+    ),
+    (
+        "a refund did not go: Stripe replays a stored failure",
+        "Stripe has stored a 500; a fresh refund takes its place",
+    ),
 ];
 
 /// Lets everything come to its end, checks and reports it. Returns what is wrong.
@@ -33,7 +46,10 @@ pub(crate) async fn come_to_an_end(world: &World) -> Vec<String> {
     let deadline = begun + DRAIN_MAX;
     wrong.extend(drain(world, &books::UNDER_WAY, deadline).await);
     println!("all came to its end within {:.1?}", begun.elapsed());
-    println!("delayed payments of which nothing was heard: {}", books::undecided(world).await);
+    println!(
+        "delayed payments of which nothing was heard: {}",
+        books::undecided(world).await
+    );
     books::let_weeks_pass(world).await;
     wrong.extend(drain(world, &books::UNDER_WAY_FOR_LONG, deadline).await);
     wrong.extend(books::check_fence(world).await);
@@ -44,7 +60,10 @@ pub(crate) async fn come_to_an_end(world: &World) -> Vec<String> {
     wrong.extend(drain(world, &books::OPEN, deadline).await);
     wrong.extend(books::check(world, "with the lost events").await);
     let open = world.sessions("open").await;
-    wrong.extend(open.iter().map(|session| format!("it can still be paid: {session}")));
+    wrong.extend(
+        open.iter()
+            .map(|session| format!("it can still be paid: {session}")),
+    );
     println!("events that were lost until now: {found}");
     wrong.extend(report(world, &weather).await);
     wrong
@@ -60,18 +79,24 @@ async fn drain(world: &World, what: &[(&str, &str)], deadline: Instant) -> Optio
             return None;
         }
         if Instant::now() > deadline {
-            return Some(format!("after {DRAIN_MAX:?} there is still under way: {}", left.join("; ")));
+            return Some(format!(
+                "after {DRAIN_MAX:?} there is still under way: {}",
+                left.join("; ")
+            ));
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Lets all sessions end that are left open: where a booking was paid through one, Stripe may have another, until it ends by
-/// itself. Signatures are of the right time again before their events are delivered.
+/// Lets all sessions end that are left open: where a booking was paid through one, Stripe may have
+/// another, until it ends by itself. Signatures are of the right time again before their events are
+/// delivered.
 async fn expire_all(world: &World) {
     world.knob("deliveries", json!({ "hold": true })).await;
     for seconds in [SESSION_LIFE_SECONDS, -SESSION_LIFE_SECONDS] {
-        world.knob("clock", json!({ "advanceSeconds": seconds })).await;
+        world
+            .knob("clock", json!({ "advanceSeconds": seconds }))
+            .await;
     }
     world.knob("deliveries", json!({})).await;
 }
@@ -80,8 +105,18 @@ async fn expire_all(world: &World) {
 async fn find_lost(world: &World) -> usize {
     let lost = books::all(world, "events?delivery_success=false").await;
     for event in &lost {
-        let url = format!("{}/v1/events/{}/retry", world.simulator.url(), event["id"].as_str().unwrap());
-        let retried = world.http.post(url).bearer_auth("sk_test_soak").send().await.unwrap();
+        let url = format!(
+            "{}/v1/events/{}/retry",
+            world.simulator.url(),
+            event["id"].as_str().unwrap()
+        );
+        let retried = world
+            .http
+            .post(url)
+            .bearer_auth("sk_test_soak")
+            .send()
+            .await
+            .unwrap();
         assert_eq!(retried.status(), 200);
     }
     lost.len()
@@ -108,10 +143,18 @@ async fn report(world: &World, weather: &Value) -> Vec<String> {
     }
     println!("\nerrors in the logs:");
     for (message, (count, first)) in &*world.errors.lock().unwrap() {
-        let reason = EXPLAINED.iter().find(|(start, _)| message.starts_with(start)).map(|(_, reason)| *reason);
-        println!("  {count:>7} {message} ({})", reason.unwrap_or("UNEXPLAINED"));
+        let reason = EXPLAINED
+            .iter()
+            .find(|(start, _)| message.starts_with(start))
+            .map(|(_, reason)| *reason);
+        println!(
+            "  {count:>7} {message} ({})",
+            reason.unwrap_or("UNEXPLAINED")
+        );
         if reason.is_none() {
-            wrong.push(format!("{count} errors nobody has explained, the first: {first}"));
+            wrong.push(format!(
+                "{count} errors nobody has explained, the first: {first}"
+            ));
         }
     }
     println!();

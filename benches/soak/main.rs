@@ -1,9 +1,15 @@
-//! A shop in bad weather: two real processes on one database, a Stripe that misbehaves by chance, a few dozen buyers, and
-//! somebody who kills one of the processes now and then. At the end nothing may be lost, and memory must be flat.
+//! A shop in bad weather: two real processes on one database, a Stripe that misbehaves by chance, a
+//! few dozen buyers, and somebody who kills one of the processes now and then. At the end nothing
+//! may be lost, and memory must be flat.
 //!
-//! `cargo bench --bench soak -- --minutes 10 --seed 7`. What the processes logged stays in `target/soak/`.
+//! `cargo bench --bench soak -- --minutes 10 --seed 7`. What the processes logged stays in
+//! `target/soak/`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what cannot be set up ends the run")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what cannot be set up ends the run"
+)]
 #![expect(clippy::indexing_slicing, reason = "a missing member ends the run")]
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow ends the run")]
 #![expect(clippy::print_stdout, reason = "it reports to a person")]
@@ -70,7 +76,10 @@ const BOX_OFFICE: Duration = Duration::from_secs(1);
 async fn main() -> ExitCode {
     let settings = Settings::parse();
     let world = Arc::new(World::new(&settings).await);
-    println!("{} buyers for {} minutes, seed {}", settings.buyers, settings.minutes, settings.seed);
+    println!(
+        "{} buyers for {} minutes, seed {}",
+        settings.buyers, settings.minutes, settings.seed
+    );
     let (close, closing) = watch::channel(false);
     let mut tasks = vec![
         tokio::spawn(Arc::clone(&world).sample(closing.clone())),
@@ -81,7 +90,9 @@ async fn main() -> ExitCode {
         tasks.push(tokio::spawn(Arc::clone(&world).black_out(closing.clone())));
     }
     if !settings.no_kills {
-        tasks.push(tokio::spawn(Arc::clone(&world).kill(settings.seed, closing.clone())));
+        tasks.push(tokio::spawn(
+            Arc::clone(&world).kill(settings.seed, closing.clone()),
+        ));
     }
     for number in 0..settings.buyers {
         let buyer = Buyer::new(Arc::clone(&world), settings.seed, number);
@@ -94,13 +105,24 @@ async fn main() -> ExitCode {
     close.send_replace(true);
     let mut wrong = Vec::new();
     for task in tasks {
-        wrong.extend(task.await.err().map(|error| format!("a part of the soak itself broke: {error}")));
+        wrong.extend(
+            task.await
+                .err()
+                .map(|error| format!("a part of the soak itself broke: {error}")),
+        );
     }
     wrong.extend(end::come_to_an_end(&world).await);
     for complaint in &wrong {
         println!("WRONG: {complaint}");
     }
-    println!("{}", if wrong.is_empty() { "all is well" } else { "not all is well" });
+    println!(
+        "{}",
+        if wrong.is_empty() {
+            "all is well"
+        } else {
+            "not all is well"
+        }
+    );
     ExitCode::from(u8::from(!wrong.is_empty()))
 }
 
@@ -114,10 +136,12 @@ impl World {
         }
     }
 
-    /// Kills the second process now and then; the first lives through it all, so that its memory can be judged.
+    /// Kills the second process now and then; the first lives through it all, so that its memory
+    /// can be judged.
     async fn kill(self: Arc<Self>, seed: u64, mut closing: watch::Receiver<bool>) {
         let mut random = StdRng::seed_from_u64(seed);
-        let mut seconds = |least: f64, most: f64| Duration::from_secs_f64(random.random_range(least..most));
+        let mut seconds =
+            |least: f64, most: f64| Duration::from_secs_f64(random.random_range(least..most));
         while sleeps(seconds(10.0, 25.0), &mut closing).await {
             let mut process = self.processes[1].lock().await;
             process.kill();
@@ -164,5 +188,7 @@ impl World {
 /// Sleeps; false if the shop has closed meanwhile.
 pub(crate) async fn sleeps(duration: Duration, closing: &mut watch::Receiver<bool>) -> bool {
     // An error of the channel means that the shop has closed too.
-    tokio::time::timeout(duration, closing.wait_for(|closing| *closing)).await.is_err()
+    tokio::time::timeout(duration, closing.wait_for(|closing| *closing))
+        .await
+        .is_err()
 }

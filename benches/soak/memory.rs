@@ -22,20 +22,37 @@ impl Sample {
             let line = rollup.lines().find_map(|line| line.strip_prefix(name))?;
             line.trim().strip_suffix(" kB")?.parse().ok()
         };
-        Some(Self { rss: kib("Rss:")?, pss: kib("Pss:")? })
+        Some(Self {
+            rss: kib("Rss:")?,
+            pss: kib("Pss:")?,
+        })
     }
 }
 
-/// A line for a person, and what is wrong. Judged by RSS: PSS also changes with what the other process shares.
+/// A line for a person, and what is wrong. Judged by RSS: PSS also changes with what the other
+/// process shares.
 pub(crate) fn judge(life: &str, samples: &[Sample]) -> (Option<String>, Option<String>) {
     if samples.len() < SAMPLES_MIN {
         return (None, None);
     }
     let quarter = samples.len() / 4;
-    let (second, last) = (&samples[quarter..2 * quarter], &samples[samples.len() - quarter..]);
-    let rss = (median(second, |sample| sample.rss), median(last, |sample| sample.rss));
-    let pss = (median(second, |sample| sample.pss), median(last, |sample| sample.pss));
-    let peak = samples.iter().map(|sample| sample.rss).max().unwrap_or_default();
+    let (second, last) = (
+        &samples[quarter..2 * quarter],
+        &samples[samples.len() - quarter..],
+    );
+    let rss = (
+        median(second, |sample| sample.rss),
+        median(last, |sample| sample.rss),
+    );
+    let pss = (
+        median(second, |sample| sample.pss),
+        median(last, |sample| sample.pss),
+    );
+    let peak = samples
+        .iter()
+        .map(|sample| sample.rss)
+        .max()
+        .unwrap_or_default();
     let told = format!(
         "{life}: {} samples, RSS {} KiB in the second quarter, {} in the last; PSS {}, {}; peak RSS {peak}",
         samples.len(),
@@ -45,7 +62,10 @@ pub(crate) fn judge(life: &str, samples: &[Sample]) -> (Option<String>, Option<S
         pss.1
     );
     let grows = rss.1 * 100 > rss.0 * (100 + GROWTH_MAX_PERCENT);
-    (Some(told), grows.then(|| format!("{life} grows: RSS {} KiB, then {}", rss.0, rss.1)))
+    (
+        Some(told),
+        grows.then(|| format!("{life} grows: RSS {} KiB, then {}", rss.0, rss.1)),
+    )
 }
 
 fn median(samples: &[Sample], what: impl Fn(&Sample) -> u64) -> u64 {

@@ -59,19 +59,43 @@ impl Process {
     /// Starts it and waits until it answers. Panics if it does not.
     pub(crate) async fn start(&mut self) {
         self.lives.push(Vec::new());
-        let log = File::create(self.folder.join(format!("{}.log", self.life(self.lives.len() - 1)))).unwrap();
+        let log = File::create(
+            self.folder
+                .join(format!("{}.log", self.life(self.lives.len() - 1))),
+        )
+        .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-        command.env_clear().envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
-        command.env("BIND", format!("127.0.0.1:{}", self.port)).current_dir(&self.folder).arg("serve");
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        command.env_clear().envs(
+            self.environment
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        );
+        command
+            .env("BIND", format!("127.0.0.1:{}", self.port))
+            .current_dir(&self.folder)
+            .arg("serve");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let errors = Arc::clone(&self.errors);
         std::thread::spawn(move || keep(stderr, log, &errors));
         self.child = Some(child);
         let deadline = Instant::now() + START_MAX;
         let ready = format!("{}/ready", self.url());
-        while reqwest::get(&ready).await.map_or(0, |answer| answer.status().as_u16()) != 200 {
-            assert!(Instant::now() < deadline, "{} does not become ready", self.name);
+        while reqwest::get(&ready)
+            .await
+            .map_or(0, |answer| answer.status().as_u16())
+            != 200
+        {
+            assert!(
+                Instant::now() < deadline,
+                "{} does not become ready",
+                self.name
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -88,7 +112,11 @@ impl Process {
     pub(crate) fn sample(&mut self) {
         let Some(child) = &mut self.child else { return };
         let ended = child.try_wait().unwrap();
-        assert!(ended.is_none(), "{} has died by itself: {ended:?}", self.name);
+        assert!(
+            ended.is_none(),
+            "{} has died by itself: {ended:?}",
+            self.name
+        );
         let sample = Sample::of(child.id());
         self.lives.last_mut().unwrap().extend(sample);
     }
@@ -100,7 +128,8 @@ impl Drop for Process {
     }
 }
 
-/// Below the range that systems draw ports of outgoing connections from, so that it is still free after a kill.
+/// Below the range that systems draw ports of outgoing connections from, so that it is still free
+/// after a kill.
 fn free_port() -> u16 {
     let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
     let start = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
@@ -111,7 +140,9 @@ fn free_port() -> u16 {
 fn keep(lines: impl BufRead, mut log: File, errors: &Mutex<BTreeMap<String, (u64, String)>>) {
     for line in lines.lines().map_while(Result::ok) {
         writeln!(log, "{line}").unwrap();
-        let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
+        let Ok(entry) = serde_json::from_str::<Value>(&line) else {
+            continue;
+        };
         if entry["level"] == "ERROR" {
             let message = entry["message"].as_str().unwrap_or_default().to_owned();
             errors.lock().unwrap().entry(message).or_insert((0, line)).0 += 1;

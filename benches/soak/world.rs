@@ -1,4 +1,5 @@
-//! What is around the buyers: a database, a Stripe, an issuer, two processes, and what stands before them for webhooks.
+//! What is around the buyers: a database, a Stripe, an issuer, two processes, and what stands
+//! before them for webhooks.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -51,16 +52,31 @@ pub(crate) struct World {
 impl World {
     /// All is up, and a show on sale; chaos begins after that.
     pub(crate) async fn new(settings: &Settings) -> Self {
-        let options = Options { bind: ANY_PORT, endpoints: Vec::new(), data_file: None, now: None };
+        let options = Options {
+            bind: ANY_PORT,
+            endpoints: Vec::new(),
+            data_file: None,
+            now: None,
+        };
         let simulator = Simulator::start(options).await.unwrap();
-        let issuer = Issuer::start(IssuerSettings { bind: ANY_PORT, key_file: None, site: None }).await.unwrap();
+        let issuer = Issuer::start(IssuerSettings {
+            bind: ANY_PORT,
+            key_file: None,
+            site: None,
+        })
+        .await
+        .unwrap();
         let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
-        let database = TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
+        let database =
+            TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/soak");
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder).unwrap();
         let environment = vec![
-            ("DATABASE_URL", database.options().to_url_lossy().to_string()),
+            (
+                "DATABASE_URL",
+                database.options().to_url_lossy().to_string(),
+            ),
             ("STRIPE_SECRET_KEY", "sk_test_soak".to_owned()),
             ("STRIPE_WEBHOOK_SECRET", SECRET.to_owned()),
             ("STRIPE_API_BASE", simulator.url()),
@@ -77,7 +93,11 @@ impl World {
         second.start().await;
         let urls = [first.url(), second.url()];
         let url = balance(urls.clone()).await;
-        simulator.add_endpoint(Endpoint { url, secret: SECRET.to_owned(), api_version: None });
+        simulator.add_endpoint(Endpoint {
+            url,
+            secret: SECRET.to_owned(),
+            api_version: None,
+        });
         let admin = token(&issuer, "admin", json!({ "metadata": { "role": "admin" } }));
         let world = Self {
             simulator,
@@ -101,7 +121,12 @@ impl World {
                 "refund_fails": 0, "lost_answer": 6, "reset": 6, "rate_limit": 6, "unavailable": 6, "error": 6,
                 "stored_error": 4, "lose": 5,
             });
-            world.knob("chaos", json!({ "seed": settings.seed, "percent": percent })).await;
+            world
+                .knob(
+                    "chaos",
+                    json!({ "seed": settings.seed, "percent": percent }),
+                )
+                .await;
         }
         world
     }
@@ -111,7 +136,12 @@ impl World {
     }
 
     pub(crate) fn tally(&self, what: &str) {
-        *self.tally.lock().unwrap().entry(what.to_owned()).or_default() += 1;
+        *self
+            .tally
+            .lock()
+            .unwrap()
+            .entry(what.to_owned())
+            .or_default() += 1;
     }
 
     pub(crate) fn broken(&self, what: String) {
@@ -125,11 +155,16 @@ impl World {
     /// Turns a knob of the simulator.
     pub(crate) async fn knob(&self, name: &str, setting: Value) -> (u16, Value) {
         let url = format!("{}/_simulator/{name}", self.simulator.url());
-        send(self.http.post(url).body(setting.to_string())).await.unwrap()
+        send(self.http.post(url).body(setting.to_string()))
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn look(&self, path: &str) -> Value {
-        let request = self.http.get(format!("{}{path}", self.simulator.url())).bearer_auth("sk_test_soak");
+        let request = self
+            .http
+            .get(format!("{}{path}", self.simulator.url()))
+            .bearer_auth("sk_test_soak");
         let (status, body) = send(request).await.unwrap();
         assert_eq!(status, 200, "{path}: {body}");
         body
@@ -144,17 +179,32 @@ impl World {
         body: &Value,
     ) -> Option<(u16, Value)> {
         let url = &self.urls[self.turn.fetch_add(1, Ordering::Relaxed) % self.urls.len()];
-        let request = self.http.request(method, format!("{url}{path}")).bearer_auth(token);
-        let request = request.header("content-type", "application/json").body(body.to_string());
-        let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
+        let request = self
+            .http
+            .request(method, format!("{url}{path}"))
+            .bearer_auth(token);
+        let request = request
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        let request = key.into_iter().fold(request, |request, key| {
+            request.header("idempotency-key", key)
+        });
         send(request).await.ok()
     }
 
     /// Pays the sessions that were made and not answered: nobody was given their link.
     pub(crate) async fn pay_unanswered(&self) {
         let sessions = self.sessions("open").await;
-        for session in sessions.iter().filter(|session| session["answered"] == false) {
-            if self.knob("pay", json!({ "session": session["id"] })).await.0 == 200 {
+        for session in sessions
+            .iter()
+            .filter(|session| session["answered"] == false)
+        {
+            if self
+                .knob("pay", json!({ "session": session["id"] }))
+                .await
+                .0
+                == 200
+            {
                 self.tally("payments by ghosts");
             }
         }
@@ -163,28 +213,45 @@ impl World {
     /// Stripe's sessions of this status.
     pub(crate) async fn sessions(&self, status: &str) -> Vec<Value> {
         let sessions = self.look("/_simulator/sessions").await;
-        sessions.as_array().unwrap().iter().filter(|session| session["status"] == status).cloned().collect()
+        sessions
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|session| session["status"] == status)
+            .cloned()
+            .collect()
     }
 
     pub(crate) async fn free_seats(&self) -> u64 {
         let path = format!("/api/shows/{}", self.show());
-        let answer = self.ask(Method::GET, &path, (&self.admin, None), &json!({})).await;
-        answer.and_then(|(_, show)| show["seats"]["free"].as_u64()).unwrap_or(u64::MAX)
+        let answer = self
+            .ask(Method::GET, &path, (&self.admin, None), &json!({}))
+            .await;
+        answer
+            .and_then(|(_, show)| show["seats"]["free"].as_u64())
+            .unwrap_or(u64::MAX)
     }
 
     /// Puts the next show on sale: five rows of twenty seats.
     pub(crate) async fn open_show(&self) {
-        let rows: Vec<Value> =
-            ["A", "B", "C", "D", "E"].map(|row| json!({ "row": row, "seats": 20, "tier": "regular" })).into();
+        let rows: Vec<Value> = ["A", "B", "C", "D", "E"]
+            .map(|row| json!({ "row": row, "seats": 20, "tier": "regular" }))
+            .into();
         let starts_at = Clock::system().now() + chrono::TimeDelta::days(30);
         let show = json!({
             "title": "Metropolis", "startsAt": starts_at, "timezone": "Europe/Berlin", "rows": rows,
             "tiers": [{ "name": "regular", "price": { "amountMinor": 1200, "currency": "eur" } }],
         });
         loop {
-            match self.ask(Method::POST, "/api/admin/shows", (&self.admin, None), &show).await {
+            match self
+                .ask(Method::POST, "/api/admin/shows", (&self.admin, None), &show)
+                .await
+            {
                 Some((201, show)) => {
-                    show["id"].as_str().unwrap().clone_into(&mut self.show.lock().unwrap());
+                    show["id"]
+                        .as_str()
+                        .unwrap()
+                        .clone_into(&mut self.show.lock().unwrap());
                     return self.tally("shows");
                 }
                 Some(refused) => panic!("no show: {refused:?}"),
@@ -199,7 +266,10 @@ async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Value)>
     let answer = request.send().await?;
     let status = answer.status().as_u16();
     let text = answer.text().await?;
-    Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    Ok((
+        status,
+        serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    ))
 }
 
 fn token(issuer: &Issuer, name: &str, more: Value) -> String {
@@ -208,15 +278,17 @@ fn token(issuer: &Issuer, name: &str, more: Value) -> String {
         "sub": format!("user_{name}"), "email": format!("{name}@example.com"), "iss": issuer.url(), "azp": ORIGIN,
         "iat": now, "nbf": now, "exp": now + 24 * 60 * 60,
     });
-    let (Value::Object(claims), Value::Object(more)) = (&mut claims, more) else { unreachable!() };
+    let (Value::Object(claims), Value::Object(more)) = (&mut claims, more) else {
+        unreachable!()
+    };
     claims.extend(more);
     issuer.token(&json!(claims))
 }
 
 type Balanced = Arc<([String; 2], Client, AtomicUsize)>;
 
-/// Takes webhooks and hands them to the processes in turn; one that is dead is a 502, as it is for a while in front of real
-/// ones.
+/// Takes webhooks and hands them to the processes in turn; one that is dead is a 502, as it is for
+/// a while in front of real ones.
 async fn balance(urls: [String; 2]) -> String {
     let listener = tokio::net::TcpListener::bind(ANY_PORT).await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -17,7 +17,10 @@ impl Layouts {
     /// The layout of a show, if this version of it is remembered.
     pub fn get(&self, id: ShowId, version: i64) -> Option<Arc<Layout>> {
         let layouts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        layouts.get(&id).filter(|layout| layout.version == version).cloned()
+        layouts
+            .get(&id)
+            .filter(|layout| layout.version == version)
+            .cloned()
     }
 
     /// Remembers a layout. When too many are remembered, all are forgotten.
@@ -46,7 +49,10 @@ mod tests {
             price: Money::new(1_200, "eur".parse().unwrap()),
             sellable: true,
         };
-        Layout { version, seats: std::iter::repeat_with(seat).take(seats).collect() }
+        Layout {
+            version,
+            seats: std::iter::repeat_with(seat).take(seats).collect(),
+        }
     }
 
     #[test]

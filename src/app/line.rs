@@ -1,5 +1,5 @@
-//! Requests that arrive while others are being served, in line for the next statement or transaction, which they share: most
-//! of what one costs the database is not its rows.
+//! Requests that arrive while others are being served, in line for the next statement or
+//! transaction, which they share: most of what one costs the database is not its rows.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -15,13 +15,14 @@ use crate::error::{Error, Result, explain};
 
 /// Requests of one batch.
 const BATCH_MAX: usize = 256;
-/// Beside another a batch is worth while only if it is as large as this: a small one costs Postgres nearly as much.
+/// Beside another a batch is worth while only if it is as large as this: a small one costs Postgres
+/// nearly as much.
 const BESIDE_MIN: usize = 16;
-/// A batch waits for one before it, so that it is large, but not longer than this: what has to wait for a lock must not keep the
-/// others.
+/// A batch waits for one before it, so that it is large, but not longer than this: what has to wait
+/// for a lock must not keep the others.
 const TURN_MAX: Duration = Duration::from_millis(100);
-/// How long a batch may take: longer than Postgres lets one statement take, and shorter than a request may wait. A connection
-/// that has fallen silent must not keep it for ever.
+/// How long a batch may take: longer than Postgres lets one statement take, and shorter than a
+/// request may wait. A connection that has fallen silent must not keep it for ever.
 const BATCH_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// What can wait in a line.
@@ -29,16 +30,17 @@ pub trait Request: Send + Sync + 'static {
     /// What its caller waits for.
     type Answer: Send + 'static;
 
-    /// What it is about, if it changes anything. Two requests that have something in common are never under way at once in one
-    /// process: the second must see what the first has done.
+    /// What it is about, if it changes anything. Two requests that have something in common are
+    /// never under way at once in one process: the second must see what the first has done.
     fn subjects(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// The answers to a batch, in its order. An error of the whole means that nothing was done: then each request is served alone,
-/// so that none suffers for another.
-pub type Serving<'a, R> = Pin<Box<dyn Future<Output = Result<Vec<Result<<R as Request>::Answer>>>> + Send + 'a>>;
+/// The answers to a batch, in its order. An error of the whole means that nothing was done: then
+/// each request is served alone, so that none suffers for another.
+pub type Serving<'a, R> =
+    Pin<Box<dyn Future<Output = Result<Vec<Result<<R as Request>::Answer>>>> + Send + 'a>>;
 
 /// How a batch is served.
 pub type Serve<R> = for<'a> fn(&'a App, &'a [R]) -> Serving<'a, R>;
@@ -69,13 +71,27 @@ struct Waiting<R: Request> {
 impl<R: Request> Line<R> {
     /// A line in which so many batches may be under way at once.
     pub fn new(turns: u32) -> Self {
-        let state = State { waiting: VecDeque::new(), busy: HashSet::new(), turns: 0 };
+        let state = State {
+            waiting: VecDeque::new(),
+            busy: HashSet::new(),
+            turns: 0,
+        };
         let permits = usize::try_from(turns).unwrap_or(1);
-        Self { state: Mutex::new(state), turns: Arc::new(Semaphore::new(permits)), turns_max: turns }
+        Self {
+            state: Mutex::new(state),
+            turns: Arc::new(Semaphore::new(permits)),
+            turns_max: turns,
+        }
     }
 
-    /// Puts a request in line and waits for its answer. Once it is in line, it is served even if the caller goes away.
-    pub async fn join(self: &Arc<Self>, app: &AppState, request: R, serve: Serve<R>) -> Result<R::Answer> {
+    /// Puts a request in line and waits for its answer. Once it is in line, it is served even if
+    /// the caller goes away.
+    pub async fn join(
+        self: &Arc<Self>,
+        app: &AppState,
+        request: R,
+        serve: Serve<R>,
+    ) -> Result<R::Answer> {
         let mut answer = self.push(request);
         let turn = tokio::select! {
             biased;
@@ -91,7 +107,8 @@ impl<R: Request> Line<R> {
         self.state().waiting.len()
     }
 
-    /// Waits until no batch is under way that others wait for. None begins as long as the permit is held.
+    /// Waits until no batch is under way that others wait for. None begins as long as the permit is
+    /// held.
     pub async fn pause(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
         self.turns(self.turns_max).await
     }
@@ -103,7 +120,11 @@ impl<R: Request> Line<R> {
     fn push(&self, request: R) -> oneshot::Receiver<Result<R::Answer>> {
         let (answer, receiver) = oneshot::channel();
         let subjects = request.subjects();
-        self.state().waiting.push_back(Waiting { request, subjects, answer });
+        self.state().waiting.push_back(Waiting {
+            request,
+            subjects,
+            answer,
+        });
         receiver
     }
 
@@ -112,8 +133,9 @@ impl<R: Request> Line<R> {
         state.turns = state.turns.saturating_add(1);
     }
 
-    /// Takes those who have waited longest out of the line, except who would meet others with the same subject. `None` ends
-    /// the turn: there is nobody else, or they are few, and whoever has another turn serves them.
+    /// Takes those who have waited longest out of the line, except who would meet others with the
+    /// same subject. `None` ends the turn: there is nobody else, or they are few, and whoever has
+    /// another turn serves them.
     fn take(self: &Arc<Self>) -> Option<Batch<R>> {
         let mut guard = self.state();
         let state = &mut *guard;
@@ -121,11 +143,19 @@ impl<R: Request> Line<R> {
             state.turns = state.turns.saturating_sub(1);
             return None;
         }
-        let mut batch =
-            Batch { requests: Vec::new(), answers: Vec::new(), subjects: Vec::new(), line: Arc::clone(self) };
+        let mut batch = Batch {
+            requests: Vec::new(),
+            answers: Vec::new(),
+            subjects: Vec::new(),
+            line: Arc::clone(self),
+        };
         let mut left = VecDeque::new();
         while let Some(waiting) = state.waiting.pop_front() {
-            if batch.requests.len() == BATCH_MAX || waiting.subjects.iter().any(|subject| state.busy.contains(subject))
+            if batch.requests.len() == BATCH_MAX
+                || waiting
+                    .subjects
+                    .iter()
+                    .any(|subject| state.busy.contains(subject))
             {
                 left.push_back(waiting);
             } else {
@@ -148,7 +178,8 @@ impl<R: Request> Line<R> {
     }
 }
 
-/// Requests that are served together. As long as it is there, nobody else with one of their subjects is served.
+/// Requests that are served together. As long as it is there, nobody else with one of their
+/// subjects is served.
 struct Batch<R: Request> {
     requests: Vec<R>,
     answers: Answers<R>,
@@ -194,23 +225,46 @@ fn serve_all<R: Request>(
 async fn serve_batch<R: Request>(app: AppState, mut batch: Batch<R>, serve: Serve<R>) {
     let answers = std::mem::take(&mut batch.answers);
     let number = answers.len();
-    if tokio::time::timeout(BATCH_TIME_MAX, answer_all(&app, &batch.requests, answers, serve)).await.is_err() {
-        tracing::error!("{number} requests were not served within {BATCH_TIME_MAX:?} and must come again");
+    if tokio::time::timeout(
+        BATCH_TIME_MAX,
+        answer_all(&app, &batch.requests, answers, serve),
+    )
+    .await
+    .is_err()
+    {
+        tracing::error!(
+            "{number} requests were not served within {BATCH_TIME_MAX:?} and must come again"
+        );
     }
 }
 
 async fn answer_all<R: Request>(app: &App, requests: &[R], answers: Answers<R>, serve: Serve<R>) {
     let error = match serve(app, requests).await {
-        Ok(outcomes) => return answers.into_iter().zip(outcomes).for_each(|(answer, outcome)| tell(answer, outcome)),
+        Ok(outcomes) => {
+            return answers
+                .into_iter()
+                .zip(outcomes)
+                .for_each(|(answer, outcome)| tell(answer, outcome));
+        }
         Err(error) => error,
     };
     if let [_] = requests {
-        return answers.into_iter().zip([Err(error)]).for_each(|(answer, outcome)| tell(answer, outcome));
+        return answers
+            .into_iter()
+            .zip([Err(error)])
+            .for_each(|(answer, outcome)| tell(answer, outcome));
     }
-    tracing::warn!("{} requests are served one by one: {}", requests.len(), explain(&error));
+    tracing::warn!(
+        "{} requests are served one by one: {}",
+        requests.len(),
+        explain(&error)
+    );
     let alone = requests.iter().zip(answers).map(async |(request, answer)| {
         let outcomes = serve(app, std::slice::from_ref(request)).await;
-        tell(answer, outcomes.and_then(|outcomes| outcomes.into_iter().next().ok_or_else(unanswered)?));
+        tell(
+            answer,
+            outcomes.and_then(|outcomes| outcomes.into_iter().next().ok_or_else(unanswered)?),
+        );
     });
     join_all(alone).await;
 }

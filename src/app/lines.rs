@@ -30,8 +30,9 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Empty lines. Where one batch at a time is made, it is larger, and Postgres has less to do. Events come in storms of
-    /// their own: measured, three batches at once settle a quarter more of them, while one is written and another comes in.
+    /// Empty lines. Where one batch at a time is made, it is larger, and Postgres has less to do.
+    /// Events come in storms of their own: measured, three batches at once settle a quarter more of
+    /// them, while one is written and another comes in.
     pub(super) fn new() -> Self {
         Self {
             users: Arc::new(Line::new(1)),
@@ -58,7 +59,10 @@ impl Request for Wish {
 
     /// Its key; two who want the same seat do go together.
     fn subjects(&self) -> Vec<String> {
-        self.key.iter().map(|using| format!("{} {}", using.caller, using.key)).collect()
+        self.key
+            .iter()
+            .map(|using| format!("{} {}", using.caller, using.key))
+            .collect()
     }
 }
 
@@ -94,7 +98,9 @@ impl Request for Arrival {
     fn subjects(&self) -> Vec<String> {
         let subject = &self.event.subject;
         let attempt_id = subject.attempt_id.map(|id| id.to_string());
-        let known = attempt_id.or_else(|| subject.session_id.clone()).or_else(|| subject.payment_intent_id.clone());
+        let known = attempt_id
+            .or_else(|| subject.session_id.clone())
+            .or_else(|| subject.payment_intent_id.clone());
         vec![known.unwrap_or_else(|| self.event.id.clone())]
     }
 }

@@ -19,8 +19,10 @@ use super::{Failure, say, serve};
 
 /// Where everything is kept.
 const DATA: &str = ".data";
-const SIMULATOR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 12_111);
-const ISSUER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 12_112);
+const SIMULATOR: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 12_111);
+const ISSUER: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 12_112);
 const WEBHOOK_SECRET: &str = "whsec_holdfast_dev";
 const SECRET_KEY: &str = "sk_test_holdfast_dev";
 /// Long enough to paste a token in the evening and use it in the morning.
@@ -29,15 +31,25 @@ const TOKEN_LIFE: TimeDelta = TimeDelta::days(7);
 const POSTGRES_LINGER_SECONDS: u32 = 10;
 
 pub(super) async fn run() -> Result<(), Failure> {
-    let bind: SocketAddr = config::environment("BIND").unwrap_or_else(|| BIND_DEFAULT.to_owned()).parse()?;
+    let bind: SocketAddr = config::environment("BIND")
+        .unwrap_or_else(|| BIND_DEFAULT.to_owned())
+        .parse()?;
     let listener = serve::listen(bind).await?;
     let bind = listener.local_addr()?;
     let api = format!("http://localhost:{}", bind.port());
     let (database_url, _postgres) = database().await?;
     let issuer = issuer(&api).await?;
     let simulator = simulator(&format!("http://{bind}/api/stripe")).await?;
-    let world = World { database_url, bind, issuer, simulator };
-    let app = App::new(Config::read(|variable| world.setting(variable))?, Clock::system())?;
+    let world = World {
+        database_url,
+        bind,
+        issuer,
+        simulator,
+    };
+    let app = App::new(
+        Config::read(|variable| world.setting(variable))?,
+        Clock::system(),
+    )?;
     database::migrate(&app::unlimited_pool(&app.config.database_url)?).await?;
     programme::load(&app.db, app.now()).await?;
     world.introduce(&app, &api)?;
@@ -53,7 +65,8 @@ struct World {
 }
 
 impl World {
-    /// The settings of the world that was started; those that are about the API itself come from the environment.
+    /// The settings of the world that was started; those that are about the API itself come from
+    /// the environment.
     fn setting(&self, variable: &str) -> Option<String> {
         match variable {
             "DATABASE_URL" => Some(self.database_url.clone()),
@@ -62,9 +75,11 @@ impl World {
             "STRIPE_WEBHOOK_SECRET" => Some(WEBHOOK_SECRET.to_owned()),
             "STRIPE_API_BASE" => Some(self.simulator.url()),
             "CLERK_ISSUER" => Some(self.issuer.url()),
-            // The site comes first: that is where a buyer without a front end of his own returns to.
+            // The site comes first: that is where a buyer without a front end of his own returns
+            // to.
             "APP_ORIGINS" => {
-                let own = config::environment(variable).unwrap_or_else(|| "http://localhost:5173".to_owned());
+                let own = config::environment(variable)
+                    .unwrap_or_else(|| "http://localhost:5173".to_owned());
                 Some(format!("{},{own}", self.issuer.url()))
             }
             "STRIPE_PUBLISHABLE_KEY" | "CLERK_JWKS_URL" | "CLERK_AUTHORIZED_PARTIES" => None,
@@ -74,11 +89,23 @@ impl World {
 
     fn introduce(&self, app: &AppState, api: &str) -> io::Result<()> {
         let now = app.now();
-        say(&format!("\nHoldfast is up.\n\n  book and pay in a browser   {}", self.issuer.url()))?;
+        say(&format!(
+            "\nHoldfast is up.\n\n  book and pay in a browser   {}",
+            self.issuer.url()
+        ))?;
         say(&format!("  API                         {api}/api/shows"))?;
-        say(&format!("  Stripe simulator            {}\n", self.simulator.url()))?;
-        say(&format!("export CUSTOMER={}\n", self.issuer.customer_token(now, TOKEN_LIFE)))?;
-        say(&format!("export ADMIN={}\n", self.issuer.admin_token(now, TOKEN_LIFE)))?;
+        say(&format!(
+            "  Stripe simulator            {}\n",
+            self.simulator.url()
+        ))?;
+        say(&format!(
+            "export CUSTOMER={}\n",
+            self.issuer.customer_token(now, TOKEN_LIFE)
+        ))?;
+        say(&format!(
+            "export ADMIN={}\n",
+            self.issuer.admin_token(now, TOKEN_LIFE)
+        ))?;
         say("Ctrl-C stops everything; the data stays in .data/.")
     }
 }
@@ -96,7 +123,10 @@ async fn database() -> Result<(String, Option<LocalPostgres>), Failure> {
     let postgres = tokio::task::spawn_blocking(move || LocalPostgres::open(&settings)).await??;
     let options = postgres.connect_options();
     create_database(&options).await?;
-    Ok((options.database("holdfast").to_url_lossy().to_string(), Some(postgres)))
+    Ok((
+        options.database("holdfast").to_url_lossy().to_string(),
+        Some(postgres),
+    ))
 }
 
 async fn create_database(options: &PgConnectOptions) -> Result<(), Failure> {
@@ -108,7 +138,14 @@ async fn create_database(options: &PgConnectOptions) -> Result<(), Failure> {
 async fn issuer(api: &str) -> io::Result<Issuer> {
     let start = async |bind| {
         let key_file = Some(PathBuf::from(DATA).join("identity-key"));
-        Issuer::start(IssuerSettings { bind, key_file, site: Some(Site { api: api.to_owned() }) }).await
+        Issuer::start(IssuerSettings {
+            bind,
+            key_file,
+            site: Some(Site {
+                api: api.to_owned(),
+            }),
+        })
+        .await
     };
     match start(ISSUER).await {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => start(any_port(ISSUER)).await,
@@ -118,9 +155,19 @@ async fn issuer(api: &str) -> io::Result<Issuer> {
 
 async fn simulator(webhook_url: &str) -> io::Result<Simulator> {
     let start = async |bind| {
-        let endpoint = Endpoint { url: webhook_url.to_owned(), secret: WEBHOOK_SECRET.to_owned(), api_version: None };
+        let endpoint = Endpoint {
+            url: webhook_url.to_owned(),
+            secret: WEBHOOK_SECRET.to_owned(),
+            api_version: None,
+        };
         let data_file = Some(PathBuf::from(DATA).join("stripe-simulator.json"));
-        Simulator::start(Options { bind, endpoints: vec![endpoint], data_file, now: None }).await
+        Simulator::start(Options {
+            bind,
+            endpoints: vec![endpoint],
+            data_file,
+            now: None,
+        })
+        .await
     };
     match start(SIMULATOR).await {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => start(any_port(SIMULATOR)).await,

@@ -26,11 +26,19 @@ pub(super) async fn run() -> Result<ExitCode, Failure> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let mode = if config.stripe.livemode() { "live" } else { "test" };
+    let mode = if config.stripe.livemode() {
+        "live"
+    } else {
+        "test"
+    };
     let app = App::new(config, Clock::system())?;
-    let (database, identity, (clock, key)) = tokio::join!(database(&app), identity(&app), stripe(&app));
+    let (database, identity, (clock, key)) =
+        tokio::join!(database(&app), identity(&app), stripe(&app));
     let findings = [
-        ("configuration", Ok(format!("complete, Stripe in {mode} mode"))),
+        (
+            "configuration",
+            Ok(format!("complete, Stripe in {mode} mode")),
+        ),
         ("database", database.0),
         ("migrations", database.1),
         ("issuer", identity),
@@ -41,7 +49,11 @@ pub(super) async fn run() -> Result<ExitCode, Failure> {
         report(name, finding)?;
     }
     let well = findings.iter().all(|(_, finding)| finding.is_ok());
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn report(name: &str, finding: &Finding) -> std::io::Result<()> {
@@ -54,7 +66,12 @@ fn report(name: &str, finding: &Finding) -> std::io::Result<()> {
 async fn database(app: &App) -> (Finding, Finding) {
     let mut connection = match app::connect(&app.config.database_url).await {
         Ok(connection) => connection,
-        Err(error) => return (Err(unreachable(&error)), Err("not checked, for want of a database".to_owned())),
+        Err(error) => {
+            return (
+                Err(unreachable(&error)),
+                Err("not checked, for want of a database".to_owned()),
+            );
+        }
     };
     let migrations = match database::pending_migrations(&mut connection).await {
         Ok(0) => Ok("up to date".to_owned()),
@@ -75,7 +92,8 @@ async fn stripe(app: &App) -> (Finding, Finding) {
     let probe = match app.stripe.probe().await {
         Ok(probe) => probe,
         Err(error) => {
-            let remedy = format!("Stripe cannot be reached: {error}; check STRIPE_API_BASE and the network");
+            let remedy =
+                format!("Stripe cannot be reached: {error}; check STRIPE_API_BASE and the network");
             return (Err(remedy.clone()), Err(remedy));
         }
     };
@@ -84,7 +102,11 @@ async fn stripe(app: &App) -> (Finding, Finding) {
         Some(theirs) => {
             let skew = app.now().signed_duration_since(theirs);
             let remark = format!("{} s from Stripe's", skew.num_seconds());
-            if skew.abs() <= SKEW_MAX { Ok(remark) } else { Err(format!("{remark}; set it right, by NTP for example")) }
+            if skew.abs() <= SKEW_MAX {
+                Ok(remark)
+            } else {
+                Err(format!("{remark}; set it right, by NTP for example"))
+            }
         }
     };
     let key = if probe.key_works {

@@ -23,12 +23,16 @@ use sqlx::PgConnection;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Subcommand)]
-#[expect(clippy::doc_markdown, reason = "the comments are the manual page, where backticks would be shown")]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the comments are the manual page, where backticks would be shown"
+)]
 pub(crate) enum Command {
     /// Bring up everything on this machine, with nothing configured.
     ///
-    /// Starts a Postgres of its own (or uses DATABASE_URL), the Stripe simulator and an issuer of session tokens, loads a
-    /// programme, and serves the API. Data is kept under .data/. Real Stripe keys of the environment are not used.
+    /// Starts a Postgres of its own (or uses DATABASE_URL), the Stripe simulator and an issuer of
+    /// session tokens, loads a programme, and serves the API. Data is kept under .data/. Real
+    /// Stripe keys of the environment are not used.
     #[cfg(feature = "dev")]
     Dev,
     /// Serve the API. Ends on SIGTERM or Ctrl-C, after the requests that are under way.
@@ -55,28 +59,36 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
         Err(_) if matches!(command, Command::Serve | Command::Doctor) => {}
         Err(error) => return Err(error.into()),
     }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        match command {
-            #[cfg(feature = "dev")]
-            Command::Dev => dev::run().await?,
-            Command::Serve => serve::run().await?,
-            Command::Migrate => migrate::run().await?,
-            Command::Doctor => return doctor::run().await,
-            #[cfg(feature = "dev")]
-            Command::Simulator(settings) => simulator::run(settings).await?,
-            Command::Seed => seed::run().await?,
-        }
-        Ok(ExitCode::SUCCESS)
-    })
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            match command {
+                #[cfg(feature = "dev")]
+                Command::Dev => dev::run().await?,
+                Command::Serve => serve::run().await?,
+                Command::Migrate => migrate::run().await?,
+                Command::Doctor => return doctor::run().await,
+                #[cfg(feature = "dev")]
+                Command::Simulator(settings) => simulator::run(settings).await?,
+                Command::Seed => seed::run().await?,
+            }
+            Ok(ExitCode::SUCCESS)
+        })
 }
 
 /// A connection to the database, or the reason why there is none.
 async fn connect(url: &Secret) -> Result<PgConnection, Failure> {
-    app::connect(url).await.map_err(|error| unreachable(&error).into())
+    app::connect(url)
+        .await
+        .map_err(|error| unreachable(&error).into())
 }
 
 fn unreachable(error: &Error) -> String {
-    format!("the database cannot be reached: {}; check DATABASE_URL and that Postgres runs", explain(error))
+    format!(
+        "the database cannot be reached: {}; check DATABASE_URL and that Postgres runs",
+        explain(error)
+    )
 }
 
 fn outdated(pending: usize) -> String {

@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 use super::{Failure, outdated, unreachable};
 
-/// How long requests that are under way may take to end after a stop: as long as one may ask Stripe, and a little.
+/// How long requests that are under way may take to end after a stop: as long as one may ask
+/// Stripe, and a little.
 const DRAIN_MAX: Duration = Duration::from_secs(25);
 
 pub(super) async fn run() -> Result<(), Failure> {
@@ -28,12 +29,13 @@ pub(super) async fn run() -> Result<(), Failure> {
 
 /// Takes the address, or says what stands in the way.
 pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("cannot listen on {address}: {error}; set BIND to another address").into())
+    TcpListener::bind(address).await.map_err(|error| {
+        format!("cannot listen on {address}: {error}; set BIND to another address").into()
+    })
 }
 
-/// Serves, and does jobs, until SIGTERM or SIGINT; then ends what is under way, for at most [`DRAIN_MAX`].
+/// Serves, and does jobs, until SIGTERM or SIGINT; then ends what is under way, for at most
+/// [`DRAIN_MAX`].
 pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Result<(), Failure> {
     let (stop, stopping) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;

@@ -23,7 +23,8 @@ pub(crate) struct Settings {
     /// A file that keeps the account over restarts.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// Misbehaves by chance, and the same again with the same seed. `/_simulator/chaos` sets what, and how often.
+    /// Misbehaves by chance, and the same again with the same seed. `/_simulator/chaos` sets what,
+    /// and how often.
     #[arg(long, value_name = "SEED")]
     chaos: Option<u64>,
 }
@@ -34,8 +35,12 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         secret: settings.secret.clone(),
         api_version: None,
     });
-    let options =
-        Options { bind: settings.bind, endpoints: endpoints.collect(), data_file: settings.data.clone(), now: None };
+    let options = Options {
+        bind: settings.bind,
+        endpoints: endpoints.collect(),
+        data_file: settings.data.clone(),
+        now: None,
+    };
     let simulator = Simulator::start(options).await?;
     if let Some(seed) = settings.chaos {
         simulator.unleash(seed);

@@ -8,7 +8,8 @@ use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    BIND_DEFAULT, ConfigError, IdentityConfig, LogConfig, Mistake, STRIPE_API_BASE_DEFAULT, Secret, StripeConfig,
+    BIND_DEFAULT, ConfigError, IdentityConfig, LogConfig, Mistake, STRIPE_API_BASE_DEFAULT, Secret,
+    StripeConfig,
 };
 
 /// Looks variables up and remembers what is wrong with them.
@@ -25,7 +26,11 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     /// `value` if nothing was wrong.
     pub(super) fn finish<T>(self, value: T) -> Result<T, ConfigError> {
-        if self.mistakes.is_empty() { Ok(value) } else { Err(ConfigError(self.mistakes)) }
+        if self.mistakes.is_empty() {
+            Ok(value)
+        } else {
+            Err(ConfigError(self.mistakes))
+        }
     }
 
     fn mistake(&mut self, variable: &'static str, remedy: impl Into<String>) {
@@ -48,11 +53,19 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     fn list(&self, variable: &str) -> Vec<String> {
         let value = self.optional(variable).unwrap_or_default();
-        let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let items = value
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty());
         items.map(str::to_owned).collect()
     }
 
-    pub(super) fn number(&mut self, variable: &'static str, default: u32, bounds: RangeInclusive<u32>) -> u32 {
+    pub(super) fn number(
+        &mut self,
+        variable: &'static str,
+        default: u32,
+        bounds: RangeInclusive<u32>,
+    ) -> u32 {
         let Some(text) = &self.optional(variable) else {
             return default;
         };
@@ -60,30 +73,51 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             Ok(number) if bounds.contains(&number) => number,
             _ => {
                 let (first, last) = bounds.into_inner();
-                self.mistake(variable, format!("must be a whole number from {first} to {last}, not {}", quote(text)));
+                self.mistake(
+                    variable,
+                    format!(
+                        "must be a whole number from {first} to {last}, not {}",
+                        quote(text)
+                    ),
+                );
                 default
             }
         }
     }
 
     pub(super) fn bind(&mut self) -> SocketAddr {
-        let text = self.optional("BIND").unwrap_or_else(|| BIND_DEFAULT.to_owned());
+        let text = self
+            .optional("BIND")
+            .unwrap_or_else(|| BIND_DEFAULT.to_owned());
         text.parse().unwrap_or_else(|_| {
-            let remedy = format!("must be an address and a port such as {BIND_DEFAULT}, not {}", quote(&text));
+            let remedy = format!(
+                "must be an address and a port such as {BIND_DEFAULT}, not {}",
+                quote(&text)
+            );
             self.mistake("BIND", remedy);
             SocketAddr::from(([127, 0, 0, 1], 0))
         })
     }
 
     pub(super) fn database_url(&mut self) -> Secret {
-        let url = self.required("DATABASE_URL", "a Postgres URL such as postgres://user:password@localhost/holdfast");
+        let url = self.required(
+            "DATABASE_URL",
+            "a Postgres URL such as postgres://user:password@localhost/holdfast",
+        );
         let known = url.starts_with("postgres://") || url.starts_with("postgresql://");
         if !url.is_empty() && !known {
-            self.mistake("DATABASE_URL", "must begin with postgres:// or postgresql://");
+            self.mistake(
+                "DATABASE_URL",
+                "must begin with postgres:// or postgresql://",
+            );
         }
         if known && url.parse::<PgConnectOptions>().is_err() {
-            let form = "postgres://user:password@host:5432/database, with %40 for an @ in the password";
-            self.mistake("DATABASE_URL", format!("cannot be read; write it as {form}"));
+            let form =
+                "postgres://user:password@host:5432/database, with %40 for an @ in the password";
+            self.mistake(
+                "DATABASE_URL",
+                format!("cannot be read; write it as {form}"),
+            );
         }
         Secret::new(url)
     }
@@ -92,14 +126,21 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     pub(super) fn origins(&mut self, variable: &'static str) -> Vec<String> {
         let origins = self.list(variable);
         if origins.is_empty() {
-            self.mistake(variable, "is missing; set it to the origin of your front end, such as http://localhost:5173");
+            self.mistake(
+                variable,
+                "is missing; set it to the origin of your front end, such as http://localhost:5173",
+            );
         }
         for origin in &origins {
-            let bare = web_url(origin).is_some_and(|url| url.origin().ascii_serialization() == *origin);
+            let bare =
+                web_url(origin).is_some_and(|url| url.origin().ascii_serialization() == *origin);
             if !bare {
                 self.mistake(
                     variable,
-                    format!("{} must be scheme, host and port only, such as http://localhost:5173", quote(origin)),
+                    format!(
+                        "{} must be scheme, host and port only, such as http://localhost:5173",
+                        quote(origin)
+                    ),
                 );
             }
         }
@@ -107,10 +148,16 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 
     pub(super) fn stripe(&mut self) -> StripeConfig {
-        let secret_key = self.required("STRIPE_SECRET_KEY", "your secret key, sk_test_… or sk_live_…");
+        let secret_key = self.required(
+            "STRIPE_SECRET_KEY",
+            "your secret key, sk_test_… or sk_live_…",
+        );
         if !secret_key.is_empty() && mode_of(&secret_key, &["sk", "rk"]).is_none() {
             let hint = misplaced(&secret_key).unwrap_or("this is none");
-            self.mistake("STRIPE_SECRET_KEY", format!("must be a secret key, sk_test_…, sk_live_… or rk_…; {hint}"));
+            self.mistake(
+                "STRIPE_SECRET_KEY",
+                format!("must be a secret key, sk_test_…, sk_live_… or rk_…; {hint}"),
+            );
         }
         let publishable_key = self.optional("STRIPE_PUBLISHABLE_KEY");
         self.check_publishable(publishable_key.as_deref(), &secret_key);
@@ -151,7 +198,9 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
         for secret in &secrets {
             if secret.strip_prefix("whsec_").is_none_or(str::is_empty) {
-                let hint = misplaced(secret).filter(|_| !secret.starts_with("whsec_")).unwrap_or("this is none");
+                let hint = misplaced(secret)
+                    .filter(|_| !secret.starts_with("whsec_"))
+                    .unwrap_or("this is none");
                 self.mistake(
                     VARIABLE,
                     format!("must be the signing secret of the webhook endpoint, whsec_… (`stripe listen` prints it); {hint}"),
@@ -163,15 +212,25 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     fn api_base(&mut self, secret_key: &str) -> String {
         const VARIABLE: &str = "STRIPE_API_BASE";
-        let base = self.optional(VARIABLE).unwrap_or_else(|| STRIPE_API_BASE_DEFAULT.to_owned());
+        let base = self
+            .optional(VARIABLE)
+            .unwrap_or_else(|| STRIPE_API_BASE_DEFAULT.to_owned());
         let base = base.trim_end_matches('/').to_owned();
         match web_url(&base) {
             None => self.mistake(
                 VARIABLE,
-                format!("must be an http or https URL such as http://127.0.0.1:12111, not {}", quote(&base)),
+                format!(
+                    "must be an http or https URL such as http://127.0.0.1:12111, not {}",
+                    quote(&base)
+                ),
             ),
-            Some(_) if base.ends_with("/v1") => self.mistake(VARIABLE, "must not end in /v1, which is added"),
-            Some(_) if base != STRIPE_API_BASE_DEFAULT && mode_of(secret_key, &["sk", "rk"]) == Some("live") => {
+            Some(_) if base.ends_with("/v1") => {
+                self.mistake(VARIABLE, "must not end in /v1, which is added")
+            }
+            Some(_)
+                if base != STRIPE_API_BASE_DEFAULT
+                    && mode_of(secret_key, &["sk", "rk"]) == Some("live") =>
+            {
                 self.mistake(
                     VARIABLE,
                     "is not Stripe while STRIPE_SECRET_KEY is a live key; use a test key, or remove it",
@@ -183,39 +242,58 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 
     pub(super) fn log(&mut self) -> LogConfig {
-        let format = self.optional("LOG_FORMAT").unwrap_or_else(|| "pretty".to_owned());
+        let format = self
+            .optional("LOG_FORMAT")
+            .unwrap_or_else(|| "pretty".to_owned());
         if !["pretty", "json"].contains(&format.as_str()) {
             self.mistake("LOG_FORMAT", "must be pretty or json");
         }
-        let filter = self.optional("RUST_LOG").unwrap_or_else(|| "info".to_owned());
+        let filter = self
+            .optional("RUST_LOG")
+            .unwrap_or_else(|| "info".to_owned());
         if filter.parse::<EnvFilter>().is_err() {
-            self.mistake("RUST_LOG", "is not a log filter; an example is info,holdfast=debug");
+            self.mistake(
+                "RUST_LOG",
+                "is not a log filter; an example is info,holdfast=debug",
+            );
         }
         let json = format == "json";
         LogConfig { json, filter }
     }
 
     pub(super) fn identity(&mut self, app_origins: &[String]) -> IdentityConfig {
-        let issuer =
-            self.required("CLERK_ISSUER", "the issuer of session tokens, such as https://your-app.clerk.accounts.dev");
+        let issuer = self.required(
+            "CLERK_ISSUER",
+            "the issuer of session tokens, such as https://your-app.clerk.accounts.dev",
+        );
         let issuer = issuer.trim_end_matches('/').to_owned();
         if !issuer.is_empty() && web_url(&issuer).is_none() {
             self.mistake(
                 "CLERK_ISSUER",
-                format!("must begin with https:// (or http:// on your machine), not {}", quote(&issuer)),
+                format!(
+                    "must begin with https:// (or http:// on your machine), not {}",
+                    quote(&issuer)
+                ),
             );
         }
         let jwks_url = self.optional("CLERK_JWKS_URL");
         if let Some(url) = jwks_url.as_deref().filter(|url| web_url(url).is_none()) {
             self.mistake(
                 "CLERK_JWKS_URL",
-                format!("must begin with https:// (or http:// on your machine), not {}", quote(url)),
+                format!(
+                    "must begin with https:// (or http:// on your machine), not {}",
+                    quote(url)
+                ),
             );
         }
         let parties = self.list("CLERK_AUTHORIZED_PARTIES");
         IdentityConfig {
             jwks_url: jwks_url.unwrap_or_else(|| format!("{issuer}/.well-known/jwks.json")),
-            authorized_parties: if parties.is_empty() { app_origins.to_vec() } else { parties },
+            authorized_parties: if parties.is_empty() {
+                app_origins.to_vec()
+            } else {
+                parties
+            },
             issuer,
         }
     }
@@ -242,7 +320,10 @@ fn misplaced(value: &str) -> Option<&'static str> {
         ("pk_", "a pk_… value belongs in STRIPE_PUBLISHABLE_KEY"),
         ("whsec_", "a whsec_… value belongs in STRIPE_WEBHOOK_SECRET"),
     ];
-    belongs.into_iter().find(|(start, _)| value.starts_with(start)).map(|(_, hint)| hint)
+    belongs
+        .into_iter()
+        .find(|(start, _)| value.starts_with(start))
+        .map(|(_, hint)| hint)
 }
 
 /// The value as it may be shown: a secret that was put into the wrong variable is not repeated.

@@ -12,7 +12,9 @@ use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::app::{App, AppState, Reading};
-use crate::domain::booking::{BookingDetails, BookingKind, BookingStatus, PaymentOption, PaymentStatus};
+use crate::domain::booking::{
+    BookingDetails, BookingKind, BookingStatus, PaymentOption, PaymentStatus,
+};
 use crate::domain::ids::{BookingId, ShowId};
 use crate::domain::money::Money;
 use crate::domain::refusal::Refusal;
@@ -36,7 +38,10 @@ const REASON_CHARACTERS_MAX: usize = 500;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateBooking {
-    #[expect(dead_code, reason = "there is one kind so far; another one is refused when the request is read")]
+    #[expect(
+        dead_code,
+        reason = "there is one kind so far; another one is refused when the request is read"
+    )]
     kind: BookableKind,
     show_id: ShowId,
     seats: Vec<String>,
@@ -153,13 +158,26 @@ impl CreateBooking {
             return Err(Refusal::VoucherInvalid);
         }
         if self.payment_option == Some(PaymentOption::Half) {
-            return Err(Refusal::field("paymentOption", "must be full: seats are paid in full"));
+            return Err(Refusal::field(
+                "paymentOption",
+                "must be full: seats are paid in full",
+            ));
         }
         let labels: BTreeSet<&String> = self.seats.iter().collect();
         if labels.is_empty() || labels.len() < self.seats.len() {
-            return Err(Refusal::field("seats", "must name at least one seat, and each seat once"));
+            return Err(Refusal::field(
+                "seats",
+                "must name at least one seat, and each seat once",
+            ));
         }
-        Ok(Wish { user, show_id: self.show_id, seats: self.seats, ui: self.ui, origin, key: None })
+        Ok(Wish {
+            user,
+            show_id: self.show_id,
+            seats: self.seats,
+            ui: self.ui,
+            origin,
+            key: None,
+        })
     }
 }
 
@@ -174,10 +192,18 @@ pub async fn create_booking(
     headers: HeaderMap,
     Idempotent { body, key }: Idempotent<CreateBooking>,
 ) -> Result<Response> {
-    let first = app.config.app_origins.first().map(String::as_str).unwrap_or_default();
+    let first = app
+        .config
+        .app_origins
+        .first()
+        .map(String::as_str)
+        .unwrap_or_default();
     let origin = allowed_origin(&app, &headers).unwrap_or(first).to_owned();
     let work = async |keyed: Keyed| {
-        let wish = Wish { key: keyed.using, ..body.wish(user, origin)? };
+        let wish = Wish {
+            key: keyed.using,
+            ..body.wish(user, origin)?
+        };
         // In a task of its own: a caller who hangs up must not stop the work between two steps.
         let task_app = AppState::clone(&app);
         let booked = async move {
@@ -192,9 +218,14 @@ pub async fn create_booking(
             checkout::book_seats(&task_app, &wish).await
         };
         let task = tokio::spawn(booked.in_current_span());
-        let details = task.await.map_err(|error| Error::fault(format!("a booking broke off: {error}")))??;
+        let details = task
+            .await
+            .map_err(|error| Error::fault(format!("a booking broke off: {error}")))??;
         let location = format!("/api/bookings/{}", details.booking.id);
-        Ok(Created { location, resource: BookingView::at(details, app.now()) })
+        Ok(Created {
+            location,
+            resource: BookingView::at(details, app.now()),
+        })
     };
     key.answer(&app, work).await
 }
@@ -216,8 +247,15 @@ pub async fn list_bookings(
     Query(query): Query<ListBookings>,
 ) -> Result<Json<Page<BookingView>>> {
     let limit = Limit::of(query.limit)?;
-    let before = query.cursor.map(|cursor| cursor.parse().map_err(|_| bad_cursor())).transpose()?;
-    let filter = Filter { user_id: user.id, status: query.status, before };
+    let before = query
+        .cursor
+        .map(|cursor| cursor.parse().map_err(|_| bad_cursor()))
+        .transpose()?;
+    let filter = Filter {
+        user_id: user.id,
+        status: query.status,
+        before,
+    };
     let found = bookings::list(&mut *app.acquire().await?, &filter, limit.fetch()).await?;
     let now = app.now();
     let page = limit.page(found, |details| details.booking.id.to_string());
@@ -239,9 +277,15 @@ pub async fn find_booking(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReopenCheckout {
-    #[expect(dead_code, reason = "there is one part so far; another one is refused when the request is read")]
+    #[expect(
+        dead_code,
+        reason = "there is one part so far; another one is refused when the request is read"
+    )]
     part: Option<PayablePart>,
-    #[expect(dead_code, reason = "the open page is given as it is, wherever it is shown")]
+    #[expect(
+        dead_code,
+        reason = "the open page is given as it is, wherever it is shown"
+    )]
     ui: Option<Ui>,
 }
 
@@ -276,8 +320,8 @@ pub struct CancelBooking {
     reason: Option<String>,
 }
 
-/// Calls off a booking that has not been paid. Its seats are free as soon as Stripe has closed the payment page; if the
-/// buyer has paid in the meantime, he keeps them.
+/// Calls off a booking that has not been paid. Its seats are free as soon as Stripe has closed the
+/// payment page; if the buyer has paid in the meantime, he keeps them.
 #[utoipa::path(
     post, path = "/api/bookings/{id}/cancel", params(("id" = BookingId, Path)), request_body = CancelBooking,
     responses((status = 200, body = BookingView)),
@@ -288,13 +332,19 @@ pub async fn cancel_booking(
     Path(id): Path<BookingId>,
     Json(body): Json<CancelBooking>,
 ) -> Result<Json<BookingView>> {
-    if body.reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARACTERS_MAX) {
+    if body
+        .reason
+        .as_ref()
+        .is_some_and(|reason| reason.chars().count() > REASON_CHARACTERS_MAX)
+    {
         let message = format!("must have at most {REASON_CHARACTERS_MAX} characters");
         return Err(Refusal::field("reason", message).into());
     }
     let before = owned(&app, &user, id).await?.booking.status;
     let cancelled = match before {
-        BookingStatus::Pending => release::cancel(&app, (id, body.version), body.reason.as_deref()).await?,
+        BookingStatus::Pending => {
+            release::cancel(&app, (id, body.version), body.reason.as_deref()).await?
+        }
         status => Some(status),
     };
     // Where it was not pending any more, or at another version, it has gone on in the meantime.
@@ -303,10 +353,13 @@ pub async fn cancel_booking(
         BookingStatus::Confirmed | BookingStatus::Processing | BookingStatus::Review => {
             Err(Refusal::AlreadyPaid.into())
         }
-        BookingStatus::Pending if cancelled.is_none() => {
-            Err(Refusal::VersionConflict { version: after.booking.version }.into())
+        BookingStatus::Pending if cancelled.is_none() => Err(Refusal::VersionConflict {
+            version: after.booking.version,
         }
-        BookingStatus::Pending => Err(Error::ProviderUnavailable("the payment page is still open".to_owned())),
+        .into()),
+        BookingStatus::Pending => Err(Error::ProviderUnavailable(
+            "the payment page is still open".to_owned(),
+        )),
         BookingStatus::Expired | BookingStatus::Cancelled | BookingStatus::Failed => {
             Ok(Json(BookingView::at(after, app.now())))
         }
@@ -335,7 +388,8 @@ pub struct VerifiedPayment {
     booking: BookingView,
 }
 
-/// Waits until the booking of a session is settled, and asks Stripe itself when we have not heard of it.
+/// Waits until the booking of a session is settled, and asks Stripe itself when we have not heard
+/// of it.
 #[utoipa::path(
     post, path = "/api/payments/verify", params(VerifyWait), request_body = VerifyPayment,
     responses((status = 200, body = VerifiedPayment)),
@@ -348,17 +402,35 @@ pub async fn verify_payment(
 ) -> Result<Json<VerifiedPayment>> {
     let seconds = query.wait.unwrap_or_default();
     if seconds > WAIT_SECONDS_MAX {
-        return Err(Refusal::field("wait", format!("must be between 0 and {WAIT_SECONDS_MAX}")).into());
+        return Err(
+            Refusal::field("wait", format!("must be between 0 and {WAIT_SECONDS_MAX}")).into(),
+        );
     }
-    let details = verify::verify(&app, &body.session_id, &user.id, Duration::from_secs(seconds)).await?;
+    let details = verify::verify(
+        &app,
+        &body.session_id,
+        &user.id,
+        Duration::from_secs(seconds),
+    )
+    .await?;
     let booking = BookingView::at(details, app.now());
-    Ok(Json(VerifiedPayment { status: booking.status, booking }))
+    Ok(Json(VerifiedPayment {
+        status: booking.status,
+        booking,
+    }))
 }
 
 /// A booking of the caller's own, or any booking for an admin.
 async fn owned(app: &AppState, user: &User, id: BookingId) -> Result<BookingDetails> {
-    let found = app.lines.readings.join(app, Reading(id), |app, batch| Box::pin(read_all(app, batch))).await?;
-    let may_see = |details: &BookingDetails| user.role == Role::Admin || details.booking.user_id == user.id;
+    let found = app
+        .lines
+        .readings
+        .join(app, Reading(id), |app, batch| {
+            Box::pin(read_all(app, batch))
+        })
+        .await?;
+    let may_see =
+        |details: &BookingDetails| user.role == Role::Admin || details.booking.user_id == user.id;
     Ok(found.filter(may_see).ok_or(Refusal::NotFound("booking"))?)
 }
 
@@ -366,5 +438,13 @@ async fn owned(app: &AppState, user: &User, id: BookingId) -> Result<BookingDeta
 async fn read_all(app: &App, readings: &[Reading]) -> Result<Vec<Result<Option<BookingDetails>>>> {
     let ids: Vec<_> = readings.iter().map(|reading| reading.0).collect();
     let found = bookings::find_all(&mut *app.acquire().await?, &ids).await?;
-    Ok(ids.iter().map(|id| Ok(found.iter().find(|details| details.booking.id == *id).cloned())).collect())
+    Ok(ids
+        .iter()
+        .map(|id| {
+            Ok(found
+                .iter()
+                .find(|details| details.booking.id == *id)
+                .cloned())
+        })
+        .collect())
 }

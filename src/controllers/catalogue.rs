@@ -11,7 +11,9 @@ use utoipa::ToSchema;
 
 use crate::app::AppState;
 use crate::domain::calendar::{YEARS_SENTENCE, has_instant};
-use crate::domain::catalogue::{Movie, MovieDetails, PolicyStep, Show, ShowDraft, ShowStatus, Tier};
+use crate::domain::catalogue::{
+    Movie, MovieDetails, PolicyStep, Show, ShowDraft, ShowStatus, Tier,
+};
 use crate::domain::ids::{MovieId, ShowId};
 use crate::domain::refusal::Refusal;
 use crate::domain::seats::SeatRow;
@@ -68,7 +70,8 @@ struct DateView {
     shows: Vec<ShowView>,
 }
 
-/// What an admin says of a show. It shows a movie of the programme, or something else that has a title.
+/// What an admin says of a show. It shows a movie of the programme, or something else that has a
+/// title.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateShow {
@@ -137,7 +140,10 @@ impl ShowView {
             currency: show.currency.to_string(),
             tiers: show.tiers,
             max_seats_per_booking: show.max_seats_per_booking,
-            seats: SeatCountView { total: show.seats_total, free: show.seats_free },
+            seats: SeatCountView {
+                total: show.seats_total,
+                free: show.seats_free,
+            },
             cancellation_policy: show.cancellation_policy,
         }
     }
@@ -151,8 +157,13 @@ impl MovieWithShowsView {
             let date = show.starts_at.with_timezone(&timezone).date_naive();
             dates.entry(date).or_default().push(ShowView::at(show, now));
         }
-        let dates = dates.into_iter().map(|(date, shows)| DateView { date, shows });
-        Self { movie: movie.into(), dates: dates.collect() }
+        let dates = dates
+            .into_iter()
+            .map(|(date, shows)| DateView { date, shows });
+        Self {
+            movie: movie.into(),
+            dates: dates.collect(),
+        }
     }
 }
 
@@ -175,7 +186,9 @@ impl CreateShow {
         let title = self.title.or(title_of_movie);
         Ok(ShowDraft {
             movie_id: self.movie_id,
-            title: title.ok_or_else(|| Refusal::field("title", "must be given where there is no movieId"))?,
+            title: title.ok_or_else(|| {
+                Refusal::field("title", "must be given where there is no movieId")
+            })?,
             starts_at: self.starts_at,
             timezone: self.timezone,
             max_seats_per_booking: self.max_seats_per_booking,
@@ -194,14 +207,21 @@ pub async fn create_movie(
     _: Admin,
     Idempotent { body, key }: Idempotent<CreateMovie>,
 ) -> Result<Response> {
-    // The rules are asked within the work: what was made under a key comes again, whatever they say meanwhile.
+    // The rules are asked within the work: what was made under a key comes again, whatever they say
+    // meanwhile.
     let work = async |keyed: Keyed| {
-        let movie = Movie { id: MovieId::new(), details: body.details().check()? };
+        let movie = Movie {
+            id: MovieId::new(),
+            details: body.details().check()?,
+        };
         let mut tx = app.begin().await?;
         keyed.claim(&mut tx, app.now()).await?;
         movies::insert(&mut tx, &movie, app.now()).await?;
         tx.commit().await?;
-        Ok(Created { location: format!("/api/movies/{}", movie.id), resource: MovieView::from(movie) })
+        Ok(Created {
+            location: format!("/api/movies/{}", movie.id),
+            resource: MovieView::from(movie),
+        })
     };
     key.answer(&app, work).await
 }
@@ -225,14 +245,19 @@ pub async fn create_show(
         let show = body.draft(title_of_movie)?.check(now)?;
         let mut tx = app.begin().await?;
         keyed.claim(&mut tx, now).await?;
-        shows::insert(&mut tx, &show, now).await.map_err(|error| match error.constraint() {
-            Some(shows::MOVIE_KEY) => Refusal::NotFound("movie").into(),
-            _ => error,
-        })?;
+        shows::insert(&mut tx, &show, now)
+            .await
+            .map_err(|error| match error.constraint() {
+                Some(shows::MOVIE_KEY) => Refusal::NotFound("movie").into(),
+                _ => error,
+            })?;
         let stored = shows::find(&mut tx, show.id).await?;
         tx.commit().await?;
         let stored = stored.ok_or_else(|| Error::fault("a new show is not there"))?;
-        Ok(Created { location: format!("/api/shows/{}", show.id), resource: ShowView::at(stored, now) })
+        Ok(Created {
+            location: format!("/api/shows/{}", show.id),
+            resource: ShowView::at(stored, now),
+        })
     };
     key.answer(&app, work).await
 }
@@ -252,7 +277,10 @@ pub async fn list_movies(
     Query(query): Query<ListMovies>,
 ) -> Result<Json<Page<MovieWithShowsView>>> {
     let limit = Limit::of(query.limit)?;
-    let before = query.cursor.map(|cursor| cursor.parse().map_err(|_| bad_cursor())).transpose()?;
+    let before = query
+        .cursor
+        .map(|cursor| cursor.parse().map_err(|_| bad_cursor()))
+        .transpose()?;
     let now = app.now();
     let mut db = app.acquire().await?;
     let found = movies::list_coming(&mut db, before, limit.fetch(), now).await?;
@@ -267,22 +295,35 @@ pub async fn list_movies(
 
 /// A movie, with its coming shows.
 #[utoipa::path(get, path = "/api/movies/{id}", params(("id" = MovieId, Path)), responses((status = 200, body = MovieWithShowsView)))]
-pub async fn find_movie(State(app): State<AppState>, Path(id): Path<MovieId>) -> Result<Json<MovieWithShowsView>> {
+pub async fn find_movie(
+    State(app): State<AppState>,
+    Path(id): Path<MovieId>,
+) -> Result<Json<MovieWithShowsView>> {
     let now = app.now();
     let mut db = app.acquire().await?;
-    let movie = movies::find(&mut db, id).await?.ok_or(Refusal::NotFound("movie"))?;
-    let shows = coming(&mut db, vec![id], now).await?.remove(&id).unwrap_or_default();
+    let movie = movies::find(&mut db, id)
+        .await?
+        .ok_or(Refusal::NotFound("movie"))?;
+    let shows = coming(&mut db, vec![id], now)
+        .await?
+        .remove(&id)
+        .unwrap_or_default();
     Ok(Json(MovieWithShowsView::new(movie, shows, now)))
 }
 
-/// The shows of these movies that are still to come, soonest first; what was cancelled does not come.
+/// The shows of these movies that are still to come, soonest first; what was cancelled does not
+/// come.
 async fn coming(
     db: &mut sqlx::PgConnection,
     movie_ids: Vec<MovieId>,
     now: DateTime<Utc>,
 ) -> Result<BTreeMap<MovieId, Vec<Show>>> {
     let from = Some(just_after(now));
-    let filter = shows::Filter { movie_ids: Some(movie_ids), from, ..shows::Filter::default() };
+    let filter = shows::Filter {
+        movie_ids: Some(movie_ids),
+        from,
+        ..shows::Filter::default()
+    };
     let mut by_movie: BTreeMap<MovieId, Vec<Show>> = BTreeMap::new();
     for show in shows::list(db, &filter, MOVIE_SHOWS_MAX).await? {
         let movie_id = show.movie.as_ref().map(|movie| movie.id);
@@ -311,7 +352,10 @@ pub struct ListShows {
 
 /// Shows, soonest first.
 #[utoipa::path(get, path = "/api/shows", params(ListShows), responses((status = 200, body = Page<ShowView>)))]
-pub async fn list_shows(State(app): State<AppState>, Query(query): Query<ListShows>) -> Result<Json<Page<ShowView>>> {
+pub async fn list_shows(
+    State(app): State<AppState>,
+    Query(query): Query<ListShows>,
+) -> Result<Json<Page<ShowView>>> {
     let limit = Limit::of(query.limit)?;
     for (field, instant) in [("from", query.from), ("to", query.to)] {
         if instant.is_some_and(|instant| !has_instant(instant)) {
@@ -323,23 +367,34 @@ pub async fn list_shows(State(app): State<AppState>, Query(query): Query<ListSho
         movie_ids: query.movie_id.map(|id| vec![id]),
         from: Some(query.from.unwrap_or_else(|| just_after(now))),
         to: query.to,
-        after: query.cursor.map(|cursor| place(&cursor).ok_or_else(bad_cursor)).transpose()?,
+        after: query
+            .cursor
+            .map(|cursor| place(&cursor).ok_or_else(bad_cursor))
+            .transpose()?,
     };
     let found = shows::list(&mut *app.acquire().await?, &filter, limit.fetch()).await?;
-    let page = limit.page(found, |show| format!("{}_{}", show.starts_at.timestamp_micros(), show.id));
+    let page = limit.page(found, |show| {
+        format!("{}_{}", show.starts_at.timestamp_micros(), show.id)
+    });
     Ok(Json(page.map(|show| ShowView::at(show, now))))
 }
 
 /// The place in the list that a cursor names.
 fn place(cursor: &str) -> Option<(DateTime<Utc>, ShowId)> {
     let (starts_at, id) = cursor.split_once('_')?;
-    let starts_at = DateTime::from_timestamp_micros(starts_at.parse().ok()?).filter(|at| has_instant(*at))?;
+    let starts_at =
+        DateTime::from_timestamp_micros(starts_at.parse().ok()?).filter(|at| has_instant(*at))?;
     Some((starts_at, id.parse().ok()?))
 }
 
 /// A show.
 #[utoipa::path(get, path = "/api/shows/{id}", params(("id" = ShowId, Path)), responses((status = 200, body = ShowView)))]
-pub async fn find_show(State(app): State<AppState>, Path(id): Path<ShowId>) -> Result<Json<ShowView>> {
-    let show = shows::find(&mut *app.acquire().await?, id).await?.ok_or(Refusal::NotFound("show"))?;
+pub async fn find_show(
+    State(app): State<AppState>,
+    Path(id): Path<ShowId>,
+) -> Result<Json<ShowView>> {
+    let show = shows::find(&mut *app.acquire().await?, id)
+        .await?
+        .ok_or(Refusal::NotFound("show"))?;
     Ok(Json(ShowView::at(show, app.now())))
 }

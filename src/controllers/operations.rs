@@ -25,7 +25,8 @@ pub async fn check_health() -> Json<HealthView> {
     Json(HealthView { status: "ok" })
 }
 
-/// 200 when the database, its migrations and the issuer's keys are usable; else 503 with what is missing.
+/// 200 when the database, its migrations and the issuer's keys are usable; else 503 with what is
+/// missing.
 #[utoipa::path(get, path = "/ready", responses((status = 200, body = HealthView), (status = 503)))]
 pub async fn check_readiness(State(app): State<AppState>) -> Result<Json<HealthView>, Problem> {
     let (database, identity) = tokio::join!(database_fault(&app), app.identity.ready(app.now()));
@@ -37,9 +38,15 @@ pub async fn check_readiness(State(app): State<AppState>) -> Result<Json<HealthV
     if missing.is_empty() {
         return Ok(Json(HealthView { status: "ready" }));
     }
-    let code = if database.is_some() { "database_unavailable" } else { "internal" };
+    let code = if database.is_some() {
+        "database_unavailable"
+    } else {
+        "internal"
+    };
     let detail = format!("Not ready: {}.", missing.join("; "));
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).with("missing", json!(missing)).retry_after(1))
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+        .with("missing", json!(missing))
+        .retry_after(1))
 }
 
 async fn database_fault(app: &App) -> Option<&'static str> {

@@ -44,12 +44,16 @@ impl From<Outcome> for OutcomeView {
     }
 }
 
-/// Takes an event of Stripe's. The effect is committed before the answer; a 5xx means that nothing was stored.
+/// Takes an event of Stripe's. The effect is committed before the answer; a 5xx means that nothing
+/// was stored.
 #[utoipa::path(
     post, path = "/api/stripe", request_body(content = String, content_type = "application/json"),
     params(("Stripe-Signature" = String, Header)), responses((status = 200, body = Receipt)),
 )]
-pub async fn receive_stripe_event(State(app): State<AppState>, request: Request) -> Result<Json<Receipt>, Problem> {
+pub async fn receive_stripe_event(
+    State(app): State<AppState>,
+    request: Request,
+) -> Result<Json<Receipt>, Problem> {
     let headers = request.headers().clone();
     let body = read_body(request, &app).await?;
     Ok(receive(&app, &headers, &body).await?)
@@ -57,8 +61,24 @@ pub async fn receive_stripe_event(State(app): State<AppState>, request: Request)
 
 async fn receive(app: &AppState, headers: &HeaderMap, body: &Bytes) -> Result<Json<Receipt>> {
     let signature = headers.get("stripe-signature").map(HeaderValue::as_bytes);
-    webhook::verify(signature, body, &app.config.stripe.webhook_secrets, app.now())?;
-    let payload = str::from_utf8(body).map_err(|_| Refusal::MalformedRequest("The body is not UTF-8.".to_owned()))?;
-    let outcome = batch::arrive(app, Arrival { event: webhook::parse(body)?, payload: payload.to_owned() }).await?;
-    Ok(Json(Receipt { received: true, outcome: outcome.into() }))
+    webhook::verify(
+        signature,
+        body,
+        &app.config.stripe.webhook_secrets,
+        app.now(),
+    )?;
+    let payload = str::from_utf8(body)
+        .map_err(|_| Refusal::MalformedRequest("The body is not UTF-8.".to_owned()))?;
+    let outcome = batch::arrive(
+        app,
+        Arrival {
+            event: webhook::parse(body)?,
+            payload: payload.to_owned(),
+        },
+    )
+    .await?;
+    Ok(Json(Receipt {
+        received: true,
+        outcome: outcome.into(),
+    }))
 }

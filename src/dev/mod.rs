@@ -1,4 +1,5 @@
-//! What only `holdfast dev`, `holdfast simulator` and the tests use: the world around Holdfast, on one machine.
+//! What only `holdfast dev`, `holdfast simulator` and the tests use: the world around Holdfast, on
+//! one machine.
 
 pub mod identity;
 pub mod postgres;

@@ -1,4 +1,5 @@
-//! Names a process so that the name dies with it: whoever gets the same number later is another process.
+//! Names a process so that the name dies with it: whoever gets the same number later is another
+//! process.
 
 use std::fmt;
 use std::fs;
@@ -7,7 +8,8 @@ use std::process::{Command, Stdio};
 
 /// A process by its number and the moment it started, in the kernel's clock ticks.
 ///
-/// Where the kernel does not tell the moment (no `/proc`), it is 0 for everyone and only the number counts.
+/// Where the kernel does not tell the moment (no `/proc`), it is 0 for everyone and only the number
+/// counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) id: u32,
@@ -42,7 +44,10 @@ impl Process {
     /// Reads what `Display` writes.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let (id, started) = name.trim().split_once('-')?;
-        Some(Self { id: id.parse().ok()?, started: started.parse().ok()? })
+        Some(Self {
+            id: id.parse().ok()?,
+            started: started.parse().ok()?,
+        })
     }
 }
 

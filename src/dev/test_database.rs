@@ -10,7 +10,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, query, query_scalar};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, query, query_scalar,
+};
 
 use crate::dev::postgres::{LocalPostgres, Settings};
 use crate::dev::process::Process;
@@ -19,8 +21,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Long enough to go from one test binary to the next on the same server.
 const LINGER_SECONDS: u32 = 5;
-/// At 8 MB each. Dropping fewer is not worth it: it takes about as long as cloning, and a file system without a journal
-/// is slow to make new files for a while after it has deleted many.
+/// At 8 MB each. Dropping fewer is not worth it: it takes about as long as cloning, and a file
+/// system without a journal is slow to make new files for a while after it has deleted many.
 const LEFTOVERS_MAX: usize = 200;
 const CONNECTIONS_MAX: u32 = 5;
 const CONNECTION_PATIENCE: Duration = Duration::from_secs(10);
@@ -33,8 +35,9 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// An empty database with the whole schema that no other test uses.
 ///
-/// It is left where it is, also by a test that is killed: the whole cluster goes soon after the last test. Only when
-/// test runs follow each other so quickly that too many are left are those of earlier runs dropped.
+/// It is left where it is, also by a test that is killed: the whole cluster goes soon after the
+/// last test. Only when test runs follow each other so quickly that too many are left are those of
+/// earlier runs dropped.
 pub struct TestDatabase {
     options: PgConnectOptions,
     pool: PgPool,
@@ -52,7 +55,10 @@ impl TestDatabase {
     ///
     /// Panics when there is no database to be had: a test cannot go on without.
     #[expect(clippy::panic, reason = "a test cannot go on without its database")]
-    pub async fn create_with<E>(schema: &str, migrate: impl AsyncFnOnce(PgPool) -> std::result::Result<(), E>) -> Self
+    pub async fn create_with<E>(
+        schema: &str,
+        migrate: impl AsyncFnOnce(PgPool) -> std::result::Result<(), E>,
+    ) -> Self
     where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
@@ -72,7 +78,10 @@ impl TestDatabase {
         &self.pool
     }
 
-    async fn try_create(schema: &str, migrate: impl AsyncFnOnce(PgPool) -> Result<()>) -> Result<Self> {
+    async fn try_create(
+        schema: &str,
+        migrate: impl AsyncFnOnce(PgPool) -> Result<()>,
+    ) -> Result<Self> {
         let options = server().await?;
         let mut admin = PgConnection::connect_with(&options).await?;
         let template = ensure_template(schema, migrate, &options, &mut admin).await?;
@@ -125,7 +134,10 @@ async fn ensure_template(
         return Ok(name);
     }
     let mut builder = PgConnection::connect_with(options).await?;
-    query("select pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut builder).await?;
+    query("select pg_advisory_lock($1)")
+        .bind(TEMPLATE_LOCK)
+        .execute(&mut builder)
+        .await?;
     if !exists(&name, &mut builder).await? {
         build_template(migrate, options, &name, &mut builder).await?;
     }
@@ -146,7 +158,10 @@ pub fn digest(migrator: &Migrator) -> String {
 }
 
 async fn exists(name: &str, connection: &mut PgConnection) -> sqlx::Result<bool> {
-    query_scalar("select exists (select from pg_database where datname = $1)").bind(name).fetch_one(connection).await
+    query_scalar("select exists (select from pg_database where datname = $1)")
+        .bind(name)
+        .fetch_one(connection)
+        .await
 }
 
 async fn build_template(
@@ -158,8 +173,13 @@ async fn build_template(
     let building = options.clone().database("template_being_built");
     // Whoever built it before us may have been killed halfway.
     drop_database("template_being_built", admin).await?;
-    admin.execute("create database template_being_built template template0").await?;
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(building.clone()).await?;
+    admin
+        .execute("create database template_being_built template template0")
+        .await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_with(building.clone())
+        .await?;
     migrate(pool.clone()).await?;
     pool.close().await;
     let mut connection = building.connect().await?;
@@ -167,8 +187,11 @@ async fn build_template(
     connection.close().await?;
     // A new connection writes the file of cached catalogues that every clone then begins with.
     building.connect().await?.close().await?;
-    // Cloning fails while somebody is connected to the template, so nobody may; the name makes it known when it is whole.
-    admin.execute("alter database template_being_built allow_connections false").await?;
+    // Cloning fails while somebody is connected to the template, so nobody may; the name makes it
+    // known when it is whole.
+    admin
+        .execute("alter database template_being_built allow_connections false")
+        .await?;
     let publish = format!("alter database template_being_built rename to {name}");
     admin.execute(AssertSqlSafe(publish)).await?;
     Ok(())
@@ -188,11 +211,16 @@ async fn clone(template: &str, admin: &mut PgConnection) -> sqlx::Result<String>
     Ok(name)
 }
 
-/// On a thread of its own: no test waits for it, and what is left when this process ends is the next one's to drop.
+/// On a thread of its own: no test waits for it, and what is left when this process ends is the
+/// next one's to drop.
 fn sweep_in_background(options: PgConnectOptions) {
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(sweep(&options.disable_statement_logging())).map_err(std::io::Error::other)
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime
+            .block_on(sweep(&options.disable_statement_logging()))
+            .map_err(std::io::Error::other)
     });
 }
 
@@ -200,7 +228,9 @@ fn sweep_in_background(options: PgConnectOptions) {
 async fn sweep(options: &PgConnectOptions) -> sqlx::Result<()> {
     let mut admin = PgConnection::connect_with(options).await?;
     let mut names: Vec<String> =
-        query_scalar("select datname from pg_database where datname like 'test\\_%'").fetch_all(&mut admin).await?;
+        query_scalar("select datname from pg_database where datname like 'test\\_%'")
+            .fetch_all(&mut admin)
+            .await?;
     names.retain(|name| !is_in_use(name));
     if names.len() > LEFTOVERS_MAX {
         for name in &names {
@@ -213,7 +243,9 @@ async fn sweep(options: &PgConnectOptions) -> sqlx::Result<()> {
 /// Names that are not ours count as used.
 fn is_in_use(name: &str) -> bool {
     let mut parts = name.split('_').skip(1);
-    let (Some(Ok(id)), Some(Ok(started))) = (parts.next().map(str::parse), parts.next().map(str::parse)) else {
+    let (Some(Ok(id)), Some(Ok(started))) =
+        (parts.next().map(str::parse), parts.next().map(str::parse))
+    else {
         return true;
     };
     Process { id, started }.is_alive()

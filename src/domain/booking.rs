@@ -8,8 +8,11 @@ use super::money::Money;
 use super::user::UserId;
 use super::wish::Ui;
 
-/// Where a booking stands. `pending` → `processing` → `confirmed`; the others end it, `review` waits for a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, Deserialize, utoipa::ToSchema)]
+/// Where a booking stands. `pending` → `processing` → `confirmed`; the others end it, `review`
+/// waits for a person.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[sqlx(type_name = "booking_status", rename_all = "snake_case")]
 #[serde(rename_all = "camelCase")]
 pub enum BookingStatus {
@@ -78,7 +81,9 @@ pub enum BookingKind {
 }
 
 /// How much is due for confirmation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[sqlx(type_name = "payment_option", rename_all = "snake_case")]
 #[serde(rename_all = "camelCase")]
 pub enum PaymentOption {
@@ -222,7 +227,9 @@ impl BookingDetails {
     /// The session, if the booking can be paid right now.
     pub fn payable(&self, now: DateTime<Utc>) -> Option<&OpenCheckout> {
         let waits = self.booking.status == BookingStatus::Pending;
-        self.checkout.as_ref().filter(|checkout| waits && checkout.expires_at > now)
+        self.checkout
+            .as_ref()
+            .filter(|checkout| waits && checkout.expires_at > now)
     }
 }
 
@@ -255,17 +262,27 @@ impl Booking {
 
 /// The letters of a reference, without those that are easily confused: 0 and O, 1 and I, and U.
 const REFERENCE_LETTERS: [char; 31] = [
-    '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'J', 'K', 'L', 'M', 'N', 'P', 'Q',
-    'R', 'S', 'T', 'V', 'W', 'X', 'Y', 'Z',
+    '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'J', 'K', 'L',
+    'M', 'N', 'P', 'Q', 'R', 'S', 'T', 'V', 'W', 'X', 'Y', 'Z',
 ];
 
-/// The reference made of six of `random`'s numbers: `HF-` and six letters, nearly a billion of them.
+/// The reference made of six of `random`'s numbers: `HF-` and six letters, nearly a billion of
+/// them.
 pub fn reference_of(random: [u8; 6]) -> String {
-    let letters = random.map(|number| REFERENCE_LETTERS.iter().cycle().nth(usize::from(number)).copied());
-    letters.into_iter().flatten().fold(String::from("HF-"), |mut reference, letter| {
-        reference.push(letter);
-        reference
-    })
+    let letters = random.map(|number| {
+        REFERENCE_LETTERS
+            .iter()
+            .cycle()
+            .nth(usize::from(number))
+            .copied()
+    });
+    letters
+        .into_iter()
+        .flatten()
+        .fold(String::from("HF-"), |mut reference, letter| {
+            reference.push(letter);
+            reference
+        })
 }
 
 #[cfg(test)]

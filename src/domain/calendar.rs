@@ -1,4 +1,5 @@
-//! The years that the contract can write: RFC 3339 has four digits for them. The database has fewer than our types.
+//! The years that the contract can write: RFC 3339 has four digits for them. The database has fewer
+//! than our types.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 

@@ -1,4 +1,5 @@
-//! What there is to book: movies, shows, their tiers, and the cancellation policy that is frozen at sale.
+//! What there is to book: movies, shows, their tiers, and the cancellation policy that is frozen at
+//! sale.
 
 use std::collections::BTreeSet;
 
@@ -72,7 +73,16 @@ pub struct PolicyStep {
 
 /// The policy of a show that names none: everything back until a day before, then nothing.
 pub fn default_policy() -> Vec<PolicyStep> {
-    vec![PolicyStep { hours_before: 24, refund_percent: 100 }, PolicyStep { hours_before: 0, refund_percent: 0 }]
+    vec![
+        PolicyStep {
+            hours_before: 24,
+            refund_percent: 100,
+        },
+        PolicyStep {
+            hours_before: 0,
+            refund_percent: 0,
+        },
+    ]
 }
 
 /// What a show is at the moment.
@@ -184,7 +194,11 @@ impl ShowDraft {
         faults.add_if("startsAt", self.starts_at <= now, "must lie in the future");
         faults.add_if("startsAt", !has_instant(self.starts_at), YEARS_SENTENCE);
         let timezone = self.timezone.parse::<Tz>().ok();
-        faults.add_if("timezone", timezone.is_none(), "must be an IANA time zone such as \"Europe/Berlin\"");
+        faults.add_if(
+            "timezone",
+            timezone.is_none(),
+            "must be an IANA time zone such as \"Europe/Berlin\"",
+        );
         let max_seats_per_booking = self.max_seats_per_booking.unwrap_or(BOOKING_SEATS_DEFAULT);
         faults.add_if(
             "maxSeatsPerBooking",
@@ -221,15 +235,22 @@ impl MovieDetails {
         faults.title("title", &self.title);
         faults.add_if(
             "runtimeMinutes",
-            self.runtime_minutes.is_some_and(|minutes| !(1..=10_000).contains(&minutes)),
+            self.runtime_minutes
+                .is_some_and(|minutes| !(1..=10_000).contains(&minutes)),
             "must be between 1 and 10000",
         );
         faults.add_if(
             "overview",
-            self.overview.as_ref().is_some_and(|text| text.chars().count() > 5_000),
+            self.overview
+                .as_ref()
+                .is_some_and(|text| text.chars().count() > 5_000),
             "must have at most 5000 characters",
         );
-        faults.add_if("releaseDate", self.release_date.is_some_and(|date| !has_date(date)), YEARS_SENTENCE);
+        faults.add_if(
+            "releaseDate",
+            self.release_date.is_some_and(|date| !has_date(date)),
+            YEARS_SENTENCE,
+        );
         faults.add_if("genres", self.genres.len() > 20, "must be at most 20");
         for (index, genre) in self.genres.iter().enumerate() {
             faults.title(&format!("genres[{index}]"), genre);
@@ -239,12 +260,18 @@ impl MovieDetails {
             self.poster_url.as_ref().is_some_and(|url| !is_web_url(url)),
             "must be an absolute http or https URL of at most 2000 characters",
         );
-        if faults.0.is_empty() { Ok(self) } else { Err(Refusal::ValidationFailed(faults.0)) }
+        if faults.0.is_empty() {
+            Ok(self)
+        } else {
+            Err(Refusal::ValidationFailed(faults.0))
+        }
     }
 }
 
 fn is_web_url(url: &str) -> bool {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
     let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
     has_host && url.len() <= 2_000 && !url.contains(char::is_whitespace)
 }
@@ -256,7 +283,10 @@ struct Faults(Vec<FieldError>);
 impl Faults {
     fn add_if(&mut self, field: impl Into<String>, wrong: bool, message: impl Into<String>) {
         if wrong {
-            self.0.push(FieldError { field: field.into(), message: message.into() });
+            self.0.push(FieldError {
+                field: field.into(),
+                message: message.into(),
+            });
         }
     }
 
@@ -276,7 +306,11 @@ impl Faults {
     /// The one currency of the tiers.
     fn tiers(&mut self, tiers: &[Tier]) -> Option<Currency> {
         let wrong_count = !(1..=TIERS_MAX).contains(&tiers.len());
-        self.add_if("tiers", wrong_count, format!("must be 1 to {TIERS_MAX} tiers"));
+        self.add_if(
+            "tiers",
+            wrong_count,
+            format!("must be 1 to {TIERS_MAX} tiers"),
+        );
         let names: BTreeSet<&str> = tiers.iter().map(|tier| tier.name.as_str()).collect();
         self.add_if("tiers", names.len() < tiers.len(), "name a tier twice");
         let currency = tiers.first().map(|tier| tier.price.currency);
@@ -297,7 +331,11 @@ impl Faults {
     fn row_tiers(&mut self, rows: &[SeatRow], tiers: &[Tier]) {
         for (index, row) in rows.iter().enumerate() {
             let known = tiers.iter().any(|tier| tier.name == row.tier);
-            self.add_if(format!("rows[{index}].tier"), !known, "is not one of the tiers");
+            self.add_if(
+                format!("rows[{index}].tier"),
+                !known,
+                "is not one of the tiers",
+            );
         }
     }
 
@@ -308,9 +346,17 @@ impl Faults {
             format!("must be at most {POLICY_STEPS_MAX} steps"),
         );
         let descending = steps.is_sorted_by(|a, b| a.hours_before > b.hours_before);
-        self.add_if("cancellationPolicy", !descending, "must have strictly descending hoursBefore");
+        self.add_if(
+            "cancellationPolicy",
+            !descending,
+            "must have strictly descending hoursBefore",
+        );
         let percent_fits = steps.iter().all(|step| step.refund_percent <= 100);
-        self.add_if("cancellationPolicy", !percent_fits, "must have a refundPercent of at most 100");
+        self.add_if(
+            "cancellationPolicy",
+            !percent_fits,
+            "must have a refundPercent of at most 100",
+        );
     }
 }
 
@@ -326,14 +372,21 @@ mod tests {
             timezone: "Europe/Berlin".to_owned(),
             max_seats_per_booking: None,
             tiers: vec![tier("regular", 1_200, "eur")],
-            rows: vec![SeatRow { row: "A".to_owned(), seats: 10, tier: "regular".to_owned() }],
+            rows: vec![SeatRow {
+                row: "A".to_owned(),
+                seats: 10,
+                tier: "regular".to_owned(),
+            }],
             blocked: vec!["A1".to_owned()],
             cancellation_policy: None,
         }
     }
 
     fn tier(name: &str, amount_minor: i64, currency: &str) -> Tier {
-        Tier { name: name.to_owned(), price: Money::new(amount_minor, currency.parse().unwrap()) }
+        Tier {
+            name: name.to_owned(),
+            price: Money::new(amount_minor, currency.parse().unwrap()),
+        }
     }
 
     fn now() -> DateTime<Utc> {
@@ -355,20 +408,43 @@ mod tests {
         let cases: [(Change, &str); 13] = [
             (|draft| draft.title = " ".to_owned(), "title"),
             (|draft| draft.starts_at = now(), "startsAt"),
-            (|draft| draft.starts_at = DateTime::<Utc>::MAX_UTC, "startsAt"),
+            (
+                |draft| draft.starts_at = DateTime::<Utc>::MAX_UTC,
+                "startsAt",
+            ),
             (|draft| draft.timezone = "Berlin".to_owned(), "timezone"),
-            (|draft| draft.max_seats_per_booking = Some(0), "maxSeatsPerBooking"),
-            (|draft| draft.max_seats_per_booking = Some(101), "maxSeatsPerBooking"),
+            (
+                |draft| draft.max_seats_per_booking = Some(0),
+                "maxSeatsPerBooking",
+            ),
+            (
+                |draft| draft.max_seats_per_booking = Some(101),
+                "maxSeatsPerBooking",
+            ),
             (|draft| draft.tiers.push(tier("regular", 1, "eur")), "tiers"),
-            (|draft| draft.tiers.push(tier("vip", 1, "usd")), "tiers[1].price.currency"),
-            (|draft| draft.tiers.push(tier("vip", -1, "eur")), "tiers[1].price.amountMinor"),
-            (|draft| draft.rows[0].tier = "vip".to_owned(), "rows[0].tier"),
+            (
+                |draft| draft.tiers.push(tier("vip", 1, "usd")),
+                "tiers[1].price.currency",
+            ),
+            (
+                |draft| draft.tiers.push(tier("vip", -1, "eur")),
+                "tiers[1].price.amountMinor",
+            ),
+            (
+                |draft| draft.rows[0].tier = "vip".to_owned(),
+                "rows[0].tier",
+            ),
             (|draft| draft.blocked.push("Z1".to_owned()), "blocked"),
             (
-                |draft| draft.cancellation_policy = Some([default_policy(), default_policy()].concat()),
+                |draft| {
+                    draft.cancellation_policy = Some([default_policy(), default_policy()].concat())
+                },
                 "cancellationPolicy",
             ),
-            (|draft| (draft.rows, draft.blocked) = (Vec::new(), Vec::new()), "rows"),
+            (
+                |draft| (draft.rows, draft.blocked) = (Vec::new(), Vec::new()),
+                "rows",
+            ),
         ];
         for (change, field) in cases {
             let mut wrong = draft();
@@ -386,6 +462,9 @@ mod tests {
     #[test]
     fn a_show_that_has_begun_is_closed() {
         assert_eq!(ShowStatus::OnSale.at(now(), now()), ShowStatus::Closed);
-        assert_eq!(ShowStatus::Cancelled.at(now(), now()), ShowStatus::Cancelled);
+        assert_eq!(
+            ShowStatus::Cancelled.at(now(), now()),
+            ShowStatus::Cancelled
+        );
     }
 }

@@ -1,20 +1,27 @@
-//! Work that is done in the background: enqueued in the transaction that makes it necessary, and safe to do twice.
+//! Work that is done in the background: enqueued in the transaction that makes it necessary, and
+//! safe to do twice.
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::{BookingId, RefundId};
 
-/// What there is to do. As JSON it is the payload of the queue: `{"kind": "endHold", "bookingId": "…"}`.
+/// What there is to do. As JSON it is the payload of the queue: `{"kind": "endHold", "bookingId":
+/// "…"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "kind",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Job {
-    /// The hold of a booking ends: fence its session, then free its seats. A booking that has gone on keeps what it has; only a
-    /// session that could still be paid beside that is closed.
+    /// The hold of a booking ends: fence its session, then free its seats. A booking that has gone
+    /// on keeps what it has; only a session that could still be paid beside that is closed.
     EndHold {
         /// The booking.
         booking_id: BookingId,
     },
-    /// Stripe has not answered a create call: ask again, under the same key. An attempt that is open is left alone.
+    /// Stripe has not answered a create call: ask again, under the same key. An attempt that is
+    /// open is left alone.
     FinishCheckout {
         /// The booking whose attempt it is.
         booking_id: BookingId,
@@ -24,7 +31,8 @@ pub enum Job {
         /// `evt_…`
         event_id: String,
     },
-    /// Money goes back: ask Stripe for the refund, under the refund's key. One that Stripe has is left alone.
+    /// Money goes back: ask Stripe for the refund, under the refund's key. One that Stripe has is
+    /// left alone.
     Refund {
         /// The refund.
         refund_id: RefundId,

@@ -1,4 +1,5 @@
-//! Types, rules and state machines of bookings and money. Pure: no I/O, no `async`, no reading of the time.
+//! Types, rules and state machines of bookings and money. Pure: no I/O, no `async`, no reading of
+//! the time.
 
 pub mod booking;
 pub mod calendar;

@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::currency::Currency;
 
-/// The largest amount of one charge: eight digits. <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>
+/// The largest amount of one charge: eight digits.
+/// <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>
 pub const AMOUNT_MINOR_MAX: i64 = 99_999_999;
 
-/// An amount in the minor unit of its currency: `{"amountMinor": 1055, "currency": "usd"}` is 10.55 dollars.
+/// An amount in the minor unit of its currency: `{"amountMinor": 1055, "currency": "usd"}` is 10.55
+/// dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Money {
@@ -21,7 +23,10 @@ pub struct Money {
 impl Money {
     /// `amount_minor` of `currency`.
     pub fn new(amount_minor: i64, currency: Currency) -> Self {
-        Self { amount_minor, currency }
+        Self {
+            amount_minor,
+            currency,
+        }
     }
 
     /// The sum, or `None` where the currencies differ or the amount leaves an `i64`.
@@ -42,7 +47,10 @@ impl Money {
         if !(0..=AMOUNT_MINOR_MAX).contains(&self.amount_minor) {
             Some(format!("must be between 0 and {AMOUNT_MINOR_MAX}"))
         } else if self.amount_minor.checked_rem(step_minor) != Some(0) {
-            Some(format!("must be a multiple of {step_minor} in {}", self.currency))
+            Some(format!(
+                "must be a multiple of {step_minor} in {}",
+                self.currency
+            ))
         } else {
             None
         }
@@ -61,7 +69,10 @@ mod tests {
     fn different_currencies_never_mix() {
         assert_eq!(money(1, "eur").checked_add(money(1, "usd")), None);
         assert_eq!(money(1, "eur").checked_sub(money(1, "usd")), None);
-        assert_eq!(money(1, "eur").checked_add(money(2, "eur")), Some(money(3, "eur")));
+        assert_eq!(
+            money(1, "eur").checked_add(money(2, "eur")),
+            Some(money(3, "eur"))
+        );
         assert_eq!(money(i64::MAX, "eur").checked_add(money(1, "eur")), None);
     }
 

@@ -72,10 +72,16 @@ pub struct QuoteLine {
 }
 
 impl Offer {
-    /// What `wanted` costs `buyer`, or why he cannot have it. Nothing is held yet: the database decides that.
+    /// What `wanted` costs `buyer`, or why he cannot have it. Nothing is held yet: the database
+    /// decides that.
     ///
     /// `wanted` names each seat once.
-    pub fn quote(&self, wanted: &[String], buyer: &UserId, now: DateTime<Utc>) -> Result<Quote, Refusal> {
+    pub fn quote(
+        &self,
+        wanted: &[String],
+        buyer: &UserId,
+        now: DateTime<Utc>,
+    ) -> Result<Quote, Refusal> {
         if self.status.at(self.starts_at, now) != ShowStatus::OnSale {
             return Err(Refusal::ShowClosed);
         }
@@ -92,7 +98,11 @@ impl Offer {
 
     fn known(&self, wanted: &[String]) -> Result<Vec<&OfferedSeat>, Refusal> {
         let find = |label: &String| self.seats.iter().find(|seat| &seat.label == label);
-        let unknown: Vec<String> = wanted.iter().filter(|label| find(label).is_none()).cloned().collect();
+        let unknown: Vec<String> = wanted
+            .iter()
+            .filter(|label| find(label).is_none())
+            .cloned()
+            .collect();
         if unknown.is_empty() {
             Ok(wanted.iter().filter_map(find).collect())
         } else {
@@ -120,7 +130,10 @@ impl Offer {
             return Err(Refusal::AmountTooSmall { minimum });
         }
         if total_minor > AMOUNT_MINOR_MAX {
-            return Err(Refusal::field("seats", "cost more together than can be charged at once"));
+            return Err(Refusal::field(
+                "seats",
+                "cost more together than can be charged at once",
+            ));
         }
         Ok(Quote {
             seats: seats.iter().map(|seat| seat.label.clone()).collect(),
@@ -132,12 +145,20 @@ impl Offer {
 
 impl From<Offer> for BookedShow {
     fn from(offer: Offer) -> Self {
-        Self { id: offer.show_id, title: offer.title, starts_at: offer.starts_at, timezone: offer.timezone }
+        Self {
+            id: offer.show_id,
+            title: offer.title,
+            starts_at: offer.starts_at,
+            timezone: offer.timezone,
+        }
     }
 }
 
 fn refuse_unavailable(seats: &[&OfferedSeat], buyer: &UserId) -> Result<(), Refusal> {
-    let gone: Vec<&&OfferedSeat> = seats.iter().filter(|seat| !seat.sellable || seat.claimed_by.is_some()).collect();
+    let gone: Vec<&&OfferedSeat> = seats
+        .iter()
+        .filter(|seat| !seat.sellable || seat.claimed_by.is_some())
+        .collect();
     if gone.is_empty() {
         return Ok(());
     }
@@ -145,7 +166,10 @@ fn refuse_unavailable(seats: &[&OfferedSeat], buyer: &UserId) -> Result<(), Refu
         Some((id, owner, BookingStatus::Pending)) if owner == buyer => Some(*id),
         _ => None,
     });
-    Err(Refusal::SeatUnavailable { seats: gone.iter().map(|seat| seat.label.clone()).collect(), own_booking })
+    Err(Refusal::SeatUnavailable {
+        seats: gone.iter().map(|seat| seat.label.clone()).collect(),
+        own_booking,
+    })
 }
 
 #[cfg(test)]
@@ -169,7 +193,11 @@ mod tests {
             currency: "eur".parse().unwrap(),
             max_seats_per_booking: 3,
             cancellation_policy: vec![],
-            seats: vec![seat("A2", "regular", 1_200), seat("A10", "regular", 1_200), seat("B1", "box", 2_500)],
+            seats: vec![
+                seat("A2", "regular", 1_200),
+                seat("A10", "regular", 1_200),
+                seat("B1", "box", 2_500),
+            ],
         }
     }
 
@@ -196,18 +224,45 @@ mod tests {
     fn each_no_of_an_offer_has_its_reason() {
         type Change = fn(&mut Offer);
         let cases: [(Change, &[&str], &str); 8] = [
-            (|offer| offer.status = ShowStatus::Closed, &["A2"], "show_closed"),
-            (|offer| offer.starts_at = DateTime::UNIX_EPOCH, &["A2"], "show_closed"),
-            (|offer| offer.max_seats_per_booking = 1, &["A2", "B1"], "too_many_seats"),
-            (|_| (), &["A2", "Z9"], "unknown_seat"),
-            (|offer| offer.seats[0].sellable = false, &["A2"], "seat_unavailable"),
             (
-                |offer| offer.seats[0].claimed_by = Some((BookingId::new(), buyer(), BookingStatus::Confirmed)),
+                |offer| offer.status = ShowStatus::Closed,
+                &["A2"],
+                "show_closed",
+            ),
+            (
+                |offer| offer.starts_at = DateTime::UNIX_EPOCH,
+                &["A2"],
+                "show_closed",
+            ),
+            (
+                |offer| offer.max_seats_per_booking = 1,
+                &["A2", "B1"],
+                "too_many_seats",
+            ),
+            (|_| (), &["A2", "Z9"], "unknown_seat"),
+            (
+                |offer| offer.seats[0].sellable = false,
                 &["A2"],
                 "seat_unavailable",
             ),
-            (|offer| offer.seats[0].price_minor = 49, &["A2"], "amount_too_small"),
-            (|offer| offer.seats[0].price_minor = AMOUNT_MINOR_MAX, &["A2", "B1"], "validation_failed"),
+            (
+                |offer| {
+                    offer.seats[0].claimed_by =
+                        Some((BookingId::new(), buyer(), BookingStatus::Confirmed))
+                },
+                &["A2"],
+                "seat_unavailable",
+            ),
+            (
+                |offer| offer.seats[0].price_minor = 49,
+                &["A2"],
+                "amount_too_small",
+            ),
+            (
+                |offer| offer.seats[0].price_minor = AMOUNT_MINOR_MAX,
+                &["A2", "B1"],
+                "validation_failed",
+            ),
         ];
         for (change, wanted, code) in cases {
             let mut changed = offer();
@@ -231,7 +286,13 @@ mod tests {
             let refusal = quote(&taken, &["A2", "B1"]).unwrap_err();
 
             let seats = vec!["A2".to_owned()];
-            assert_eq!(refusal, Refusal::SeatUnavailable { seats, own_booking: named });
+            assert_eq!(
+                refusal,
+                Refusal::SeatUnavailable {
+                    seats,
+                    own_booking: named
+                }
+            );
         }
     }
 

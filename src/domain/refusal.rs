@@ -1,4 +1,5 @@
-//! The business noes: what is said to a caller when a rule, and not a fault of ours, stands in the way.
+//! The business noes: what is said to a caller when a rule, and not a fault of ours, stands in the
+//! way.
 
 use super::booking::BookingStatus;
 use super::ids::BookingId;
@@ -98,7 +99,10 @@ pub struct FieldError {
 impl Refusal {
     /// A refusal for one field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::ValidationFailed(vec![FieldError { field: field.into(), message: message.into() }])
+        Self::ValidationFailed(vec![FieldError {
+            field: field.into(),
+            message: message.into(),
+        }])
     }
 
     /// The stable code that programs go by.

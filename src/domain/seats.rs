@@ -17,7 +17,8 @@ pub const SHOW_SEATS_MAX: usize = 5_000;
 /// The longest row name, in letters.
 const ROW_NAME_LETTERS_MAX: usize = 3;
 
-/// One row of seats, as an admin describes it: `{"row": "A", "seats": 10, "tier": "regular"}` is A1 to A10.
+/// One row of seats, as an admin describes it: `{"row": "A", "seats": 10, "tier": "regular"}` is A1
+/// to A10.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SeatRow {
@@ -91,14 +92,30 @@ pub enum SeatState {
 
 impl Layout {
     /// The seats in natural order, each with its state.
-    pub fn with_states<'a>(&'a self, taken: &'a TakenSeats) -> impl Iterator<Item = (&'a PricedSeat, SeatState)> {
-        let sold = taken.all.iter().map(|label| (label.as_str(), SeatState::Sold));
-        let held = taken.held.iter().map(|label| (label.as_str(), SeatState::Held));
+    pub fn with_states<'a>(
+        &'a self,
+        taken: &'a TakenSeats,
+    ) -> impl Iterator<Item = (&'a PricedSeat, SeatState)> {
+        let sold = taken
+            .all
+            .iter()
+            .map(|label| (label.as_str(), SeatState::Sold));
+        let held = taken
+            .held
+            .iter()
+            .map(|label| (label.as_str(), SeatState::Held));
         // Of a seat that stands in both, the later counts.
         let taken: HashMap<&str, SeatState> = sold.chain(held).collect();
         self.seats.iter().map(move |seat| {
-            let otherwise = if seat.sellable { SeatState::Free } else { SeatState::Blocked };
-            (seat, taken.get(seat.label.as_str()).copied().unwrap_or(otherwise))
+            let otherwise = if seat.sellable {
+                SeatState::Free
+            } else {
+                SeatState::Blocked
+            };
+            (
+                seat,
+                taken.get(seat.label.as_str()).copied().unwrap_or(otherwise),
+            )
         })
     }
 }
@@ -117,12 +134,19 @@ pub fn lay_out(rows: &[SeatRow], blocked: &[String]) -> Result<Vec<Seat>, Vec<Fi
             let label = format!("{}{number}", row.row);
             let sellable = !blocked.contains(label.as_str());
             let tier = row.tier.clone();
-            Seat { label, tier, sellable }
+            Seat {
+                label,
+                tier,
+                sellable,
+            }
         })
         .collect();
     seats.sort_by(|a, b| natural_key(&a.label).cmp(&natural_key(&b.label)));
     if seats.len() > SHOW_SEATS_MAX {
-        errors.push(error("rows", format!("have more than {SHOW_SEATS_MAX} seats")));
+        errors.push(error(
+            "rows",
+            format!("have more than {SHOW_SEATS_MAX} seats"),
+        ));
     }
     let labels: BTreeSet<&str> = seats.iter().map(|seat| seat.label.as_str()).collect();
     if labels.len() < seats.len() {
@@ -133,7 +157,11 @@ pub fn lay_out(rows: &[SeatRow], blocked: &[String]) -> Result<Vec<Seat>, Vec<Fi
         let message = format!("names seats that are in no row: {}", strangers.join(", "));
         errors.push(error("blocked", message));
     }
-    if errors.is_empty() { Ok(seats) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(seats)
+    } else {
+        Err(errors)
+    }
 }
 
 fn row_errors(rows: &[SeatRow]) -> Vec<FieldError> {
@@ -157,7 +185,10 @@ fn row_errors(rows: &[SeatRow]) -> Vec<FieldError> {
 }
 
 fn error(field: &str, message: String) -> FieldError {
-    FieldError { field: field.to_owned(), message }
+    FieldError {
+        field: field.to_owned(),
+        message,
+    }
 }
 
 /// Sorts labels as people do: A2 before A10, row Z before row AA.
@@ -167,7 +198,9 @@ pub fn sort_naturally(labels: &mut [String]) {
 
 /// Orders A2 before A10, and row Z before row AA.
 fn natural_key(label: &str) -> (usize, &str, u64) {
-    let digits_from = label.find(|character: char| character.is_ascii_digit()).unwrap_or(label.len());
+    let digits_from = label
+        .find(|character: char| character.is_ascii_digit())
+        .unwrap_or(label.len());
     let (row, number) = label.split_at(digits_from);
     (row.len(), row, number.parse().unwrap_or(u64::MAX))
 }
@@ -177,7 +210,11 @@ mod tests {
     use super::*;
 
     fn row(row: &str, seats: u32) -> SeatRow {
-        SeatRow { row: row.to_owned(), seats, tier: "regular".to_owned() }
+        SeatRow {
+            row: row.to_owned(),
+            seats,
+            tier: "regular".to_owned(),
+        }
     }
 
     #[test]
@@ -202,7 +239,11 @@ mod tests {
             (vec![row("A", u32::MAX)], vec![], vec!["rows[0].seats"]),
             (vec![row("A", 1), row("A", 2)], vec![], vec!["rows"]),
             (vec![row("A", 1)], vec!["B1".to_owned()], vec!["blocked"]),
-            (vec![row("", 0)], vec!["B1".to_owned()], vec!["rows[0].row", "rows[0].seats", "blocked"]),
+            (
+                vec![row("", 0)],
+                vec!["B1".to_owned()],
+                vec!["rows[0].row", "rows[0].seats", "blocked"],
+            ),
         ] {
             let errors = lay_out(&rows, &blocked).unwrap_err();
 
@@ -213,8 +254,9 @@ mod tests {
 
     #[test]
     fn the_largest_plan_is_bounded() {
-        let rows: Vec<SeatRow> =
-            (b'A'..=b'Z').map(|letter| row(&char::from(letter).to_string(), ROW_SEATS_MAX)).collect();
+        let rows: Vec<SeatRow> = (b'A'..=b'Z')
+            .map(|letter| row(&char::from(letter).to_string(), ROW_SEATS_MAX))
+            .collect();
 
         let errors = lay_out(&rows, &[]).unwrap_err();
 

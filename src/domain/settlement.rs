@@ -1,4 +1,5 @@
-//! What a word from Stripe means for a booking: the one place where it is decided what happens to money.
+//! What a word from Stripe means for a booking: the one place where it is decided what happens to
+//! money.
 
 use chrono::{DateTime, Utc};
 
@@ -33,7 +34,8 @@ pub enum Fact {
     Expired,
 }
 
-/// A capture as Stripe reports it. What it leaves out or garbles is `None`, which never counts as right.
+/// A capture as Stripe reports it. What it leaves out or garbles is `None`, which never counts as
+/// right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capture {
     /// How much, and in which currency.
@@ -79,13 +81,15 @@ pub enum Decision {
     Keep(&'static str),
     /// Apply the money and confirm the booking, which holds its seats.
     Apply(Paid),
-    /// Apply and confirm if the seats can be claimed again and the show is on sale; else keep it as surplus.
+    /// Apply and confirm if the seats can be claimed again and the show is on sale; else keep it as
+    /// surplus.
     ClaimAgain(Paid),
     /// Keep the money as surplus, which is owed back.
     Surplus(Paid, SurplusReason),
     /// Keep the money, if it can be read, as surplus; open a discrepancy, and let a person decide.
     Review(Option<Paid>, Mismatch),
-    /// The payment is recorded; open a discrepancy, because this word of it differs from what was asked for.
+    /// The payment is recorded; open a discrepancy, because this word of it differs from what was
+    /// asked for.
     Flag(Mismatch),
     /// Wait for a delayed method, and keep the seats as long as it may take.
     Process,
@@ -147,17 +151,23 @@ impl Ending {
     }
 }
 
-/// Decides what `fact` means for a booking that stands so. The same fact told twice moves nothing the second time.
+/// Decides what `fact` means for a booking that stands so. The same fact told twice moves nothing
+/// the second time.
 pub fn decide(standing: &Standing, fact: &Fact) -> Decision {
     use AttemptStatus as Attempt;
     match (fact, standing.attempt_status) {
-        (Fact::Captured(capture), Attempt::Paid) => {
-            mismatch(standing, capture).map_or(Decision::Keep("this payment is recorded already"), Decision::Flag)
-        }
+        (Fact::Captured(capture), Attempt::Paid) => mismatch(standing, capture).map_or(
+            Decision::Keep("this payment is recorded already"),
+            Decision::Flag,
+        ),
         (_, Attempt::Paid) => Decision::Keep("the attempt was paid before"),
         (
             Fact::Captured(capture),
-            Attempt::Creating | Attempt::Open | Attempt::Processing | Attempt::Expired | Attempt::Failed,
+            Attempt::Creating
+            | Attempt::Open
+            | Attempt::Processing
+            | Attempt::Expired
+            | Attempt::Failed,
         ) => decide_on_money(standing, capture),
         (Fact::Submitted, Attempt::Creating | Attempt::Open) => match standing.status {
             BookingStatus::Pending => Decision::Process,
@@ -171,12 +181,16 @@ pub fn decide(standing: &Standing, fact: &Fact) -> Decision {
         (Fact::Submitted, Attempt::Processing | Attempt::Expired | Attempt::Failed) => {
             Decision::Keep("the attempt does not wait for a buyer")
         }
-        (Fact::Failed, Attempt::Creating | Attempt::Open | Attempt::Processing) => end(standing, Ending::Failed),
+        (Fact::Failed, Attempt::Creating | Attempt::Open | Attempt::Processing) => {
+            end(standing, Ending::Failed)
+        }
         (Fact::Expired, Attempt::Creating | Attempt::Open) if standing.cancel_requested => {
             end(standing, Ending::Cancelled)
         }
         (Fact::Expired, Attempt::Creating | Attempt::Open) => end(standing, Ending::Expired),
-        (Fact::Expired, Attempt::Processing) => Decision::Keep("the buyer has paid by a delayed method"),
+        (Fact::Expired, Attempt::Processing) => {
+            Decision::Keep("the buyer has paid by a delayed method")
+        }
         (Fact::Failed | Fact::Expired, Attempt::Expired | Attempt::Failed) => {
             Decision::Keep("the attempt had ended before")
         }
@@ -184,7 +198,10 @@ pub fn decide(standing: &Standing, fact: &Fact) -> Decision {
 }
 
 fn decide_on_money(standing: &Standing, capture: &Capture) -> Decision {
-    let paid = capture.money.map(|money| Paid { money, captured_at: capture.captured_at });
+    let paid = capture.money.map(|money| Paid {
+        money,
+        captured_at: capture.captured_at,
+    });
     let paid = match (paid, mismatch(standing, capture)) {
         (Some(paid), None) => paid,
         (paid, mismatch) => return Decision::Review(paid, mismatch.unwrap_or(Mismatch::Currency)),
@@ -206,7 +223,9 @@ fn decide_on_money(standing: &Standing, capture: &Capture) -> Decision {
 }
 
 fn mismatch(standing: &Standing, capture: &Capture) -> Option<Mismatch> {
-    let other_booking = capture.booking_id.is_some_and(|id| id != standing.booking_id);
+    let other_booking = capture
+        .booking_id
+        .is_some_and(|id| id != standing.booking_id);
     match capture.money {
         _ if other_booking => Some(Mismatch::Booking),
         Some(money) if money == standing.asked => None,
@@ -247,7 +266,11 @@ mod tests {
     }
 
     fn standing(status: Booking, attempt_status: Attempt) -> Standing {
-        let paid_minor = if status == Booking::Confirmed { 2_400 } else { 0 };
+        let paid_minor = if status == Booking::Confirmed {
+            2_400
+        } else {
+            0
+        };
         Standing {
             booking_id: "01930000-0000-7000-8000-000000000001".parse().unwrap(),
             status,
@@ -260,11 +283,18 @@ mod tests {
     }
 
     fn paid(money: Money) -> Paid {
-        Paid { money, captured_at: DateTime::UNIX_EPOCH }
+        Paid {
+            money,
+            captured_at: DateTime::UNIX_EPOCH,
+        }
     }
 
     fn captured(money: Option<Money>) -> Fact {
-        Fact::Captured(Capture { money, booking_id: None, captured_at: DateTime::UNIX_EPOCH })
+        Fact::Captured(Capture {
+            money,
+            booking_id: None,
+            captured_at: DateTime::UNIX_EPOCH,
+        })
     }
 
     #[test]
@@ -273,14 +303,29 @@ mod tests {
         let cases = [
             (Booking::Pending, Decision::Apply(right)),
             (Booking::Processing, Decision::Apply(right)),
-            (Booking::Confirmed, Decision::Surplus(right, SurplusReason::AlreadyPaid)),
+            (
+                Booking::Confirmed,
+                Decision::Surplus(right, SurplusReason::AlreadyPaid),
+            ),
             (Booking::Expired, Decision::ClaimAgain(right)),
             (Booking::Failed, Decision::ClaimAgain(right)),
-            (Booking::Cancelled, Decision::Surplus(right, SurplusReason::Cancelled)),
-            (Booking::Review, Decision::Surplus(right, SurplusReason::UnderReview)),
+            (
+                Booking::Cancelled,
+                Decision::Surplus(right, SurplusReason::Cancelled),
+            ),
+            (
+                Booking::Review,
+                Decision::Surplus(right, SurplusReason::UnderReview),
+            ),
         ];
         for (status, decision) in cases {
-            for attempt in [Attempt::Creating, Attempt::Open, Attempt::Processing, Attempt::Expired, Attempt::Failed] {
+            for attempt in [
+                Attempt::Creating,
+                Attempt::Open,
+                Attempt::Processing,
+                Attempt::Expired,
+                Attempt::Failed,
+            ] {
                 let decided = decide(&standing(status, attempt), &captured(Some(eur(2_400))));
 
                 assert_eq!(decided, decision, "{status:?} {attempt:?}");
@@ -291,12 +336,20 @@ mod tests {
     #[test]
     fn a_recorded_payment_is_never_recorded_again() {
         for status in EXISTING {
-            for fact in [captured(Some(eur(2_400))), Fact::Submitted, Fact::Failed, Fact::Expired] {
+            for fact in [
+                captured(Some(eur(2_400))),
+                Fact::Submitted,
+                Fact::Failed,
+                Fact::Expired,
+            ] {
                 let decided = decide(&standing(status, Attempt::Paid), &fact);
 
                 assert!(matches!(decided, Decision::Keep(_)), "{status:?} {fact:?}");
             }
-            let other = decide(&standing(status, Attempt::Paid), &captured(Some(eur(2_399))));
+            let other = decide(
+                &standing(status, Attempt::Paid),
+                &captured(Some(eur(2_399))),
+            );
             assert_eq!(other, Decision::Flag(Mismatch::Amount), "{status:?}");
         }
     }
@@ -313,7 +366,11 @@ mod tests {
             ] {
                 let decided = decide(&standing(status, Attempt::Open), &captured(money));
 
-                assert_eq!(decided, Decision::Review(money.map(paid), mismatch), "{status:?} {money:?}");
+                assert_eq!(
+                    decided,
+                    Decision::Review(money.map(paid), mismatch),
+                    "{status:?} {money:?}"
+                );
             }
         }
     }
@@ -325,10 +382,16 @@ mod tests {
         for (booking_id, decision) in [
             (Some(open.booking_id), Decision::Apply(right)),
             (None, Decision::Apply(right)),
-            (Some(BookingId::new()), Decision::Review(Some(right), Mismatch::Booking)),
+            (
+                Some(BookingId::new()),
+                Decision::Review(Some(right), Mismatch::Booking),
+            ),
         ] {
-            let fact =
-                Fact::Captured(Capture { money: Some(eur(2_400)), booking_id, captured_at: DateTime::UNIX_EPOCH });
+            let fact = Fact::Captured(Capture {
+                money: Some(eur(2_400)),
+                booking_id,
+                captured_at: DateTime::UNIX_EPOCH,
+            });
 
             assert_eq!(decide(&open, &fact), decision);
         }
@@ -340,23 +403,75 @@ mod tests {
         half_paid.paid = eur(1_200);
         half_paid.asked = eur(1_200);
 
-        assert_eq!(decide(&half_paid, &captured(Some(eur(1_200)))), Decision::Apply(paid(eur(1_200))));
+        assert_eq!(
+            decide(&half_paid, &captured(Some(eur(1_200)))),
+            Decision::Apply(paid(eur(1_200)))
+        );
     }
 
     #[test]
     fn a_session_without_money_ends_only_a_booking_that_waits_for_it() {
         for (fact, attempt, status, decision) in [
-            (Fact::Expired, Attempt::Open, Booking::Pending, Decision::Release(Ending::Expired)),
-            (Fact::Expired, Attempt::Creating, Booking::Pending, Decision::Release(Ending::Expired)),
-            (Fact::Expired, Attempt::Open, Booking::Confirmed, Decision::Close(Ending::Expired)),
-            (Fact::Expired, Attempt::Open, Booking::Cancelled, Decision::Close(Ending::Expired)),
-            (Fact::Failed, Attempt::Processing, Booking::Processing, Decision::Release(Ending::Failed)),
-            (Fact::Failed, Attempt::Open, Booking::Pending, Decision::Release(Ending::Failed)),
-            (Fact::Failed, Attempt::Processing, Booking::Review, Decision::Close(Ending::Failed)),
-            (Fact::Submitted, Attempt::Open, Booking::Pending, Decision::Process),
-            (Fact::Submitted, Attempt::Creating, Booking::Pending, Decision::Process),
+            (
+                Fact::Expired,
+                Attempt::Open,
+                Booking::Pending,
+                Decision::Release(Ending::Expired),
+            ),
+            (
+                Fact::Expired,
+                Attempt::Creating,
+                Booking::Pending,
+                Decision::Release(Ending::Expired),
+            ),
+            (
+                Fact::Expired,
+                Attempt::Open,
+                Booking::Confirmed,
+                Decision::Close(Ending::Expired),
+            ),
+            (
+                Fact::Expired,
+                Attempt::Open,
+                Booking::Cancelled,
+                Decision::Close(Ending::Expired),
+            ),
+            (
+                Fact::Failed,
+                Attempt::Processing,
+                Booking::Processing,
+                Decision::Release(Ending::Failed),
+            ),
+            (
+                Fact::Failed,
+                Attempt::Open,
+                Booking::Pending,
+                Decision::Release(Ending::Failed),
+            ),
+            (
+                Fact::Failed,
+                Attempt::Processing,
+                Booking::Review,
+                Decision::Close(Ending::Failed),
+            ),
+            (
+                Fact::Submitted,
+                Attempt::Open,
+                Booking::Pending,
+                Decision::Process,
+            ),
+            (
+                Fact::Submitted,
+                Attempt::Creating,
+                Booking::Pending,
+                Decision::Process,
+            ),
         ] {
-            assert_eq!(decide(&standing(status, attempt), &fact), decision, "{fact:?} {attempt:?} {status:?}");
+            assert_eq!(
+                decide(&standing(status, attempt), &fact),
+                decision,
+                "{fact:?} {attempt:?} {status:?}"
+            );
         }
     }
 
@@ -365,8 +480,14 @@ mod tests {
         let mut called_off = standing(Booking::Pending, Attempt::Open);
         called_off.cancel_requested = true;
 
-        assert_eq!(decide(&called_off, &Fact::Expired), Decision::Release(Ending::Cancelled));
-        assert_eq!(decide(&called_off, &captured(Some(eur(2_400)))), Decision::Apply(paid(eur(2_400))));
+        assert_eq!(
+            decide(&called_off, &Fact::Expired),
+            Decision::Release(Ending::Cancelled)
+        );
+        assert_eq!(
+            decide(&called_off, &captured(Some(eur(2_400)))),
+            Decision::Apply(paid(eur(2_400)))
+        );
     }
 
     #[test]
@@ -380,7 +501,10 @@ mod tests {
         ] {
             let decided = decide(&standing(status, attempt), &fact);
 
-            assert!(matches!(decided, Decision::Keep(_)), "{fact:?} {attempt:?} {status:?}");
+            assert!(
+                matches!(decided, Decision::Keep(_)),
+                "{fact:?} {attempt:?} {status:?}"
+            );
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 
 /// How far the issuer's clock may be from ours.
 const LEEWAY: TimeDelta = TimeDelta::seconds(60);
-/// An unknown key asks the issuer again at most this often, so that forged tokens cannot make us flood it.
+/// An unknown key asks the issuer again at most this often, so that forged tokens cannot make us
+/// flood it.
 const REFRESH_FLOOR: TimeDelta = TimeDelta::seconds(30);
 /// Keys are fetched again after this, so that one that was withdrawn stops to count.
 const KEYS_AGE_MAX: TimeDelta = TimeDelta::hours(1);
@@ -34,7 +35,8 @@ pub struct IdentityProvider {
     http: reqwest::Client,
     config: IdentityConfig,
     keys: RwLock<Option<Arc<Keys>>>,
-    /// Held while the keys are fetched, so that one request asks and the others wait for its answer.
+    /// Held while the keys are fetched, so that one request asks and the others wait for its
+    /// answer.
     fetching: Mutex<()>,
 }
 
@@ -69,11 +71,16 @@ impl IdentityProvider {
             .timeout(FETCH_MAX)
             .build()
             .map_err(|error| Error::fault(format!("no HTTP client: {error}")))?;
-        Ok(Self { http, config: config.clone(), keys: RwLock::new(None), fetching: Mutex::new(()) })
+        Ok(Self {
+            http,
+            config: config.clone(),
+            keys: RwLock::new(None),
+            fetching: Mutex::new(()),
+        })
     }
 
-    /// The user of a session token. Refuses with `unauthenticated` a token that does not stand at `now`; faults if the
-    /// issuer's keys cannot be had.
+    /// The user of a session token. Refuses with `unauthenticated` a token that does not stand at
+    /// `now`; faults if the issuer's keys cannot be had.
     ///
     /// `azp` is checked where the token has one, as Clerk's own libraries do
     /// (<https://clerk.com/docs/guides/sessions/manual-jwt-verification>).
@@ -81,13 +88,15 @@ impl IdentityProvider {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(refused("The session token is too long."));
         }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| refused("The session token is not a JWT."))?;
-        let key_id = header.kid.ok_or_else(|| refused("The session token names no key."))?;
+        let header = jsonwebtoken::decode_header(token)
+            .map_err(|_| refused("The session token is not a JWT."))?;
+        let key_id = header
+            .kid
+            .ok_or_else(|| refused("The session token names no key."))?;
         let keys = self.keys_with(&key_id, now).await?;
-        let key = keys
-            .by_id
-            .get(&key_id)
-            .ok_or_else(|| refused("The session token is signed with a key that the issuer does not have."))?;
+        let key = keys.by_id.get(&key_id).ok_or_else(|| {
+            refused("The session token is signed with a key that the issuer does not have.")
+        })?;
         let mut validation = Validation::new(Algorithm::RS256);
         validation.required_spec_claims.clear();
         // The times are checked below, against our own clock.
@@ -95,7 +104,9 @@ impl IdentityProvider {
         validation.validate_nbf = false;
         validation.validate_aud = false;
         let token = jsonwebtoken::decode::<Claims>(token, key, &validation);
-        let claims = token.map_err(|_| refused("The signature of the session token does not stand."))?.claims;
+        let claims = token
+            .map_err(|_| refused("The signature of the session token does not stand."))?
+            .claims;
         self.check(&claims, now)?;
         Ok(claims.user())
     }
@@ -111,9 +122,13 @@ impl IdentityProvider {
     fn check(&self, claims: &Claims, now: DateTime<Utc>) -> Result<()> {
         let at = |seconds| DateTime::from_timestamp(seconds, 0);
         let expired = at(claims.exp).is_none_or(|end| now.signed_duration_since(end) >= LEEWAY);
-        let early =
-            claims.nbf.is_some_and(|start| at(start).is_none_or(|start| start.signed_duration_since(now) > LEEWAY));
-        let stranger = claims.azp.as_ref().is_some_and(|party| !self.config.authorized_parties.contains(party));
+        let early = claims.nbf.is_some_and(|start| {
+            at(start).is_none_or(|start| start.signed_duration_since(now) > LEEWAY)
+        });
+        let stranger = claims
+            .azp
+            .as_ref()
+            .is_some_and(|party| !self.config.authorized_parties.contains(party));
         if expired {
             Err(refused("The session token has expired."))
         } else if early {
@@ -121,7 +136,9 @@ impl IdentityProvider {
         } else if claims.iss.trim_end_matches('/') != self.config.issuer {
             Err(refused("The session token is from another issuer."))
         } else if stranger {
-            Err(refused("The session token was made for another application."))
+            Err(refused(
+                "The session token was made for another application.",
+            ))
         } else if !(1..=255).contains(&claims.sub.len()) || claims.sub.contains('\0') {
             Err(refused("The session token names no user."))
         } else {
@@ -130,10 +147,14 @@ impl IdentityProvider {
     }
 
     fn kept(&self) -> Option<Arc<Keys>> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.keys
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
-    /// The keys, fetched again where they are old or do not have `key_id`, but not more often than the floor allows.
+    /// The keys, fetched again where they are old or do not have `key_id`, but not more often than
+    /// the floor allows.
     async fn keys_with(&self, key_id: &str, now: DateTime<Utc>) -> Result<Arc<Keys>> {
         let will_do = |keys: &Keys| {
             let age = now.signed_duration_since(keys.fetched_at);
@@ -145,9 +166,13 @@ impl IdentityProvider {
         }
     }
 
-    /// Fetches the keys unless others have meanwhile fetched what `will_do`. Where the issuer does not answer, the old
-    /// ones go on to count.
-    async fn refresh(&self, will_do: impl Fn(&Keys) -> bool, now: DateTime<Utc>) -> Result<Arc<Keys>> {
+    /// Fetches the keys unless others have meanwhile fetched what `will_do`. Where the issuer does
+    /// not answer, the old ones go on to count.
+    async fn refresh(
+        &self,
+        will_do: impl Fn(&Keys) -> bool,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Keys>> {
         let _fetching = self.fetching.lock().await;
         let old = self.kept();
         if let Some(keys) = old.as_ref().filter(|keys| will_do(keys)) {
@@ -175,10 +200,21 @@ impl IdentityProvider {
                 error.without_url()
             ))
         };
-        let response = self.http.get(&self.config.jwks_url).send().await.map_err(unreachable)?;
-        let body = response.error_for_status().map_err(unreachable)?.bytes().await.map_err(unreachable)?;
-        let set: KeySet = serde_json::from_slice(&body)
-            .map_err(|error| Error::fault(format!("{} is no JWKS: {error}", self.config.jwks_url)))?;
+        let response = self
+            .http
+            .get(&self.config.jwks_url)
+            .send()
+            .await
+            .map_err(unreachable)?;
+        let body = response
+            .error_for_status()
+            .map_err(unreachable)?
+            .bytes()
+            .await
+            .map_err(unreachable)?;
+        let set: KeySet = serde_json::from_slice(&body).map_err(|error| {
+            Error::fault(format!("{} is no JWKS: {error}", self.config.jwks_url))
+        })?;
         Ok(set.keys.into_iter().filter_map(rsa_key).collect())
     }
 }
@@ -195,7 +231,8 @@ impl Claims {
     fn user(self) -> User {
         let is_admin = self.metadata.get("role").and_then(|role| role.as_str()) == Some("admin");
         // What the database cannot hold is no address and no name.
-        let clean = |text: Option<String>| text.filter(|text| !text.is_empty() && !text.contains('\0'));
+        let clean =
+            |text: Option<String>| text.filter(|text| !text.is_empty() && !text.contains('\0'));
         User {
             id: UserId(self.sub),
             email: clean(self.email).filter(|email| is_address(email)),
@@ -205,10 +242,14 @@ impl Claims {
     }
 }
 
-/// Whether a mail could reach it. With one that is none, Stripe would refuse the whole payment page.
+/// Whether a mail could reach it. With one that is none, Stripe would refuse the whole payment
+/// page.
 fn is_address(email: &str) -> bool {
-    let plain = !email.contains(|character: char| character.is_whitespace() || character.is_control());
-    let parts = email.split_once('@').filter(|_| plain && email.len() <= ADDRESS_BYTES_MAX);
+    let plain =
+        !email.contains(|character: char| character.is_whitespace() || character.is_control());
+    let parts = email
+        .split_once('@')
+        .filter(|_| plain && email.len() <= ADDRESS_BYTES_MAX);
     parts.is_some_and(|(local, domain)| {
         !local.is_empty()
             && !domain.contains('@')

@@ -1,4 +1,5 @@
-//! The world outside, in our words: Stripe, and the issuer that vouches for users. No SQL, no rules.
+//! The world outside, in our words: Stripe, and the issuer that vouches for users. No SQL, no
+//! rules.
 
 pub mod identity;
 pub mod stripe;

@@ -29,11 +29,14 @@ pub struct Admin(pub User);
 #[derive(Debug, Clone)]
 pub(super) struct Identified(pub(super) Result<User, Problem>);
 
-/// Checks the credentials of a request, if it has any, before its handler and its rate limit ask for them.
+/// Checks the credentials of a request, if it has any, before its handler and its rate limit ask
+/// for them.
 pub async fn identify(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     if let Some(credentials) = Credentials::of(request.headers()) {
         let user = user(&app, &credentials, request.method(), request.headers()).await;
-        request.extensions_mut().insert(Identified(user.map_err(Problem::from)));
+        request
+            .extensions_mut()
+            .insert(Identified(user.map_err(Problem::from)));
     }
     next.run(request).await
 }
@@ -51,38 +54,58 @@ impl<'a> Credentials<'a> {
         if let Some(value) = headers.get(AUTHORIZATION) {
             let token = value.to_str().ok().and_then(|text| text.split_once(' '));
             return Some(match token {
-                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Self::Bearer(token.trim()),
+                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                    Self::Bearer(token.trim())
+                }
                 _ => Self::Unreadable,
             });
         }
         // Byte by byte: a cookie that is not ASCII must not hide the others.
-        let cookies = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+        let cookies = headers
+            .get_all(COOKIE)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
         let cookies = cookies.filter_map(|cookie| str::from_utf8(cookie).ok());
         let pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
-        pairs.filter(|(name, _)| *name == SESSION_COOKIE).map(|(_, token)| Self::Cookie(token)).next()
+        pairs
+            .filter(|(name, _)| *name == SESSION_COOKIE)
+            .map(|(_, token)| Self::Cookie(token))
+            .next()
     }
 }
 
-async fn user(app: &AppState, credentials: &Credentials<'_>, method: &Method, headers: &HeaderMap) -> Result<User> {
+async fn user(
+    app: &AppState,
+    credentials: &Credentials<'_>,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<User> {
     let token = match credentials {
         Credentials::Bearer(token) => token,
         Credentials::Cookie(token) => {
-            // A browser sends the cookie with requests that other sites make; their Origin gives them away.
+            // A browser sends the cookie with requests that other sites make; their Origin gives
+            // them away.
             if !method.is_safe() && allowed_origin(app, headers).is_none() {
                 return Err(Refusal::OriginNotAllowed.into());
             }
             token
         }
         Credentials::Unreadable => {
-            return Err(
-                Refusal::Unauthenticated("The header Authorization must be: Bearer and a session token.").into()
-            );
+            return Err(Refusal::Unauthenticated(
+                "The header Authorization must be: Bearer and a session token.",
+            )
+            .into());
         }
     };
     let now = app.now();
     let user = app.identity.verify(token, now).await?;
     if app.users_seen.is_new(&user) {
-        app.lines.users.join(app, user.clone(), |app, batch| Box::pin(store_all(app, batch))).await?;
+        app.lines
+            .users
+            .join(app, user.clone(), |app, batch| {
+                Box::pin(store_all(app, batch))
+            })
+            .await?;
         app.users_seen.remember(&user);
     }
     Ok(user)
@@ -97,7 +120,11 @@ async fn store_all(app: &App, users: &[User]) -> Result<Vec<Result<()>>> {
 /// The `Origin` of a request, if it is one of ours.
 pub fn allowed_origin<'a>(app: &'a App, headers: &HeaderMap) -> Option<&'a str> {
     let origin = headers.get(ORIGIN)?.to_str().ok()?;
-    app.config.app_origins.iter().map(String::as_str).find(|allowed| *allowed == origin)
+    app.config
+        .app_origins
+        .iter()
+        .map(String::as_str)
+        .find(|allowed| *allowed == origin)
 }
 
 impl<S: Sync> FromRequestParts<S> for CurrentUser {
@@ -106,7 +133,9 @@ impl<S: Sync> FromRequestParts<S> for CurrentUser {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         match parts.extensions.get::<Identified>() {
             Some(Identified(user)) => user.clone().map(Self),
-            None => Err(Problem::from(&Refusal::Unauthenticated("This needs a session token."))),
+            None => Err(Problem::from(&Refusal::Unauthenticated(
+                "This needs a session token.",
+            ))),
         }
     }
 }

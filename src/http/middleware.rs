@@ -1,4 +1,5 @@
-//! What wraps every request: its id, its span, its time limit, and a problem for whatever goes wrong.
+//! What wraps every request: its id, its span, its time limit, and a problem for whatever goes
+//! wrong.
 
 use std::any::Any;
 use std::time::Duration;
@@ -12,17 +13,21 @@ use uuid::Uuid;
 
 use super::problem::{Problem, render};
 
-/// A request that takes longer is broken off. Longer than Stripe may take: the tries within one request take 20 s.
+/// A request that takes longer is broken off. Longer than Stripe may take: the tries within one
+/// request take 20 s.
 pub const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// The longest request id that is taken over from the caller.
 const REQUEST_ID_LENGTH_MAX: usize = 128;
 /// The header that carries the id of a request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Takes the caller's `x-request-id` where it is 1 to 128 visible ASCII characters, else makes one; returns it on the
-/// answer and in every problem.
+/// Takes the caller's `x-request-id` where it is 1 to 128 visible ASCII characters, else makes one;
+/// returns it on the answer and in every problem.
 pub async fn request_id(mut request: Request, next: Next) -> Response {
-    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let given = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok());
     let given = given.filter(|id| (1..=REQUEST_ID_LENGTH_MAX).contains(&id.len()));
     let given = given.filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic()));
     let id = given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
@@ -39,24 +44,39 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
 
 /// The span of a request. The route stands in it, not the path: a path may hold a token.
 pub fn span(request: &Request) -> Span {
-    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
-    let id = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("-", MatchedPath::as_str);
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     tracing::info_span!("request", request.id = id, http.method = %request.method(), http.route = route)
 }
 
-/// Breaks off a request that takes too long. What it had committed stays; what it had not is rolled back.
+/// Breaks off a request that takes too long. What it had committed stays; what it had not is rolled
+/// back.
 pub async fn time_limit(request: Request, next: Next) -> Response {
-    tokio::time::timeout(REQUEST_MAX, next.run(request)).await.unwrap_or_else(|_| {
-        tracing::error!("the request took longer than {REQUEST_MAX:?} and was broken off");
-        Problem::internal().into_response()
-    })
+    tokio::time::timeout(REQUEST_MAX, next.run(request))
+        .await
+        .unwrap_or_else(|_| {
+            tracing::error!("the request took longer than {REQUEST_MAX:?} and was broken off");
+            Problem::internal().into_response()
+        })
 }
 
 /// Answers for a handler that has panicked.
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the layer hands the panic over"
+)]
 pub fn on_panic(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    let text = text
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
     tracing::error!("a handler panicked: {text}");
     Problem::internal().into_response()
 }

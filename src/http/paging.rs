@@ -30,7 +30,10 @@ impl Limit {
         if (1..=LIMIT_MAX).contains(&limit) {
             Ok(Self(limit))
         } else {
-            Err(Refusal::field("limit", format!("must be between 1 and {LIMIT_MAX}")))
+            Err(Refusal::field(
+                "limit",
+                format!("must be between 1 and {LIMIT_MAX}"),
+            ))
         }
     }
 
@@ -39,20 +42,27 @@ impl Limit {
         self.0.saturating_add(1)
     }
 
-    /// The page of `rows`, fetched as [`Limit::fetch`] says; `cursor` names a row for the next request.
+    /// The page of `rows`, fetched as [`Limit::fetch`] says; `cursor` names a row for the next
+    /// request.
     pub fn page<T>(self, mut rows: Vec<T>, cursor: impl Fn(&T) -> String) -> Page<T> {
         let limit = usize::try_from(self.0).unwrap_or_default();
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next_cursor = rows.last().filter(|_| more).map(cursor);
-        Page { items: rows, next_cursor }
+        Page {
+            items: rows,
+            next_cursor,
+        }
     }
 }
 
 impl<T> Page<T> {
     /// The same page with each item as it is shown.
     pub fn map<V>(self, view: impl FnMut(T) -> V) -> Page<V> {
-        Page { items: self.items.into_iter().map(view).collect(), next_cursor: self.next_cursor }
+        Page {
+            items: self.items.into_iter().map(view).collect(),
+            next_cursor: self.next_cursor,
+        }
     }
 }
 

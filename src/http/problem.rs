@@ -1,5 +1,5 @@
-//! Errors as `application/problem+json` (RFC 9457): the one place that turns an [`Error`] into HTTP.
-//! <https://www.rfc-editor.org/rfc/rfc9457>
+//! Errors as `application/problem+json` (RFC 9457): the one place that turns an [`Error`] into
+//! HTTP. <https://www.rfc-editor.org/rfc/rfc9457>
 
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, explain};
 
-/// An error as the caller sees it. As a response it is rendered by [`render`], which knows the request's id.
+/// An error as the caller sees it. As a response it is rendered by [`render`], which knows the
+/// request's id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Problem {
     /// The HTTP status.
@@ -61,10 +62,20 @@ impl Problem {
     fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
             StatusCode::NOT_FOUND => ("not_found", "There is nothing at this path."),
-            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "This path does not take this method; see Allow."),
-            StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "The body of the request is too large."),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "Send the body as application/json."),
-            status if status.is_client_error() => ("malformed_request", "The request cannot be understood."),
+            StatusCode::METHOD_NOT_ALLOWED => (
+                "method_not_allowed",
+                "This path does not take this method; see Allow.",
+            ),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                ("body_too_large", "The body of the request is too large.")
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+                "unsupported_media_type",
+                "Send the body as application/json.",
+            ),
+            status if status.is_client_error() => {
+                ("malformed_request", "The request cannot be understood.")
+            }
             _ => return Self::internal(),
         };
         Self::new(status, code, detail)
@@ -86,7 +97,10 @@ impl Problem {
 fn title(code: &str) -> String {
     let words = code.replace('_', " ");
     let mut letters = words.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
 }
 
 impl IntoResponse for Problem {
@@ -94,10 +108,14 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
         if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(seconds) = self.retry_after_seconds {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(self);
         response
@@ -111,9 +129,15 @@ pub fn render(response: Response, request_id: &str) -> Response {
         return response;
     }
     let (mut parts, _) = response.into_parts();
-    let problem = parts.extensions.remove::<Problem>().unwrap_or_else(|| Problem::of_status(status));
+    let problem = parts
+        .extensions
+        .remove::<Problem>()
+        .unwrap_or_else(|| Problem::of_status(status));
     parts.headers.remove(CONTENT_LENGTH);
-    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     Response::from_parts(parts, problem.body(request_id).to_string().into())
 }
 
@@ -126,13 +150,24 @@ impl From<Error> for Problem {
         if error.is_database_unavailable() {
             tracing::warn!("{told}");
             let detail = "The database is busy or away. Try again in a moment, with the same Idempotency-Key.";
-            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail).retry_after(1);
+            return Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "database_unavailable",
+                detail,
+            )
+            .retry_after(1);
         }
         match error {
             Error::ProviderUnavailable(_) => {
                 tracing::warn!("{told}");
-                let detail = "Stripe did not answer. Repeat the request with the same Idempotency-Key.";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "payment_provider_unavailable", detail).retry_after(5)
+                let detail =
+                    "Stripe did not answer. Repeat the request with the same Idempotency-Key.";
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "payment_provider_unavailable",
+                    detail,
+                )
+                .retry_after(5)
             }
             Error::ProviderRefused(_) => {
                 tracing::error!("{told}");
@@ -153,12 +188,16 @@ impl From<&Refusal> for Problem {
         match refusal {
             Refusal::SeatUnavailable { seats, own_booking } => {
                 let problem = problem.with("seats", json!(seats));
-                own_booking.iter().fold(problem, |problem, id| problem.with("ownBooking", json!(id)))
+                own_booking
+                    .iter()
+                    .fold(problem, |problem, id| problem.with("ownBooking", json!(id)))
             }
             Refusal::UnknownSeat { seats } => problem.with("seats", json!(seats)),
             Refusal::TooManySeats { maximum } => problem.with("maximum", json!(maximum)),
             Refusal::AmountTooSmall { minimum } => problem.with("minimum", json!(minimum)),
-            Refusal::BookingNotPayable { booking_status } => problem.with("bookingStatus", json!(booking_status)),
+            Refusal::BookingNotPayable { booking_status } => {
+                problem.with("bookingStatus", json!(booking_status))
+            }
             Refusal::ValidationFailed(errors) => problem.with("errors", json!(errors)),
             Refusal::VersionConflict { version } => problem.with("version", json!(version)),
             Refusal::IdempotencyInProgress => problem.retry_after(1),

@@ -39,9 +39,13 @@ impl RateLimit {
     }
 }
 
-/// Refuses with 429 and `Retry-After` who asks too often. Comes after [`super::identity::identify`].
+/// Refuses with 429 and `Retry-After` who asks too often. Comes after
+/// [`super::identity::identify`].
 pub async fn limit(State(limit): State<RateLimit>, request: Request, next: Next) -> Response {
-    let user = request.extensions().get::<Identified>().and_then(|identified| identified.0.as_ref().ok());
+    let user = request
+        .extensions()
+        .get::<Identified>()
+        .and_then(|identified| identified.0.as_ref().ok());
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let caller = match (user, address) {
         (Some(user), _) => format!("user {}", user.id.as_str()),
@@ -53,7 +57,9 @@ pub async fn limit(State(limit): State<RateLimit>, request: Request, next: Next)
         Some(wait) => {
             let seconds = wait.as_secs().saturating_add(1);
             let detail = format!("Too many requests; go on in {seconds} seconds.");
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(seconds).into_response()
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
+                .retry_after(seconds)
+                .into_response()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The background half: from a job of the queue to the workflow that does it.
 //!
-//! Every job may run twice, at once even: each workflow looks first whether there is still something to do, under the
-//! lock of the booking or under Stripe's idempotency key.
+//! Every job may run twice, at once even: each workflow looks first whether there is still
+//! something to do, under the lock of the booking or under Stripe's idempotency key.
 
 mod relay;
 mod worker;

@@ -14,10 +14,12 @@ const BATCH: usize = 100;
 /// How long to wait for a database that is not there.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Relays until `stopping` is true. News that is lost, because the database is away, costs those who wait some seconds:
-/// they look for themselves at the end.
+/// Relays until `stopping` is true. News that is lost, because the database is away, costs those
+/// who wait some seconds: they look for themselves at the end.
 pub async fn relay(app: AppState, mut stopping: watch::Receiver<bool>) {
-    let Some(mut outbox) = app.changes.take_outbox() else { return };
+    let Some(mut outbox) = app.changes.take_outbox() else {
+        return;
+    };
     while !*stopping.borrow() {
         let told = stopping.wait_for(|stopping| *stopping);
         tokio::select! {

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use graphile_worker::{IntoTaskHandlerResult, JobFail, JobPermanentlyFail, TaskHandler, WorkerContext, WorkerOptions};
+use graphile_worker::{
+    IntoTaskHandlerResult, JobFail, JobPermanentlyFail, TaskHandler, WorkerContext, WorkerOptions,
+};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -29,8 +31,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_secs(1);
 /// How long to wait for a queue that is not there.
 const QUEUE_AGAIN: Duration = Duration::from_secs(2);
-/// How long a job may take: longer than all its calls to Stripe and statements may, so that only a connection that has
-/// fallen silent is given up.
+/// How long a job may take: longer than all its calls to Stripe and statements may, so that only a
+/// connection that has fallen silent is given up.
 const JOB_TIME_MAX: Duration = Duration::from_mins(2);
 /// How long jobs under way may take to end after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
@@ -58,14 +60,17 @@ impl TaskHandler for Task {
     const IDENTIFIER: &'static str = TASK;
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
-        let process = context.get_ext::<Process>().ok_or("the worker was started without its process")?;
+        let process = context
+            .get_ext::<Process>()
+            .ok_or("the worker was started without its process")?;
         let done = tokio::time::timeout(JOB_TIME_MAX, perform(&process.0, &self.0)).await;
-        done.map_err(|_| format!("not done within {JOB_TIME_MAX:?}"))?.map_err(|error| explain(&error))
+        done.map_err(|_| format!("not done within {JOB_TIME_MAX:?}"))?
+            .map_err(|error| explain(&error))
     }
 }
 
-/// Does jobs until `stopping` is true, and then ends those under way. While there is no queue to be had, because the
-/// database or its schema is not there, it tries again.
+/// Does jobs until `stopping` is true, and then ends those under way. While there is no queue to be
+/// had, because the database or its schema is not there, it tries again.
 pub async fn work(app: AppState, mut stopping: watch::Receiver<bool>) {
     while !*stopping.borrow() {
         if let Err(error) = take_jobs(&app, stopping.clone()).await {
@@ -102,7 +107,11 @@ async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Resul
             async move { put_off(&queue, *failed.job.attempts(), *failed.job.id()).await }
         })
         .on(JobPermanentlyFail, async |failed| {
-            tracing::error!(job.id = failed.job.id(), "a job is buried: {}", failed.error);
+            tracing::error!(
+                job.id = failed.job.id(),
+                "a job is buried: {}",
+                failed.error
+            );
         });
     let fault = |error: &dyn fmt::Display| Error::fault(error.to_string());
     let options = options.with_cron(SCHEDULE).map_err(|error| fault(&error))?;
@@ -118,12 +127,18 @@ async fn put_off(db: &PgPool, attempts: i16, id: i64) {
         jobs::put_off(&mut db, (id, attempts), pause(attempts)).await
     };
     if let Err(error) = put_off.await {
-        tracing::warn!(job.id = id, "a job keeps the queue's own pause: {}", explain(&error));
+        tracing::warn!(
+            job.id = id,
+            "a job keeps the queue's own pause: {}",
+            explain(&error)
+        );
     }
 }
 
 fn pause(attempts: i16) -> TimeDelta {
-    let doublings = u32::try_from(attempts.clamp(1, 6)).unwrap_or(1).saturating_sub(1);
+    let doublings = u32::try_from(attempts.clamp(1, 6))
+        .unwrap_or(1)
+        .saturating_sub(1);
     let pause = RETRY_PAUSE_MIN_MILLISECONDS.saturating_mul(2_i64.saturating_pow(doublings));
     let longest = pause.min(RETRY_PAUSE_MAX_MILLISECONDS);
     let shortest = longest.checked_div(2).unwrap_or(longest);

@@ -95,9 +95,12 @@ pub async fn find_by_session(
 
 /// Locks a booking that is pending and has no attempt which could be paid; false if it is not so.
 pub async fn lock_unpayable(db: &mut PgConnection, id: BookingId) -> Result<bool> {
-    let locked = sqlx::query_scalar!("select 1 from bookings where id = $1 and status = 'pending' for update", id as _)
-        .fetch_optional(&mut *db)
-        .await?;
+    let locked = sqlx::query_scalar!(
+        "select 1 from bookings where id = $1 and status = 'pending' for update",
+        id as _
+    )
+    .fetch_optional(&mut *db)
+    .await?;
     // Asked in a statement of its own, which sees what was committed while the lock was waited for.
     let payable = sqlx::query_scalar!(
         "select 1 from checkout_attempts where booking_id = $1 and status in ('creating', 'open', 'processing')",
@@ -108,9 +111,14 @@ pub async fn lock_unpayable(db: &mut PgConnection, id: BookingId) -> Result<bool
     Ok(locked.is_some() && payable.is_none())
 }
 
-/// Bookings with an attempt that has had no answer since `before` and that no job is about to finish, at most `limit`. They may
-/// have been paid by another session since; then this one is to be closed.
-pub async fn list_unfinished(db: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> Result<Vec<BookingId>> {
+/// Bookings with an attempt that has had no answer since `before` and that no job is about to
+/// finish, at most `limit`. They may have been paid by another session since; then this one is to
+/// be closed.
+pub async fn list_unfinished(
+    db: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<BookingId>> {
     let unfinished = sqlx::query_scalar!(
         r#"select booking_id as "booking_id: BookingId"
            from checkout_attempts
@@ -128,7 +136,10 @@ pub async fn list_unfinished(db: &mut PgConnection, before: DateTime<Utc>, limit
 }
 
 /// The attempt of a booking that Stripe has not answered yet, if there is one.
-pub async fn find_creating(db: &mut PgConnection, booking_id: BookingId) -> Result<Option<Creating>> {
+pub async fn find_creating(
+    db: &mut PgConnection,
+    booking_id: BookingId,
+) -> Result<Option<Creating>> {
     let creating = sqlx::query_as!(
         Creating,
         r#"select id as "id: _", parameters
@@ -141,9 +152,10 @@ pub async fn find_creating(db: &mut PgConnection, booking_id: BookingId) -> Resu
     Ok(creating)
 }
 
-/// Opens attempts, each named once, with the sessions that Stripe gave, and returns those that could be opened: their bookings
-/// still wait for them. The bookings are locked first, in the order of their ids, so that this and a webhook for the same
-/// session come one after the other. One round trip.
+/// Opens attempts, each named once, with the sessions that Stripe gave, and returns those that
+/// could be opened: their bookings still wait for them. The bookings are locked first, in the order
+/// of their ids, so that this and a webhook for the same session come one after the other. One
+/// round trip.
 pub async fn open(
     db: &mut PgConnection,
     sessions: &[(AttemptId, &OpenCheckout)],
@@ -178,8 +190,8 @@ pub async fn open(
     Ok(opened)
 }
 
-/// Notes the session of an attempt whose booking does not wait for it any more; what words from Stripe have named stays. True if
-/// nobody has heard yet what has become of it.
+/// Notes the session of an attempt whose booking does not wait for it any more; what words from
+/// Stripe have named stays. True if nobody has heard yet what has become of it.
 pub async fn name_session(db: &mut PgConnection, id: AttemptId, session_id: &str) -> Result<bool> {
     let unheard = sqlx::query_scalar!(
         r#"update checkout_attempts
@@ -194,11 +206,21 @@ pub async fn name_session(db: &mut PgConnection, id: AttemptId, session_id: &str
     Ok(unheard)
 }
 
-/// Gives up an attempt whose key is spent, and puts `next` in its place. The caller holds the locks of both.
-pub async fn replace(db: &mut PgConnection, id: AttemptId, next: &Creating, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query!("update checkout_attempts set status = 'failed', updated_at = $2 where id = $1", id as _, now)
-        .execute(&mut *db)
-        .await?;
+/// Gives up an attempt whose key is spent, and puts `next` in its place. The caller holds the locks
+/// of both.
+pub async fn replace(
+    db: &mut PgConnection,
+    id: AttemptId,
+    next: &Creating,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "update checkout_attempts set status = 'failed', updated_at = $2 where id = $1",
+        id as _,
+        now
+    )
+    .execute(&mut *db)
+    .await?;
     sqlx::query!(
         "insert into checkout_attempts (id, booking_id, part, ui, amount_minor, status, parameters, expires_at,
                                         created_at, updated_at)

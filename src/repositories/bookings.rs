@@ -6,7 +6,8 @@ use sqlx::types::Json;
 
 use super::Columns;
 use crate::domain::booking::{
-    BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, NewAttempt, OpenCheckout, PaymentOption,
+    BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, NewAttempt, OpenCheckout,
+    PaymentOption,
 };
 use crate::domain::catalogue::PolicyStep;
 use crate::domain::ids::{BookingId, ShowId};
@@ -17,7 +18,8 @@ use crate::error::{Error, Result};
 /// The constraint that keeps references unique.
 pub const REFERENCE_KEY: &str = "bookings_reference_key";
 
-/// Stands between the labels of one booking where those of many travel in one array; no label has it.
+/// Stands between the labels of one booking where those of many travel in one array; no label has
+/// it.
 const SEPARATOR: &str = ",";
 
 /// A booking to be stored with its claims, and with the attempt to pay for it.
@@ -33,17 +35,21 @@ pub struct NewHold<'a> {
     pub attempt: Option<&'a NewAttempt>,
 }
 
-/// Stores bookings, claims their seats and stores their attempts, in one round trip; the database enqueues the ends of their
-/// holds. Returns the seats that could be claimed; if they are fewer than the bookings name, the caller must roll back.
+/// Stores bookings, claims their seats and stores their attempts, in one round trip; the database
+/// enqueues the ends of their holds. Returns the seats that could be claimed; if they are fewer
+/// than the bookings name, the caller must roll back.
 ///
-/// Claims are inserted in the order of shows and labels, so that two who want the same seats never deadlock; a claim that
-/// another transaction is just making is waited for.
+/// Claims are inserted in the order of shows and labels, so that two who want the same seats never
+/// deadlock; a claim that another transaction is just making is waited for.
 pub async fn hold(
     db: &mut PgConnection,
     holds: &[NewHold<'_>],
     now: DateTime<Utc>,
 ) -> Result<Vec<(BookingId, String)>> {
-    let attempts: Vec<_> = holds.iter().filter_map(|new| Some((new.booking.id, new.attempt?))).collect();
+    let attempts: Vec<_> = holds
+        .iter()
+        .filter_map(|new| Some((new.booking.id, new.attempt?)))
+        .collect();
     let claimed = sqlx::query!(
         r#"with wanted as (
              select *, string_to_array(joined_seats, $22) as seats
@@ -98,7 +104,10 @@ pub async fn hold(
     )
     .fetch_all(db)
     .await?;
-    Ok(claimed.into_iter().map(|row| (row.booking_id, row.label)).collect())
+    Ok(claimed
+        .into_iter()
+        .map(|row| (row.booking_id, row.label))
+        .collect())
 }
 
 /// Which bookings are listed.
@@ -163,7 +172,11 @@ macro_rules! details {
 }
 
 /// Bookings, newest first, at most `limit`. One round trip.
-pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<Vec<BookingDetails>> {
+pub async fn list(
+    db: &mut PgConnection,
+    filter: &Filter,
+    limit: i64,
+) -> Result<Vec<BookingDetails>> {
     let rows = details!(
         "where user_id = $1
            and ($2::booking_status is null or booking.status = $2)
@@ -175,13 +188,21 @@ pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<
         filter.before as _,
         limit
     );
-    rows.fetch_all(db).await?.into_iter().map(BookingDetails::try_from).collect()
+    rows.fetch_all(db)
+        .await?
+        .into_iter()
+        .map(BookingDetails::try_from)
+        .collect()
 }
 
 /// Those of the bookings that there are, in no particular order. One round trip.
 pub async fn find_all(db: &mut PgConnection, ids: &[BookingId]) -> Result<Vec<BookingDetails>> {
     let rows = details!("where booking.id = any($1)", ids as _);
-    rows.fetch_all(db).await?.into_iter().map(BookingDetails::try_from).collect()
+    rows.fetch_all(db)
+        .await?
+        .into_iter()
+        .map(BookingDetails::try_from)
+        .collect()
 }
 
 /// The booking, if there is one. One round trip.
@@ -194,7 +215,11 @@ impl TryFrom<Row> for BookingDetails {
 
     fn try_from(row: Row) -> Result<Self> {
         let currency = row.currency.parse().map_err(Error::Fault)?;
-        let show = row.show_id.zip(row.show_title).zip(row.show_starts_at).zip(row.show_timezone);
+        let show = row
+            .show_id
+            .zip(row.show_title)
+            .zip(row.show_starts_at)
+            .zip(row.show_timezone);
         Ok(Self {
             booking: Booking {
                 id: row.id,
@@ -213,19 +238,32 @@ impl TryFrom<Row> for BookingDetails {
                 version: row.version,
                 created_at: row.created_at,
             },
-            show: show.map(|(((id, title), starts_at), timezone)| BookedShow { id, title, starts_at, timezone }),
-            checkout: row.session_id.zip(row.session_expires_at).map(|(session_id, expires_at)| OpenCheckout {
-                session_id,
-                url: row.session_url,
-                client_secret: row.session_client_secret,
-                expires_at,
+            show: show.map(|(((id, title), starts_at), timezone)| BookedShow {
+                id,
+                title,
+                starts_at,
+                timezone,
             }),
+            checkout: row
+                .session_id
+                .zip(row.session_expires_at)
+                .map(|(session_id, expires_at)| OpenCheckout {
+                    session_id,
+                    url: row.session_url,
+                    client_secret: row.session_client_secret,
+                    expires_at,
+                }),
         })
     }
 }
 
-/// Bookings that wait for a payment, whose hold ended before `before`, and that no job is about to end, at most `limit`.
-pub async fn list_overdue(db: &mut PgConnection, before: DateTime<Utc>, limit: i64) -> Result<Vec<BookingId>> {
+/// Bookings that wait for a payment, whose hold ended before `before`, and that no job is about to
+/// end, at most `limit`.
+pub async fn list_overdue(
+    db: &mut PgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<BookingId>> {
     let overdue = sqlx::query_scalar!(
         r#"select id as "id: BookingId"
            from bookings
@@ -242,8 +280,8 @@ pub async fn list_overdue(db: &mut PgConnection, before: DateTime<Utc>, limit: i
     Ok(overdue)
 }
 
-/// Notes that a pending booking is called off, and why; what was noted before stays. False if it is not pending, or not
-/// at `version` any more.
+/// Notes that a pending booking is called off, and why; what was noted before stays. False if it is
+/// not pending, or not at `version` any more.
 pub async fn request_cancellation(
     db: &mut PgConnection,
     (id, version): (BookingId, Option<i64>),

@@ -8,13 +8,17 @@ use crate::error::Result;
 
 const CHANNEL: &str = "holdfast_bookings";
 
-/// Tells every process that these bookings have changed. In a statement of its own, after the change is committed: a
-/// transaction that notifies commits under a lock of the whole server.
+/// Tells every process that these bookings have changed. In a statement of its own, after the
+/// change is committed: a transaction that notifies commits under a lock of the whole server.
 pub async fn notify(db: &mut PgConnection, ids: &[BookingId]) -> Result<()> {
     let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    sqlx::query!("select pg_notify($1, id) from unnest($2::text[]) as changed (id)", CHANNEL, &ids)
-        .fetch_all(db)
-        .await?;
+    sqlx::query!(
+        "select pg_notify($1, id) from unnest($2::text[]) as changed (id)",
+        CHANNEL,
+        &ids
+    )
+    .fetch_all(db)
+    .await?;
     Ok(())
 }
 

@@ -11,7 +11,8 @@ pub static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Creates the database `holdfast` on this server, unless it is there.
 pub async fn create(db: &mut PgConnection) -> Result<()> {
-    let exists = sqlx::query_scalar!("select exists (select from pg_database where datname = 'holdfast')");
+    let exists =
+        sqlx::query_scalar!("select exists (select from pg_database where datname = 'holdfast')");
     if exists.fetch_one(&mut *db).await? != Some(true) {
         sqlx::query("create database holdfast").execute(db).await?;
     }
@@ -24,7 +25,8 @@ pub const QUEUE_VERSION: &str = "graphile_worker_0_14";
 /// The schema of the job queue, which its library keeps.
 pub const QUEUE_SCHEMA: &str = "graphile_worker";
 
-/// Brings the schema up to date, the queue's first. Several processes may do so at once; one does the work.
+/// Brings the schema up to date, the queue's first. Several processes may do so at once; one does
+/// the work.
 pub async fn migrate(db: &PgPool) -> Result<()> {
     let queue = WorkerUtils::new(db.clone(), QUEUE_SCHEMA).migrate().await;
     queue.map_err(|error| Error::fault(format!("the schema of the job queue: {error}")))?;
@@ -34,12 +36,20 @@ pub async fn migrate(db: &PgPool) -> Result<()> {
 
 /// How many migrations are still to be applied; 0 when the schema is up to date.
 pub async fn pending_migrations(db: &mut PgConnection) -> Result<usize> {
-    let table = sqlx::query_scalar!("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *db).await?;
+    let table = sqlx::query_scalar!("select to_regclass('_sqlx_migrations') is not null")
+        .fetch_one(&mut *db)
+        .await?;
     let applied: Vec<i64> = if table == Some(true) {
-        // The table belongs to sqlx and is absent while the queries are checked, so this one is not checked.
-        sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(&mut *db).await?
+        // The table belongs to sqlx and is absent while the queries are checked, so this one is not
+        // checked.
+        sqlx::query_scalar("select version from _sqlx_migrations where success")
+            .fetch_all(&mut *db)
+            .await?
     } else {
         Vec::new()
     };
-    Ok(MIGRATOR.iter().filter(|migration| !applied.contains(&migration.version)).count())
+    Ok(MIGRATOR
+        .iter()
+        .filter(|migration| !applied.contains(&migration.version))
+        .count())
 }

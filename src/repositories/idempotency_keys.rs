@@ -10,7 +10,8 @@ use crate::error::Result;
 
 /// How long an answer is kept under its key.
 const AGE_MAX: TimeDelta = TimeDelta::hours(24);
-/// A key belongs to its request this long, which is longer than a request may take; then its process has died.
+/// A key belongs to its request this long, which is longer than a request may take; then its
+/// process has died.
 const LEASE: TimeDelta = TimeDelta::seconds(40);
 
 /// How many old keys are forgotten in one go.
@@ -57,17 +58,21 @@ pub async fn find(db: &mut PgConnection, using: &Use, now: DateTime<Utc>) -> Res
         request_hash: row.request_hash,
         booking_id: row.booking_id,
         locked_until: row.locked_until,
-        answer: row.response_status.zip(row.response_body).map(|(status, body)| Answer {
-            status: u16::try_from(status).unwrap_or_default(),
-            location: row.response_location,
-            body,
-        }),
+        answer: row
+            .response_status
+            .zip(row.response_body)
+            .map(|(status, body)| Answer {
+                status: u16::try_from(status).unwrap_or_default(),
+                location: row.response_location,
+                body,
+            }),
     }))
 }
 
-/// Takes keys, each named once, that are new, older than 24 hours, or whose holders have died before they were done, each for
-/// the booking that is to be made under it. Returns callers and keys of those taken: another request holds the others or is
-/// done with them. It waits for a transaction that is just taking one of them.
+/// Takes keys, each named once, that are new, older than 24 hours, or whose holders have died
+/// before they were done, each for the booking that is to be made under it. Returns callers and
+/// keys of those taken: another request holds the others or is done with them. It waits for a
+/// transaction that is just taking one of them.
 pub async fn claim(
     db: &mut PgConnection,
     uses: &[(&Use, Option<BookingId>)],
@@ -101,7 +106,10 @@ pub async fn claim(
     )
     .fetch_all(db)
     .await?;
-    Ok(claimed.into_iter().map(|row| (row.caller, row.key)).collect())
+    Ok(claimed
+        .into_iter()
+        .map(|row| (row.caller, row.key))
+        .collect())
 }
 
 /// Keeps the first answer of a key that this request has claimed.
@@ -122,7 +130,8 @@ pub async fn finish(db: &mut PgConnection, using: &Use, answer: &Answer) -> Resu
     Ok(())
 }
 
-/// Lets the next request with this key go on at once: this one has failed and is not answered for good.
+/// Lets the next request with this key go on at once: this one has failed and is not answered for
+/// good.
 pub async fn unlock(db: &mut PgConnection, using: &Use, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         "update idempotency_keys set locked_until = $3 where caller = $1 and key = $2 and response_status is null",

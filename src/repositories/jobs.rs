@@ -1,4 +1,5 @@
-//! The job queue, as seen from a transaction: a job is there if and only if the transaction commits.
+//! The job queue, as seen from a transaction: a job is there if and only if the transaction
+//! commits.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -9,8 +10,9 @@ use crate::error::{Error, Result};
 
 /// The one task of the queue; the payload says what it is.
 pub const TASK: &str = "holdfast";
-/// Tries are at most a minute apart, so this is about two days of them. Then the job is buried: it stays, with its last
-/// error, until somebody looks. Only where seats or sessions wait, the sweep puts another in its place.
+/// Tries are at most a minute apart, so this is about two days of them. Then the job is buried: it
+/// stays, with its last error, until somebody looks. Only where seats or sessions wait, the sweep
+/// puts another in its place.
 const ATTEMPTS_MAX: i32 = 4_000;
 
 /// Enqueues a job for `run_at`. One with the same key that has not begun yet is replaced.
@@ -30,11 +32,13 @@ pub async fn enqueue(db: &mut PgConnection, job: &Job, run_at: DateTime<Utc>) ->
 
 /// A job as the queue keeps it.
 pub fn payload(job: &Job) -> Result<Value> {
-    serde_json::to_value(job).map_err(|error| Error::fault(format!("a job cannot be written: {error}")))
+    serde_json::to_value(job)
+        .map_err(|error| Error::fault(format!("a job cannot be written: {error}")))
 }
 
-/// Forgets jobs that were asked for again while they ran, and then failed or lost their worker: the queue has taken their
-/// keys and their tries away, and put others in their place. They would lie there for ever.
+/// Forgets jobs that were asked for again while they ran, and then failed or lost their worker: the
+/// queue has taken their keys and their tries away, and put others in their place. They would lie
+/// there for ever.
 pub async fn forget_replaced(db: &mut PgConnection) -> Result<()> {
     sqlx::query!(
         "delete from graphile_worker._private_jobs
@@ -45,9 +49,13 @@ pub async fn forget_replaced(db: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Puts the next try of a job off that has failed after so many tries, by the clock that the queue goes by. One that was asked
-/// for again since has had no tries, and keeps its time.
-pub async fn put_off(db: &mut PgConnection, (id, attempts): (i64, i16), pause: TimeDelta) -> Result<()> {
+/// Puts the next try of a job off that has failed after so many tries, by the clock that the queue
+/// goes by. One that was asked for again since has had no tries, and keeps its time.
+pub async fn put_off(
+    db: &mut PgConnection,
+    (id, attempts): (i64, i16),
+    pause: TimeDelta,
+) -> Result<()> {
     sqlx::query!(
         "with failed as (
            select id from graphile_worker._private_jobs where id = $1 and attempts = $2 for update

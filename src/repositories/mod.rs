@@ -13,7 +13,8 @@ pub mod settlements;
 pub mod shows;
 pub mod users;
 
-/// Rows that go to the database as one array per column, so that many are written in one round trip.
+/// Rows that go to the database as one array per column, so that many are written in one round
+/// trip.
 trait Columns<T> {
     /// One column of them.
     fn column<'a, C>(&'a self, of: impl Fn(&'a T) -> C) -> Vec<C>

@@ -69,10 +69,15 @@ pub struct Recorded {
     pub subject: Option<(AttemptId, BookingId)>,
 }
 
-/// Records events, each named once, or counts one more delivery of them, and finds the attempts that they are about: by the
-/// session, else by the attempt that the metadata names, else by the payment. In no particular order. One round trip; a
-/// delivery of the same event in another transaction is waited for.
-pub async fn record(db: &mut PgConnection, events: &[NewEvent<'_>], now: DateTime<Utc>) -> Result<Vec<Recorded>> {
+/// Records events, each named once, or counts one more delivery of them, and finds the attempts
+/// that they are about: by the session, else by the attempt that the metadata names, else by the
+/// payment. In no particular order. One round trip; a delivery of the same event in another
+/// transaction is waited for.
+pub async fn record(
+    db: &mut PgConnection,
+    events: &[NewEvent<'_>],
+    now: DateTime<Utc>,
+) -> Result<Vec<Recorded>> {
     let rows = sqlx::query!(
         r#"with delivered as (
              select *
@@ -126,7 +131,8 @@ pub async fn record(db: &mut PgConnection, events: &[NewEvent<'_>], now: DateTim
     Ok(recorded.collect())
 }
 
-/// Locks an event that is not settled, with its body and the attempt that it is about; `None` if it is settled or unknown.
+/// Locks an event that is not settled, with its body and the attempt that it is about; `None` if it
+/// is settled or unknown.
 pub async fn lock_unsettled(db: &mut PgConnection, id: &str) -> Result<Option<(Recorded, String)>> {
     let row = sqlx::query!(
         r#"select event.id, event.status as "status: EventStatus", event.received_at, event.payload,
@@ -143,7 +149,15 @@ pub async fn lock_unsettled(db: &mut PgConnection, id: &str) -> Result<Option<(R
     .await?;
     Ok(row.map(|row| {
         let subject = row.attempt_id.zip(row.booking_id);
-        (Recorded { id: row.id, status: row.status, received_at: row.received_at, subject }, row.payload)
+        (
+            Recorded {
+                id: row.id,
+                status: row.status,
+                received_at: row.received_at,
+                subject,
+            },
+            row.payload,
+        )
     }))
 }
 
@@ -161,7 +175,11 @@ pub struct Settled<'a> {
 }
 
 /// Marks events. The caller commits this together with their effect, or not at all.
-pub async fn mark(db: &mut PgConnection, settled: &[Settled<'_>], now: DateTime<Utc>) -> Result<()> {
+pub async fn mark(
+    db: &mut PgConnection,
+    settled: &[Settled<'_>],
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query!(
         "update payment_events as event
          set status = settled.status, outcome = settled.outcome,

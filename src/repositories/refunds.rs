@@ -36,7 +36,8 @@ pub struct Requested {
     pub money: Money,
 }
 
-/// Asks for all of the surplus that an attempt has brought, in the transaction that stores it. Returns the refund.
+/// Asks for all of the surplus that an attempt has brought, in the transaction that stores it.
+/// Returns the refund.
 pub async fn request_surplus(
     db: &mut PgConnection,
     attempt_id: AttemptId,
@@ -56,7 +57,11 @@ pub async fn request_surplus(
     )
     .execute(db)
     .await?;
-    if written.rows_affected() == 1 { Ok(id) } else { Err(Error::fault("a surplus is to be refunded that is none")) }
+    if written.rows_affected() == 1 {
+        Ok(id)
+    } else {
+        Err(Error::fault("a surplus is to be refunded that is none"))
+    }
 }
 
 /// The refund, if Stripe has not answered for it yet.
@@ -76,7 +81,10 @@ pub async fn find_requested(db: &mut PgConnection, id: RefundId) -> Result<Optio
             id,
             booking_id: row.booking_id,
             payment_intent_id: row.stripe_payment_intent_id,
-            money: Money::new(row.amount_minor, row.currency.parse().map_err(Error::Fault)?),
+            money: Money::new(
+                row.amount_minor,
+                row.currency.parse().map_err(Error::Fault)?,
+            ),
         })
     })
     .transpose()
@@ -95,13 +103,21 @@ pub struct Answered<'a> {
     pub failure_reason: Option<&'a str>,
 }
 
-/// Writes down what Stripe has said, with the ledger line of money that goes; false if that was written before.
-pub async fn answer(db: &mut PgConnection, answered: &Answered<'_>, now: DateTime<Utc>) -> Result<bool> {
+/// Writes down what Stripe has said, with the ledger line of money that goes; false if that was
+/// written before.
+pub async fn answer(
+    db: &mut PgConnection,
+    answered: &Answered<'_>,
+    now: DateTime<Utc>,
+) -> Result<bool> {
     let settled = match answered.status {
         RefundStatus::Requested | RefundStatus::Pending => None,
         RefundStatus::Succeeded | RefundStatus::Failed | RefundStatus::Canceled => Some(now),
     };
-    let goes = matches!(answered.status, RefundStatus::Pending | RefundStatus::Succeeded);
+    let goes = matches!(
+        answered.status,
+        RefundStatus::Pending | RefundStatus::Succeeded
+    );
     let written = sqlx::query_scalar!(
         r#"with refund as (
              update refunds
@@ -132,7 +148,11 @@ pub async fn answer(db: &mut PgConnection, answered: &Answered<'_>, now: DateTim
 }
 
 /// Puts a fresh refund in the place of one that has failed, with a key of its own.
-pub async fn request_again(db: &mut PgConnection, failed: RefundId, now: DateTime<Utc>) -> Result<RefundId> {
+pub async fn request_again(
+    db: &mut PgConnection,
+    failed: RefundId,
+    now: DateTime<Utc>,
+) -> Result<RefundId> {
     let id = RefundId::new();
     sqlx::query!(
         "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason, created_at)

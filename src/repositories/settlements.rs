@@ -1,6 +1,7 @@
 //! The writes of a settlement: each function is one decision, written in one statement.
 //!
-//! All of them expect that the caller holds the booking's lock, taken with [`lock`] or [`lock_all`].
+//! All of them expect that the caller holds the booking's lock, taken with [`lock`] or
+//! [`lock_all`].
 
 use std::collections::HashMap;
 
@@ -15,8 +16,8 @@ use crate::domain::money::Money;
 use crate::domain::settlement::Standing;
 use crate::error::{Error, Result};
 
-/// Locks bookings in the order of their ids, and then one attempt of each, and reads how both stand. The locks are taken in
-/// this order everywhere.
+/// Locks bookings in the order of their ids, and then one attempt of each, and reads how both
+/// stand. The locks are taken in this order everywhere.
 pub async fn lock_all(
     db: &mut PgConnection,
     subjects: &[(AttemptId, BookingId)],
@@ -62,7 +63,8 @@ pub async fn lock_all(
 pub async fn lock(db: &mut PgConnection, subject: (AttemptId, BookingId)) -> Result<Standing> {
     let (attempt_id, booking_id) = subject;
     let standing = lock_all(db, &[subject]).await?.remove(&attempt_id);
-    standing.ok_or_else(|| Error::fault(format!("the booking {booking_id} or its attempt has gone")))
+    standing
+        .ok_or_else(|| Error::fault(format!("the booking {booking_id} or its attempt has gone")))
 }
 
 /// A capture that is written to an attempt.
@@ -82,9 +84,14 @@ pub struct Captured<'a> {
     pub event_id: Option<&'a str>,
 }
 
-/// Applies money, each to another booking: payment, ledger, attempt, the booking confirmed, and the event that brought it, if
-/// one did, marked as processed with `outcome`.
-pub async fn apply(db: &mut PgConnection, captured: &[Captured<'_>], outcome: &str, now: DateTime<Utc>) -> Result<()> {
+/// Applies money, each to another booking: payment, ledger, attempt, the booking confirmed, and the
+/// event that brought it, if one did, marked as processed with `outcome`.
+pub async fn apply(
+    db: &mut PgConnection,
+    captured: &[Captured<'_>],
+    outcome: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let written = sqlx::query_scalar!(
         r#"with captured as (
              select *
@@ -144,10 +151,15 @@ pub async fn apply(db: &mut PgConnection, captured: &[Captured<'_>], outcome: &s
     .fetch_one(db)
     .await?;
     let expected = i64::try_from(captured.len()).unwrap_or_default();
-    if written == expected { Ok(()) } else { Err(Error::fault("a payment was applied to no booking")) }
+    if written == expected {
+        Ok(())
+    } else {
+        Err(Error::fault("a payment was applied to no booking"))
+    }
 }
 
-/// Keeps the money as surplus: payment with its reason, ledger, attempt. The booking stays as it is.
+/// Keeps the money as surplus: payment with its reason, ledger, attempt. The booking stays as it
+/// is.
 pub async fn keep_surplus(
     db: &mut PgConnection,
     captured: &Captured<'_>,
@@ -190,9 +202,13 @@ pub async fn keep_surplus(
     Ok(())
 }
 
-/// Claims the seats of a booking again, if its show is on sale; the booking must be live again. False if not all of them
-/// could be claimed: the caller must roll back.
-pub async fn claim_again(db: &mut PgConnection, booking_id: BookingId, now: DateTime<Utc>) -> Result<bool> {
+/// Claims the seats of a booking again, if its show is on sale; the booking must be live again.
+/// False if not all of them could be claimed: the caller must roll back.
+pub async fn claim_again(
+    db: &mut PgConnection,
+    booking_id: BookingId,
+    now: DateTime<Utc>,
+) -> Result<bool> {
     let complete = sqlx::query_scalar!(
         r#"with wanted as (
              select booking.id, booking.show_id, seat.label
@@ -219,7 +235,8 @@ pub async fn claim_again(db: &mut PgConnection, booking_id: BookingId, now: Date
     Ok(complete)
 }
 
-/// Keeps the seats until `until`: the buyer has paid by a method that takes days. The database enqueues the new end.
+/// Keeps the seats until `until`: the buyer has paid by a method that takes days. The database
+/// enqueues the new end.
 pub async fn process(
     db: &mut PgConnection,
     (attempt_id, session_id, payment_intent_id): (AttemptId, Option<&str>, Option<&str>),
@@ -250,7 +267,8 @@ pub async fn process(
     Ok(())
 }
 
-/// Closes an attempt without money. One that never had a session has failed, however its booking ends.
+/// Closes an attempt without money. One that never had a session has failed, however its booking
+/// ends.
 pub async fn close(
     db: &mut PgConnection,
     (attempt_id, session_id): (AttemptId, Option<&str>),
@@ -313,7 +331,11 @@ pub struct Discrepancy<'a> {
 }
 
 /// Opens a discrepancy, unless it is open already.
-pub async fn open_discrepancy(db: &mut PgConnection, discrepancy: &Discrepancy<'_>, now: DateTime<Utc>) -> Result<()> {
+pub async fn open_discrepancy(
+    db: &mut PgConnection,
+    discrepancy: &Discrepancy<'_>,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query!(
         "insert into discrepancies (id, kind, subject, booking_id, ours, theirs, found_at)
          values ($1, $2, $3, $4, $5, $6, $7)

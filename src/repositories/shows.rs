@@ -19,8 +19,11 @@ pub const MOVIE_KEY: &str = "shows_movie_id_fkey";
 
 /// Stores a new show with its tiers and seats.
 pub async fn insert(db: &mut PgConnection, show: &NewShow, now: DateTime<Utc>) -> Result<()> {
-    let (names, prices): (Vec<String>, Vec<i64>) =
-        show.tiers.iter().map(|tier| (tier.name.clone(), tier.price.amount_minor)).unzip();
+    let (names, prices): (Vec<String>, Vec<i64>) = show
+        .tiers
+        .iter()
+        .map(|tier| (tier.name.clone(), tier.price.amount_minor))
+        .unzip();
     let labels: Vec<String> = show.seats.iter().map(|seat| seat.label.clone()).collect();
     let tiers: Vec<String> = show.seats.iter().map(|seat| seat.tier.clone()).collect();
     let sellable: Vec<bool> = show.seats.iter().map(|seat| seat.sellable).collect();
@@ -127,7 +130,10 @@ macro_rules! listed {
 /// Shows, soonest first, at most `limit`. Its bounds are never null, so that one plan serves all.
 pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<Vec<Show>> {
     let (after_start, after_id) = filter.after.unzip();
-    let movie_ids = filter.movie_ids.as_ref().map(|ids| ids.iter().map(|id| id.uuid()).collect::<Vec<_>>());
+    let movie_ids = filter
+        .movie_ids
+        .as_ref()
+        .map(|ids| ids.iter().map(|id| id.uuid()).collect::<Vec<_>>());
     let rows = listed!(
         "where ($1::uuid[] is null or shows.movie_id = any($1))
            and starts_at >= coalesce($2::timestamptz, '-infinity')
@@ -142,12 +148,20 @@ pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<
         after_id as _,
         limit
     );
-    rows.fetch_all(db).await?.into_iter().map(Show::try_from).collect()
+    rows.fetch_all(db)
+        .await?
+        .into_iter()
+        .map(Show::try_from)
+        .collect()
 }
 
 /// The show, if there is one.
 pub async fn find(db: &mut PgConnection, id: ShowId) -> Result<Option<Show>> {
-    listed!("where shows.id = $1", id as _).fetch_optional(db).await?.map(Show::try_from).transpose()
+    listed!("where shows.id = $1", id as _)
+        .fetch_optional(db)
+        .await?
+        .map(Show::try_from)
+        .transpose()
 }
 
 impl TryFrom<Row> for Show {
@@ -174,7 +188,12 @@ impl TryFrom<Row> for Show {
             timezone: row.timezone,
             status: row.status,
             currency,
-            tiers: tiers.map(|(name, price_minor)| Tier { name, price: Money::new(price_minor, currency) }).collect(),
+            tiers: tiers
+                .map(|(name, price_minor)| Tier {
+                    name,
+                    price: Money::new(price_minor, currency),
+                })
+                .collect(),
             max_seats_per_booking: row.max_seats_per_booking,
             seats_total: row.seats_total,
             seats_free: row.seats_free,
@@ -217,18 +236,34 @@ pub async fn layout(db: &mut PgConnection, id: ShowId) -> Result<Layout> {
     let version = rows.first().map_or(0, |row| row.layout_version);
     let seats = rows.into_iter().map(|row| {
         let price = Money::new(row.price_minor, row.currency.parse().map_err(Error::Fault)?);
-        Ok(PricedSeat { label: row.label, tier: row.tier, price, sellable: row.sellable })
+        Ok(PricedSeat {
+            label: row.label,
+            tier: row.tier,
+            price,
+            sellable: row.sellable,
+        })
     });
-    Ok(Layout { version, seats: seats.collect::<Result<_>>()? })
+    Ok(Layout {
+        version,
+        seats: seats.collect::<Result<_>>()?,
+    })
 }
 
-/// Shows with those of the wanted seats that they have, and who has claimed them: one offer for each of `wanted`, in its order,
-/// if there is such a show. Nothing is locked. One round trip.
-pub async fn offers(db: &mut PgConnection, wanted: &[(ShowId, &[String])]) -> Result<Vec<Option<Offer>>> {
-    let seats = wanted.iter().enumerate().flat_map(|(number, (id, labels))| {
-        let number = i32::try_from(number).unwrap_or(i32::MAX);
-        labels.iter().map(move |label| (number, *id, label.as_str()))
-    });
+/// Shows with those of the wanted seats that they have, and who has claimed them: one offer for
+/// each of `wanted`, in its order, if there is such a show. Nothing is locked. One round trip.
+pub async fn offers(
+    db: &mut PgConnection,
+    wanted: &[(ShowId, &[String])],
+) -> Result<Vec<Option<Offer>>> {
+    let seats = wanted
+        .iter()
+        .enumerate()
+        .flat_map(|(number, (id, labels))| {
+            let number = i32::try_from(number).unwrap_or(i32::MAX);
+            labels
+                .iter()
+                .map(move |label| (number, *id, label.as_str()))
+        });
     let seats: Vec<_> = seats.collect();
     let rows = sqlx::query!(
         r#"select wanted.number as "number!", shows.id as "show_id: ShowId", shows.title, starts_at, timezone,
@@ -252,10 +287,16 @@ pub async fn offers(db: &mut PgConnection, wanted: &[(ShowId, &[String])]) -> Re
     .await?;
     let mut offers: Vec<Option<Offer>> = vec![None; wanted.len()];
     for row in rows {
-        let seat = row.label.zip(row.tier).zip(row.sellable).zip(row.price_minor);
+        let seat = row
+            .label
+            .zip(row.tier)
+            .zip(row.sellable)
+            .zip(row.price_minor);
         let claim = row.claimed_by.zip(row.claimed_for).zip(row.claimed_as);
         let currency = row.currency.parse().map_err(Error::Fault)?;
-        let offer = usize::try_from(row.number).ok().and_then(|number| offers.get_mut(number));
+        let offer = usize::try_from(row.number)
+            .ok()
+            .and_then(|number| offers.get_mut(number));
         let offer = offer.ok_or_else(|| Error::fault("an offer that nobody has asked for"))?;
         let offer = offer.get_or_insert_with(|| Offer {
             show_id: row.show_id,
@@ -268,13 +309,15 @@ pub async fn offers(db: &mut PgConnection, wanted: &[(ShowId, &[String])]) -> Re
             cancellation_policy: row.cancellation_policy.0,
             seats: Vec::new(),
         });
-        offer.seats.extend(seat.map(|(((label, tier), sellable), price_minor)| OfferedSeat {
-            label,
-            tier,
-            price_minor,
-            sellable,
-            claimed_by: claim.map(|((id, user_id), status)| (id, user_id, status)),
-        }));
+        offer.seats.extend(
+            seat.map(|(((label, tier), sellable), price_minor)| OfferedSeat {
+                label,
+                tier,
+                price_minor,
+                sellable,
+                claimed_by: claim.map(|((id, user_id), status)| (id, user_id, status)),
+            }),
+        );
     }
     Ok(offers)
 }

@@ -7,11 +7,12 @@ use super::Columns;
 use crate::domain::user::User;
 use crate::error::Result;
 
-/// Keeps users, each named once, that are seen for the first time, and what has changed of those that are known. What a token
-/// does not say stays as it was.
+/// Keeps users, each named once, that are seen for the first time, and what has changed of those
+/// that are known. What a token does not say stays as it was.
 pub async fn upsert(db: &mut PgConnection, users: &[User], now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        // One who is known and unchanged is not locked: in a rush that would be a commit for each buyer.
+        // One who is known and unchanged is not locked: in a rush that would be a commit for each
+        // buyer.
         "insert into users (id, email, name, created_at, updated_at)
          select seen.id, seen.email, seen.name, $4, $4
          from unnest($1::text[], $2::text[], $3::text[]) as seen (id, email, name)

@@ -7,5 +7,7 @@ use crate::app::AppState;
 use crate::controllers::catalogue;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(catalogue::create_movie)).routes(routes!(catalogue::create_show))
+    OpenApiRouter::new()
+        .routes(routes!(catalogue::create_movie))
+        .routes(routes!(catalogue::create_show))
 }

@@ -33,7 +33,10 @@ const PREFLIGHT_KEPT: Duration = Duration::from_hours(1);
 
 /// The description of the API; paths come from the controllers.
 #[derive(OpenApi)]
-#[openapi(info(title = "Holdfast", description = "Bookings, paid through Stripe Checkout."))]
+#[openapi(info(
+    title = "Holdfast",
+    description = "Bookings, paid through Stripe Checkout."
+))]
 struct ApiDoc;
 
 /// The whole API over `app`.
@@ -42,9 +45,13 @@ pub fn router(app: AppState) -> Router {
     let limited = callers_routes()
         .layer(from_fn_with_state(callers, limit))
         .layer(from_fn_with_state(AppState::clone(&app), identify));
-    let (router, _) = described(limited).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).split_for_parts();
+    let (router, _) = described(limited)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .split_for_parts();
     // What fails is logged where it is handled, and as an error only if somebody has to act.
-    let trace = TraceLayer::new_for_http().make_span_with(span).on_failure(());
+    let trace = TraceLayer::new_for_http()
+        .make_span_with(span)
+        .on_failure(());
     router
         .layer(from_fn(time_limit))
         .layer(cors(&app.config.app_origins))
@@ -61,21 +68,39 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// The routes that know their callers, and count their requests.
 fn callers_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(public::routes()).merge(customer::routes()).merge(admin::routes())
+    OpenApiRouter::new()
+        .merge(public::routes())
+        .merge(customer::routes())
+        .merge(admin::routes())
 }
 
 fn described(callers: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(ApiDoc::openapi()).merge(callers).merge(webhooks::routes()).merge(operations::routes())
+    OpenApiRouter::with_openapi(ApiDoc::openapi())
+        .merge(callers)
+        .merge(webhooks::routes())
+        .merge(operations::routes())
 }
 
 /// Browsers let only our front ends read the answers, with cookies or without.
 fn cors(origins: &[String]) -> CorsLayer {
-    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let origins = origins
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(origin).ok());
     CorsLayer::new()
         .allow_origin(origins.collect::<Vec<_>>())
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("idempotency-key"), REQUEST_ID])
-        .expose_headers([LOCATION, RETRY_AFTER, HeaderName::from_static("idempotent-replayed"), REQUEST_ID])
+        .allow_headers([
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            HeaderName::from_static("idempotency-key"),
+            REQUEST_ID,
+        ])
+        .expose_headers([
+            LOCATION,
+            RETRY_AFTER,
+            HeaderName::from_static("idempotent-replayed"),
+            REQUEST_ID,
+        ])
         .max_age(PREFLIGHT_KEPT)
 }

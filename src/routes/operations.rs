@@ -7,5 +7,7 @@ use crate::app::AppState;
 use crate::controllers::operations;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(operations::check_health)).routes(routes!(operations::check_readiness))
+    OpenApiRouter::new()
+        .routes(routes!(operations::check_health))
+        .routes(routes!(operations::check_readiness))
 }

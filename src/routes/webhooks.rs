@@ -1,5 +1,5 @@
-//! What providers post: raw bytes with a signature. No session and no rate limit; a delivery is never refused for being
-//! one too many.
+//! What providers post: raw bytes with a signature. No session and no rate limit; a delivery is
+//! never refused for being one too many.
 
 use axum::extract::DefaultBodyLimit;
 use utoipa_axum::router::OpenApiRouter;
@@ -8,7 +8,8 @@ use utoipa_axum::routes;
 use crate::app::AppState;
 use crate::controllers::stripe_webhook;
 
-/// The largest event that is read. Stripe's have a few kilobytes, with expanded objects some hundred.
+/// The largest event that is read. Stripe's have a few kilobytes, with expanded objects some
+/// hundred.
 const EVENT_BYTES_MAX: usize = 1 << 20;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {

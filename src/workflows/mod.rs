@@ -1,4 +1,5 @@
-//! Operations with several steps, or with several callers. They know nothing of HTTP, and nothing of each other.
+//! Operations with several steps, or with several callers. They know nothing of HTTP, and nothing
+//! of each other.
 
 pub mod checkout;
 pub mod programme;

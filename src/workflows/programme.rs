@@ -1,4 +1,5 @@
-//! A believable programme for the coming two weeks: silent films in two houses, for a developer to book.
+//! A believable programme for the coming two weeks: silent films in two houses, for a developer to
+//! book.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
@@ -43,20 +44,31 @@ struct House {
     blocked: Vec<String>,
 }
 
-/// Loads the programme in one transaction, unless there are shows to come already. Returns how many shows it added.
+/// Loads the programme in one transaction, unless there are shows to come already. Returns how many
+/// shows it added.
 pub async fn load(db: &PgPool, now: DateTime<Utc>) -> Result<usize> {
     let programme: Programme = serde_json::from_str(include_str!("programme.json"))
         .map_err(|error| Error::fault(format!("the programme is unreadable: {error}")))?;
     let mut tx = db.begin().await?;
-    let coming = shows::Filter { from: Some(now), ..shows::Filter::default() };
+    let coming = shows::Filter {
+        from: Some(now),
+        ..shows::Filter::default()
+    };
     if !shows::list(&mut tx, &coming, 1).await?.is_empty() {
         return Ok(0);
     }
-    let movies: Vec<Movie> = programme.movies.into_iter().map(MovieEntry::movie).collect();
+    let movies: Vec<Movie> = programme
+        .movies
+        .into_iter()
+        .map(MovieEntry::movie)
+        .collect();
     for movie in &movies {
         movies::insert(&mut tx, movie, now).await?;
     }
-    let drafts = programme.houses.iter().flat_map(|house| house.fortnight(&movies, now));
+    let drafts = programme
+        .houses
+        .iter()
+        .flat_map(|house| house.fortnight(&movies, now));
     let mut added: usize = 0;
     for draft in drafts {
         shows::insert(&mut tx, &draft.check(now)?, now).await?;
@@ -76,7 +88,10 @@ impl MovieEntry {
             genres: self.genres,
             poster_url: None,
         };
-        Movie { id: MovieId::new(), details }
+        Movie {
+            id: MovieId::new(),
+            details,
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! What a caller may do: cookies and their origins, roles, other people's bookings; and what is kept of a user.
+//! What a caller may do: cookies and their origins, roles, other people's bookings; and what is
+//! kept of a user.
 
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -6,8 +7,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{Answer, ORIGIN, TestApp, send};
 
-const KNOWN: &str =
-    "select string_agg(id || ' ' || coalesce(email, '-') || ' ' || coalesce(name, '-'), ', ') from users";
+const KNOWN: &str = "select string_agg(id || ' ' || coalesce(email, '-') || ' ' || coalesce(name, '-'), ', ') from users";
 
 fn movie() -> Value {
     json!({ "title": "Metropolis" })
@@ -17,10 +17,22 @@ fn movie() -> Value {
 async fn by_cookie(stage: &TestApp, method: Method, origin: Option<&str>) -> Answer {
     let mut claims = stage.claims("user_admin", "admin@example.com");
     claims["metadata"] = json!({ "role": "admin" });
-    let path = if method == Method::POST { "/api/admin/movies" } else { "/api/bookings" };
-    let cookies = format!("theme=dark; __session={}; other=1", stage.issuer.token(&claims));
-    let request = stage.request(method, path).header("cookie", cookies).header("content-type", "application/json");
-    let request = origin.into_iter().fold(request, |request, origin| request.header("origin", origin));
+    let path = if method == Method::POST {
+        "/api/admin/movies"
+    } else {
+        "/api/bookings"
+    };
+    let cookies = format!(
+        "theme=dark; __session={}; other=1",
+        stage.issuer.token(&claims)
+    );
+    let request = stage
+        .request(method, path)
+        .header("cookie", cookies)
+        .header("content-type", "application/json");
+    let request = origin
+        .into_iter()
+        .fold(request, |request, origin| request.header("origin", origin));
     send(request.body(movie().to_string())).await
 }
 
@@ -47,10 +59,15 @@ async fn a_cookie_request_from_an_origin_not_allowed_is_refused() {
         Some("http://front.example/"),
         Some("https://front.example"),
     ] {
-        by_cookie(&stage, Method::POST, origin).await.refused(403, "origin_not_allowed");
+        by_cookie(&stage, Method::POST, origin)
+            .await
+            .refused(403, "origin_not_allowed");
     }
     for origin in [ORIGIN, "http://other-front.example"] {
-        assert_eq!(by_cookie(&stage, Method::POST, Some(origin)).await.status, 201);
+        assert_eq!(
+            by_cookie(&stage, Method::POST, Some(origin)).await.status,
+            201
+        );
     }
     assert_eq!(stage.sql("select count(*) from movies").await, "2");
 }
@@ -59,8 +76,19 @@ async fn a_cookie_request_from_an_origin_not_allowed_is_refused() {
 async fn a_cookie_that_does_not_stand_is_unauthenticated() {
     let stage = TestApp::new().await;
 
-    for cookie in ["__session=garbage", "__session=", "__session", "session=x", "__session_x=y"] {
-        let answer = send(stage.request(Method::GET, "/api/bookings").header("cookie", cookie)).await;
+    for cookie in [
+        "__session=garbage",
+        "__session=",
+        "__session",
+        "session=x",
+        "__session_x=y",
+    ] {
+        let answer = send(
+            stage
+                .request(Method::GET, "/api/bookings")
+                .header("cookie", cookie),
+        )
+        .await;
 
         answer.refused(401, "unauthenticated");
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
@@ -70,10 +98,18 @@ async fn a_cookie_that_does_not_stand_is_unauthenticated() {
 #[tokio::test]
 async fn a_cookie_that_is_not_ascii_does_not_hide_the_session() {
     let stage = TestApp::new().await;
-    let token = stage.issuer.token(&stage.claims("user_dana", "dana@example.com"));
-    let cookies = HeaderValue::from_bytes(format!("name=Zo\u{eb}; __session={token}").as_bytes()).unwrap();
+    let token = stage
+        .issuer
+        .token(&stage.claims("user_dana", "dana@example.com"));
+    let cookies =
+        HeaderValue::from_bytes(format!("name=Zo\u{eb}; __session={token}").as_bytes()).unwrap();
 
-    let answer = send(stage.request(Method::GET, "/api/bookings").header("cookie", cookies)).await;
+    let answer = send(
+        stage
+            .request(Method::GET, "/api/bookings")
+            .header("cookie", cookies),
+    )
+    .await;
 
     assert_eq!(answer.status, 200, "{answer:?}");
 }
@@ -84,11 +120,25 @@ async fn the_header_goes_before_the_cookie() {
     let show = stage.show().await;
     let (dana, eve) = (stage.customer("dana"), stage.customer("eve"));
     dana.booked(&show, &["A2"]).await;
-    let cookie = format!("__session={}", stage.issuer.token(&stage.claims("user_dana", "dana@example.com")));
+    let cookie = format!(
+        "__session={}",
+        stage
+            .issuer
+            .token(&stage.claims("user_dana", "dana@example.com"))
+    );
 
-    let both = send(eve.request(Method::GET, "/api/bookings").header("cookie", &cookie)).await;
-    let bad =
-        send(stage.bearer("garbage".to_owned()).request(Method::GET, "/api/bookings").header("cookie", &cookie)).await;
+    let both = send(
+        eve.request(Method::GET, "/api/bookings")
+            .header("cookie", &cookie),
+    )
+    .await;
+    let bad = send(
+        stage
+            .bearer("garbage".to_owned())
+            .request(Method::GET, "/api/bookings")
+            .header("cookie", &cookie),
+    )
+    .await;
 
     assert_eq!(both.body["items"], json!([]));
     bad.refused(401, "unauthenticated");
@@ -97,9 +147,17 @@ async fn the_header_goes_before_the_cookie() {
 #[tokio::test]
 async fn a_bearer_request_from_a_foreign_origin_is_served() {
     let stage = TestApp::new().await;
-    let request = stage.admin().request(Method::POST, "/api/admin/movies").header("origin", "http://evil.example");
+    let request = stage
+        .admin()
+        .request(Method::POST, "/api/admin/movies")
+        .header("origin", "http://evil.example");
 
-    let answer = send(request.header("content-type", "application/json").body(movie().to_string())).await;
+    let answer = send(
+        request
+            .header("content-type", "application/json")
+            .body(movie().to_string()),
+    )
+    .await;
 
     assert_eq!(answer.status, 201, "{answer:?}");
 }
@@ -109,11 +167,19 @@ async fn what_is_public_asks_for_no_token_and_minds_no_bad_one() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
 
-    for path in
-        ["/api/shows", "/api/movies", &format!("/api/shows/{show}"), &format!("/api/shows/{show}/seats"), "/health"]
-    {
+    for path in [
+        "/api/shows",
+        "/api/movies",
+        &format!("/api/shows/{show}"),
+        &format!("/api/shows/{show}/seats"),
+        "/health",
+    ] {
         assert_eq!(stage.get(path).await.status, 200, "{path}");
-        assert_eq!(stage.bearer("garbage".to_owned()).get(path).await.status, 200, "{path}");
+        assert_eq!(
+            stage.bearer("garbage".to_owned()).get(path).await.status,
+            200,
+            "{path}"
+        );
     }
 }
 
@@ -146,9 +212,17 @@ async fn who_may_not_learns_nothing_of_his_body() {
     let stage = TestApp::new().await;
 
     for path in ["/api/admin/movies", "/api/admin/shows"] {
-        stage.customer("dana").post(path, json!({ "nonsense": 1 })).await.refused(403, "forbidden");
-        let anonymous = stage.request(Method::POST, path).header("content-type", "application/json");
-        send(anonymous.body("{")).await.refused(401, "unauthenticated");
+        stage
+            .customer("dana")
+            .post(path, json!({ "nonsense": 1 }))
+            .await
+            .refused(403, "forbidden");
+        let anonymous = stage
+            .request(Method::POST, path)
+            .header("content-type", "application/json");
+        send(anonymous.body("{"))
+            .await
+            .refused(401, "unauthenticated");
     }
 }
 
@@ -162,7 +236,9 @@ async fn another_users_booking_or_session_id_is_not_found() {
     let eve = stage.customer("eve");
 
     eve.get(&path).await.refused(404, "not_found");
-    eve.post("/api/payments/verify", session).await.refused(404, "not_found");
+    eve.post("/api/payments/verify", session)
+        .await
+        .refused(404, "not_found");
     stage.get(&path).await.refused(401, "unauthenticated");
     assert_eq!(eve.get("/api/bookings").await.body["items"], json!([]));
     stage.check_books().await;
@@ -187,7 +263,15 @@ async fn a_client_sent_price_is_refused() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
 
-    for name in ["price", "total", "amountMinor", "amount", "currency", "unitPrice", "discount"] {
+    for name in [
+        "price",
+        "total",
+        "amountMinor",
+        "amount",
+        "currency",
+        "unitPrice",
+        "discount",
+    ] {
         let mut body = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
         body[name] = json!(1);
         let answer = dana.post("/api/bookings", body).await;
@@ -204,28 +288,61 @@ async fn a_client_sent_price_is_refused() {
 async fn a_user_is_kept_when_he_is_first_seen() {
     let stage = TestApp::new().await;
 
-    assert_eq!(stage.customer("dana").get("/api/bookings").await.status, 200);
+    assert_eq!(
+        stage.customer("dana").get("/api/bookings").await.status,
+        200
+    );
 
-    assert_eq!(stage.sql(KNOWN).await, "user_dana dana@example.com user_dana");
+    assert_eq!(
+        stage.sql(KNOWN).await,
+        "user_dana dana@example.com user_dana"
+    );
 }
 
 #[tokio::test]
 async fn what_changes_of_a_user_is_kept_and_what_is_missing_stays() {
     let stage = TestApp::new().await;
     let cases = [
-        (json!("dana@example.com"), json!("Dana"), "user_dana dana@example.com Dana"),
-        (json!("new@example.com"), json!("Dana"), "user_dana new@example.com Dana"),
-        (json!("new@example.com"), json!("Dana D."), "user_dana new@example.com Dana D."),
-        (json!(null), json!(null), "user_dana new@example.com Dana D."),
+        (
+            json!("dana@example.com"),
+            json!("Dana"),
+            "user_dana dana@example.com Dana",
+        ),
+        (
+            json!("new@example.com"),
+            json!("Dana"),
+            "user_dana new@example.com Dana",
+        ),
+        (
+            json!("new@example.com"),
+            json!("Dana D."),
+            "user_dana new@example.com Dana D.",
+        ),
+        (
+            json!(null),
+            json!(null),
+            "user_dana new@example.com Dana D.",
+        ),
         (json!(""), json!("\0"), "user_dana new@example.com Dana D."),
-        (json!("dana@example.com"), json!("Dana"), "user_dana dana@example.com Dana"),
+        (
+            json!("dana@example.com"),
+            json!("Dana"),
+            "user_dana dana@example.com Dana",
+        ),
     ];
 
     for (email, name, kept) in cases {
         let mut claims = stage.claims("user_dana", "");
         claims["email"] = email;
         claims["name"] = name;
-        assert_eq!(stage.bearer(stage.issuer.token(&claims)).get("/api/bookings").await.status, 200);
+        assert_eq!(
+            stage
+                .bearer(stage.issuer.token(&claims))
+                .get("/api/bookings")
+                .await
+                .status,
+            200
+        );
 
         assert_eq!(stage.sql(KNOWN).await, kept);
     }
@@ -235,9 +352,15 @@ async fn what_changes_of_a_user_is_kept_and_what_is_missing_stays() {
 async fn a_token_may_say_nothing_but_who_it_is() {
     let stage = TestApp::new().await;
     let mut claims = stage.claims("user_dana", "");
-    claims.as_object_mut().unwrap().retain(|name, _| ["sub", "iss", "exp"].contains(&name.as_str()));
+    claims
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| ["sub", "iss", "exp"].contains(&name.as_str()));
 
-    let answer = stage.bearer(stage.issuer.token(&claims)).get("/api/bookings").await;
+    let answer = stage
+        .bearer(stage.issuer.token(&claims))
+        .get("/api/bookings")
+        .await;
 
     assert_eq!(answer.status, 200);
     assert_eq!(stage.sql(KNOWN).await, "user_dana - -");
@@ -249,14 +372,24 @@ async fn an_address_that_is_none_stops_no_booking() {
     let show = stage.show().await;
     let long = format!("{}@example.com", "x".repeat(300));
 
-    for (email, seat) in [("nonsense", "A2"), ("a@b", "A3"), ("a b@example.com", "A4"), (&long, "A5"), ("@", "A6")] {
-        let token = stage.issuer.token(&stage.claims(&format!("user_{seat}"), email));
+    for (email, seat) in [
+        ("nonsense", "A2"),
+        ("a@b", "A3"),
+        ("a b@example.com", "A4"),
+        (&long, "A5"),
+        ("@", "A6"),
+    ] {
+        let token = stage
+            .issuer
+            .token(&stage.claims(&format!("user_{seat}"), email));
         stage.bearer(token).booked(&show, &[seat]).await;
     }
     stage.customer("dana").booked(&show, &["A7"]).await;
 
     assert_eq!(
-        stage.sql("select string_agg(email, ', ') from users where id <> 'user_admin'").await,
+        stage
+            .sql("select string_agg(email, ', ') from users where id <> 'user_admin'")
+            .await,
         "dana@example.com"
     );
     let asked = "select string_agg(substring(parameters from 'customer_email=[^&]*'), ', ') from checkout_attempts";

@@ -1,4 +1,5 @@
-//! Events that arrive while others are being settled share a transaction, and none suffers for another.
+//! Events that arrive while others are being settled share a transaction, and none suffers for
+//! another.
 
 use std::collections::HashMap;
 
@@ -12,12 +13,20 @@ use crate::stage::{Answer, TestApp};
 
 /// Bookings that are all paid, of which we have not heard; the events of each, by type.
 async fn paid_unheard(stage: &TestApp, number: usize) -> Vec<(Value, HashMap<String, String>)> {
-    let show =
-        stage.show_with(json!({ "rows": [{ "row": "A", "seats": number, "tier": "regular" }], "blocked": [] })).await;
+    let show = stage
+        .show_with(
+            json!({ "rows": [{ "row": "A", "seats": number, "tier": "regular" }], "blocked": [] }),
+        )
+        .await;
     let mut paid = Vec::new();
     for seat in 1..=number {
-        let booking = stage.customer("dana").booked(&show, &[&format!("A{seat}")]).await;
-        let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+        let booking = stage
+            .customer("dana")
+            .booked(&show, &[&format!("A{seat}")])
+            .await;
+        let events = stage
+            .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+            .await;
         paid.push((booking, events));
     }
     paid
@@ -25,24 +34,49 @@ async fn paid_unheard(stage: &TestApp, number: usize) -> Vec<(Value, HashMap<Str
 
 /// Delivers `bodies`, which all wait in line until the last has come, so that they are one batch.
 async fn together(stage: &TestApp, bodies: &[&str]) -> Vec<Answer> {
-    at_once(&stage.app.lines.arrivals, bodies.iter().map(|body| stage.deliver(body))).await
+    at_once(
+        &stage.app.lines.arrivals,
+        bodies.iter().map(|body| stage.deliver(body)),
+    )
+    .await
 }
 
 fn outcomes(answers: &[Answer]) -> Vec<(u16, &str)> {
-    answers.iter().map(|answer| (answer.status, answer.body["outcome"].as_str().unwrap_or_default())).collect()
+    answers
+        .iter()
+        .map(|answer| {
+            (
+                answer.status,
+                answer.body["outcome"].as_str().unwrap_or_default(),
+            )
+        })
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_wait_together_share_a_transaction() {
     let stage = TestApp::new().await;
     let paid = paid_unheard(&stage, 8).await;
-    let bodies: Vec<&str> = paid.iter().map(|(_, events)| events["checkout.session.completed"].as_str()).collect();
+    let bodies: Vec<&str> = paid
+        .iter()
+        .map(|(_, events)| events["checkout.session.completed"].as_str())
+        .collect();
 
     let answers = together(&stage, &bodies).await;
 
     assert_eq!(outcomes(&answers), vec![(200, "processed"); 8]);
-    assert_eq!(stage.sql("select count(*) from bookings where status = 'confirmed'").await, "8");
-    assert_eq!(stage.sql("select count(distinct xmin::text) from payments").await, "1");
+    assert_eq!(
+        stage
+            .sql("select count(*) from bookings where status = 'confirmed'")
+            .await,
+        "8"
+    );
+    assert_eq!(
+        stage
+            .sql("select count(distinct xmin::text) from payments")
+            .await,
+        "1"
+    );
     stage.check_books().await;
 }
 
@@ -72,7 +106,11 @@ async fn what_changes_nothing_goes_with_the_others() {
     for outcome in outcomes(&answers) {
         *counted.entry(outcome).or_default() += 1;
     }
-    let expected = [((200, "processed"), 5), ((200, "ignored"), 1), ((200, "duplicate"), 2)];
+    let expected = [
+        ((200, "processed"), 5),
+        ((200, "ignored"), 1),
+        ((200, "duplicate"), 2),
+    ];
     assert_eq!(counted, HashMap::from(expected));
     assert_eq!(stage.sql("select count(*) from payments").await, "5");
     let together =
@@ -91,15 +129,28 @@ async fn one_that_asks_for_more_gets_it_and_holds_nobody_up() {
     stage.hear_of_expiry(&paid[5].0).await;
     let show = paid[5].0["show"]["id"].as_str().unwrap();
     stage.customer("emil").booked(show, &["A6"]).await;
-    let bodies: Vec<&str> = paid.iter().map(|(_, events)| events["checkout.session.completed"].as_str()).collect();
+    let bodies: Vec<&str> = paid
+        .iter()
+        .map(|(_, events)| events["checkout.session.completed"].as_str())
+        .collect();
 
     let answers = together(&stage, &bodies).await;
     stage.run_jobs().await;
 
     assert_eq!(outcomes(&answers), vec![(200, "processed"); 6]);
-    assert_eq!(stage.sql("select count(*) from payments where disposition = 'applied'").await, "5");
+    assert_eq!(
+        stage
+            .sql("select count(*) from payments where disposition = 'applied'")
+            .await,
+        "5"
+    );
     assert_eq!(stage.sql("select status from refunds").await, "succeeded");
-    assert_eq!(stage.sql("select max(deliveries) from payment_events").await, "1");
+    assert_eq!(
+        stage
+            .sql("select max(deliveries) from payment_events")
+            .await,
+        "1"
+    );
     stage.check_books().await;
 }
 
@@ -108,18 +159,33 @@ async fn one_that_fails_fails_alone() {
     let stage = TestApp::new().await;
     let paid = paid_unheard(&stage, 6).await;
     let spoilt = paid[4].0["id"].as_str().unwrap();
-    let refuse = format!("alter table payments add constraint spoilt check (booking_id <> '{spoilt}')");
-    sqlx::query(sqlx::AssertSqlSafe(refuse)).execute(stage.db()).await.unwrap();
-    let bodies: Vec<&str> = paid.iter().map(|(_, events)| events["checkout.session.completed"].as_str()).collect();
+    let refuse =
+        format!("alter table payments add constraint spoilt check (booking_id <> '{spoilt}')");
+    sqlx::query(sqlx::AssertSqlSafe(refuse))
+        .execute(stage.db())
+        .await
+        .unwrap();
+    let bodies: Vec<&str> = paid
+        .iter()
+        .map(|(_, events)| events["checkout.session.completed"].as_str())
+        .collect();
 
     let answers = together(&stage, &bodies).await;
-    sqlx::query("alter table payments drop constraint spoilt").execute(stage.db()).await.unwrap();
+    sqlx::query("alter table payments drop constraint spoilt")
+        .execute(stage.db())
+        .await
+        .unwrap();
     let again = stage.deliver(bodies[4]).await;
 
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 500, 200]);
     assert_eq!(again.body["outcome"], "processed");
-    assert_eq!(stage.sql("select count(*) from bookings where status = 'confirmed'").await, "6");
+    assert_eq!(
+        stage
+            .sql("select count(*) from bookings where status = 'confirmed'")
+            .await,
+        "6"
+    );
     stage.check_books().await;
 }
 
@@ -127,28 +193,41 @@ async fn one_that_fails_fails_alone() {
 async fn a_caller_who_goes_away_leaves_nobody_waiting() {
     let stage = TestApp::new().await;
     let paid = paid_unheard(&stage, 4).await;
-    let bodies: Vec<&str> = paid.iter().map(|(_, events)| events["checkout.session.completed"].as_str()).collect();
+    let bodies: Vec<&str> = paid
+        .iter()
+        .map(|(_, events)| events["checkout.session.completed"].as_str())
+        .collect();
 
     let gone = stage.deliver(bodies[0]);
     assert!(gone.now_or_never().is_none());
     let answers = join_all(bodies.iter().map(|body| stage.deliver(body))).await;
 
-    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| answer.status == 200),
+        "{answers:?}"
+    );
     assert_eq!(stage.sql("select count(*) from payments").await, "4");
     stage.check_books().await;
 }
 
-const WAITING: &str =
-    "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+const WAITING: &str = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waits_for_a_lock_keeps_only_his_own_waiting() {
     let stage = TestApp::new().await;
     let paid = paid_unheard(&stage, 6).await;
-    let bodies: Vec<&str> = paid.iter().map(|(_, events)| events["checkout.session.completed"].as_str()).collect();
-    let mut other = PgConnection::connect(stage.app.config.database_url.reveal()).await.unwrap();
+    let bodies: Vec<&str> = paid
+        .iter()
+        .map(|(_, events)| events["checkout.session.completed"].as_str())
+        .collect();
+    let mut other = PgConnection::connect(stage.app.config.database_url.reveal())
+        .await
+        .unwrap();
     let mut lock = other.begin().await.unwrap();
-    sqlx::query("select from bookings order by created_at limit 4 for update").execute(&mut *lock).await.unwrap();
+    sqlx::query("select from bookings order by created_at limit 4 for update")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
     let mut locked = Vec::new();
     for body in &bodies[..4] {
         let mut delivery = Box::pin(stage.deliver(body));

@@ -1,4 +1,5 @@
-//! What a body must be: JSON that is called so, of the right shape and size, and nothing that cannot be kept.
+//! What a body must be: JSON that is called so, of the right shape and size, and nothing that
+//! cannot be kept.
 
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -15,7 +16,12 @@ const BOOKINGS: &str = "/api/bookings";
 /// Posts a body, letter by letter, as an admin.
 async fn post(stage: &TestApp, path: &str, body: impl Into<reqwest::Body>) -> Answer {
     let request = stage.admin().request(Method::POST, path);
-    send(request.header("content-type", "application/json").body(body)).await
+    send(
+        request
+            .header("content-type", "application/json")
+            .body(body),
+    )
+    .await
 }
 
 /// Sends a request that no client would send; returns all that comes back.
@@ -48,7 +54,9 @@ async fn a_body_that_is_no_json_is_malformed() {
     ];
 
     for body in bodies {
-        post(&stage, MOVIES, body.to_vec()).await.refused(400, "malformed_request");
+        post(&stage, MOVIES, body.to_vec())
+            .await
+            .refused(400, "malformed_request");
     }
 
     assert_eq!(post(&stage, MOVIES, deep).await.status, 422);
@@ -67,14 +75,34 @@ async fn a_body_of_another_shape_names_its_field() {
         (MOVIES, r#"{"title":7}"#, "title"),
         (MOVIES, r#"{"title":"x","titel":"y"}"#, "titel"),
         (MOVIES, r#"{"title":"x","title":"y"}"#, "title"),
-        (MOVIES, r#"{"title":"x","runtimeMinutes":"90"}"#, "runtimeMinutes"),
-        (MOVIES, r#"{"title":"x","runtimeMinutes":90.5}"#, "runtimeMinutes"),
-        (MOVIES, r#"{"title":"x","runtimeMinutes":99999999999999999999999}"#, "runtimeMinutes"),
-        (MOVIES, r#"{"title":"x","releaseDate":"yesterday"}"#, "releaseDate"),
+        (
+            MOVIES,
+            r#"{"title":"x","runtimeMinutes":"90"}"#,
+            "runtimeMinutes",
+        ),
+        (
+            MOVIES,
+            r#"{"title":"x","runtimeMinutes":90.5}"#,
+            "runtimeMinutes",
+        ),
+        (
+            MOVIES,
+            r#"{"title":"x","runtimeMinutes":99999999999999999999999}"#,
+            "runtimeMinutes",
+        ),
+        (
+            MOVIES,
+            r#"{"title":"x","releaseDate":"yesterday"}"#,
+            "releaseDate",
+        ),
         (MOVIES, r#"{"title":"x","genres":["a",2]}"#, "genres[1]"),
         (SHOWS, r#"{"movieId":"no uuid"}"#, "movieId"),
         (SHOWS, r#"{"startsAt":"2026-12-24"}"#, "startsAt"),
-        (SHOWS, r#"{"tiers":[{"name":"a","price":12}]}"#, "tiers[0].price"),
+        (
+            SHOWS,
+            r#"{"tiers":[{"name":"a","price":12}]}"#,
+            "tiers[0].price",
+        ),
         (
             SHOWS,
             r#"{"tiers":[{"name":"a","price":{"amountMinor":"12","currency":"eur"}}]}"#,
@@ -85,29 +113,65 @@ async fn a_body_of_another_shape_names_its_field() {
             r#"{"tiers":[{"name":"a","price":{"amountMinor":12.5,"currency":"eur"}}]}"#,
             "tiers[0].price.amountMinor",
         ),
-        (SHOWS, r#"{"tiers":[{"name":"a","price":{"amountMinor":12,"currency":"EUR"}}]}"#, "tiers[0].price.currency"),
+        (
+            SHOWS,
+            r#"{"tiers":[{"name":"a","price":{"amountMinor":12,"currency":"EUR"}}]}"#,
+            "tiers[0].price.currency",
+        ),
         (
             SHOWS,
             r#"{"tiers":[{"name":"a","price":{"amountMinor":12,"currency":"eur","tax":1}}]}"#,
             "tiers[0].price.tax",
         ),
-        (SHOWS, r#"{"tiers":[{"name":"a","price":{"amountMinor":12}}]}"#, "tiers[0].price.currency"),
-        (SHOWS, r#"{"rows":[{"row":"A","seats":-1,"tier":"a"}]}"#, "rows[0].seats"),
+        (
+            SHOWS,
+            r#"{"tiers":[{"name":"a","price":{"amountMinor":12}}]}"#,
+            "tiers[0].price.currency",
+        ),
+        (
+            SHOWS,
+            r#"{"rows":[{"row":"A","seats":-1,"tier":"a"}]}"#,
+            "rows[0].seats",
+        ),
         (
             SHOWS,
             r#"{"cancellationPolicy":[{"hoursBefore":1,"refundPercent":256}]}"#,
             "cancellationPolicy[0].refundPercent",
         ),
-        (BOOKINGS, r#"{"showId":"0193a000-0000-7000-8000-000000000000","seats":["A2"]}"#, "kind"),
+        (
+            BOOKINGS,
+            r#"{"showId":"0193a000-0000-7000-8000-000000000000","seats":["A2"]}"#,
+            "kind",
+        ),
         (BOOKINGS, r#"{"kind":"show","seats":["A2"]}"#, "showId"),
-        (BOOKINGS, r#"{"kind":"show","showId":"1","seats":["A2"]}"#, "showId"),
+        (
+            BOOKINGS,
+            r#"{"kind":"show","showId":"1","seats":["A2"]}"#,
+            "showId",
+        ),
         (BOOKINGS, r#"{"kind":"show","seats":"A2"}"#, "seats"),
         (BOOKINGS, r#"{"kind":"show","seats":[2]}"#, "seats[0]"),
-        (BOOKINGS, r#"{"kind":"show","showId":"0193a000-0000-7000-8000-000000000000","seats":[]}"#, "seats"),
-        (BOOKINGS, r#"{"kind":"show","showId":"0193a000-0000-7000-8000-000000000000","seats":["A2","A2"]}"#, "seats"),
+        (
+            BOOKINGS,
+            r#"{"kind":"show","showId":"0193a000-0000-7000-8000-000000000000","seats":[]}"#,
+            "seats",
+        ),
+        (
+            BOOKINGS,
+            r#"{"kind":"show","showId":"0193a000-0000-7000-8000-000000000000","seats":["A2","A2"]}"#,
+            "seats",
+        ),
         (BOOKINGS, r#"{"kind":"opera"}"#, "kind"),
-        (BOOKINGS, r#"{"kind":"show","paymentOption":"none"}"#, "paymentOption"),
-        (BOOKINGS, r#"{"kind":"show","paymentString":"x"}"#, "paymentString"),
+        (
+            BOOKINGS,
+            r#"{"kind":"show","paymentOption":"none"}"#,
+            "paymentOption",
+        ),
+        (
+            BOOKINGS,
+            r#"{"kind":"show","paymentString":"x"}"#,
+            "paymentString",
+        ),
         (BOOKINGS, r#"{"kind":"show","ui":"popup"}"#, "ui"),
     ];
 
@@ -135,16 +199,48 @@ async fn a_nul_character_is_refused_wherever_a_string_may_be() {
     let price = json!({ "amountMinor": 1200, "currency": "eur" });
     let cases = [
         (MOVIES, json!({ "title": "a\0" }), "title"),
-        (MOVIES, json!({ "title": "a", "overview": "\0" }), "overview"),
-        (MOVIES, json!({ "title": "a", "genres": ["b", "\0"] }), "genres[1]"),
-        (MOVIES, json!({ "title": "a", "posterUrl": "https://a/\0" }), "posterUrl"),
+        (
+            MOVIES,
+            json!({ "title": "a", "overview": "\0" }),
+            "overview",
+        ),
+        (
+            MOVIES,
+            json!({ "title": "a", "genres": ["b", "\0"] }),
+            "genres[1]",
+        ),
+        (
+            MOVIES,
+            json!({ "title": "a", "posterUrl": "https://a/\0" }),
+            "posterUrl",
+        ),
         (SHOWS, show_with("title", json!("\0")), "title"),
         (SHOWS, show_with("timezone", json!("\0")), "timezone"),
-        (SHOWS, show_with("blocked", json!(["A\u{0}1"])), "blocked[0]"),
-        (SHOWS, show_with("tiers", json!([{ "name": "a\0", "price": price }])), "tiers[0].name"),
-        (SHOWS, show_with("rows", json!([{ "row": "\0", "seats": 1, "tier": "a" }])), "rows[0].row"),
-        (BOOKINGS, json!({ "kind": "show", "showId": show, "seats": ["A\u{0}2"] }), "seats[0]"),
-        (BOOKINGS, json!({ "kind": "show", "showId": show, "seats": ["A2"], "voucher": "\0" }), "voucher"),
+        (
+            SHOWS,
+            show_with("blocked", json!(["A\u{0}1"])),
+            "blocked[0]",
+        ),
+        (
+            SHOWS,
+            show_with("tiers", json!([{ "name": "a\0", "price": price }])),
+            "tiers[0].name",
+        ),
+        (
+            SHOWS,
+            show_with("rows", json!([{ "row": "\0", "seats": 1, "tier": "a" }])),
+            "rows[0].row",
+        ),
+        (
+            BOOKINGS,
+            json!({ "kind": "show", "showId": show, "seats": ["A\u{0}2"] }),
+            "seats[0]",
+        ),
+        (
+            BOOKINGS,
+            json!({ "kind": "show", "showId": show, "seats": ["A2"], "voucher": "\0" }),
+            "voucher",
+        ),
     ];
 
     for (path, body, field) in cases {
@@ -153,10 +249,18 @@ async fn a_nul_character_is_refused_wherever_a_string_may_be() {
         answer.refused(422, "validation_failed");
         assert_eq!(answer.fields(), [field], "{path}");
     }
-    for path in ["/api/shows/%00", "/api/movies/%00", "/api/shows/%00/seats", "/%00"] {
+    for path in [
+        "/api/shows/%00",
+        "/api/movies/%00",
+        "/api/shows/%00/seats",
+        "/%00",
+    ] {
         stage.get(path).await.refused(404, "not_found");
     }
-    stage.get("/api/shows?cursor=%00").await.refused(422, "validation_failed");
+    stage
+        .get("/api/shows?cursor=%00")
+        .await
+        .refused(422, "validation_failed");
     stage.check_books().await;
 }
 
@@ -178,7 +282,12 @@ async fn nul_characters_of_stripes_are_kept_as_they_came() {
     let nameless = stage.deliver(&event.to_string()).await;
 
     assert_eq!(taken.status, 200, "{taken:?}");
-    assert!(stage.sql("select payload from payment_events").await.contains(r"\u0000"));
+    assert!(
+        stage
+            .sql("select payload from payment_events")
+            .await
+            .contains(r"\u0000")
+    );
     nameless.refused(400, "malformed_request");
 }
 
@@ -195,10 +304,27 @@ async fn a_year_without_four_digits_is_refused() {
     };
 
     for (answer, field) in [
-        (stage.get("/api/shows?from=-200000-01-01T00:00:00Z").await, "from"),
-        (stage.get("/api/shows?to=%2B200000-01-01T00:00:00Z").await, "to"),
-        (admin.post(SHOWS, show("+262142-12-31T23:59:59Z")).await, "startsAt"),
-        (admin.post(MOVIES, json!({ "title": "x", "releaseDate": "-200000-01-01" })).await, "releaseDate"),
+        (
+            stage.get("/api/shows?from=-200000-01-01T00:00:00Z").await,
+            "from",
+        ),
+        (
+            stage.get("/api/shows?to=%2B200000-01-01T00:00:00Z").await,
+            "to",
+        ),
+        (
+            admin.post(SHOWS, show("+262142-12-31T23:59:59Z")).await,
+            "startsAt",
+        ),
+        (
+            admin
+                .post(
+                    MOVIES,
+                    json!({ "title": "x", "releaseDate": "-200000-01-01" }),
+                )
+                .await,
+            "releaseDate",
+        ),
     ] {
         answer.refused(422, "validation_failed");
         assert_eq!(answer.fields(), [field]);
@@ -218,18 +344,43 @@ async fn a_backslash_before_the_letters_of_a_nul_is_text() {
 #[tokio::test]
 async fn a_body_that_is_not_called_json_is_an_unsupported_media_type() {
     let stage = TestApp::new().await;
-    let request = || stage.admin().request(Method::POST, MOVIES).body(r#"{"title":"x"}"#);
+    let request = || {
+        stage
+            .admin()
+            .request(Method::POST, MOVIES)
+            .body(r#"{"title":"x"}"#)
+    };
 
-    for media_type in ["text/plain", "application/x-www-form-urlencoded", "text/json", "json", "", "application/jsonp"]
-    {
-        send(request().header("content-type", media_type)).await.refused(415, "unsupported_media_type");
+    for media_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "text/json",
+        "json",
+        "",
+        "application/jsonp",
+    ] {
+        send(request().header("content-type", media_type))
+            .await
+            .refused(415, "unsupported_media_type");
     }
     send(request()).await.refused(415, "unsupported_media_type");
     let unreadable = HeaderValue::from_bytes(b"application/json\xff").unwrap();
-    send(request().header("content-type", unreadable)).await.refused(415, "unsupported_media_type");
+    send(request().header("content-type", unreadable))
+        .await
+        .refused(415, "unsupported_media_type");
 
-    for media_type in ["application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"] {
-        assert_eq!(send(request().header("content-type", media_type)).await.status, 201, "{media_type}");
+    for media_type in [
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/vnd.api+json",
+    ] {
+        assert_eq!(
+            send(request().header("content-type", media_type))
+                .await
+                .status,
+            201,
+            "{media_type}"
+        );
     }
 }
 
@@ -263,17 +414,36 @@ async fn a_body_in_chunks_is_too_large_at_the_same_size() {
     let head = "POST /api/stripe HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
 
-    let largest = send_raw(&stage, format!("{head}{}0\r\n\r\n", chunk.repeat(16)).as_bytes()).await;
-    let larger = send_raw(&stage, format!("{head}{}1\r\n \r\n0\r\n\r\n", chunk.repeat(16)).as_bytes()).await;
+    let largest = send_raw(
+        &stage,
+        format!("{head}{}0\r\n\r\n", chunk.repeat(16)).as_bytes(),
+    )
+    .await;
+    let larger = send_raw(
+        &stage,
+        format!("{head}{}1\r\n \r\n0\r\n\r\n", chunk.repeat(16)).as_bytes(),
+    )
+    .await;
 
-    assert!(largest.starts_with("HTTP/1.1 400") && largest.contains("invalid_signature"), "{largest}");
-    assert!(larger.starts_with("HTTP/1.1 413") && larger.contains("body_too_large"), "{larger}");
+    assert!(
+        largest.starts_with("HTTP/1.1 400") && largest.contains("invalid_signature"),
+        "{largest}"
+    );
+    assert!(
+        larger.starts_with("HTTP/1.1 413") && larger.contains("body_too_large"),
+        "{larger}"
+    );
 }
 
 #[tokio::test]
 async fn a_body_far_too_large_is_answered_too() {
     let stage = TestApp::new().await;
 
-    stage.deliver(&" ".repeat(20 << 20)).await.refused(413, "body_too_large");
-    post(&stage, MOVIES, " ".repeat(20 << 20)).await.refused(413, "body_too_large");
+    stage
+        .deliver(&" ".repeat(20 << 20))
+        .await
+        .refused(413, "body_too_large");
+    post(&stage, MOVIES, " ".repeat(20 << 20))
+        .await
+        .refused(413, "body_too_large");
 }

@@ -17,11 +17,17 @@ async fn a_seat_is_booked_paid_and_confirmed() {
     stage.pay(&held).await;
     let confirmed = dana.booking(&held).await;
 
-    assert_eq!(answer.headers["location"], format!("/api/bookings/{}", held["id"].as_str().unwrap()));
+    assert_eq!(
+        answer.headers["location"],
+        format!("/api/bookings/{}", held["id"].as_str().unwrap())
+    );
     assert_eq!(held["status"], "pending");
     assert_eq!(held["paymentStatus"], "unpaid");
     assert_eq!(held["seats"], json!(["A2", "A10", "B1"]));
-    assert_eq!(held["total"], json!({ "amountMinor": 4900, "currency": "eur" }));
+    assert_eq!(
+        held["total"],
+        json!({ "amountMinor": 4900, "currency": "eur" })
+    );
     assert_eq!(held["holdExpiresAt"], "2026-11-21T12:10:00Z");
     assert_eq!(confirmed["status"], "confirmed");
     assert_eq!(confirmed["paymentStatus"], "paid");
@@ -40,7 +46,12 @@ async fn a_booking_has_every_member_of_its_shape() {
 
     let booking = stage.customer("dana").booked(&show, &["A2"]).await;
 
-    let members: Vec<&str> = booking.as_object().unwrap().keys().map(String::as_str).collect();
+    let members: Vec<&str> = booking
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     let shape = "balance cancelledAt checkout confirmedAt createdAt dueNow holdExpiresAt id isPaid kind paid \
                  paymentOption paymentStatus reference refunded seats service show slot status total version";
     assert_eq!(members, shape.split_whitespace().collect::<Vec<_>>());
@@ -48,7 +59,10 @@ async fn a_booking_has_every_member_of_its_shape() {
     assert_eq!(booking["show"]["startsAt"], "2026-12-24T19:30:00Z");
     assert_eq!(booking["show"]["timezone"], "Europe/Berlin");
     let reference = booking["reference"].as_str().unwrap();
-    assert!(reference.starts_with("HF-") && reference.len() == 9, "{reference}");
+    assert!(
+        reference.starts_with("HF-") && reference.len() == 9,
+        "{reference}"
+    );
     assert_eq!(booking["checkout"]["expiresAt"], "2026-11-21T12:35:00Z");
 }
 
@@ -58,12 +72,18 @@ async fn seats_that_are_gone_are_named() {
     let show = stage.show().await;
     stage.customer("emil").booked(&show, &["A10", "A3"]).await;
 
-    let answer = stage.customer("dana").book(&show, &["A2", "A10", "A1", "A3"]).await;
+    let answer = stage
+        .customer("dana")
+        .book(&show, &["A2", "A10", "A1", "A3"])
+        .await;
 
     answer.refused(409, "seat_unavailable");
     assert_eq!(answer.body["seats"], json!(["A1", "A3", "A10"]));
     assert!(answer.body.get("ownBooking").is_none());
-    assert_eq!(answer.body["detail"], "Seats A1, A3, A10 are no longer free.");
+    assert_eq!(
+        answer.body["detail"],
+        "Seats A1, A3, A10 are no longer free."
+    );
 }
 
 #[tokio::test]
@@ -101,21 +121,37 @@ async fn what_cannot_be_booked_is_refused_and_nothing_is_held() {
         (json!({ "seats": ["Z9"] }), 422, "unknown_seat"),
         (json!({ "seats": ["a2"] }), 422, "unknown_seat"),
         (json!({ "seats": [""] }), 422, "unknown_seat"),
-        (json!({ "seats": ["A2", "A3", "A4", "A5"] }), 422, "too_many_seats"),
+        (
+            json!({ "seats": ["A2", "A3", "A4", "A5"] }),
+            422,
+            "too_many_seats",
+        ),
         (json!({ "seats": [] }), 422, "validation_failed"),
         (json!({ "seats": ["A2", "A2"] }), 422, "validation_failed"),
         (json!({ "seats": "A2" }), 422, "validation_failed"),
         (json!({ "kind": "service" }), 422, "validation_failed"),
         (json!({ "showId": "none" }), 422, "validation_failed"),
-        (json!({ "showId": "01930000-0000-7000-8000-000000000000" }), 404, "not_found"),
+        (
+            json!({ "showId": "01930000-0000-7000-8000-000000000000" }),
+            404,
+            "not_found",
+        ),
         (json!({ "paymentOption": "half" }), 422, "validation_failed"),
         (json!({ "voucher": "ONE" }), 422, "voucher_invalid"),
         (json!({ "ui": "paper" }), 422, "validation_failed"),
-        (json!({ "total": { "amountMinor": 1, "currency": "eur" } }), 422, "validation_failed"),
+        (
+            json!({ "total": { "amountMinor": 1, "currency": "eur" } }),
+            422,
+            "validation_failed",
+        ),
     ] {
         let answer = dana.post("/api/bookings", wish(changes.clone())).await;
 
-        assert_eq!((answer.status, answer.body["code"].as_str()), (status, Some(code)), "{changes}: {answer:?}");
+        assert_eq!(
+            (answer.status, answer.body["code"].as_str()),
+            (status, Some(code)),
+            "{changes}: {answer:?}"
+        );
     }
     assert_eq!(stage.sql("select count(*) from bookings").await, "0");
     assert_eq!(stage.stripe_requests().await.len(), 0);
@@ -126,7 +162,9 @@ async fn refusals_say_what_would_do() {
     let stage = TestApp::new().await;
     let cheap = json!([{ "name": "regular", "price": { "amountMinor": 49, "currency": "eur" } }]);
     let rows = json!([{ "row": "A", "seats": 9, "tier": "regular" }]);
-    let show = stage.show_with(json!({ "tiers": cheap, "rows": rows, "maxSeatsPerBooking": 2 })).await;
+    let show = stage
+        .show_with(json!({ "tiers": cheap, "rows": rows, "maxSeatsPerBooking": 2 }))
+        .await;
     let dana = stage.customer("dana");
 
     let small = dana.book(&show, &["A2"]).await;
@@ -135,7 +173,10 @@ async fn refusals_say_what_would_do() {
     let enough = dana.book(&show, &["A2", "A3"]).await;
 
     small.refused(422, "amount_too_small");
-    assert_eq!(small.body["minimum"], json!({ "amountMinor": 50, "currency": "eur" }));
+    assert_eq!(
+        small.body["minimum"],
+        json!({ "amountMinor": 50, "currency": "eur" })
+    );
     many.refused(422, "too_many_seats");
     assert_eq!(many.body["maximum"], 2);
     unknown.refused(422, "unknown_seat");
@@ -146,7 +187,9 @@ async fn refusals_say_what_would_do() {
 #[tokio::test]
 async fn a_show_that_has_begun_is_closed() {
     let stage = TestApp::new().await;
-    let show = stage.show_with(json!({ "startsAt": "2026-11-21T13:00:00Z" })).await;
+    let show = stage
+        .show_with(json!({ "startsAt": "2026-11-21T13:00:00Z" }))
+        .await;
 
     stage.advance(TimeDelta::minutes(59)).await;
     let before = stage.customer("dana").book(&show, &["A2"]).await;
@@ -162,10 +205,18 @@ async fn a_show_that_is_off_sale_is_closed() {
     let stage = TestApp::new().await;
     for status in ["closed", "cancelled"] {
         let show = stage.show().await;
-        let update = format!("update shows set status = '{status}' where id = '{show}' returning 1");
-        sqlx::query(sqlx::AssertSqlSafe(update)).execute(stage.db()).await.unwrap();
+        let update =
+            format!("update shows set status = '{status}' where id = '{show}' returning 1");
+        sqlx::query(sqlx::AssertSqlSafe(update))
+            .execute(stage.db())
+            .await
+            .unwrap();
 
-        stage.customer("dana").book(&show, &["A2"]).await.refused(409, "show_closed");
+        stage
+            .customer("dana")
+            .book(&show, &["A2"])
+            .await
+            .refused(409, "show_closed");
     }
 }
 
@@ -174,7 +225,9 @@ async fn what_costs_nothing_is_confirmed_at_once() {
     let stage = TestApp::new().await;
     let free = json!([{ "name": "regular", "price": { "amountMinor": 0, "currency": "eur" } }]);
     let rows = json!([{ "row": "A", "seats": 9, "tier": "regular" }]);
-    let show = stage.show_with(json!({ "tiers": free, "rows": rows })).await;
+    let show = stage
+        .show_with(json!({ "tiers": free, "rows": rows }))
+        .await;
 
     let booking = stage.customer("dana").booked(&show, &["A2"]).await;
 
@@ -201,11 +254,20 @@ async fn a_user_sees_his_own_bookings_newest_first() {
 
     let first = dana.get("/api/bookings?limit=2").await.body;
     let cursor = first["nextCursor"].as_str().unwrap();
-    let last = dana.get(&format!("/api/bookings?limit=2&cursor={cursor}")).await.body;
+    let last = dana
+        .get(&format!("/api/bookings?limit=2&cursor={cursor}"))
+        .await
+        .body;
     let confirmed = dana.get("/api/bookings?status=confirmed").await.body;
 
-    let ids =
-        |page: &Value| page["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect::<Vec<_>>();
+    let ids = |page: &Value| {
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["id"].clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(ids(&first), [made[2]["id"].clone(), made[1]["id"].clone()]);
     assert_eq!(ids(&last), [made[0]["id"].clone()]);
     assert_eq!(last["nextCursor"], Value::Null);

@@ -6,28 +6,49 @@ use crate::sound::SOUND;
 use crate::stage::TestApp;
 
 impl TestApp {
-    /// Waits for deliveries that are under way, and checks that the money adds up: on each booking, in the ledger, and
-    /// against the simulator.
+    /// Waits for deliveries that are under way, and checks that the money adds up: on each booking,
+    /// in the ledger, and against the simulator.
     pub(crate) async fn check_books(&self) {
         self.simulator.settled().await;
         for (what, query) in SOUND {
             assert_eq!(self.sql(query).await, "0", "{what}");
         }
-        let theirs: i64 = self.all_at_stripe("charges").await.iter().filter_map(captured_minor).sum();
-        let ours = self.sql("select coalesce(sum(amount_minor), 0) from payments").await;
+        let theirs: i64 = self
+            .all_at_stripe("charges")
+            .await
+            .iter()
+            .filter_map(captured_minor)
+            .sum();
+        let ours = self
+            .sql("select coalesce(sum(amount_minor), 0) from payments")
+            .await;
         assert_eq!(ours, theirs.to_string(), "captured at Stripe");
         let refunds = self.all_at_stripe("refunds").await;
-        let theirs: i64 = refunds.iter().filter_map(|refund| refund["amount"].as_i64()).sum();
+        let theirs: i64 = refunds
+            .iter()
+            .filter_map(|refund| refund["amount"].as_i64())
+            .sum();
         let ours = "select coalesce(sum(amount_minor), 0) from refunds where status in ('pending', 'succeeded')";
-        assert_eq!(self.sql(ours).await, theirs.to_string(), "refunded at Stripe");
+        assert_eq!(
+            self.sql(ours).await,
+            theirs.to_string(),
+            "refunded at Stripe"
+        );
     }
 
     /// Every object of a kind that Stripe has, newest first.
     pub(crate) async fn all_at_stripe(&self, objects: &str) -> Vec<Value> {
         let mut all: Vec<Value> = Vec::new();
         loop {
-            let after = all.last().map(|last| format!("&starting_after={}", last["id"].as_str().unwrap()));
-            let page = self.ask_stripe(&format!("/v1/{objects}?limit=100{}", after.unwrap_or_default())).await;
+            let after = all
+                .last()
+                .map(|last| format!("&starting_after={}", last["id"].as_str().unwrap()));
+            let page = self
+                .ask_stripe(&format!(
+                    "/v1/{objects}?limit=100{}",
+                    after.unwrap_or_default()
+                ))
+                .await;
             all.extend_from_slice(page["data"].as_array().unwrap());
             if page["has_more"] == false {
                 return all;

@@ -6,11 +6,21 @@ use serde_json::{Value, json};
 use crate::stage::{Answer, Caller, TestApp};
 
 async fn cancel(caller: &Caller<'_>, booking: &Value, body: Value) -> Answer {
-    caller.post(&format!("/api/bookings/{}/cancel", booking["id"].as_str().unwrap()), body).await
+    caller
+        .post(
+            &format!("/api/bookings/{}/cancel", booking["id"].as_str().unwrap()),
+            body,
+        )
+        .await
 }
 
 async fn reopen(caller: &Caller<'_>, booking: &Value) -> Answer {
-    caller.post(&format!("/api/bookings/{}/checkout", booking["id"].as_str().unwrap()), json!({})).await
+    caller
+        .post(
+            &format!("/api/bookings/{}/checkout", booking["id"].as_str().unwrap()),
+            json!({}),
+        )
+        .await
 }
 
 #[tokio::test]
@@ -24,13 +34,27 @@ async fn a_pending_booking_can_be_called_off_and_its_seats_are_free_at_once() {
     let again = cancel(&dana, &booking, json!({})).await;
     let rebooked = dana.book(&show, &["A2"]).await;
 
-    assert_eq!((cancelled.status, &cancelled.body["status"]), (200, &json!("cancelled")), "{cancelled:?}");
+    assert_eq!(
+        (cancelled.status, &cancelled.body["status"]),
+        (200, &json!("cancelled")),
+        "{cancelled:?}"
+    );
     assert_eq!(cancelled.body["cancelledAt"], "2026-11-21T12:00:00Z");
     assert_eq!(again.body["status"], "cancelled");
     assert_eq!(rebooked.status, 201);
     let session = booking["checkout"]["sessionId"].as_str().unwrap();
-    assert_eq!(stage.ask_stripe(&format!("/v1/checkout/sessions/{session}")).await["status"], "expired");
-    assert_eq!(stage.sql("select cancel_reason from bookings where status = 'cancelled'").await, "ill");
+    assert_eq!(
+        stage
+            .ask_stripe(&format!("/v1/checkout/sessions/{session}"))
+            .await["status"],
+        "expired"
+    );
+    assert_eq!(
+        stage
+            .sql("select cancel_reason from bookings where status = 'cancelled'")
+            .await,
+        "ill"
+    );
     stage.check_books().await;
 }
 
@@ -40,12 +64,18 @@ async fn a_payment_that_was_faster_than_the_cancellation_stands() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
 
-    cancel(&dana, &booking, json!({})).await.refused(409, "already_paid");
+    cancel(&dana, &booking, json!({}))
+        .await
+        .refused(409, "already_paid");
 
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
-    cancel(&dana, &booking, json!({})).await.refused(409, "already_paid");
+    cancel(&dana, &booking, json!({}))
+        .await
+        .refused(409, "already_paid");
     stage.check_books().await;
 }
 
@@ -58,7 +88,9 @@ async fn a_cancellation_that_stripe_does_not_confirm_frees_nothing_and_goes_on_i
     let down = json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7 });
     stage.knob("faults", down).await;
 
-    cancel(&dana, &booking, json!({})).await.refused(503, "payment_provider_unavailable");
+    cancel(&dana, &booking, json!({}))
+        .await
+        .refused(503, "payment_provider_unavailable");
     let kept = dana.booking(&booking).await;
     stage.advance(TimeDelta::seconds(5)).await;
     stage.run_jobs().await;
@@ -75,10 +107,18 @@ async fn only_the_buyer_or_an_admin_calls_off_and_only_what_he_has_seen() {
     let dana = stage.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
 
-    cancel(&stage.customer("emil"), &booking, json!({})).await.refused(404, "not_found");
-    cancel(&dana, &booking, json!({ "version": 7 })).await.refused(409, "version_conflict");
-    cancel(&dana, &booking, json!({ "because": "ill" })).await.refused(422, "validation_failed");
-    cancel(&dana, &booking, json!({ "reason": "x".repeat(501) })).await.refused(422, "validation_failed");
+    cancel(&stage.customer("emil"), &booking, json!({}))
+        .await
+        .refused(404, "not_found");
+    cancel(&dana, &booking, json!({ "version": 7 }))
+        .await
+        .refused(409, "version_conflict");
+    cancel(&dana, &booking, json!({ "because": "ill" }))
+        .await
+        .refused(422, "validation_failed");
+    cancel(&dana, &booking, json!({ "reason": "x".repeat(501) }))
+        .await
+        .refused(422, "validation_failed");
     let by_admin = cancel(&stage.admin(), &booking, json!({})).await;
 
     assert_eq!(by_admin.body["status"], "cancelled");
@@ -106,16 +146,32 @@ async fn who_wants_another_page_gets_the_open_one_as_it_is() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
 
-    for (opened, seat, secret_is_told) in [("hosted", "A2", false), ("embedded", "A3", true), ("custom", "A4", true)] {
+    for (opened, seat, secret_is_told) in [
+        ("hosted", "A2", false),
+        ("embedded", "A3", true),
+        ("custom", "A4", true),
+    ] {
         let wish = json!({ "kind": "show", "showId": show, "seats": [seat], "ui": opened });
         let booking = dana.post("/api/bookings", wish).await.body;
         for wanted in ["hosted", "embedded", "custom"] {
             let path = format!("/api/bookings/{}/checkout", booking["id"].as_str().unwrap());
             let again = dana.post(&path, json!({ "ui": wanted })).await;
 
-            assert_eq!((again.status, &again.body["checkout"]), (200, &booking["checkout"]), "{opened}, {wanted}");
-            assert_eq!(again.body["checkout"]["clientSecret"].is_string(), secret_is_told, "{again:?}");
-            assert_eq!(again.body["checkout"]["url"].is_null(), secret_is_told, "{again:?}");
+            assert_eq!(
+                (again.status, &again.body["checkout"]),
+                (200, &booking["checkout"]),
+                "{opened}, {wanted}"
+            );
+            assert_eq!(
+                again.body["checkout"]["clientSecret"].is_string(),
+                secret_is_told,
+                "{again:?}"
+            );
+            assert_eq!(
+                again.body["checkout"]["url"].is_null(),
+                secret_is_told,
+                "{again:?}"
+            );
         }
     }
     let sessions = stage.all_at_stripe("checkout/sessions").await;
@@ -139,9 +195,18 @@ async fn ones_own_pending_booking_locks_nobody_out() {
     refused.refused(409, "seat_unavailable");
     assert_eq!(own["id"], forgotten["id"]);
     assert_eq!((resumed.status, &resumed.body), (200, &forgotten));
-    assert_eq!((called_off.status, &called_off.body["status"]), (200, &json!("cancelled")), "{called_off:?}");
+    assert_eq!(
+        (called_off.status, &called_off.body["status"]),
+        (200, &json!("cancelled")),
+        "{called_off:?}"
+    );
     assert_eq!(dana.booking(&again).await["status"], "confirmed");
-    assert_eq!(stage.sql("select string_agg(label, ',') from seat_claims").await, "A2");
+    assert_eq!(
+        stage
+            .sql("select string_agg(label, ',') from seat_claims")
+            .await,
+        "A2"
+    );
     stage.check_books().await;
 }
 
@@ -167,7 +232,9 @@ async fn two_tabs_that_finish_an_unanswered_create_get_the_same_session() {
     let lost = json!({ "route": "POST /v1/checkout/sessions$", "kind": "lost_answer", "times": 7 });
     stage.knob("faults", lost).await;
     let dana = stage.customer("dana");
-    dana.book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+    dana.book(&show, &["A2"])
+        .await
+        .refused(503, "payment_provider_unavailable");
     let booking = dana.get("/api/bookings").await.body["items"][0].clone();
 
     let (one, other) = tokio::join!(reopen(&dana, &booking), reopen(&dana, &booking));
@@ -175,7 +242,13 @@ async fn two_tabs_that_finish_an_unanswered_create_get_the_same_session() {
     assert_eq!((one.status, other.status), (200, 200), "{one:?} {other:?}");
     assert!(one.body["checkout"]["url"].is_string());
     assert_eq!(one.body["checkout"], other.body["checkout"]);
-    assert_eq!(stage.ask_stripe("/v1/checkout/sessions").await["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        stage.ask_stripe("/v1/checkout/sessions").await["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -207,9 +280,13 @@ async fn a_cancellation_is_repeated_without_harm() {
     let down = json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7 });
     stage.knob("faults", down).await;
 
-    cancel(&dana, &booking, json!({ "version": 1 })).await.refused(503, "payment_provider_unavailable");
-    let (one, other) =
-        tokio::join!(cancel(&dana, &booking, json!({ "version": 1 })), cancel(&dana, &booking, json!({})));
+    cancel(&dana, &booking, json!({ "version": 1 }))
+        .await
+        .refused(503, "payment_provider_unavailable");
+    let (one, other) = tokio::join!(
+        cancel(&dana, &booking, json!({ "version": 1 })),
+        cancel(&dana, &booking, json!({}))
+    );
 
     assert_eq!(
         (&one.body["status"], &other.body["status"]),
@@ -228,7 +305,9 @@ async fn a_booking_whose_page_stripe_never_made_can_be_called_off() {
     });
     stage.knob("faults", stored).await;
     let dana = stage.customer("dana");
-    dana.book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+    dana.book(&show, &["A2"])
+        .await
+        .refused(503, "payment_provider_unavailable");
     let booking = dana.get("/api/bookings").await.body["items"][0].clone();
 
     let cancelled = cancel(&dana, &booking, json!({})).await;

@@ -1,4 +1,5 @@
-//! What anyone may read: movies, shows and their seats, in order, page by page, at the times of the place.
+//! What anyone may read: movies, shows and their seats, in order, page by page, at the times of the
+//! place.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -9,33 +10,58 @@ const NOBODY: &str = "0193a000-0000-7000-8000-000000000000";
 
 /// Adds a movie; returns its id.
 async fn movie(stage: &TestApp, title: &str) -> String {
-    let made = stage.admin().post("/api/admin/movies", json!({ "title": title })).await;
+    let made = stage
+        .admin()
+        .post("/api/admin/movies", json!({ "title": title }))
+        .await;
     assert_eq!(made.status, 201, "{made:?}");
     made.body["id"].as_str().unwrap().to_owned()
 }
 
 /// Adds a show of a movie; returns its id.
 async fn show_of(stage: &TestApp, movie: &str, starts_at: &str, timezone: &str) -> String {
-    stage.show_with(json!({ "movieId": movie, "startsAt": starts_at, "timezone": timezone })).await
+    stage
+        .show_with(json!({ "movieId": movie, "startsAt": starts_at, "timezone": timezone }))
+        .await
 }
 
 /// The ids of a list.
 fn ids(answer: &Answer) -> Vec<&str> {
     assert_eq!(answer.status, 200, "{answer:?}");
-    answer.body["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect()
+    answer.body["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["id"].as_str().unwrap())
+        .collect()
 }
 
 /// The dates of a movie, each with the starts of its shows.
 async fn dates(stage: &TestApp, movie: &str) -> Vec<(String, Vec<String>)> {
     let movie = stage.get(&format!("/api/movies/{movie}")).await.body;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let starts = |date: &Value| date["shows"].as_array().unwrap().iter().map(|show| text(&show["startsAt"])).collect();
-    movie["dates"].as_array().unwrap().iter().map(|date| (text(&date["date"]), starts(date))).collect()
+    let starts = |date: &Value| {
+        date["shows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|show| text(&show["startsAt"]))
+            .collect()
+    };
+    movie["dates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|date| (text(&date["date"]), starts(date)))
+        .collect()
 }
 
 /// What [`dates`] is compared with.
 fn on(date: &str, starts: &[&str]) -> (String, Vec<String>) {
-    (date.to_owned(), starts.iter().map(ToString::to_string).collect())
+    (
+        date.to_owned(),
+        starts.iter().map(ToString::to_string).collect(),
+    )
 }
 
 /// All pages of a list, as ids.
@@ -57,10 +83,22 @@ async fn what_there_is_not_is_not_found() {
     let stage = TestApp::new().await;
 
     for path in ["shows/ID", "shows/ID/seats", "movies/ID"] {
-        stage.get(&format!("/api/{}", path.replace("ID", NOBODY))).await.refused(404, "not_found");
+        stage
+            .get(&format!("/api/{}", path.replace("ID", NOBODY)))
+            .await
+            .refused(404, "not_found");
     }
-    assert_eq!(stage.get("/api/shows").await.body, json!({ "items": [], "nextCursor": null }));
-    assert_eq!(stage.get(&format!("/api/shows?movieId={NOBODY}")).await.body["items"], json!([]));
+    assert_eq!(
+        stage.get("/api/shows").await.body,
+        json!({ "items": [], "nextCursor": null })
+    );
+    assert_eq!(
+        stage
+            .get(&format!("/api/shows?movieId={NOBODY}"))
+            .await
+            .body["items"],
+        json!([])
+    );
 }
 
 #[tokio::test]
@@ -75,15 +113,36 @@ async fn the_seat_map_says_of_each_seat_what_it_is() {
 
     assert_eq!(map["showId"], show.as_str());
     let seats = map["seats"].as_array().unwrap();
-    let labels: Vec<String> = seats.iter().map(|seat| seat["label"].as_str().unwrap().to_owned()).collect();
-    let natural: Vec<String> = ["A", "B"].iter().flat_map(|row| (1..=10).map(move |n| format!("{row}{n}"))).collect();
+    let labels: Vec<String> = seats
+        .iter()
+        .map(|seat| seat["label"].as_str().unwrap().to_owned())
+        .collect();
+    let natural: Vec<String> = ["A", "B"]
+        .iter()
+        .flat_map(|row| (1..=10).map(move |n| format!("{row}{n}")))
+        .collect();
     assert_eq!(labels, natural);
-    let states: Vec<&str> = seats.iter().map(|seat| seat["state"].as_str().unwrap()).collect();
+    let states: Vec<&str> = seats
+        .iter()
+        .map(|seat| seat["state"].as_str().unwrap())
+        .collect();
     assert_eq!(states[..4], ["blocked", "held", "sold", "free"]);
-    assert_eq!((states[19], states.iter().filter(|state| **state == "free").count()), ("sold", 16));
+    assert_eq!(
+        (
+            states[19],
+            states.iter().filter(|state| **state == "free").count()
+        ),
+        ("sold", 16)
+    );
     let price = json!({ "amountMinor": 2500, "currency": "eur" });
-    assert_eq!(seats[19], json!({ "label": "B10", "tier": "box", "price": price, "state": "sold" }));
-    assert_eq!(stage.get(&format!("/api/shows/{show}")).await.body["seats"], json!({ "total": 20, "free": 16 }));
+    assert_eq!(
+        seats[19],
+        json!({ "label": "B10", "tier": "box", "price": price, "state": "sold" })
+    );
+    assert_eq!(
+        stage.get(&format!("/api/shows/{show}")).await.body["seats"],
+        json!({ "total": 20, "free": 16 })
+    );
     stage.check_books().await;
 }
 
@@ -92,12 +151,18 @@ async fn row_aa_comes_after_row_z() {
     let stage = TestApp::new().await;
     let row = |row: &str| json!({ "row": row, "seats": 2, "tier": "regular" });
     let rows = json!([row("AA"), row("Z"), row("B")]);
-    let show = stage.show_with(json!({ "rows": rows, "blocked": [] })).await;
+    let show = stage
+        .show_with(json!({ "rows": rows, "blocked": [] }))
+        .await;
 
     let map = stage.get(&format!("/api/shows/{show}/seats")).await.body;
 
-    let labels: Vec<&str> =
-        map["seats"].as_array().unwrap().iter().map(|seat| seat["label"].as_str().unwrap()).collect();
+    let labels: Vec<&str> = map["seats"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|seat| seat["label"].as_str().unwrap())
+        .collect();
     assert_eq!(labels, ["B1", "B2", "Z1", "Z2", "AA1", "AA2"]);
 }
 
@@ -112,20 +177,43 @@ async fn shows_are_filtered_by_movie_and_time() {
         (String::new(), vec![&first, &second, &third]),
         (format!("movieId={one}"), vec![&first, &third]),
         (format!("movieId={two}"), vec![&second]),
-        ("from=2026-12-02T20:00:00Z".to_owned(), vec![&second, &third]),
+        (
+            "from=2026-12-02T20:00:00Z".to_owned(),
+            vec![&second, &third],
+        ),
         ("from=2026-12-02T20:00:01Z".to_owned(), vec![&third]),
-        ("from=2026-12-02T21:00:00%2B01:00".to_owned(), vec![&second, &third]),
+        (
+            "from=2026-12-02T21:00:00%2B01:00".to_owned(),
+            vec![&second, &third],
+        ),
         ("to=2026-12-02T20:00:00Z".to_owned(), vec![&first]),
         ("to=2026-12-02T20:00:01Z".to_owned(), vec![&first, &second]),
-        ("from=2026-12-02T00:00:00Z&to=2026-12-03T00:00:00Z".to_owned(), vec![&second]),
-        ("from=2026-12-03T00:00:00Z&to=2026-12-02T00:00:00Z".to_owned(), vec![]),
-        (format!("movieId={one}&from=2026-12-02T00:00:00Z"), vec![&third]),
+        (
+            "from=2026-12-02T00:00:00Z&to=2026-12-03T00:00:00Z".to_owned(),
+            vec![&second],
+        ),
+        (
+            "from=2026-12-03T00:00:00Z&to=2026-12-02T00:00:00Z".to_owned(),
+            vec![],
+        ),
+        (
+            format!("movieId={one}&from=2026-12-02T00:00:00Z"),
+            vec![&third],
+        ),
     ];
 
     for (query, shows) in cases {
-        assert_eq!(ids(&stage.get(&format!("/api/shows?{query}")).await), shows, "{query}");
+        assert_eq!(
+            ids(&stage.get(&format!("/api/shows?{query}")).await),
+            shows,
+            "{query}"
+        );
     }
-    for (query, field) in [("movieId=1", "movieId"), ("from=yesterday", "from"), ("to=2026-12-02", "to")] {
+    for (query, field) in [
+        ("movieId=1", "movieId"),
+        ("from=yesterday", "from"),
+        ("to=2026-12-02", "to"),
+    ] {
         let answer = stage.get(&format!("/api/shows?{query}")).await;
         answer.refused(422, "validation_failed");
         assert_eq!(answer.fields(), [field]);
@@ -135,7 +223,11 @@ async fn shows_are_filtered_by_movie_and_time() {
 #[tokio::test]
 async fn pages_of_shows_neither_skip_nor_repeat_where_starts_are_equal() {
     let stage = TestApp::new().await;
-    for starts_at in ["2026-12-02T20:00:00Z", "2026-12-01T20:00:00Z", "2026-12-02T20:00:00.000001Z"] {
+    for starts_at in [
+        "2026-12-02T20:00:00Z",
+        "2026-12-01T20:00:00Z",
+        "2026-12-02T20:00:00.000001Z",
+    ] {
         for _ in 0..2 {
             stage.show_with(json!({ "startsAt": starts_at })).await;
         }
@@ -143,9 +235,14 @@ async fn pages_of_shows_neither_skip_nor_repeat_where_starts_are_equal() {
     let all = pages(&stage, "/api/shows?limit=100").await.concat();
     assert_eq!(all.len(), 6);
 
-    for (limit, sizes) in
-        [(1, vec![1; 6]), (2, vec![2; 3]), (3, vec![3; 2]), (4, vec![4, 2]), (5, vec![5, 1]), (6, vec![6])]
-    {
+    for (limit, sizes) in [
+        (1, vec![1; 6]),
+        (2, vec![2; 3]),
+        (3, vec![3; 2]),
+        (4, vec![4, 2]),
+        (5, vec![5, 1]),
+        (6, vec![6]),
+    ] {
         let pages = pages(&stage, &format!("/api/shows?limit={limit}")).await;
 
         assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
@@ -158,7 +255,9 @@ async fn a_page_has_50_items_where_no_limit_is_named() {
     let stage = TestApp::new().await;
     let rows = json!([{ "row": "A", "seats": 1, "tier": "regular" }]);
     for _ in 0..51 {
-        stage.show_with(json!({ "rows": rows, "blocked": [] })).await;
+        stage
+            .show_with(json!({ "rows": rows, "blocked": [] }))
+            .await;
     }
 
     let page = stage.get("/api/shows").await;
@@ -181,11 +280,17 @@ async fn movies_with_coming_shows_are_listed_newest_first() {
     let list = stage.get("/api/movies").await;
 
     assert_eq!(ids(&list), movies);
-    assert_eq!(pages(&stage, "/api/movies?limit=2").await, [&movies[..2], &movies[2..]]);
+    assert_eq!(
+        pages(&stage, "/api/movies?limit=2").await,
+        [&movies[..2], &movies[2..]]
+    );
     let alone = stage.get(&format!("/api/movies/{}", movies[0])).await.body;
     assert_eq!(list.body["items"][0], alone);
     assert_eq!(alone["dates"][0]["date"], "2026-12-24");
-    let shows = stage.get(&format!("/api/shows?movieId={}", movies[0])).await.body;
+    let shows = stage
+        .get(&format!("/api/shows?movieId={}", movies[0]))
+        .await
+        .body;
     assert_eq!(alone["dates"][0]["shows"], shows["items"]);
 }
 
@@ -207,8 +312,14 @@ async fn a_movies_shows_are_grouped_by_the_date_of_the_place() {
 
     let expected = [
         on("2026-12-01", &["2026-12-02T02:00:00Z"]),
-        on("2026-12-02", &["2026-12-02T22:30:00Z", "2026-12-02T23:40:00Z"]),
-        on("2026-12-03", &["2026-12-02T12:00:00Z", "2026-12-02T23:30:00Z"]),
+        on(
+            "2026-12-02",
+            &["2026-12-02T22:30:00Z", "2026-12-02T23:40:00Z"],
+        ),
+        on(
+            "2026-12-03",
+            &["2026-12-02T12:00:00Z", "2026-12-02T23:30:00Z"],
+        ),
     ];
     assert_eq!(dates, expected);
 }
@@ -216,7 +327,10 @@ async fn a_movies_shows_are_grouped_by_the_date_of_the_place() {
 #[tokio::test]
 async fn show_time_is_right_across_a_dst_change() {
     let stage = TestApp::new().await;
-    let (berlin, new_york) = (movie(&stage, "Berlin").await, movie(&stage, "New York").await);
+    let (berlin, new_york) = (
+        movie(&stage, "Berlin").await,
+        movie(&stage, "New York").await,
+    );
     // Said with the offset of the place, before and after the clocks there change.
     for starts_at in [
         "2027-03-27T23:30:00+01:00",
@@ -244,15 +358,30 @@ async fn show_time_is_right_across_a_dst_change() {
         on("2027-03-27", &["2027-03-27T22:30:00Z"]),
         on(
             "2027-03-28",
-            &["2027-03-27T23:30:00Z", "2027-03-28T00:59:59Z", "2027-03-28T01:00:00Z", "2027-03-28T21:30:00Z"],
+            &[
+                "2027-03-27T23:30:00Z",
+                "2027-03-28T00:59:59Z",
+                "2027-03-28T01:00:00Z",
+                "2027-03-28T21:30:00Z",
+            ],
         ),
         on("2027-03-29", &["2027-03-28T22:30:00Z"]),
-        on("2027-10-31", &["2027-10-31T00:30:00Z", "2027-10-31T01:30:00Z", "2027-10-31T22:30:00Z"]),
+        on(
+            "2027-10-31",
+            &[
+                "2027-10-31T00:30:00Z",
+                "2027-10-31T01:30:00Z",
+                "2027-10-31T22:30:00Z",
+            ],
+        ),
     ];
     assert_eq!(dates(&stage, &berlin).await, of_berlin);
     let of_new_york = [
         on("2027-03-13", &["2027-03-14T04:30:00Z"]),
-        on("2027-03-14", &["2027-03-14T07:00:00Z", "2027-03-15T03:30:00Z"]),
+        on(
+            "2027-03-14",
+            &["2027-03-14T07:00:00Z", "2027-03-15T03:30:00Z"],
+        ),
         on("2027-03-15", &["2027-03-15T04:30:00Z"]),
     ];
     assert_eq!(dates(&stage, &new_york).await, of_new_york);
@@ -261,7 +390,9 @@ async fn show_time_is_right_across_a_dst_change() {
 #[tokio::test]
 async fn a_booking_carries_the_instant_and_the_zone_of_its_show() {
     let stage = TestApp::new().await;
-    let show = stage.show_with(json!({ "startsAt": "2027-03-28T03:00:00+02:00" })).await;
+    let show = stage
+        .show_with(json!({ "startsAt": "2027-03-28T03:00:00+02:00" }))
+        .await;
 
     let booking = stage.customer("dana").booked(&show, &["A2"]).await;
 
@@ -277,16 +408,29 @@ async fn a_show_that_has_begun_is_closed() {
     let show = show_of(&stage, &id, "2026-11-21T12:10:00Z", "Europe/Berlin").await;
 
     stage.advance(TimeDelta::seconds(599)).await;
-    assert_eq!(stage.get(&format!("/api/shows/{show}")).await.body["status"], "onSale");
+    assert_eq!(
+        stage.get(&format!("/api/shows/{show}")).await.body["status"],
+        "onSale"
+    );
     assert_eq!(ids(&stage.get("/api/movies").await), [id.as_str()]);
     stage.advance(TimeDelta::seconds(1)).await;
 
-    assert_eq!(stage.get(&format!("/api/shows/{show}")).await.body["status"], "closed");
-    stage.customer("dana").book(&show, &["A2"]).await.refused(409, "show_closed");
+    assert_eq!(
+        stage.get(&format!("/api/shows/{show}")).await.body["status"],
+        "closed"
+    );
+    stage
+        .customer("dana")
+        .book(&show, &["A2"])
+        .await
+        .refused(409, "show_closed");
     assert!(ids(&stage.get("/api/shows").await).is_empty());
     assert!(ids(&stage.get("/api/movies").await).is_empty());
     assert!(dates(&stage, &id).await.is_empty());
-    assert_eq!(ids(&stage.get("/api/shows?from=2026-11-21T12:10:00Z").await), [show]);
+    assert_eq!(
+        ids(&stage.get("/api/shows?from=2026-11-21T12:10:00Z").await),
+        [show]
+    );
     stage.check_books().await;
 }
 
@@ -298,12 +442,26 @@ async fn a_show_that_is_cancelled_says_so_and_sells_no_movie() {
     let alone = show_of(&stage, &two, "2026-12-01T20:00:00Z", "Europe/Berlin").await;
     show_of(&stage, &one, "2026-12-02T20:00:00Z", "Europe/Berlin").await;
     let cancel = sqlx::query("update shows set status = 'cancelled' where id::text = any($1)");
-    cancel.bind(vec![&cancelled, &alone]).execute(stage.db()).await.unwrap();
+    cancel
+        .bind(vec![&cancelled, &alone])
+        .execute(stage.db())
+        .await
+        .unwrap();
 
-    stage.customer("dana").book(&cancelled, &["A2"]).await.refused(409, "show_closed");
-    assert_eq!(stage.get(&format!("/api/shows/{cancelled}")).await.body["status"], "cancelled");
+    stage
+        .customer("dana")
+        .book(&cancelled, &["A2"])
+        .await
+        .refused(409, "show_closed");
+    assert_eq!(
+        stage.get(&format!("/api/shows/{cancelled}")).await.body["status"],
+        "cancelled"
+    );
     assert_eq!(ids(&stage.get("/api/movies").await), [one.as_str()]);
-    assert_eq!(dates(&stage, &one).await, [on("2026-12-02", &["2026-12-02T20:00:00Z"])]);
+    assert_eq!(
+        dates(&stage, &one).await,
+        [on("2026-12-02", &["2026-12-02T20:00:00Z"])]
+    );
     assert!(dates(&stage, &two).await.is_empty());
     stage.check_books().await;
 }
@@ -315,14 +473,18 @@ async fn a_seat_map_follows_a_change_of_the_layout() {
     let path = format!("/api/shows/{show}/seats");
     let before = stage.get(&path).await.body;
 
-    for change in
-        ["update show_seats set sellable = false where label = 'A2'", "update show_tiers set price_minor = 1300"]
-    {
+    for change in [
+        "update show_seats set sellable = false where label = 'A2'",
+        "update show_tiers set price_minor = 1300",
+    ] {
         sqlx::query(change).execute(stage.db()).await.unwrap();
     }
     let after = stage.get(&path).await.body;
 
-    assert_eq!((&before["seats"][1]["label"], &before["seats"][1]["state"]), (&json!("A2"), &json!("free")));
+    assert_eq!(
+        (&before["seats"][1]["label"], &before["seats"][1]["state"]),
+        (&json!("A2"), &json!("free"))
+    );
     assert_eq!(before["seats"][1]["price"]["amountMinor"], 1200);
     assert_eq!(after["seats"][1]["state"], "blocked");
     assert_eq!(after["seats"][1]["price"]["amountMinor"], 1300);

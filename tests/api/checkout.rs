@@ -12,7 +12,10 @@ async fn stripe_is_asked_for_what_the_contract_says() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
 
-    let booking = stage.customer("dana").booked(&show, &["A3", "B1", "A2"]).await;
+    let booking = stage
+        .customer("dana")
+        .booked(&show, &["A3", "B1", "A2"])
+        .await;
 
     let asked = &stage.stripe_requests().await[0];
     let form = form(asked);
@@ -20,7 +23,9 @@ async fn stripe_is_asked_for_what_the_contract_says() {
     let attempt = stage.sql("select id from checkout_attempts").await;
     assert_eq!(asked["idempotencyKey"], format!("cs-{attempt}"));
     assert_eq!(asked["stripeVersion"], "2026-09-30.endive");
-    let expires_at = (stage.now() + TimeDelta::minutes(35)).timestamp().to_string();
+    let expires_at = (stage.now() + TimeDelta::minutes(35))
+        .timestamp()
+        .to_string();
     for (name, value) in [
         ("mode", "payment"),
         ("ui_mode", "hosted_page"),
@@ -34,8 +39,14 @@ async fn stripe_is_asked_for_what_the_contract_says() {
         ("payment_intent_data[metadata][part]", "full"),
         ("payment_intent_data[metadata][app]", "holdfast"),
         ("expires_at", &expires_at),
-        ("success_url", &format!("{ORIGIN}/booking/success?session_id={{CHECKOUT_SESSION_ID}}")),
-        ("cancel_url", &format!("{ORIGIN}/booking/cancel?booking={id}")),
+        (
+            "success_url",
+            &format!("{ORIGIN}/booking/success?session_id={{CHECKOUT_SESSION_ID}}"),
+        ),
+        (
+            "cancel_url",
+            &format!("{ORIGIN}/booking/cancel?booking={id}"),
+        ),
         ("customer_email", "dana@example.com"),
         ("submit_type", "book"),
         ("locale", "auto"),
@@ -45,7 +56,13 @@ async fn stripe_is_asked_for_what_the_contract_says() {
         ("line_items[1][price_data][currency]", "eur"),
         ("line_items[1][quantity]", "1"),
     ] {
-        assert_eq!(form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()), Some(value), "{name}");
+        assert_eq!(
+            form.iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str()),
+            Some(value),
+            "{name}"
+        );
     }
     assert_eq!(form.len(), 25, "{form:?}");
 }
@@ -56,17 +73,32 @@ async fn an_allowed_origin_is_where_the_buyer_returns_to() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
 
-    for (origin, seat, returns_to) in
-        [("http://other-front.example", "A2", "http://other-front.example"), ("http://foreign.example", "A3", ORIGIN)]
-    {
-        let request = dana.request(reqwest::Method::POST, "/api/bookings").header("origin", origin);
+    for (origin, seat, returns_to) in [
+        (
+            "http://other-front.example",
+            "A2",
+            "http://other-front.example",
+        ),
+        ("http://foreign.example", "A3", ORIGIN),
+    ] {
+        let request = dana
+            .request(reqwest::Method::POST, "/api/bookings")
+            .header("origin", origin);
         let wish = json!({ "kind": "show", "showId": show, "seats": [seat] }).to_string();
-        let answer = send(request.header("content-type", "application/json").body(wish)).await;
+        let answer = send(
+            request
+                .header("content-type", "application/json")
+                .body(wish),
+        )
+        .await;
 
         assert_eq!(answer.status, 201);
         let form = form(stage.stripe_requests().await.last().unwrap());
         let success_url = &form.iter().find(|(key, _)| key == "success_url").unwrap().1;
-        assert!(success_url.starts_with(&format!("{returns_to}/booking/success?")), "{success_url}");
+        assert!(
+            success_url.starts_with(&format!("{returns_to}/booking/success?")),
+            "{success_url}"
+        );
     }
 }
 
@@ -75,14 +107,29 @@ async fn an_embedded_or_custom_page_gets_a_client_secret_and_one_return_url() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
 
-    for (ui, ui_mode, seat) in [("embedded", "embedded_page", "A2"), ("custom", "elements", "A3")] {
+    for (ui, ui_mode, seat) in [
+        ("embedded", "embedded_page", "A2"),
+        ("custom", "elements", "A3"),
+    ] {
         let wish = json!({ "kind": "show", "showId": show, "seats": [seat], "ui": ui });
-        let booking = stage.customer("dana").post("/api/bookings", wish).await.body;
+        let booking = stage
+            .customer("dana")
+            .post("/api/bookings", wish)
+            .await
+            .body;
 
         let form = form(stage.stripe_requests().await.last().unwrap());
-        let value = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let value = |name: &str| {
+            form.iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
+        };
         assert_eq!(value("ui_mode"), Some(ui_mode));
-        assert!(value("return_url").unwrap().contains("session_id={CHECKOUT_SESSION_ID}"));
+        assert!(
+            value("return_url")
+                .unwrap()
+                .contains("session_id={CHECKOUT_SESSION_ID}")
+        );
         assert_eq!((value("success_url"), value("cancel_url")), (None, None));
         assert!(booking["checkout"]["clientSecret"].is_string(), "{booking}");
         assert_eq!(booking["checkout"]["url"], Value::Null);
@@ -96,9 +143,16 @@ async fn a_buyer_without_an_address_is_not_given_one() {
     let mut claims = stage.claims("user_quiet", "");
     claims.as_object_mut().unwrap().remove("email");
 
-    stage.bearer(stage.issuer.token(&claims)).booked(&show, &["A2"]).await;
+    stage
+        .bearer(stage.issuer.token(&claims))
+        .booked(&show, &["A2"])
+        .await;
 
-    assert!(!form(&stage.stripe_requests().await[0]).iter().any(|(key, _)| key == "customer_email"));
+    assert!(
+        !form(&stage.stripe_requests().await[0])
+            .iter()
+            .any(|(key, _)| key == "customer_email")
+    );
 }
 
 #[tokio::test]
@@ -121,9 +175,19 @@ async fn every_try_uses_the_same_key_and_the_same_parameters() {
 
     let tries = stage.stripe_requests().await;
     assert!(tries.len() >= 5, "{}", tries.len());
-    assert!(tries.iter().all(|asked| asked["idempotencyKey"] == tries[0]["idempotencyKey"]));
+    assert!(
+        tries
+            .iter()
+            .all(|asked| asked["idempotencyKey"] == tries[0]["idempotencyKey"])
+    );
     assert!(tries.iter().all(|asked| asked["raw"] == tries[0]["raw"]));
-    assert_eq!(stage.ask_stripe("/v1/checkout/sessions").await["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        stage.ask_stripe("/v1/checkout/sessions").await["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     stage.pay(&booking).await;
     stage.check_books().await;
 }
@@ -141,11 +205,15 @@ async fn a_failure_that_stripe_stored_is_left_behind_with_a_new_key() {
 
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
     assert_eq!(
-        stage.sql("select string_agg(status::text, ',' order by id) from checkout_attempts").await,
+        stage
+            .sql("select string_agg(status::text, ',' order by id) from checkout_attempts")
+            .await,
         "failed,paid"
     );
     let last = stage.stripe_requests().await.pop().unwrap();
-    let attempt = stage.sql("select id from checkout_attempts where status = 'paid'").await;
+    let attempt = stage
+        .sql("select id from checkout_attempts where status = 'paid'")
+        .await;
     assert_eq!(last["idempotencyKey"], format!("cs-{attempt}"));
     assert!(form(&last).contains(&("metadata[attemptId]".to_owned(), attempt)));
     stage.check_books().await;
@@ -157,15 +225,29 @@ async fn a_session_that_ended_unseen_beside_a_paid_one_is_closed() {
     book_behind_a_failure(&stage).await;
     // Of another session the answer is lost.
     let create = "POST /v1/checkout/sessions$";
-    stage.knob("faults", json!({ "route": create, "kind": "delay" })).await;
-    stage.knob("faults", json!({ "route": create, "kind": "lost_answer" })).await;
-    stage.knob("faults", json!({ "route": create, "kind": "status", "status": 503, "should_retry": false })).await;
+    stage
+        .knob("faults", json!({ "route": create, "kind": "delay" }))
+        .await;
+    stage
+        .knob("faults", json!({ "route": create, "kind": "lost_answer" }))
+        .await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": create, "kind": "status", "status": 503, "should_retry": false }),
+        )
+        .await;
     stage.advance(TimeDelta::seconds(5)).await;
     assert_eq!(stage.run_jobs().await, 0);
-    let sessions = stage.ask_stripe("/v1/checkout/sessions").await["data"].as_array().unwrap().clone();
+    let sessions = stage.ask_stripe("/v1/checkout/sessions").await["data"]
+        .as_array()
+        .unwrap()
+        .clone();
     assert_eq!(sessions.len(), 2);
 
-    stage.knob("pay", json!({ "session": sessions[1]["id"] })).await;
+    stage
+        .knob("pay", json!({ "session": sessions[1]["id"] }))
+        .await;
     stage.simulator.settled().await;
     stage.knob("deliveries", json!({ "drop": true })).await;
     stage.advance(TimeDelta::minutes(45)).await;
@@ -174,7 +256,12 @@ async fn a_session_that_ended_unseen_beside_a_paid_one_is_closed() {
     let attempts = "select string_agg(status::text, ',' order by id) from checkout_attempts";
     assert_eq!(stage.sql(attempts).await, "paid,expired");
     assert_eq!(stage.sql("select status from bookings").await, "confirmed");
-    assert_eq!(stage.sql("select count(*) from graphile_worker._private_jobs").await, "0");
+    assert_eq!(
+        stage
+            .sql("select count(*) from graphile_worker._private_jobs")
+            .await,
+        "0"
+    );
     stage.check_books().await;
 }
 
@@ -184,14 +271,29 @@ async fn an_attempt_that_lost_its_job_is_closed_though_another_was_paid() {
     book_behind_a_failure(&stage).await;
     // Whoever asks under another key dies before Stripe hears of it.
     let create = "POST /v1/checkout/sessions$";
-    stage.knob("faults", json!({ "route": create, "kind": "delay" })).await;
-    stage.knob("faults", json!({ "route": create, "kind": "status", "status": 503, "should_retry": false })).await;
+    stage
+        .knob("faults", json!({ "route": create, "kind": "delay" }))
+        .await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": create, "kind": "status", "status": 503, "should_retry": false }),
+        )
+        .await;
     stage.advance(TimeDelta::seconds(5)).await;
     assert_eq!(stage.run_jobs().await, 0);
-    sqlx::query("delete from graphile_worker._private_jobs").execute(stage.db()).await.unwrap();
-    let sessions = stage.ask_stripe("/v1/checkout/sessions").await["data"].as_array().unwrap().clone();
+    sqlx::query("delete from graphile_worker._private_jobs")
+        .execute(stage.db())
+        .await
+        .unwrap();
+    let sessions = stage.ask_stripe("/v1/checkout/sessions").await["data"]
+        .as_array()
+        .unwrap()
+        .clone();
 
-    stage.knob("pay", json!({ "session": sessions[0]["id"] })).await;
+    stage
+        .knob("pay", json!({ "session": sessions[0]["id"] }))
+        .await;
     stage.simulator.settled().await;
     stage.advance(TimeDelta::minutes(1)).await;
     jobs::perform(&stage.app, &Job::Sweep).await.unwrap();
@@ -199,10 +301,15 @@ async fn an_attempt_that_lost_its_job_is_closed_though_another_was_paid() {
 
     assert_eq!(stage.sql("select status from bookings").await, "confirmed");
     assert_eq!(
-        stage.sql("select string_agg(status::text, ',' order by id) from checkout_attempts").await,
+        stage
+            .sql("select string_agg(status::text, ',' order by id) from checkout_attempts")
+            .await,
         "paid,expired"
     );
-    assert_eq!(stage.ask_stripe("/v1/checkout/sessions?status=open").await["data"], json!([]));
+    assert_eq!(
+        stage.ask_stripe("/v1/checkout/sessions?status=open").await["data"],
+        json!([])
+    );
     stage.check_books().await;
 }
 
@@ -211,22 +318,36 @@ async fn an_attempt_that_can_only_fail_is_closed_once_another_was_paid() {
     let stage = TestApp::new().await;
     book_behind_a_failure(&stage).await;
     // Under every other key there is a failure with nothing behind it.
-    let stored =
-        json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true, "times": 99 });
+    let stored = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true, "times": 99 });
     stage.knob("faults", stored).await;
     stage.advance(TimeDelta::seconds(5)).await;
     stage.run_jobs().await;
-    let sessions = stage.ask_stripe("/v1/checkout/sessions").await["data"].as_array().unwrap().clone();
+    let sessions = stage.ask_stripe("/v1/checkout/sessions").await["data"]
+        .as_array()
+        .unwrap()
+        .clone();
 
-    stage.knob("pay", json!({ "session": sessions[0]["id"] })).await;
+    stage
+        .knob("pay", json!({ "session": sessions[0]["id"] }))
+        .await;
     stage.simulator.settled().await;
     stage.advance(TimeDelta::minutes(45)).await;
     stage.run_jobs().await;
 
     assert_eq!(sessions.len(), 1);
     assert_eq!(stage.sql("select status from bookings").await, "confirmed");
-    assert_eq!(stage.sql("select string_agg(distinct status::text, ',') from checkout_attempts").await, "failed,paid");
-    assert_eq!(stage.sql("select count(*) from graphile_worker._private_jobs").await, "0");
+    assert_eq!(
+        stage
+            .sql("select string_agg(distinct status::text, ',') from checkout_attempts")
+            .await,
+        "failed,paid"
+    );
+    assert_eq!(
+        stage
+            .sql("select count(*) from graphile_worker._private_jobs")
+            .await,
+        "0"
+    );
     stage.check_books().await;
 }
 
@@ -241,7 +362,10 @@ async fn when_stripe_is_away_the_seats_stay_held_and_the_caller_is_told() {
 
     answer.refused(503, "payment_provider_unavailable");
     assert!(answer.headers.contains_key("retry-after"));
-    assert_eq!(stage.sql("select status from checkout_attempts").await, "creating");
+    assert_eq!(
+        stage.sql("select status from checkout_attempts").await,
+        "creating"
+    );
     assert_eq!(stage.sql("select count(*) from seat_claims").await, "1");
     stage.check_books().await;
 }
@@ -250,7 +374,8 @@ async fn when_stripe_is_away_the_seats_stay_held_and_the_caller_is_told() {
 async fn when_stripe_refuses_for_good_the_seats_are_free_at_once() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
-    let refusal = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 400 });
+    let refusal =
+        json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 400 });
     stage.knob("faults", refusal).await;
 
     let answer = stage.customer("emil").book(&show, &["A2"]).await;
@@ -258,7 +383,10 @@ async fn when_stripe_refuses_for_good_the_seats_are_free_at_once() {
     answer.refused(502, "payment_provider_error");
     assert_eq!(stage.sql("select status from bookings").await, "failed");
     assert_eq!(stage.sql("select count(*) from seat_claims").await, "0");
-    assert_eq!(stage.customer("dana").book(&show, &["A2"]).await.status, 201);
+    assert_eq!(
+        stage.customer("dana").book(&show, &["A2"]).await.status,
+        201
+    );
     stage.check_books().await;
 }
 
@@ -266,7 +394,12 @@ async fn when_stripe_refuses_for_good_the_seats_are_free_at_once() {
 async fn a_caller_who_hangs_up_does_not_stop_his_booking() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
-    stage.knob("faults", json!({ "route": "POST /v1/checkout/sessions$", "kind": "delay", "seconds": 1 })).await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": "POST /v1/checkout/sessions$", "kind": "delay", "seconds": 1 }),
+        )
+        .await;
     let dana = stage.customer("dana");
 
     let booking = dana.book(&show, &["A2"]);
@@ -293,15 +426,21 @@ async fn book_behind_a_failure(stage: &TestApp) {
     let show = stage.show().await;
     let stored = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true, "after": true, "should_retry": false });
     stage.knob("faults", stored).await;
-    stage.customer("dana").book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+    stage
+        .customer("dana")
+        .book(&show, &["A2"])
+        .await
+        .refused(503, "payment_provider_unavailable");
 }
 
 fn form(asked: &Value) -> Vec<(String, String)> {
-    form_urlencoded::parse(asked["raw"].as_str().unwrap().as_bytes()).into_owned().collect()
+    form_urlencoded::parse(asked["raw"].as_str().unwrap().as_bytes())
+        .into_owned()
+        .collect()
 }
 
-/// The first key is spent, but somebody pays the session behind it while the second is asked for. The answer to the wish to
-/// close the second session is lost, so that it is found closed.
+/// The first key is spent, but somebody pays the session behind it while the second is asked for.
+/// The answer to the wish to close the second session is lost, so that it is found closed.
 #[tokio::test]
 async fn a_second_session_that_nobody_waits_for_is_closed_even_if_the_answer_is_lost() {
     let stage = TestApp::new().await;
@@ -318,9 +457,17 @@ async fn a_second_session_that_nobody_waits_for_is_closed_even_if_the_answer_is_
     let dana = stage.customer("dana");
     let ghost = async {
         loop {
-            let sessions = send(stage.http.get(format!("{}/_simulator/sessions", stage.simulator.url()))).await.body;
+            let sessions = send(
+                stage
+                    .http
+                    .get(format!("{}/_simulator/sessions", stage.simulator.url())),
+            )
+            .await
+            .body;
             if sessions.as_array().unwrap().len() == 2 {
-                return stage.pay(&json!({ "checkout": { "sessionId": sessions[0]["id"] } })).await;
+                return stage
+                    .pay(&json!({ "checkout": { "sessionId": sessions[0]["id"] } }))
+                    .await;
             }
         }
     };
@@ -328,10 +475,16 @@ async fn a_second_session_that_nobody_waits_for_is_closed_even_if_the_answer_is_
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
     let (booked, _) = tokio::join!(dana.post("/api/bookings", wish), ghost);
 
-    assert_eq!((booked.status, &booked.body["status"]), (201, &json!("confirmed")), "{booked:?}");
+    assert_eq!(
+        (booked.status, &booked.body["status"]),
+        (201, &json!("confirmed")),
+        "{booked:?}"
+    );
     stage.run_jobs().await;
     assert_eq!(
-        stage.sql("select string_agg(status::text, ',' order by id) from checkout_attempts").await,
+        stage
+            .sql("select string_agg(status::text, ',' order by id) from checkout_attempts")
+            .await,
         "paid,expired"
     );
     stage.check_books().await;

@@ -13,8 +13,13 @@ type Change = fn(&mut Value);
 async fn paying(stage: &TestApp) -> (Value, Value) {
     let show = stage.show().await;
     let booking = stage.customer("dana").booked(&show, &["A2"]).await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
-    (booking, serde_json::from_str(&events["checkout.session.completed"]).unwrap())
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
+    (
+        booking,
+        serde_json::from_str(&events["checkout.session.completed"]).unwrap(),
+    )
 }
 
 #[tokio::test]
@@ -22,18 +27,35 @@ async fn strange_events_are_stored_and_ignored_with_a_reason() {
     let stage = TestApp::new().await;
     let (booking, event) = paying(&stage).await;
     let cases: [(&str, Change); 12] = [
-        ("unknown type", |event| event["type"] = json!("wibble.created")),
-        ("unknown type of a session", |event| event["type"] = json!("checkout.session.wibbled")),
-        ("unknown payment status", |event| event["data"]["object"]["payment_status"] = json!("wibble")),
-        ("no payment status", |event| event["data"]["object"]["payment_status"] = json!(null)),
-        ("nothing was to be paid", |event| event["data"]["object"]["payment_status"] = json!("no_payment_required")),
+        ("unknown type", |event| {
+            event["type"] = json!("wibble.created")
+        }),
+        ("unknown type of a session", |event| {
+            event["type"] = json!("checkout.session.wibbled")
+        }),
+        ("unknown payment status", |event| {
+            event["data"]["object"]["payment_status"] = json!("wibble")
+        }),
+        ("no payment status", |event| {
+            event["data"]["object"]["payment_status"] = json!(null)
+        }),
+        ("nothing was to be paid", |event| {
+            event["data"]["object"]["payment_status"] = json!("no_payment_required")
+        }),
         ("live mode", |event| event["livemode"] = json!(true)),
-        ("a connected account", |event| event["account"] = json!("acct_1")),
-        ("an object of another kind", |event| event["data"]["object"]["object"] = json!("payment_intent")),
-        ("an empty object", |event| event["data"]["object"] = json!({})),
+        ("a connected account", |event| {
+            event["account"] = json!("acct_1")
+        }),
+        ("an object of another kind", |event| {
+            event["data"]["object"]["object"] = json!("payment_intent")
+        }),
+        ("an empty object", |event| {
+            event["data"]["object"] = json!({})
+        }),
         ("a payment intent that has not succeeded", |event| {
             event["type"] = json!("payment_intent.succeeded");
-            event["data"]["object"] = json!({ "object": "payment_intent", "id": "pi_1", "status": "processing" });
+            event["data"]["object"] =
+                json!({ "object": "payment_intent", "id": "pi_1", "status": "processing" });
         }),
         ("another application's session", |event| {
             event["data"]["object"]["id"] = json!("cs_test_other");
@@ -54,28 +76,52 @@ async fn strange_events_are_stored_and_ignored_with_a_reason() {
 
         let answer = stage.deliver(&strange.to_string()).await;
 
-        assert_eq!((answer.status, answer.body["outcome"].as_str()), (200, Some("ignored")), "{what}: {answer:?}");
-        let reason =
-            stage.sql(&format!("select status || ': ' || outcome from payment_events where id = '{id}'")).await;
-        assert!(reason.starts_with("ignored: ") && reason.len() > 15, "{what}: {reason}");
+        assert_eq!(
+            (answer.status, answer.body["outcome"].as_str()),
+            (200, Some("ignored")),
+            "{what}: {answer:?}"
+        );
+        let reason = stage
+            .sql(&format!(
+                "select status || ': ' || outcome from payment_events where id = '{id}'"
+            ))
+            .await;
+        assert!(
+            reason.starts_with("ignored: ") && reason.len() > 15,
+            "{what}: {reason}"
+        );
     }
-    assert_eq!(stage.customer("dana").booking(&booking).await["status"], "pending");
+    assert_eq!(
+        stage.customer("dana").booking(&booking).await["status"],
+        "pending"
+    );
     assert_eq!(stage.sql("select count(*) from payments").await, "0");
 }
 
 #[tokio::test]
 async fn a_paying_event_of_another_shape_still_pays() {
     let cases: [(&str, Change); 8] = [
-        ("an older API version", |event| event["api_version"] = json!("2020-08-27")),
-        ("a later API version", |event| event["api_version"] = json!("2031-01-01.zinnia")),
+        ("an older API version", |event| {
+            event["api_version"] = json!("2020-08-27")
+        }),
+        ("a later API version", |event| {
+            event["api_version"] = json!("2031-01-01.zinnia")
+        }),
         ("no API version", |event| event["api_version"] = json!(null)),
         ("an expanded payment intent", |event| {
             let id = event["data"]["object"]["payment_intent"].clone();
-            event["data"]["object"]["payment_intent"] = json!({ "id": id, "object": "payment_intent", "new": [1] });
+            event["data"]["object"]["payment_intent"] =
+                json!({ "id": id, "object": "payment_intent", "new": [1] });
         }),
-        ("no payment intent", |event| event["data"]["object"]["payment_intent"] = json!(null)),
-        ("150 kB", |event| event["data"]["object"]["wibble"] = json!("x".repeat(150_000))),
-        ("no metadata", |event| event["data"]["object"]["metadata"] = json!({})),
+        ("no payment intent", |event| {
+            event["data"]["object"]["payment_intent"] = json!(null)
+        }),
+        ("150 kB", |event| {
+            event["data"]["object"]["wibble"] = json!("x".repeat(150_000))
+        }),
+        ("no metadata", |event| {
+            event["data"]["object"]["metadata"] = json!({})
+        }),
         ("members that nobody knows", |event| {
             event["wibble"] = json!({ "a": [null, 1.5, "\u{1F9D6}"] });
             event["request"] = json!("req_1");
@@ -91,7 +137,11 @@ async fn a_paying_event_of_another_shape_still_pays() {
         let answer = stage.deliver(&event.to_string()).await;
 
         assert_eq!(answer.body["outcome"], "processed", "{what}: {answer:?}");
-        assert_eq!(stage.customer("dana").booking(&booking).await["status"], "confirmed", "{what}");
+        assert_eq!(
+            stage.customer("dana").booking(&booking).await["status"],
+            "confirmed",
+            "{what}"
+        );
         stage.check_books().await;
     }
 }
@@ -127,13 +177,16 @@ async fn an_event_of_ours_that_matches_nothing_yet_waits() {
     let (_, mut event) = paying(&stage).await;
     event["data"]["object"]["id"] = json!("cs_test_unknown");
     event["data"]["object"]["payment_intent"] = json!("pi_unknown");
-    event["data"]["object"]["metadata"]["attemptId"] = json!("01930000-0000-7000-8000-000000000000");
+    event["data"]["object"]["metadata"]["attemptId"] =
+        json!("01930000-0000-7000-8000-000000000000");
 
     let answer = stage.deliver(&event.to_string()).await;
 
     assert_eq!(answer.body["outcome"], "deferred");
     assert_eq!(
-        stage.sql("select status || ' ' || coalesce(processed_at::text, '-') from payment_events").await,
+        stage
+            .sql("select status || ' ' || coalesce(processed_at::text, '-') from payment_events")
+            .await,
         "deferred -"
     );
 }
@@ -147,7 +200,10 @@ async fn an_event_without_app_but_with_a_session_of_ours_is_ours() {
     let answer = stage.deliver(&event.to_string()).await;
 
     assert_eq!(answer.body["outcome"], "processed");
-    assert_eq!(stage.customer("dana").booking(&booking).await["status"], "confirmed");
+    assert_eq!(
+        stage.customer("dana").booking(&booking).await["status"],
+        "confirmed"
+    );
     stage.check_books().await;
 }
 
@@ -169,16 +225,29 @@ async fn a_caller_who_hangs_up_leaves_no_transaction_open() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
     let body = &events["checkout.session.completed"];
     let event = webhook::parse(body.as_bytes()).unwrap();
 
     // Whatever the next ones write outside a transaction of their own must be there for everyone.
     for (polls, seat) in ["A3", "A4", "A5", "A6", "A7", "A8"].into_iter().enumerate() {
-        let cut = cut_short(event::settle(&stage.app, &event, body), u32::try_from(polls).unwrap() + 1).await;
+        let cut = cut_short(
+            event::settle(&stage.app, &event, body),
+            u32::try_from(polls).unwrap() + 1,
+        )
+        .await;
         let other = dana.booked(&show, &[seat]).await;
-        let stored =
-            format!("select status from checkout_attempts where booking_id = '{}'", other["id"].as_str().unwrap());
-        assert_eq!(stage.sql(&stored).await, "open", "after {} polls: {cut:?}", polls + 1);
+        let stored = format!(
+            "select status from checkout_attempts where booking_id = '{}'",
+            other["id"].as_str().unwrap()
+        );
+        assert_eq!(
+            stage.sql(&stored).await,
+            "open",
+            "after {} polls: {cut:?}",
+            polls + 1
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! Postgres fails at every step of everything once: the caller is told cleanly, and who asks again ends as if nothing had
-//! been. No seat stays blocked, and no cent is lost or doubled.
+//! Postgres fails at every step of everything once: the caller is told cleanly, and who asks again
+//! ends as if nothing had been. No seat stays blocked, and no cent is lost or doubled.
 //!
-//! A step is a statement, be it BEGIN or COMMIT. Steps are not counted beforehand: each flow is spoilt at its first, its
-//! second, and so on, until it ends before the fault has come.
+//! A step is a statement, be it BEGIN or COMMIT. Steps are not counted beforehand: each flow is
+//! spoilt at its first, its second, and so on, until it ends before the fault has come.
 
 mod bookings;
 mod money;
@@ -21,10 +21,14 @@ use crate::stage::{TestApp, database};
 use crate::wire::{Held, Way, Wire};
 use scene::{Flow, Scene};
 
-/// What can go wrong on the way to Postgres: a statement is lost, its answer is lost, or it takes too long. Whoever is held
-/// up too long loses his patience, as he does when the time of his request is over; what he had asked for goes on.
-const FAULTS: [(Held, Way); 3] =
-    [(Held::Statement, Way::Cut), (Held::Answer, Way::Cut), (Held::Statement, Way::Through)];
+/// What can go wrong on the way to Postgres: a statement is lost, its answer is lost, or it takes
+/// too long. Whoever is held up too long loses his patience, as he does when the time of his
+/// request is over; what he had asked for goes on.
+const FAULTS: [(Held, Way); 3] = [
+    (Held::Statement, Way::Cut),
+    (Held::Answer, Way::Cut),
+    (Held::Statement, Way::Through),
+];
 /// More steps than this are no flow of ours.
 const STEPS_MAX: usize = 40;
 /// How often somebody asks again before he counts as stuck.
@@ -132,8 +136,8 @@ async fn a_refund_is_made_once() {
     survives::<money::Refund>().await;
 }
 
-/// Whoever gives up while BEGIN is under way must not leave his connection inside a transaction: what others then write on
-/// it would be lost with it.
+/// Whoever gives up while BEGIN is under way must not leave his connection inside a transaction:
+/// what others then write on it would be lost with it.
 #[tokio::test]
 async fn whoever_gives_up_at_the_beginning_leaves_no_transaction_open() {
     let database = database().await;
@@ -150,7 +154,10 @@ async fn whoever_gives_up_at_the_beginning_leaves_no_transaction_open() {
     while db.num_idle() == 0 {
         tokio::task::yield_now().await;
     }
-    sqlx::query("create table written ()").execute(db).await.unwrap();
+    sqlx::query("create table written ()")
+        .execute(db)
+        .await
+        .unwrap();
 
     assert_eq!(wire.statements(), ["BEGIN"]);
     assert_eq!(db.size(), 1, "it was another connection");
@@ -189,7 +196,10 @@ async fn survives<F: Flow>() {
                 spoil::<F>(&scene, &wire, (held, way, step)).await
             };
             let Ok(spoilt) = AssertUnwindSafe(case).catch_unwind().await else {
-                panic!("{held:?} {way:?} at step {step}, the last of {:#?}", wire.statements());
+                panic!(
+                    "{held:?} {way:?} at step {step}, the last of {:#?}",
+                    wire.statements()
+                );
             };
             if !spoilt {
                 assert!(step > 1, "a flow without steps");
@@ -202,7 +212,11 @@ async fn survives<F: Flow>() {
 }
 
 /// Spoils one step; false if the flow has not so many.
-async fn spoil<F: Flow>(scene: &Scene<'_>, wire: &Wire, (held, way, step): (Held, Way, usize)) -> bool {
+async fn spoil<F: Flow>(
+    scene: &Scene<'_>,
+    wire: &Wire,
+    (held, way, step): (Held, Way, usize),
+) -> bool {
     let flow = F::begin(scene).await;
     wire.hold_up(held, step);
     let told = {
@@ -220,7 +234,11 @@ async fn spoil<F: Flow>(scene: &Scene<'_>, wire: &Wire, (held, way, step): (Held
     };
     wire.let_go(way);
     let spoilt = wire.mend();
-    assert!(told.as_ref().is_none_or(|told| flow.is_done(told) || (spoilt && told.is_clean())), "{told:?}");
+    assert!(
+        told.as_ref()
+            .is_none_or(|told| flow.is_done(told) || (spoilt && told.is_clean())),
+        "{told:?}"
+    );
     ends_well(scene, &flow).await;
     spoilt
 }

@@ -1,10 +1,13 @@
-//! What must never be true of money and of events is refused by the database itself, whatever the code does.
+//! What must never be true of money and of events is refused by the database itself, whatever the
+//! code does.
 
 use crate::vault::{
-    Vault, attempt_as, booking_as, claim, expire, hold, id, payment, payment_as, priced_booking, sale, set,
+    Vault, attempt_as, booking_as, claim, expire, hold, id, payment, payment_as, priced_booking,
+    sale, set,
 };
 
-/// A booking of two seats that is confirmed by its deposit of 10 euros, paid by the attempt `number + 100`.
+/// A booking of two seats that is confirmed by its deposit of 10 euros, paid by the attempt `number
+/// + 100`.
 fn deposit(number: u32, seats: [&str; 2]) -> String {
     let attempt = number + 100;
     [
@@ -20,7 +23,12 @@ fn deposit(number: u32, seats: [&str; 2]) -> String {
 
 /// A payment like any other that is not owed.
 fn surplus(attempt: u32, booking: u32, part: &str) -> String {
-    payment_as(attempt, booking, part, &format!("'pi_{attempt}', 1000, 'eur', 'surplus', 'already_paid'"))
+    payment_as(
+        attempt,
+        booking,
+        part,
+        &format!("'pi_{attempt}', 1000, 'eur', 'surplus', 'already_paid'"),
+    )
 }
 
 /// A capture in the ledger, from this account to that one.
@@ -38,18 +46,44 @@ const CAPTURE: &str = "'stripe_balance', 'customer_payments'";
 #[tokio::test]
 async fn nothing_is_confirmed_without_the_money_that_is_due() {
     let vault = Vault::new().await;
-    vault.allows(&(hold(1, &["S1"]) + &attempt_as("open", 101, 1, "full"))).await;
+    vault
+        .allows(&(hold(1, &["S1"]) + &attempt_as("open", 101, 1, "full")))
+        .await;
     let confirm = set(1, "status = 'confirmed', paid_minor = 1000");
 
-    vault.refuses("bookings_confirmed_is_paid", &set(1, "status = 'confirmed'")).await;
-    vault.refuses("bookings_confirmed_is_paid", &set(1, "status = 'confirmed', paid_minor = 999")).await;
+    vault
+        .refuses(
+            "bookings_confirmed_is_paid",
+            &set(1, "status = 'confirmed'"),
+        )
+        .await;
+    vault
+        .refuses(
+            "bookings_confirmed_is_paid",
+            &set(1, "status = 'confirmed', paid_minor = 999"),
+        )
+        .await;
     vault.refuses("bookings_paid_is_payments", &confirm).await;
-    vault.refuses("bookings_paid_is_payments", &(surplus(101, 1, "full") + &confirm)).await;
-    vault.refuses("bookings_sale_is_final", &set(1, "status = 'confirmed', due_minor = 0")).await;
+    vault
+        .refuses(
+            "bookings_paid_is_payments",
+            &(surplus(101, 1, "full") + &confirm),
+        )
+        .await;
+    vault
+        .refuses(
+            "bookings_sale_is_final",
+            &set(1, "status = 'confirmed', due_minor = 0"),
+        )
+        .await;
     let unpaid = booking_as("confirmed", 2, &["S2"], 1_000);
-    vault.refuses("bookings_confirmed_is_paid", &(unpaid + &claim(2, "S2"))).await;
+    vault
+        .refuses("bookings_confirmed_is_paid", &(unpaid + &claim(2, "S2")))
+        .await;
     let made_up = priced_booking("confirmed", 2, &["S2"], "'full', 1000, 1000, 1000");
-    vault.refuses("bookings_paid_is_payments", &(made_up + &claim(2, "S2"))).await;
+    vault
+        .refuses("bookings_paid_is_payments", &(made_up + &claim(2, "S2")))
+        .await;
 
     vault.allows(&(payment(101, 1, "full") + &confirm)).await;
 }
@@ -59,10 +93,24 @@ async fn what_is_due_is_the_whole_or_a_deposit_that_is_something() {
     let vault = Vault::new().await;
     let priced = |price: &str| priced_booking("expired", 1, &["S1"], price);
 
-    vault.refuses("bookings_due_is_priced", &priced("'full', 1000, 999, 0")).await;
-    vault.refuses("bookings_due_is_priced", &priced("'half', 1000, 0, 0")).await;
-    vault.refuses("bookings_due_within_total", &priced("'half', 1000, 1001, 0")).await;
-    vault.refuses("bookings_paid_within_total", &priced("'full', 1000, 1000, 1001")).await;
+    vault
+        .refuses("bookings_due_is_priced", &priced("'full', 1000, 999, 0"))
+        .await;
+    vault
+        .refuses("bookings_due_is_priced", &priced("'half', 1000, 0, 0"))
+        .await;
+    vault
+        .refuses(
+            "bookings_due_within_total",
+            &priced("'half', 1000, 1001, 0"),
+        )
+        .await;
+    vault
+        .refuses(
+            "bookings_paid_within_total",
+            &priced("'full', 1000, 1000, 1001"),
+        )
+        .await;
 
     vault.allows(&priced("'half', 1000, 500, 0")).await;
 }
@@ -70,34 +118,58 @@ async fn what_is_due_is_the_whole_or_a_deposit_that_is_something() {
 #[tokio::test]
 async fn the_sum_on_a_booking_never_drifts_from_its_payments() {
     let vault = Vault::new().await;
-    vault.allows(&(sale(1, "S1") + &deposit(2, ["S2", "S3"]))).await;
-    vault.allows(&(attempt_as("paid", 103, 2, "balance") + &attempt_as("paid", 104, 2, "full"))).await;
+    vault
+        .allows(&(sale(1, "S1") + &deposit(2, ["S2", "S3"])))
+        .await;
+    vault
+        .allows(&(attempt_as("paid", 103, 2, "balance") + &attempt_as("paid", 104, 2, "full")))
+        .await;
     let name = "bookings_paid_is_payments";
     let paid = |change: &str| format!("update payments set {change} where id = '{}'", id(102));
 
     vault.refuses(name, &set(2, "paid_minor = 2000")).await;
     vault.refuses(name, &set(2, "paid_minor = 1001")).await;
     vault.refuses(name, &payment(103, 2, "balance")).await;
-    vault.refuses(name, &paid("disposition = 'surplus', surplus_reason = 'already_paid'")).await;
+    vault
+        .refuses(
+            name,
+            &paid("disposition = 'surplus', surplus_reason = 'already_paid'"),
+        )
+        .await;
     let in_dollars = payment_as(103, 2, "balance", "'pi_103', 1000, 'usd', 'applied', null");
-    vault.refuses(name, &(in_dollars + &set(2, "paid_minor = 2000"))).await;
-    vault.refuses("bookings_sale_is_final", &set(2, "currency = 'usd'")).await;
-    vault.refuses("bookings_paid_within_total", &set(1, "paid_minor = 2000")).await;
+    vault
+        .refuses(name, &(in_dollars + &set(2, "paid_minor = 2000")))
+        .await;
+    vault
+        .refuses("bookings_sale_is_final", &set(2, "currency = 'usd'"))
+        .await;
+    vault
+        .refuses("bookings_paid_within_total", &set(1, "paid_minor = 2000"))
+        .await;
 
     vault.allows(&surplus(104, 2, "full")).await;
-    vault.allows(&(payment(103, 2, "balance") + &set(2, "paid_minor = 2000"))).await;
+    vault
+        .allows(&(payment(103, 2, "balance") + &set(2, "paid_minor = 2000")))
+        .await;
 }
 
 #[tokio::test]
 async fn a_capture_is_never_rewritten_or_forgotten() {
     let vault = Vault::new().await;
-    vault.allows(&(sale(1, "S1") + &attempt_as("paid", 201, 1, "full") + &surplus(201, 1, "full"))).await;
-    vault.allows(&(hold(2, &["S2"]) + &attempt_as("paid", 102, 2, "full"))).await;
+    vault
+        .allows(&(sale(1, "S1") + &attempt_as("paid", 201, 1, "full") + &surplus(201, 1, "full")))
+        .await;
+    vault
+        .allows(&(hold(2, &["S2"]) + &attempt_as("paid", 102, 2, "full")))
+        .await;
     let name = "payments_capture_is_final";
     let in_step = [
         ("amount_minor = 999", "paid_minor = 999"),
         ("currency = 'usd'", "paid_minor = 0"),
-        ("captured_at = now() - interval '1 day'", "paid_minor = 1000"),
+        (
+            "captured_at = now() - interval '1 day'",
+            "paid_minor = 1000",
+        ),
         ("part = 'balance'", "paid_minor = 1000"),
         ("stripe_payment_intent_id = null", "paid_minor = 1000"),
         ("stripe_payment_intent_id = 'pi_other'", "paid_minor = 1000"),
@@ -107,13 +179,29 @@ async fn a_capture_is_never_rewritten_or_forgotten() {
         let change = format!("update payments set {change} where id = '{}';", id(101));
         vault.refuses(name, &(change + &set(1, booking))).await;
     }
-    let moved = format!("update payments set attempt_id = '{}', booking_id = '{}'", id(102), id(2));
-    vault.refuses(name, &format!("{moved} where id = '{}'", id(101))).await;
+    let moved = format!(
+        "update payments set attempt_id = '{}', booking_id = '{}'",
+        id(102),
+        id(2)
+    );
+    vault
+        .refuses(name, &format!("{moved} where id = '{}'", id(101)))
+        .await;
     for payment in [101, 201] {
-        vault.refuses(name, &format!("delete from payments where id = '{}'", id(payment))).await;
+        vault
+            .refuses(
+                name,
+                &format!("delete from payments where id = '{}'", id(payment)),
+            )
+            .await;
     }
     vault.refuses(name, "truncate payments cascade").await;
-    let known_later = payment_as(102, 2, "full", "null, 1000, 'eur', 'surplus', 'late_payment'");
+    let known_later = payment_as(
+        102,
+        2,
+        "full",
+        "null, 1000, 'eur', 'surplus', 'late_payment'",
+    );
     vault.allows(&(known_later + "update payments set stripe_payment_intent_id = 'pi_102' where part = 'full' and stripe_payment_intent_id is null")).await;
 }
 
@@ -125,12 +213,21 @@ async fn a_booking_has_one_payable_attempt() {
 
     for (first, number) in payable.into_iter().zip(1..) {
         let seat = format!("S{number}");
-        vault.allows(&(hold(number, &[&seat]) + &attempt_as(first, number + 100, number, "full"))).await;
+        vault
+            .allows(&(hold(number, &[&seat]) + &attempt_as(first, number + 100, number, "full")))
+            .await;
         for second in payable {
-            vault.refuses(name, &attempt_as(second, number + 200, number, "full")).await;
+            vault
+                .refuses(name, &attempt_as(second, number + 200, number, "full"))
+                .await;
         }
-        vault.allows(&attempt_as("expired", number + 200, number, "full")).await;
-        let reopened = format!("update checkout_attempts set status = 'open' where id = '{}'", id(number + 200));
+        vault
+            .allows(&attempt_as("expired", number + 200, number, "full"))
+            .await;
+        let reopened = format!(
+            "update checkout_attempts set status = 'open' where id = '{}'",
+            id(number + 200)
+        );
         vault.refuses(name, &reopened).await;
     }
 }
@@ -142,7 +239,9 @@ async fn an_attempt_that_stripe_knows_has_its_session() {
 
     for status in ["open", "processing", "paid", "expired"] {
         let unknown = attempt_as(status, 101, 1, "full").replace("'cs_101'", "null");
-        vault.refuses("checkout_attempts_known_to_stripe", &unknown).await;
+        vault
+            .refuses("checkout_attempts_known_to_stripe", &unknown)
+            .await;
     }
 }
 
@@ -151,35 +250,68 @@ async fn one_session_is_paid_once() {
     let vault = Vault::new().await;
     vault.allows(&(sale(1, "S1") + &hold(2, &["S2"]))).await;
     let same_session = attempt_as("open", 102, 2, "full").replace("'cs_102'", "'cs_101'");
-    let paid = |change: &str| format!("update checkout_attempts set {change} where id = '{}';", id(101));
+    let paid = |change: &str| {
+        format!(
+            "update checkout_attempts set {change} where id = '{}';",
+            id(101)
+        )
+    };
 
-    vault.refuses("checkout_attempts_session_key", &same_session).await;
+    vault
+        .refuses("checkout_attempts_session_key", &same_session)
+        .await;
     let passed_on = paid("stripe_session_id = 'cs_other'") + &same_session;
-    vault.refuses("checkout_attempts_paid_is_final", &passed_on).await;
-    vault.refuses("checkout_attempts_paid_is_final", &paid("status = 'open'")).await;
-    vault.refuses("checkout_attempts_paid_is_final", &paid("amount_minor = 1")).await;
-    let again = payment_as(101, 1, "full", "'pi_other', 1000, 'eur', 'surplus', 'already_paid'");
+    vault
+        .refuses("checkout_attempts_paid_is_final", &passed_on)
+        .await;
+    vault
+        .refuses("checkout_attempts_paid_is_final", &paid("status = 'open'"))
+        .await;
+    vault
+        .refuses("checkout_attempts_paid_is_final", &paid("amount_minor = 1"))
+        .await;
+    let again = payment_as(
+        101,
+        1,
+        "full",
+        "'pi_other', 1000, 'eur', 'surplus', 'already_paid'",
+    );
     let again = again.replacen(&id(101), &id(999), 1);
     vault.refuses("payments_attempt_key", &again).await;
 
-    vault.allows(&paid("url = null, stripe_session_id = stripe_session_id")).await;
+    vault
+        .allows(&paid("url = null, stripe_session_id = stripe_session_id"))
+        .await;
 }
 
 #[tokio::test]
 async fn one_payment_intent_is_applied_once() {
     let vault = Vault::new().await;
-    vault.allows(&(sale(1, "S1") + &hold(2, &["S2"]) + &attempt_as("paid", 102, 2, "full"))).await;
+    vault
+        .allows(&(sale(1, "S1") + &hold(2, &["S2"]) + &attempt_as("paid", 102, 2, "full")))
+        .await;
 
-    let same_intent = payment_as(102, 2, "full", "'pi_101', 1000, 'eur', 'surplus', 'mismatch'");
-    vault.refuses("payments_payment_intent_key", &same_intent).await;
+    let same_intent = payment_as(
+        102,
+        2,
+        "full",
+        "'pi_101', 1000, 'eur', 'surplus', 'mismatch'",
+    );
+    vault
+        .refuses("payments_payment_intent_key", &same_intent)
+        .await;
     let same_of_attempt = "update checkout_attempts set stripe_payment_intent_id = 'pi_same'";
-    vault.refuses("checkout_attempts_payment_intent_key", same_of_attempt).await;
+    vault
+        .refuses("checkout_attempts_payment_intent_key", same_of_attempt)
+        .await;
 }
 
 #[tokio::test]
 async fn a_part_is_paid_once_and_the_whole_excludes_the_deposit() {
     let vault = Vault::new().await;
-    vault.allows(&(sale(1, "S1") + &deposit(2, ["S2", "S3"]))).await;
+    vault
+        .allows(&(sale(1, "S1") + &deposit(2, ["S2", "S3"])))
+        .await;
     let second = |booking: u32, part: &str| {
         let attempt = booking + 200;
         attempt_as("paid", attempt, booking, part)
@@ -187,10 +319,16 @@ async fn a_part_is_paid_once_and_the_whole_excludes_the_deposit() {
             + &set(booking, "paid_minor = 2000")
     };
 
-    vault.refuses("bookings_paid_within_total", &second(1, "balance")).await;
+    vault
+        .refuses("bookings_paid_within_total", &second(1, "balance"))
+        .await;
     for part in ["full", "deposit"] {
-        vault.refuses("payments_one_per_part", &second(1, part)).await;
-        vault.refuses("payments_one_per_part", &second(2, part)).await;
+        vault
+            .refuses("payments_one_per_part", &second(1, part))
+            .await;
+        vault
+            .refuses("payments_one_per_part", &second(2, part))
+            .await;
     }
     vault.allows(&second(2, "balance")).await;
     let third = attempt_as("paid", 302, 2, "balance") + &payment(302, 2, "balance");
@@ -201,12 +339,29 @@ async fn a_part_is_paid_once_and_the_whole_excludes_the_deposit() {
 async fn a_payment_belongs_to_the_booking_and_the_part_of_its_attempt() {
     let vault = Vault::new().await;
     let attempts = attempt_as("paid", 101, 1, "full") + &attempt_as("paid", 102, 2, "full");
-    vault.allows(&(hold(1, &["S1"]) + &hold(2, &["S2"]) + &attempts)).await;
+    vault
+        .allows(&(hold(1, &["S1"]) + &hold(2, &["S2"]) + &attempts))
+        .await;
     let confirm = set(2, "status = 'confirmed', paid_minor = 1000");
 
-    vault.refuses("payments_attempt_of_booking", &(payment(101, 2, "full") + &confirm)).await;
-    vault.refuses("payments_attempt_of_booking", &(payment(102, 2, "balance") + &confirm)).await;
-    vault.refuses("payments_attempt_of_booking", &(payment(999, 2, "full") + &confirm)).await;
+    vault
+        .refuses(
+            "payments_attempt_of_booking",
+            &(payment(101, 2, "full") + &confirm),
+        )
+        .await;
+    vault
+        .refuses(
+            "payments_attempt_of_booking",
+            &(payment(102, 2, "balance") + &confirm),
+        )
+        .await;
+    vault
+        .refuses(
+            "payments_attempt_of_booking",
+            &(payment(999, 2, "full") + &confirm),
+        )
+        .await;
 
     vault.allows(&(payment(102, 2, "full") + &confirm)).await;
 }
@@ -214,48 +369,86 @@ async fn a_payment_belongs_to_the_booking_and_the_part_of_its_attempt() {
 #[tokio::test]
 async fn surplus_has_a_reason_and_what_is_applied_has_none() {
     let vault = Vault::new().await;
-    vault.allows(&(sale(1, "S1") + &attempt_as("paid", 201, 1, "full"))).await;
+    vault
+        .allows(&(sale(1, "S1") + &attempt_as("paid", 201, 1, "full")))
+        .await;
     let money = |rest: &str| payment_as(201, 1, "full", &format!("'pi_201', 1000, 'eur', {rest}"));
 
-    vault.refuses("payments_surplus_has_reason", &money("'surplus', null")).await;
-    vault.refuses("payments_surplus_has_reason", &money("'applied', 'already_paid'")).await;
+    vault
+        .refuses("payments_surplus_has_reason", &money("'surplus', null"))
+        .await;
+    vault
+        .refuses(
+            "payments_surplus_has_reason",
+            &money("'applied', 'already_paid'"),
+        )
+        .await;
     vault.allows(&money("'surplus', 'already_paid'")).await;
 }
 
 #[tokio::test]
 async fn a_late_payment_confirms_nothing_whose_seats_are_gone() {
     let vault = Vault::new().await;
-    vault.allows(&(hold(1, &["S1"]) + &attempt_as("open", 101, 1, "full"))).await;
+    vault
+        .allows(&(hold(1, &["S1"]) + &attempt_as("open", 101, 1, "full")))
+        .await;
     vault.allows(&(expire(1) + &hold(2, &["S1"]))).await;
     let late = payment(101, 1, "full") + &set(1, "status = 'confirmed', paid_minor = 1000");
 
     vault.refuses("bookings_live_has_seats", &late).await;
-    vault.refuses("seat_claims_pkey", &(late.clone() + &claim(1, "S1"))).await;
+    vault
+        .refuses("seat_claims_pkey", &(late.clone() + &claim(1, "S1")))
+        .await;
     vault.allows(&surplus(101, 1, "full")).await;
 }
 
 #[tokio::test]
 async fn the_ledger_is_only_added_to() {
     let vault = Vault::new().await;
-    vault.allows(&(sale(1, "S1") + &transfer(1, 101, 1, CAPTURE))).await;
+    vault
+        .allows(&(sale(1, "S1") + &transfer(1, 101, 1, CAPTURE)))
+        .await;
     let name = "ledger_transfers_append_only";
 
-    vault.refuses(name, "update ledger_transfers set amount_minor = 1").await;
+    vault
+        .refuses(name, "update ledger_transfers set amount_minor = 1")
+        .await;
     vault.refuses(name, "delete from ledger_transfers").await;
     vault.refuses(name, "truncate ledger_transfers").await;
-    vault.refuses("bookings_live_has_seats", "truncate bookings cascade").await;
+    vault
+        .refuses("bookings_live_has_seats", "truncate bookings cascade")
+        .await;
 }
 
 #[tokio::test]
 async fn a_transfer_goes_between_two_accounts_and_books_a_capture_once() {
     let vault = Vault::new().await;
-    vault.allows(&(sale(1, "S1") + &transfer(1, 101, 1, CAPTURE))).await;
+    vault
+        .allows(&(sale(1, "S1") + &transfer(1, 101, 1, CAPTURE)))
+        .await;
 
-    vault.refuses("ledger_transfers_one_capture", &transfer(2, 101, 1, CAPTURE)).await;
+    vault
+        .refuses(
+            "ledger_transfers_one_capture",
+            &transfer(2, 101, 1, CAPTURE),
+        )
+        .await;
     let to_itself = transfer(2, 101, 1, "'stripe_balance', 'stripe_balance'");
-    vault.refuses("ledger_transfers_two_accounts", &to_itself).await;
-    vault.refuses("ledger_transfers_debit_check", &transfer(2, 101, 1, "'pocket', 'customer_payments'")).await;
-    vault.refuses("ledger_transfers_credit_check", &transfer(2, 101, 1, "'stripe_balance', 'pocket'")).await;
+    vault
+        .refuses("ledger_transfers_two_accounts", &to_itself)
+        .await;
+    vault
+        .refuses(
+            "ledger_transfers_debit_check",
+            &transfer(2, 101, 1, "'pocket', 'customer_payments'"),
+        )
+        .await;
+    vault
+        .refuses(
+            "ledger_transfers_credit_check",
+            &transfer(2, 101, 1, "'stripe_balance', 'pocket'"),
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -265,7 +458,12 @@ async fn a_transfer_books_the_money_of_its_payment() {
     let name = "ledger_transfers_of_payment";
 
     vault.refuses(name, &transfer(1, 101, 2, CAPTURE)).await;
-    vault.refuses(name, &transfer(1, 101, 1, CAPTURE).replace("'eur'", "'usd'")).await;
+    vault
+        .refuses(
+            name,
+            &transfer(1, 101, 1, CAPTURE).replace("'eur'", "'usd'"),
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -276,13 +474,35 @@ async fn no_amount_is_negative_and_no_transfer_is_nothing() {
 
     let price = priced_booking("expired", 3, &["S3"], "'full', -1, -1, 0");
     assert!(vault.run(&price).await.is_err());
-    vault.refuses("bookings_paid_within_total", &set(2, "paid_minor = -1")).await;
-    vault.refuses("checkout_attempts_amount_minor_check", &negative(attempt_as("open", 102, 2, "full"))).await;
+    vault
+        .refuses("bookings_paid_within_total", &set(2, "paid_minor = -1"))
+        .await;
+    vault
+        .refuses(
+            "checkout_attempts_amount_minor_check",
+            &negative(attempt_as("open", 102, 2, "full")),
+        )
+        .await;
     let attempt = attempt_as("paid", 102, 2, "full");
-    vault.refuses("payments_amount_minor_check", &(attempt + &negative(payment(102, 2, "full")))).await;
+    vault
+        .refuses(
+            "payments_amount_minor_check",
+            &(attempt + &negative(payment(102, 2, "full"))),
+        )
+        .await;
     let moved = transfer(1, 101, 1, CAPTURE);
-    vault.refuses("ledger_transfers_amount_minor_check", &negative(moved.clone())).await;
-    vault.refuses("ledger_transfers_amount_minor_check", &moved.replace("1000", "0")).await;
+    vault
+        .refuses(
+            "ledger_transfers_amount_minor_check",
+            &negative(moved.clone()),
+        )
+        .await;
+    vault
+        .refuses(
+            "ledger_transfers_amount_minor_check",
+            &moved.replace("1000", "0"),
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -297,14 +517,25 @@ async fn an_event_is_stored_once_and_settled_at_a_time() {
     };
     vault.allows(&event(1, "received", "null")).await;
 
-    vault.refuses("payment_events_pkey", &event(1, "processed", "now()")).await;
+    vault
+        .refuses("payment_events_pkey", &event(1, "processed", "now()"))
+        .await;
     for settled in ["processed", "ignored"] {
-        vault.refuses("payment_events_settled_has_time", &event(2, settled, "null")).await;
+        vault
+            .refuses(
+                "payment_events_settled_has_time",
+                &event(2, settled, "null"),
+            )
+            .await;
         let marked = format!("update payment_events set status = '{settled}'");
-        vault.refuses("payment_events_settled_has_time", &marked).await;
+        vault
+            .refuses("payment_events_settled_has_time", &marked)
+            .await;
     }
     for open in ["received", "deferred", "failed"] {
-        vault.refuses("payment_events_settled_has_time", &event(2, open, "now()")).await;
+        vault
+            .refuses("payment_events_settled_has_time", &event(2, open, "now()"))
+            .await;
     }
 }
 
@@ -322,11 +553,20 @@ async fn an_answer_is_kept_whole_or_not_at_all() {
 
     vault.refuses(name, &entry("201, null, null")).await;
     vault.refuses(name, &entry("null, null, '{}'")).await;
-    vault.refuses(name, &entry("null, '/api/bookings/1', null")).await;
-    vault.refuses("idempotency_keys_response_status_check", &entry("500, null, '{}'")).await;
+    vault
+        .refuses(name, &entry("null, '/api/bookings/1', null"))
+        .await;
+    vault
+        .refuses(
+            "idempotency_keys_response_status_check",
+            &entry("500, null, '{}'"),
+        )
+        .await;
 
     vault.allows(&entry("201, '/api/bookings/1', '{}'")).await;
-    vault.refuses("idempotency_keys_pkey", &entry("null, null, null")).await;
+    vault
+        .refuses("idempotency_keys_pkey", &entry("null, null, null"))
+        .await;
 }
 
 #[tokio::test]
@@ -337,5 +577,9 @@ async fn a_difference_is_open_once() {
     vault.allows(found).await;
 
     vault.refuses("discrepancies_one_open", found).await;
-    vault.allows(&format!("update discrepancies set status = 'healed'; {found}")).await;
+    vault
+        .allows(&format!(
+            "update discrepancies set status = 'healed'; {found}"
+        ))
+        .await;
 }

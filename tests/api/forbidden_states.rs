@@ -1,4 +1,5 @@
-//! What must never be true of bookings and seats is refused by the database itself, whatever the code does.
+//! What must never be true of bookings and seats is refused by the database itself, whatever the
+//! code does.
 
 use std::sync::Arc;
 
@@ -7,14 +8,37 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::vault::{Vault, attempt_as, booking_as, claim, expire, hold, id, payment, release, sale, set};
+use crate::vault::{
+    Vault, attempt_as, booking_as, claim, expire, hold, id, payment, release, sale, set,
+};
 
-const STATES: [&str; 7] = ["pending", "processing", "confirmed", "expired", "cancelled", "failed", "review"];
+const STATES: [&str; 7] = [
+    "pending",
+    "processing",
+    "confirmed",
+    "expired",
+    "cancelled",
+    "failed",
+    "review",
+];
 
 /// Every move that a booking may make.
 const LEGAL_MOVES: [(&str, &[&str]); 7] = [
-    ("pending", &["processing", "confirmed", "expired", "cancelled", "failed", "review"]),
-    ("processing", &["confirmed", "failed", "cancelled", "review"]),
+    (
+        "pending",
+        &[
+            "processing",
+            "confirmed",
+            "expired",
+            "cancelled",
+            "failed",
+            "review",
+        ],
+    ),
+    (
+        "processing",
+        &["confirmed", "failed", "cancelled", "review"],
+    ),
     ("confirmed", &["cancelled"]),
     ("expired", &["confirmed", "review"]),
     ("failed", &["confirmed", "review"]),
@@ -28,21 +52,41 @@ async fn one_seat_never_belongs_to_two_live_bookings() {
     vault.allows(&hold(1, &["S1", "S2"])).await;
 
     vault.refuses("seat_claims_pkey", &hold(2, &["S1"])).await;
-    vault.refuses("seat_claims_pkey", &hold(2, &["S3", "S2"])).await;
+    vault
+        .refuses("seat_claims_pkey", &hold(2, &["S3", "S2"]))
+        .await;
 
     vault.allows(&expire(1)).await;
     vault.allows(&hold(2, &["S1"])).await;
-    vault.refuses("seat_claims_pkey", &(set(1, "status = 'confirmed', paid_minor = 2000") + &claim(1, "S1"))).await;
+    vault
+        .refuses(
+            "seat_claims_pkey",
+            &(set(1, "status = 'confirmed', paid_minor = 2000") + &claim(1, "S1")),
+        )
+        .await;
 }
 
 #[tokio::test]
 async fn a_seat_that_is_unknown_or_blocked_cannot_be_claimed() {
     let vault = Vault::new().await;
 
-    vault.refuses("seat_claims_seat_is_sellable", &hold(1, &["Z9"])).await;
-    vault.refuses("seat_claims_seat_is_sellable", &hold(1, &["X1"])).await;
-    let as_if_sellable = format!("insert into seat_claims values ('{}', 'X1', '{}', true, false)", id(0), id(1));
-    vault.refuses("seat_claims_sellable_check", &(hold(1, &["S1"]) + &as_if_sellable)).await;
+    vault
+        .refuses("seat_claims_seat_is_sellable", &hold(1, &["Z9"]))
+        .await;
+    vault
+        .refuses("seat_claims_seat_is_sellable", &hold(1, &["X1"]))
+        .await;
+    let as_if_sellable = format!(
+        "insert into seat_claims values ('{}', 'X1', '{}', true, false)",
+        id(0),
+        id(1)
+    );
+    vault
+        .refuses(
+            "seat_claims_sellable_check",
+            &(hold(1, &["S1"]) + &as_if_sellable),
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -52,8 +96,18 @@ async fn a_seat_that_is_claimed_cannot_be_blocked_or_removed() {
 
     let block = "update show_seats set sellable = false where label = 'S1'";
     vault.refuses("seat_claims_seat_is_sellable", block).await;
-    vault.refuses("seat_claims_seat_is_sellable", "delete from show_seats where label = 'S1'").await;
-    vault.refuses("seat_claims_seat_is_sellable", "update show_seats set label = 'S0' where label = 'S1'").await;
+    vault
+        .refuses(
+            "seat_claims_seat_is_sellable",
+            "delete from show_seats where label = 'S1'",
+        )
+        .await;
+    vault
+        .refuses(
+            "seat_claims_seat_is_sellable",
+            "update show_seats set label = 'S0' where label = 'S1'",
+        )
+        .await;
 
     vault.allows(&expire(1)).await;
     vault.allows(block).await;
@@ -65,30 +119,71 @@ async fn a_dead_booking_keeps_no_seat() {
     vault.allows(&hold(1, &["S1"])).await;
 
     for end in ["expired", "cancelled", "failed", "review"] {
-        vault.refuses("seat_claims_booking_is_live", &set(1, &format!("status = '{end}'"))).await;
+        vault
+            .refuses(
+                "seat_claims_booking_is_live",
+                &set(1, &format!("status = '{end}'")),
+            )
+            .await;
     }
-    vault.refuses("seat_claims_live_check", "update seat_claims set live = false").await;
-    vault.refuses("seat_claims_booking_is_live", &format!("delete from bookings where id = '{}'", id(1))).await;
+    vault
+        .refuses(
+            "seat_claims_live_check",
+            "update seat_claims set live = false",
+        )
+        .await;
+    vault
+        .refuses(
+            "seat_claims_booking_is_live",
+            &format!("delete from bookings where id = '{}'", id(1)),
+        )
+        .await;
 
     vault.allows(&expire(1)).await;
-    vault.refuses("seat_claims_booking_is_live", &claim(1, "S1")).await;
-    vault.refuses("seat_claims_booking_is_live", &(booking_as("failed", 2, &["S1"], 0) + &claim(2, "S1"))).await;
+    vault
+        .refuses("seat_claims_booking_is_live", &claim(1, "S1"))
+        .await;
+    vault
+        .refuses(
+            "seat_claims_booking_is_live",
+            &(booking_as("failed", 2, &["S1"], 0) + &claim(2, "S1")),
+        )
+        .await;
 }
 
 #[tokio::test]
 async fn a_live_booking_loses_no_seat() {
     let vault = Vault::new().await;
-    vault.allows(&(hold(1, &["S1", "S2"]) + &hold(2, &["S3"]))).await;
+    vault
+        .allows(&(hold(1, &["S1", "S2"]) + &hold(2, &["S3"])))
+        .await;
     let name = "bookings_live_has_seats";
 
     vault.refuses(name, &release(1)).await;
-    vault.refuses(name, "delete from seat_claims where label = 'S2'").await;
-    vault.refuses(name, "update seat_claims set label = 'S4' where label = 'S2'").await;
-    let moved = format!("update seat_claims set booking_id = '{}' where label = 'S2'", id(2));
+    vault
+        .refuses(name, "delete from seat_claims where label = 'S2'")
+        .await;
+    vault
+        .refuses(
+            name,
+            "update seat_claims set label = 'S4' where label = 'S2'",
+        )
+        .await;
+    let moved = format!(
+        "update seat_claims set booking_id = '{}' where label = 'S2'",
+        id(2)
+    );
     vault.refuses(name, &moved).await;
     vault.refuses(name, "truncate seat_claims").await;
-    vault.refuses(name, &(hold(3, &["S5"]) + "delete from seat_claims where label = 'S5'")).await;
-    vault.refuses(name, &(release(1) + &set(1, "status = 'processing'"))).await;
+    vault
+        .refuses(
+            name,
+            &(hold(3, &["S5"]) + "delete from seat_claims where label = 'S5'"),
+        )
+        .await;
+    vault
+        .refuses(name, &(release(1) + &set(1, "status = 'processing'")))
+        .await;
 }
 
 #[tokio::test]
@@ -97,15 +192,35 @@ async fn a_live_booking_holds_exactly_the_seats_it_names() {
     vault.allows(&hold(1, &["S1", "S2"])).await;
     let name = "bookings_live_has_seats";
 
-    vault.refuses(name, &(booking_as("pending", 2, &["S3", "S4"], 1_000) + &claim(2, "S3"))).await;
-    vault.refuses(name, &booking_as("confirmed", 2, &["S3"], 0)).await;
+    vault
+        .refuses(
+            name,
+            &(booking_as("pending", 2, &["S3", "S4"], 1_000) + &claim(2, "S3")),
+        )
+        .await;
+    vault
+        .refuses(name, &booking_as("confirmed", 2, &["S3"], 0))
+        .await;
     vault.refuses(name, &claim(1, "S3")).await;
-    vault.refuses(name, &(hold(2, &["S3"]) + &claim(2, "S4"))).await;
-    vault.refuses(name, &(booking_as("pending", 2, &["S3", "S3"], 1_000) + &claim(2, "S3"))).await;
+    vault
+        .refuses(name, &(hold(2, &["S3"]) + &claim(2, "S4")))
+        .await;
+    vault
+        .refuses(
+            name,
+            &(booking_as("pending", 2, &["S3", "S3"], 1_000) + &claim(2, "S3")),
+        )
+        .await;
     let twice = booking_as("pending", 2, &["S3", "S3"], 1_000) + &claim(2, "S3") + &claim(2, "S4");
     vault.refuses(name, &twice).await;
-    vault.refuses(name, &(booking_as("pending", 2, &["S3", "NULL"], 1_000) + &claim(2, "S3"))).await;
-    let hidden = booking_as("pending", 2, &["S3", "NULL"], 1_000) + &claim(2, "S3") + &claim(2, "S4");
+    vault
+        .refuses(
+            name,
+            &(booking_as("pending", 2, &["S3", "NULL"], 1_000) + &claim(2, "S3")),
+        )
+        .await;
+    let hidden =
+        booking_as("pending", 2, &["S3", "NULL"], 1_000) + &claim(2, "S3") + &claim(2, "S4");
     vault.refuses(name, &hidden).await;
 }
 
@@ -113,7 +228,9 @@ async fn a_live_booking_holds_exactly_the_seats_it_names() {
 async fn a_booking_of_seats_names_a_show_and_some_seats() {
     let vault = Vault::new().await;
 
-    vault.refuses("bookings_show_has_seats", &booking_as("pending", 1, &[], 0)).await;
+    vault
+        .refuses("bookings_show_has_seats", &booking_as("pending", 1, &[], 0))
+        .await;
     let nowhere = booking_as("expired", 1, &["S1"], 0).replace(&format!("'{}'", id(0)), "null");
     vault.refuses("bookings_show_has_id", &nowhere).await;
 }
@@ -135,10 +252,17 @@ async fn what_was_sold_is_never_rewritten() {
 
     for change in changes {
         for booking in [1, 2] {
-            vault.refuses("bookings_sale_is_final", &set(booking, change)).await;
+            vault
+                .refuses("bookings_sale_is_final", &set(booking, change))
+                .await;
         }
     }
-    vault.allows(&set(1, "seats = seats, currency = currency, updated_at = now()")).await;
+    vault
+        .allows(&set(
+            1,
+            "seats = seats, currency = currency, updated_at = now()",
+        ))
+        .await;
 }
 
 #[tokio::test]
@@ -146,15 +270,29 @@ async fn a_hold_has_an_end() {
     let vault = Vault::new().await;
     vault.allows(&hold(1, &["S1"])).await;
 
-    vault.refuses("bookings_hold_has_end", &set(1, "hold_expires_at = null")).await;
-    vault.refuses("bookings_hold_has_end", &set(1, "status = 'processing', hold_expires_at = null")).await;
-    vault.refuses("bookings_confirmed_has_time", &(sale(2, "S2") + &set(2, "confirmed_at = null"))).await;
+    vault
+        .refuses("bookings_hold_has_end", &set(1, "hold_expires_at = null"))
+        .await;
+    vault
+        .refuses(
+            "bookings_hold_has_end",
+            &set(1, "status = 'processing', hold_expires_at = null"),
+        )
+        .await;
+    vault
+        .refuses(
+            "bookings_confirmed_has_time",
+            &(sale(2, "S2") + &set(2, "confirmed_at = null")),
+        )
+        .await;
 }
 
 #[tokio::test]
 async fn a_booking_makes_no_move_that_is_not_in_the_table() {
     let vault = Vault::new().await;
-    let pairs = STATES.iter().flat_map(|from| STATES.iter().map(move |to| (*from, *to)));
+    let pairs = STATES
+        .iter()
+        .flat_map(|from| STATES.iter().map(move |to| (*from, *to)));
 
     for ((from, to), number) in pairs.zip(1..) {
         let seat = format!("S{number}");
@@ -162,10 +300,16 @@ async fn a_booking_makes_no_move_that_is_not_in_the_table() {
         let (was_live, will_live) = (is_live(from), is_live(to));
         let claimed = claim(number, &seat);
         let before = booking_as(from, number, &[&seat], 0) + if was_live { &claimed } else { "" };
-        let freed = if was_live && !will_live { release(number) } else { String::new() };
+        let freed = if was_live && !will_live {
+            release(number)
+        } else {
+            String::new()
+        };
         let step = freed + &set(number, &format!("status = '{to}'"));
         let step = step + if will_live && !was_live { &claimed } else { "" };
-        let legal = LEGAL_MOVES.iter().any(|(start, ends)| *start == from && ends.contains(&to));
+        let legal = LEGAL_MOVES
+            .iter()
+            .any(|(start, ends)| *start == from && ends.contains(&to));
         vault.allows(&before).await;
 
         if legal || from == to {
@@ -173,7 +317,11 @@ async fn a_booking_makes_no_move_that_is_not_in_the_table() {
         } else {
             vault.refuses("bookings_legal_move", &step).await;
         }
-        let state = format!("bookings where id = '{}' and status = '{}'", id(number), if legal { to } else { from });
+        let state = format!(
+            "bookings where id = '{}' and status = '{}'",
+            id(number),
+            if legal { to } else { from }
+        );
         assert_eq!(vault.count(&state).await, 1, "{from} to {to}");
     }
 }
@@ -198,31 +346,51 @@ const FORBIDDEN: &str = "bookings b where b.live <> exists (select from seat_cla
 /// Writers of each kind for each booking.
 const WRITERS: usize = 2;
 
-/// Code without any lock: all writers read the same status, and only then, all at once, do what follows from it.
+/// Code without any lock: all writers read the same status, and only then, all at once, do what
+/// follows from it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn careless_code_that_confirms_and_expires_the_same_bookings_at_once_does_no_harm() {
     let vault = Vault::new().await;
-    let pool = PgPoolOptions::new().max_connections(12).connect_lazy_with(vault.options());
+    let pool = PgPoolOptions::new()
+        .max_connections(12)
+        .connect_lazy_with(vault.options());
     let mut writers = JoinSet::new();
     for number in 1..=60 {
         let seat = format!("S{number}");
-        vault.allows(&(hold(number, &[&seat]) + &attempt_as("open", number + 100, number, "full"))).await;
+        vault
+            .allows(&(hold(number, &[&seat]) + &attempt_as("open", number + 100, number, "full")))
+            .await;
     }
 
     for number in 1..=60 {
         let confirm = payment(number + 100, number, "full")
-            + &set(number, "status = 'confirmed', paid_minor = paid_minor + 1000");
+            + &set(
+                number,
+                "status = 'confirmed', paid_minor = paid_minor + 1000",
+            );
         let all_have_read = Arc::new(Barrier::new(2 * WRITERS));
-        for plan in [confirm, expire(number)].into_iter().cycle().take(2 * WRITERS) {
+        for plan in [confirm, expire(number)]
+            .into_iter()
+            .cycle()
+            .take(2 * WRITERS)
+        {
             let (pool, all_have_read) = (pool.clone(), Arc::clone(&all_have_read));
             writers.spawn(async move {
-                let read = format!("select status::text from bookings where id = '{}'", id(number));
-                let status: String = sqlx::query_scalar(AssertSqlSafe(read)).fetch_one(&pool).await.unwrap();
+                let read = format!(
+                    "select status::text from bookings where id = '{}'",
+                    id(number)
+                );
+                let status: String = sqlx::query_scalar(AssertSqlSafe(read))
+                    .fetch_one(&pool)
+                    .await
+                    .unwrap();
                 all_have_read.wait().await;
                 assert_eq!(status, "pending");
                 let mut tx = pool.begin().await.unwrap();
                 for statement in plan.split_inclusive(';') {
-                    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *tx).await?;
+                    sqlx::raw_sql(AssertSqlSafe(statement))
+                        .execute(&mut *tx)
+                        .await?;
                 }
                 tx.commit().await
             });
@@ -232,5 +400,9 @@ async fn careless_code_that_confirms_and_expires_the_same_bookings_at_once_does_
 
     assert_eq!(vault.count(FORBIDDEN).await, 0);
     let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
-    assert!((120..=180).contains(&refused), "{refused} of {} were refused", outcomes.len());
+    assert!(
+        (120..=180).contains(&refused),
+        "{refused} of {} were refused",
+        outcomes.len()
+    );
 }

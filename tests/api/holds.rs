@@ -27,11 +27,22 @@ async fn an_abandoned_page_is_closed_at_stripe_before_its_seats_go_free() {
     assert_eq!(after["status"], "expired");
     assert_eq!(after["checkout"], Value::Null);
     let session = booking["checkout"]["sessionId"].as_str().unwrap();
-    assert_eq!(stage.ask_stripe(&format!("/v1/checkout/sessions/{session}")).await["status"], "expired");
-    let page = stage.http.post(booking["checkout"]["url"].as_str().unwrap()).body("number=4242424242424242");
+    assert_eq!(
+        stage
+            .ask_stripe(&format!("/v1/checkout/sessions/{session}"))
+            .await["status"],
+        "expired"
+    );
+    let page = stage
+        .http
+        .post(booking["checkout"]["url"].as_str().unwrap())
+        .body("number=4242424242424242");
     assert_eq!(send(page).await.status, 402);
     assert!(stage.all_at_stripe("charges").await.is_empty());
-    assert_eq!(stage.customer("emil").book(&show, &["A2"]).await.status, 201);
+    assert_eq!(
+        stage.customer("emil").book(&show, &["A2"]).await.status,
+        201
+    );
     stage.check_books().await;
 }
 
@@ -41,7 +52,9 @@ async fn a_buyer_who_has_just_paid_keeps_his_seats_when_the_hold_ends() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
 
     stage.advance(TimeDelta::minutes(10)).await;
     stage.run_jobs().await;
@@ -81,7 +94,9 @@ async fn an_answer_that_was_lost_is_made_good_at_the_end_of_the_hold() {
     let lost = json!({ "route": "POST /v1/checkout/sessions$", "kind": "lost_answer", "times": 7 });
     stage.knob("faults", lost).await;
     let dana = stage.customer("dana");
-    dana.book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+    dana.book(&show, &["A2"])
+        .await
+        .refused(503, "payment_provider_unavailable");
 
     stage.advance(TimeDelta::minutes(10)).await;
     stage.run_jobs().await;
@@ -100,7 +115,9 @@ async fn an_unanswered_create_is_finished_in_the_background() {
     let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 7 });
     stage.knob("faults", down).await;
     let dana = stage.customer("dana");
-    dana.book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+    dana.book(&show, &["A2"])
+        .await
+        .refused(503, "payment_provider_unavailable");
 
     stage.advance(TimeDelta::seconds(5)).await;
     stage.run_jobs().await;
@@ -124,7 +141,12 @@ async fn the_end_of_a_hold_leaves_a_paid_booking_alone() {
     stage.run_jobs().await;
 
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
-    assert_eq!(stage.sql("select count(*) from graphile_worker._private_jobs").await, "0");
+    assert_eq!(
+        stage
+            .sql("select count(*) from graphile_worker._private_jobs")
+            .await,
+        "0"
+    );
     stage.check_books().await;
 }
 
@@ -133,8 +155,11 @@ async fn a_late_payment_for_sold_seats_goes_back_once() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
     let booking = stage.customer("dana").booked(&show, &["A2"]).await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
-    // Stripe's word that the session has ended comes first, although it was paid: order is not guaranteed.
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
+    // Stripe's word that the session has ended comes first, although it was paid: order is not
+    // guaranteed.
     stage.hear_of_expiry(&booking).await;
     stage.customer("emil").booked(&show, &["A2"]).await;
     let lost = json!({ "route": "POST /v1/refunds", "kind": "lost_answer", "times": 7 });
@@ -149,15 +174,39 @@ async fn a_late_payment_for_sold_seats_goes_back_once() {
     stage.run_jobs().await;
 
     assert_eq!(unsure, "requested");
-    assert_eq!(stage.sql("select status || ' ' || source from refunds").await, "succeeded surplus");
-    assert_eq!(stage.sql("select status from bookings where user_id = 'user_dana'").await, "expired");
+    assert_eq!(
+        stage
+            .sql("select status || ' ' || source from refunds")
+            .await,
+        "succeeded surplus"
+    );
+    assert_eq!(
+        stage
+            .sql("select status from bookings where user_id = 'user_dana'")
+            .await,
+        "expired"
+    );
     let key = format!("re-{}", stage.sql("select id from refunds").await);
     let mut tries = stage.stripe_requests().await;
     tries.retain(|asked| asked["method"] == "POST" && asked["path"] == "/v1/refunds");
     assert!(tries.len() > 7, "{tries:?}");
-    assert!(tries.iter().all(|asked| asked["idempotencyKey"] == key), "{key}: {tries:?}");
-    assert_eq!(stage.ask_stripe("/v1/refunds").await["data"].as_array().unwrap().len(), 1);
-    assert_eq!(stage.sql("select sum(amount_minor) from ledger_transfers where kind = 'refund'").await, "1200");
+    assert!(
+        tries.iter().all(|asked| asked["idempotencyKey"] == key),
+        "{key}: {tries:?}"
+    );
+    assert_eq!(
+        stage.ask_stripe("/v1/refunds").await["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        stage
+            .sql("select sum(amount_minor) from ledger_transfers where kind = 'refund'")
+            .await,
+        "1200"
+    );
     stage.check_books().await;
 }
 
@@ -167,7 +216,9 @@ async fn an_event_that_came_before_its_attempt_is_settled_when_the_attempt_is_th
     let show = stage.show().await;
     let dana = stage.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
     // As if the event had come before our row: the attempt is put aside, and back.
     let aside = "with gone as (delete from checkout_attempts returning *) insert into aside select * from gone";
     for statement in ["create table aside (like checkout_attempts)", aside] {
@@ -186,14 +237,21 @@ async fn an_event_that_came_before_its_attempt_is_settled_when_the_attempt_is_th
 
 #[tokio::test]
 async fn a_hold_whose_session_stripe_never_made_ends_too() {
-    for fault in [json!({ "status": 500, "stored": true, "times": 9 }), json!({ "status": 503, "times": 7 })] {
+    for fault in [
+        json!({ "status": 500, "stored": true, "times": 9 }),
+        json!({ "status": 503, "times": 7 }),
+    ] {
         let stage = TestApp::new().await;
         let show = stage.show().await;
         let mut fault = fault;
         fault["route"] = json!("POST /v1/checkout/sessions$");
         fault["kind"] = json!("status");
         stage.knob("faults", fault).await;
-        stage.customer("dana").book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+        stage
+            .customer("dana")
+            .book(&show, &["A2"])
+            .await
+            .refused(503, "payment_provider_unavailable");
 
         stage.advance(TimeDelta::minutes(10)).await;
         while stage.run_jobs().await == 0 {}
@@ -210,12 +268,17 @@ async fn a_background_try_that_fails_stays_one_job() {
     let show = stage.show().await;
     let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 14 });
     stage.knob("faults", down).await;
-    stage.customer("dana").book(&show, &["A2"]).await.refused(503, "payment_provider_unavailable");
+    stage
+        .customer("dana")
+        .book(&show, &["A2"])
+        .await
+        .refused(503, "payment_provider_unavailable");
 
     stage.advance(TimeDelta::seconds(5)).await;
     stage.run_jobs().await;
 
-    let jobs = "select string_agg(payload->>'kind', ',' order by id) from graphile_worker._private_jobs";
+    let jobs =
+        "select string_agg(payload->>'kind', ',' order by id) from graphile_worker._private_jobs";
     assert_eq!(stage.sql(jobs).await, "endHold,finishCheckout");
 }
 
@@ -234,7 +297,11 @@ async fn a_hold_whose_job_is_lost_or_buried_is_found() {
         jobs::perform(&stage.app, &Job::Sweep).await.unwrap();
         stage.run_jobs().await;
 
-        assert_eq!(stage.customer("dana").booking(&booking).await["status"], "expired", "{gone}");
+        assert_eq!(
+            stage.customer("dana").booking(&booking).await["status"],
+            "expired",
+            "{gone}"
+        );
         stage.check_books().await;
     }
 }
@@ -247,12 +314,25 @@ async fn a_job_that_was_asked_for_again_is_not_put_off() {
     let later = stage.now() + TimeDelta::days(14);
     enqueue(&mut db, &Job::Sweep, later).await.unwrap();
     let jobs = "select id, run_at from graphile_worker._private_jobs";
-    let (id, _) = query_as::<_, (i64, DateTime<Utc>)>(jobs).fetch_one(&mut *db).await.unwrap();
+    let (id, _) = query_as::<_, (i64, DateTime<Utc>)>(jobs)
+        .fetch_one(&mut *db)
+        .await
+        .unwrap();
 
-    put_off(&mut db, (id, 7), TimeDelta::minutes(1)).await.unwrap();
-    let (_, asked_again) = query_as::<_, (i64, DateTime<Utc>)>(jobs).fetch_one(&mut *db).await.unwrap();
-    put_off(&mut db, (id, 0), TimeDelta::minutes(1)).await.unwrap();
-    let (_, failed) = query_as::<_, (i64, DateTime<Utc>)>(jobs).fetch_one(&mut *db).await.unwrap();
+    put_off(&mut db, (id, 7), TimeDelta::minutes(1))
+        .await
+        .unwrap();
+    let (_, asked_again) = query_as::<_, (i64, DateTime<Utc>)>(jobs)
+        .fetch_one(&mut *db)
+        .await
+        .unwrap();
+    put_off(&mut db, (id, 0), TimeDelta::minutes(1))
+        .await
+        .unwrap();
+    let (_, failed) = query_as::<_, (i64, DateTime<Utc>)>(jobs)
+        .fetch_one(&mut *db)
+        .await
+        .unwrap();
 
     assert_eq!(asked_again, later);
     assert_ne!(failed, later);
@@ -263,10 +343,13 @@ async fn a_refund_whose_key_is_spent_goes_under_a_new_one() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
     let booking = stage.customer("dana").booked(&show, &["A2"]).await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
     stage.hear_of_expiry(&booking).await;
     stage.customer("emil").booked(&show, &["A2"]).await;
-    let stored = json!({ "route": "POST /v1/refunds", "kind": "status", "status": 500, "stored": true });
+    let stored =
+        json!({ "route": "POST /v1/refunds", "kind": "status", "status": 500, "stored": true });
     stage.knob("faults", stored).await;
 
     stage.deliver(&events["checkout.session.completed"]).await;
@@ -274,8 +357,21 @@ async fn a_refund_whose_key_is_spent_goes_under_a_new_one() {
     stage.advance(TimeDelta::seconds(30)).await;
     stage.run_jobs().await;
 
-    assert_eq!(stage.sql("select string_agg(status::text, ',' order by id) from refunds").await, "failed,succeeded");
-    let key = format!("re-{}", stage.sql("select id from refunds where status = 'succeeded'").await);
-    assert_eq!(stage.stripe_requests().await.last().unwrap()["idempotencyKey"], key);
+    assert_eq!(
+        stage
+            .sql("select string_agg(status::text, ',' order by id) from refunds")
+            .await,
+        "failed,succeeded"
+    );
+    let key = format!(
+        "re-{}",
+        stage
+            .sql("select id from refunds where status = 'succeeded'")
+            .await
+    );
+    assert_eq!(
+        stage.stripe_requests().await.last().unwrap()["idempotencyKey"],
+        key
+    );
     stage.check_books().await;
 }

@@ -13,7 +13,9 @@ async fn the_same_key_gives_the_same_answer() {
     let dana = stage.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
-    let first = dana.post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    let first = dana
+        .post_keyed("/api/bookings", wish.clone(), "key-1")
+        .await;
     stage.pay(&first.body).await;
     let again = dana.post_keyed("/api/bookings", wish, "key-1").await;
 
@@ -33,9 +35,21 @@ async fn spaces_and_order_do_not_make_another_request() {
     let dana = stage.customer("dana");
     let spaced = format!(r#"{{ "seats" : ["A2"], "showId":"{show}", "kind":"show" }}"#);
 
-    dana.post_keyed("/api/bookings", json!({ "kind": "show", "showId": show, "seats": ["A2"] }), "key-1").await;
-    let request = dana.request(reqwest::Method::POST, "/api/bookings").header("idempotency-key", "key-1");
-    let again = send(request.header("content-type", "application/json").body(spaced)).await;
+    dana.post_keyed(
+        "/api/bookings",
+        json!({ "kind": "show", "showId": show, "seats": ["A2"] }),
+        "key-1",
+    )
+    .await;
+    let request = dana
+        .request(reqwest::Method::POST, "/api/bookings")
+        .header("idempotency-key", "key-1");
+    let again = send(
+        request
+            .header("content-type", "application/json")
+            .body(spaced),
+    )
+    .await;
 
     assert_eq!(again.headers["idempotent-replayed"], "true");
 }
@@ -60,7 +74,12 @@ async fn a_used_key_is_looked_at_before_the_rules() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
 
-    dana.post_keyed("/api/bookings", json!({ "kind": "show", "showId": show, "seats": ["A2"] }), "key-1").await;
+    dana.post_keyed(
+        "/api/bookings",
+        json!({ "kind": "show", "showId": show, "seats": ["A2"] }),
+        "key-1",
+    )
+    .await;
     let wrong = json!({ "kind": "show", "showId": show, "seats": [] });
     let other = dana.post_keyed("/api/bookings", wrong, "key-1").await;
 
@@ -73,8 +92,14 @@ async fn keys_of_different_callers_never_meet() {
     let show = stage.show().await;
 
     let wish = |seat| json!({ "kind": "show", "showId": show, "seats": [seat] });
-    let dana = stage.customer("dana").post_keyed("/api/bookings", wish("A2"), "key-1").await;
-    let emil = stage.customer("emil").post_keyed("/api/bookings", wish("A3"), "key-1").await;
+    let dana = stage
+        .customer("dana")
+        .post_keyed("/api/bookings", wish("A2"), "key-1")
+        .await;
+    let emil = stage
+        .customer("emil")
+        .post_keyed("/api/bookings", wish("A3"), "key-1")
+        .await;
 
     assert_eq!((dana.status, emil.status), (201, 201));
 }
@@ -85,12 +110,18 @@ async fn a_request_whose_first_is_still_running_is_told_so() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
-    stage.knob("faults", json!({ "route": "POST /v1/checkout/sessions$", "kind": "delay", "seconds": 1 })).await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": "POST /v1/checkout/sessions$", "kind": "delay", "seconds": 1 }),
+        )
+        .await;
 
     let first = dana.post_keyed("/api/bookings", wish.clone(), "key-1");
     let second = async {
         until(&stage, "select count(*) from idempotency_keys", "1").await;
-        dana.post_keyed("/api/bookings", wish.clone(), "key-1").await
+        dana.post_keyed("/api/bookings", wish.clone(), "key-1")
+            .await
     };
     let (first, second) = tokio::join!(first, second);
 
@@ -106,11 +137,15 @@ async fn ten_at_once_with_one_key_make_one_booking() {
     let dana = stage.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
-    let answers = join_all((0..10).map(|_| dana.post_keyed("/api/bookings", wish.clone(), "key-1"))).await;
+    let answers =
+        join_all((0..10).map(|_| dana.post_keyed("/api/bookings", wish.clone(), "key-1"))).await;
 
     for answer in &answers {
         let known = [(201, None), (409, Some("idempotency_in_progress"))];
-        assert!(known.contains(&(answer.status, answer.body["code"].as_str())), "{answer:?}");
+        assert!(
+            known.contains(&(answer.status, answer.body["code"].as_str())),
+            "{answer:?}"
+        );
     }
     let last = dana.post_keyed("/api/bookings", wish, "key-1").await;
     assert_eq!(last.status, 201);
@@ -126,9 +161,13 @@ async fn a_refusal_is_an_answer_too() {
     let dana = stage.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
-    let refused = dana.post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    let refused = dana
+        .post_keyed("/api/bookings", wish.clone(), "key-1")
+        .await;
     end_at_stripe(&stage, &first).await;
-    let again = dana.post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    let again = dana
+        .post_keyed("/api/bookings", wish.clone(), "key-1")
+        .await;
     let with_a_new_key = dana.post_keyed("/api/bookings", wish, "key-2").await;
 
     refused.refused(409, "seat_unavailable");
@@ -147,7 +186,9 @@ async fn after_a_fault_the_same_key_goes_on_with_the_same_booking() {
     let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 7 });
     stage.knob("faults", down).await;
 
-    let failed = dana.post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    let failed = dana
+        .post_keyed("/api/bookings", wish.clone(), "key-1")
+        .await;
     let again = dana.post_keyed("/api/bookings", wish, "key-1").await;
 
     failed.refused(503, "payment_provider_unavailable");
@@ -165,14 +206,21 @@ async fn a_booking_that_has_ended_is_no_answer_to_who_repeats_his_wish() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
-    let refusal = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 400 });
+    let refusal =
+        json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 400 });
     stage.knob("faults", refusal).await;
 
-    let refused = dana.post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    let refused = dana
+        .post_keyed("/api/bookings", wish.clone(), "key-1")
+        .await;
     let again = dana.post_keyed("/api/bookings", wish, "key-1").await;
 
     refused.refused(502, "payment_provider_error");
-    assert_eq!((again.status, &again.body["status"]), (201, &json!("pending")), "{again:?}");
+    assert_eq!(
+        (again.status, &again.body["status"]),
+        (201, &json!("pending")),
+        "{again:?}"
+    );
     assert!(again.body["checkout"]["url"].is_string());
     stage.check_books().await;
 }
@@ -182,15 +230,29 @@ async fn a_key_is_kept_for_a_day() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
-    stage.customer("dana").post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    stage
+        .customer("dana")
+        .post_keyed("/api/bookings", wish.clone(), "key-1")
+        .await;
 
-    stage.advance(TimeDelta::hours(24) - TimeDelta::seconds(1)).await;
-    let within = stage.customer("dana").post_keyed("/api/bookings", wish.clone(), "key-1").await;
+    stage
+        .advance(TimeDelta::hours(24) - TimeDelta::seconds(1))
+        .await;
+    let within = stage
+        .customer("dana")
+        .post_keyed("/api/bookings", wish.clone(), "key-1")
+        .await;
     stage.advance(TimeDelta::seconds(1)).await;
-    let after = stage.customer("dana").post_keyed("/api/bookings", wish, "key-1").await;
+    let after = stage
+        .customer("dana")
+        .post_keyed("/api/bookings", wish, "key-1")
+        .await;
 
     assert_eq!(within.headers["idempotent-replayed"], "true");
-    assert!(after.headers.get("idempotent-replayed").is_none(), "{after:?}");
+    assert!(
+        after.headers.get("idempotent-replayed").is_none(),
+        "{after:?}"
+    );
     assert_eq!(after.status, 201);
 }
 
@@ -207,15 +269,25 @@ async fn a_key_is_visible_ascii_of_bounded_length() {
         answer.refused(422, "validation_failed");
         assert_eq!(answer.body["errors"][0]["field"], "Idempotency-Key");
     }
-    let longest = dana.post_keyed("/api/bookings", wish, &"x".repeat(255)).await;
+    let longest = dana
+        .post_keyed("/api/bookings", wish, &"x".repeat(255))
+        .await;
     assert_eq!(longest.status, 201);
 }
 
 /// Lets a booking's session end unpaid, so that its seats are free.
 async fn end_at_stripe(stage: &TestApp, booking: &serde_json::Value) {
     let session = booking["checkout"]["sessionId"].as_str().unwrap();
-    let url = format!("{}/v1/checkout/sessions/{session}/expire", stage.simulator.url());
-    assert_eq!(send(stage.http.post(url).bearer_auth("sk_test_stage")).await.status, 200);
+    let url = format!(
+        "{}/v1/checkout/sessions/{session}/expire",
+        stage.simulator.url()
+    );
+    assert_eq!(
+        send(stage.http.post(url).bearer_auth("sk_test_stage"))
+            .await
+            .status,
+        200
+    );
     stage.simulator.settled().await;
 }
 

@@ -24,7 +24,10 @@ async fn ask_with(stage: &TestApp, changes: Value) -> Answer {
     for (name, value) in changes.as_object().unwrap() {
         claims[name] = value.clone();
     }
-    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    claims
+        .as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
     ask(stage, stage.issuer.token(&claims)).await
 }
 
@@ -45,7 +48,13 @@ fn header(token: &str) -> Value {
 
 async fn another_issuer() -> Issuer {
     let bind = "127.0.0.1:0".parse().unwrap();
-    Issuer::start(IssuerSettings { bind, key_file: None, site: None }).await.unwrap()
+    Issuer::start(IssuerSettings {
+        bind,
+        key_file: None,
+        site: None,
+    })
+    .await
+    .unwrap()
 }
 
 #[tokio::test]
@@ -55,22 +64,46 @@ async fn without_a_token_nobody_is_let_in() {
     refused(&stage.get("/api/bookings").await);
     refused(&send(stage.request(Method::POST, "/api/bookings")).await);
     refused(&send(stage.request(Method::POST, "/api/admin/movies")).await);
-    for value in ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "Token abc", "bearer:abc"] {
-        refused(&send(stage.request(Method::GET, "/api/bookings").header("authorization", value)).await);
+    for value in [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic dXNlcjpwYXNz",
+        "Token abc",
+        "bearer:abc",
+    ] {
+        refused(
+            &send(
+                stage
+                    .request(Method::GET, "/api/bookings")
+                    .header("authorization", value),
+            )
+            .await,
+        );
     }
 }
 
 #[tokio::test]
 async fn what_is_no_token_is_refused() {
     let stage = TestApp::new().await;
-    let good = stage.issuer.token(&stage.claims("user_dana", "dana@example.com"));
+    let good = stage
+        .issuer
+        .token(&stage.claims("user_dana", "dana@example.com"));
     let parts: Vec<&str> = good.split('.').collect();
     let cut = format!("{}.{}", parts[0], parts[1]);
     let unsigned = format!("{cut}.");
     let longer = format!("{good}.x");
     let longest = format!("{good}{}", "x".repeat(16 << 10));
 
-    for token in ["garbage", "a.b.c", "..", cut.as_str(), unsigned.as_str(), longer.as_str(), longest.as_str()] {
+    for token in [
+        "garbage",
+        "a.b.c",
+        "..",
+        cut.as_str(),
+        unsigned.as_str(),
+        longer.as_str(),
+        longest.as_str(),
+    ] {
         refused(&ask(&stage, token).await);
     }
     assert_eq!(ask(&stage, good).await.status, 200);
@@ -81,7 +114,13 @@ async fn another_algorithm_than_rs256_is_refused() {
     let stage = TestApp::new().await;
     let claims = stage.claims("user_dana", "dana@example.com");
     let good = stage.issuer.token(&claims);
-    let jwks = send(stage.http.get(format!("{}/.well-known/jwks.json", stage.issuer.url()))).await.body;
+    let jwks = send(
+        stage
+            .http
+            .get(format!("{}/.well-known/jwks.json", stage.issuer.url())),
+    )
+    .await
+    .body;
     let modulus = jwks["keys"][0]["n"].as_str().unwrap();
     let message = |algorithm: &str| {
         let mut header = header(&good);
@@ -89,14 +128,28 @@ async fn another_algorithm_than_rs256_is_refused() {
         format!("{}.{}", encode(&header), encode(&claims))
     };
 
-    for secret in [modulus.as_bytes().to_vec(), URL_SAFE_NO_PAD.decode(modulus).unwrap(), jwks.to_string().into_bytes()]
-    {
+    for secret in [
+        modulus.as_bytes().to_vec(),
+        URL_SAFE_NO_PAD.decode(modulus).unwrap(),
+        jwks.to_string().into_bytes(),
+    ] {
         let message = message("HS256");
-        let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), message.as_bytes());
-        refused(&ask(&stage, format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))).await);
+        let signature = hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, &secret),
+            message.as_bytes(),
+        );
+        refused(
+            &ask(
+                &stage,
+                format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)),
+            )
+            .await,
+        );
     }
     let signature = good.rsplit('.').next().unwrap();
-    for algorithm in ["none", "None", "NONE", "", "HS256", "PS256", "ES256", "RS512"] {
+    for algorithm in [
+        "none", "None", "NONE", "", "HS256", "PS256", "ES256", "RS512",
+    ] {
         refused(&ask(&stage, format!("{}.", message(algorithm))).await);
         refused(&ask(&stage, format!("{}.{signature}", message(algorithm))).await);
     }
@@ -110,7 +163,13 @@ async fn a_token_that_was_changed_is_refused() {
     let parts: Vec<&str> = good.split('.').collect();
     claims["metadata"] = json!({ "role": "admin" });
 
-    refused(&ask(&stage, format!("{}.{}.{}", parts[0], encode(&claims), parts[2])).await);
+    refused(
+        &ask(
+            &stage,
+            format!("{}.{}.{}", parts[0], encode(&claims), parts[2]),
+        )
+        .await,
+    );
 }
 
 #[tokio::test]
@@ -118,9 +177,19 @@ async fn an_expired_token_counts_for_60_seconds_more() {
     let stage = TestApp::new().await;
     let now = stage.now().timestamp();
 
-    assert_eq!(ask_with(&stage, json!({ "exp": now - 59 })).await.status, 200);
-    for exp in [json!(now - 60), json!(now - 61), json!(0), json!(-1), json!(i64::MIN), json!(null), json!("tomorrow")]
-    {
+    assert_eq!(
+        ask_with(&stage, json!({ "exp": now - 59 })).await.status,
+        200
+    );
+    for exp in [
+        json!(now - 60),
+        json!(now - 61),
+        json!(0),
+        json!(-1),
+        json!(i64::MIN),
+        json!(null),
+        json!("tomorrow"),
+    ] {
         refused(&ask_with(&stage, json!({ "exp": exp })).await);
     }
 }
@@ -145,7 +214,11 @@ async fn a_token_of_the_future_counts_60_seconds_before() {
     let now = stage.now().timestamp();
 
     for nbf in [json!(now + 59), json!(now + 60), json!(null)] {
-        assert_eq!(ask_with(&stage, json!({ "nbf": nbf })).await.status, 200, "{nbf}");
+        assert_eq!(
+            ask_with(&stage, json!({ "nbf": nbf })).await.status,
+            200,
+            "{nbf}"
+        );
     }
     for nbf in [now + 61, i64::MAX] {
         refused(&ask_with(&stage, json!({ "nbf": nbf })).await);
@@ -156,8 +229,12 @@ async fn a_token_of_the_future_counts_60_seconds_before() {
 async fn a_token_of_another_issuer_is_refused() {
     let stage = TestApp::new().await;
 
-    for issuer in [json!("https://evil.example"), json!(""), json!(null), json!(format!("{}.evil", stage.issuer.url()))]
-    {
+    for issuer in [
+        json!("https://evil.example"),
+        json!(""),
+        json!(null),
+        json!(format!("{}.evil", stage.issuer.url())),
+    ] {
         refused(&ask_with(&stage, json!({ "iss": issuer })).await);
     }
 }
@@ -169,8 +246,16 @@ async fn a_token_for_another_application_is_refused() {
     for party in ["https://evil.example", "", "http://front.example/"] {
         refused(&ask_with(&stage, json!({ "azp": party })).await);
     }
-    for party in [json!(null), json!(ORIGIN), json!("http://other-front.example")] {
-        assert_eq!(ask_with(&stage, json!({ "azp": party })).await.status, 200, "{party}");
+    for party in [
+        json!(null),
+        json!(ORIGIN),
+        json!("http://other-front.example"),
+    ] {
+        assert_eq!(
+            ask_with(&stage, json!({ "azp": party })).await.status,
+            200,
+            "{party}"
+        );
     }
 }
 
@@ -179,31 +264,62 @@ async fn the_parties_can_be_named() {
     let stage = TestApp::with(&[("CLERK_AUTHORIZED_PARTIES", "https://app.example")]).await;
 
     refused(&ask_with(&stage, json!({ "azp": ORIGIN })).await);
-    assert_eq!(ask_with(&stage, json!({ "azp": "https://app.example" })).await.status, 200);
+    assert_eq!(
+        ask_with(&stage, json!({ "azp": "https://app.example" }))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
 async fn a_token_names_a_user_of_1_to_255_bytes() {
     let stage = TestApp::new().await;
 
-    for sub in [json!(""), json!(null), json!(7), json!("u".repeat(256)), json!("u\0")] {
+    for sub in [
+        json!(""),
+        json!(null),
+        json!(7),
+        json!("u".repeat(256)),
+        json!("u\0"),
+    ] {
         refused(&ask_with(&stage, json!({ "sub": sub })).await);
     }
-    assert_eq!(ask_with(&stage, json!({ "sub": "u".repeat(255) })).await.status, 200);
+    assert_eq!(
+        ask_with(&stage, json!({ "sub": "u".repeat(255) }))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
 async fn a_key_that_is_not_the_issuers_opens_nothing() {
     let stage = TestApp::new().await;
     let claims = stage.claims("user_dana", "dana@example.com");
-    let (good, forged) = (stage.issuer.token(&claims), another_issuer().await.token(&claims));
+    let (good, forged) = (
+        stage.issuer.token(&claims),
+        another_issuer().await.token(&claims),
+    );
     let mut disguised = header(&good);
     disguised["jku"] = json!("https://evil.example/jwks.json");
     let signature = forged.rsplit('.').next().unwrap();
 
     let unknown_key = ask(&stage, forged.as_str()).await;
-    let wrong_key = ask(&stage, format!("{}.{}.{signature}", encode(&disguised), encode(&claims))).await;
-    let no_key = ask(&stage, format!("{}.{}.{signature}", encode(&json!({ "alg": "RS256" })), encode(&claims))).await;
+    let wrong_key = ask(
+        &stage,
+        format!("{}.{}.{signature}", encode(&disguised), encode(&claims)),
+    )
+    .await;
+    let no_key = ask(
+        &stage,
+        format!(
+            "{}.{}.{signature}",
+            encode(&json!({ "alg": "RS256" })),
+            encode(&claims)
+        ),
+    )
+    .await;
 
     for answer in [unknown_key, wrong_key, no_key] {
         refused(&answer);
@@ -218,7 +334,10 @@ async fn the_issuer_is_asked_once_for_its_keys() {
         assert_eq!(stage.customer(name).get("/api/bookings").await.status, 200);
     }
     stage.advance(TimeDelta::minutes(59)).await;
-    assert_eq!(stage.customer("dana").get("/api/bookings").await.status, 200);
+    assert_eq!(
+        stage.customer("dana").get("/api/bookings").await.status,
+        200
+    );
 
     assert_eq!(stage.issuer.jwks_requests(), 1);
 }
@@ -230,7 +349,11 @@ async fn a_new_key_is_fetched_when_it_is_met_and_the_old_one_goes() {
     assert_eq!(old.get("/api/bookings").await.status, 200);
     stage.issuer.rotate();
     stage.advance(TimeDelta::seconds(30)).await;
-    assert_eq!(old.get("/api/bookings").await.status, 200, "its key is still known");
+    assert_eq!(
+        old.get("/api/bookings").await.status,
+        200,
+        "its key is still known"
+    );
 
     let new = stage.customer("dana").get("/api/bookings").await;
 
@@ -242,7 +365,10 @@ async fn a_new_key_is_fetched_when_it_is_met_and_the_old_one_goes() {
 #[tokio::test]
 async fn unknown_keys_make_one_request_in_30_seconds() {
     let stage = TestApp::new().await;
-    assert_eq!(stage.customer("dana").get("/api/bookings").await.status, 200);
+    assert_eq!(
+        stage.customer("dana").get("/api/bookings").await.status,
+        200
+    );
     let claims = stage.claims("user_dana", "dana@example.com");
     let forged = another_issuer().await.token(&claims);
 
@@ -284,14 +410,21 @@ async fn stage_with_keys(jwks_url: &str, signer: &Issuer) -> (TestApp, String) {
 #[tokio::test]
 async fn while_the_issuer_is_down_the_keys_at_hand_go_on_to_count() {
     let keys = another_issuer().await;
-    let (stage, token) = stage_with_keys(&format!("{}/.well-known/jwks.json", keys.url()), &keys).await;
+    let (stage, token) =
+        stage_with_keys(&format!("{}/.well-known/jwks.json", keys.url()), &keys).await;
     assert_eq!(ask(&stage, token.as_str()).await.status, 200);
 
     drop(keys);
     stage.advance(TimeDelta::hours(2)).await;
 
     assert_eq!(ask(&stage, token.as_str()).await.status, 200);
-    refused(&ask(&stage, another_issuer().await.token(&stage.claims("user_dana", ""))).await);
+    refused(
+        &ask(
+            &stage,
+            another_issuer().await.token(&stage.claims("user_dana", "")),
+        )
+        .await,
+    );
 }
 
 #[tokio::test]
@@ -308,7 +441,10 @@ async fn without_any_key_of_the_issuer_only_the_public_is_served() {
 #[tokio::test]
 async fn a_key_of_an_unknown_kind_does_not_hide_the_others() {
     let keys = another_issuer().await;
-    let mut jwks = send(reqwest::Client::new().get(format!("{}/.well-known/jwks.json", keys.url()))).await.body;
+    let mut jwks =
+        send(reqwest::Client::new().get(format!("{}/.well-known/jwks.json", keys.url())))
+            .await
+            .body;
     let strange = [
         json!({ "kty": "AKP", "kid": "post-quantum", "alg": "ML-DSA-44", "pub": "AA" }),
         json!({ "kty": "EC", "kid": "curve", "crv": "secp256k1", "x": "AA", "y": "AA" }),

@@ -9,8 +9,8 @@ use tokio::task::yield_now;
 
 use crate::stage::{Answer, TestApp};
 
-/// Makes requests one after the other, which all wait in line until the last is there, so that they are one batch. One that
-/// fails before it gets there is waited for no longer.
+/// Makes requests one after the other, which all wait in line until the last is there, so that they
+/// are one batch. One that fails before it gets there is waited for no longer.
 pub(crate) async fn at_once<R: Request, T>(
     line: &Line<R>,
     requests: impl Iterator<Item = impl Future<Output = T>>,
@@ -27,12 +27,17 @@ pub(crate) async fn at_once<R: Request, T>(
     }
     drop(turn);
     join_all(under_way.iter_mut()).await;
-    under_way.iter_mut().map(|request| request.as_mut().take_output().unwrap()).collect()
+    under_way
+        .iter_mut()
+        .map(|request| request.as_mut().take_output().unwrap())
+        .collect()
 }
 
 /// Buyers who want seats at the same moment, in this order.
 async fn book_at_once(stage: &TestApp, show: &str, wishes: &[(&str, &[&str])]) -> Vec<Answer> {
-    let wishes = wishes.iter().map(async |(name, seats)| stage.customer(name).book(show, seats).await);
+    let wishes = wishes
+        .iter()
+        .map(async |(name, seats)| stage.customer(name).book(show, seats).await);
     at_once(&stage.app.lines.wishes, wishes).await
 }
 
@@ -44,19 +49,34 @@ fn statuses(answers: &[Answer]) -> Vec<u16> {
 async fn buyers_who_come_together_share_a_transaction() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
-    let wishes: [(&str, &[&str]); 3] = [("dana", &["A2"]), ("emil", &["A3", "A4"]), ("fay", &["A5"])];
+    let wishes: [(&str, &[&str]); 3] =
+        [("dana", &["A2"]), ("emil", &["A3", "A4"]), ("fay", &["A5"])];
 
     let answers = book_at_once(&stage, &show, &wishes).await;
 
     assert_eq!(statuses(&answers), [201, 201, 201]);
     for (answer, (_, seats)) in answers.iter().zip(wishes) {
         assert_eq!(answer.body["seats"], json!(seats));
-        assert_eq!(stage.customer("dana").get("/api/bookings").await.status, 200);
+        assert_eq!(
+            stage.customer("dana").get("/api/bookings").await.status,
+            200
+        );
     }
     for table in ["bookings", "seat_claims"] {
-        assert_eq!(stage.sql(&format!("select count(distinct xmin::text) from {table}")).await, "1", "{table}");
+        assert_eq!(
+            stage
+                .sql(&format!("select count(distinct xmin::text) from {table}"))
+                .await,
+            "1",
+            "{table}"
+        );
     }
-    assert_eq!(stage.sql("select count(*) from graphile_worker._private_jobs").await, "3");
+    assert_eq!(
+        stage
+            .sql("select count(*) from graphile_worker._private_jobs")
+            .await,
+        "3"
+    );
     stage.check_books().await;
 }
 
@@ -64,16 +84,27 @@ async fn buyers_who_come_together_share_a_transaction() {
 async fn who_comes_first_gets_the_seat() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
-    let wishes: [(&str, &[&str]); 5] =
-        [("dana", &["A2"]), ("emil", &["A2", "A3"]), ("fay", &["A3"]), ("dana", &["A4", "A2"]), ("gil", &["A4"])];
+    let wishes: [(&str, &[&str]); 5] = [
+        ("dana", &["A2"]),
+        ("emil", &["A2", "A3"]),
+        ("fay", &["A3"]),
+        ("dana", &["A4", "A2"]),
+        ("gil", &["A4"]),
+    ];
 
     let answers = book_at_once(&stage, &show, &wishes).await;
 
     assert_eq!(statuses(&answers), [201, 409, 201, 409, 201]);
-    assert_eq!(answers[1].refused(409, "seat_unavailable").body["seats"], json!(["A2"]));
+    assert_eq!(
+        answers[1].refused(409, "seat_unavailable").body["seats"],
+        json!(["A2"])
+    );
     assert!(answers[1].body.get("ownBooking").is_none());
     // In another tab he has it himself.
-    assert_eq!(answers[3].refused(409, "seat_unavailable").body["seats"], json!(["A2"]));
+    assert_eq!(
+        answers[3].refused(409, "seat_unavailable").body["seats"],
+        json!(["A2"])
+    );
     assert_eq!(answers[3].body["ownBooking"], answers[0].body["id"]);
     assert_eq!(stage.sql("select count(*) from bookings").await, "3");
     stage.check_books().await;
@@ -108,23 +139,38 @@ async fn one_who_cannot_be_served_fails_alone() {
         .await
         .unwrap();
 
-    let answers =
-        book_at_once(&stage, &show, &[("dana", &["A2"]), ("emil", &["A3"]), ("fay", &["A4"]), ("gil", &["Z9"])]).await;
+    let answers = book_at_once(
+        &stage,
+        &show,
+        &[
+            ("dana", &["A2"]),
+            ("emil", &["A3"]),
+            ("fay", &["A4"]),
+            ("gil", &["Z9"]),
+        ],
+    )
+    .await;
 
     assert_eq!(statuses(&answers), [201, 500, 201, 422]);
-    assert_eq!(stage.sql("select string_agg(label, ',' order by label) from seat_claims").await, "A2,A4");
+    assert_eq!(
+        stage
+            .sql("select string_agg(label, ',' order by label) from seat_claims")
+            .await,
+        "A2,A4"
+    );
     stage.check_books().await;
 }
 
-const WAITING: &str =
-    "select count(*) > 0 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+const WAITING: &str = "select count(*) > 0 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seat_that_goes_to_another_process_in_between_costs_only_him_who_wanted_it() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
     stage.customer("gil").booked(&show, &["A9"]).await;
-    let mut other = PgConnection::connect(stage.app.config.database_url.reveal()).await.unwrap();
+    let mut other = PgConnection::connect(stage.app.config.database_url.reveal())
+        .await
+        .unwrap();
     let mut faster = other.begin().await.unwrap();
     for statement in [
         "insert into bookings (id, reference, user_id, kind, show_id, seats, status, currency, total_minor, due_minor,
@@ -139,8 +185,17 @@ async fn a_seat_that_goes_to_another_process_in_between_costs_only_him_who_wante
     }
 
     let ours = async {
-        book_at_once(&stage, &show, &[("dana", &["A2"]), ("emil", &["A3"]), ("fay", &["A2", "A4"]), ("hal", &["A4"])])
-            .await
+        book_at_once(
+            &stage,
+            &show,
+            &[
+                ("dana", &["A2"]),
+                ("emil", &["A3"]),
+                ("fay", &["A2", "A4"]),
+                ("hal", &["A4"]),
+            ],
+        )
+        .await
     };
     let theirs = async {
         while stage.sql(WAITING).await != "true" {
@@ -151,7 +206,10 @@ async fn a_seat_that_goes_to_another_process_in_between_costs_only_him_who_wante
     let (answers, ()) = tokio::join!(ours, theirs);
 
     assert_eq!(statuses(&answers), [409, 201, 409, 201]);
-    assert_eq!(answers[0].refused(409, "seat_unavailable").body["seats"], json!(["A2"]));
+    assert_eq!(
+        answers[0].refused(409, "seat_unavailable").body["seats"],
+        json!(["A2"])
+    );
     assert_eq!(stage.sql("select count(*) from seat_claims").await, "4");
     stage.check_books().await;
 }

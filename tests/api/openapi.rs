@@ -2,7 +2,8 @@
 
 use holdfast::routes;
 
-/// To accept a change: `UPDATE_OPENAPI=1 cargo test --test api openapi`, and read the difference before it is committed.
+/// To accept a change: `UPDATE_OPENAPI=1 cargo test --test api openapi`, and read the difference
+/// before it is committed.
 #[test]
 fn the_description_of_the_api_is_the_accepted_one() {
     let description = routes::openapi().to_pretty_json().unwrap() + "\n";
@@ -12,5 +13,8 @@ fn the_description_of_the_api_is_the_accepted_one() {
 
     let accepted = std::fs::read_to_string("tests/api/openapi.json").unwrap_or_default();
 
-    assert!(description == accepted, "the API differs from tests/api/openapi.json; see this test");
+    assert!(
+        description == accepted,
+        "the API differs from tests/api/openapi.json; see this test"
+    );
 }

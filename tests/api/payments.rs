@@ -19,14 +19,24 @@ async fn the_event_may_arrive_before_our_create_call_has_returned() {
     let stage = TestApp::new().await;
     let show = stage.show().await;
     let dana = stage.customer("dana");
-    stage.knob("faults", json!({ "route": "POST /v1/checkout/sessions$", "kind": "pay_then_answer" })).await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": "POST /v1/checkout/sessions$", "kind": "pay_then_answer" }),
+        )
+        .await;
 
     let answer = dana.book(&show, &["A2"]).await;
 
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(answer.body["status"], "confirmed");
     assert_eq!(answer.body["checkout"], Value::Null);
-    assert_eq!(stage.sql("select count(*) from payment_events where status = 'deferred'").await, "0");
+    assert_eq!(
+        stage
+            .sql("select count(*) from payment_events where status = 'deferred'")
+            .await,
+        "0"
+    );
     stage.check_books().await;
 }
 
@@ -35,15 +45,31 @@ async fn the_buyer_of_a_session_whose_money_was_faster_than_our_create_call_is_t
     let stage = TestApp::new().await;
     let show = stage.show().await;
     let dana = stage.customer("dana");
-    stage.knob("deliveries", json!({ "drop": true, "types": ["checkout.session.completed"] })).await;
-    stage.knob("faults", json!({ "route": "POST /v1/checkout/sessions$", "kind": "pay_then_answer" })).await;
+    stage
+        .knob(
+            "deliveries",
+            json!({ "drop": true, "types": ["checkout.session.completed"] }),
+        )
+        .await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": "POST /v1/checkout/sessions$", "kind": "pay_then_answer" }),
+        )
+        .await;
 
     let booking = dana.booked(&show, &["A2"]).await;
     let session = stage.ask_stripe("/v1/checkout/sessions").await["data"][0]["id"].clone();
-    let verified = dana.post("/api/payments/verify", json!({ "sessionId": session })).await;
+    let verified = dana
+        .post("/api/payments/verify", json!({ "sessionId": session }))
+        .await;
 
     assert_eq!(booking["status"], "confirmed");
-    assert_eq!((verified.status, &verified.body["status"]), (200, &json!("confirmed")), "{verified:?}");
+    assert_eq!(
+        (verified.status, &verified.body["status"]),
+        (200, &json!("confirmed")),
+        "{verified:?}"
+    );
     stage.check_books().await;
 }
 
@@ -51,18 +77,29 @@ async fn the_buyer_of_a_session_whose_money_was_faster_than_our_create_call_is_t
 async fn an_event_whose_transaction_failed_is_processed_when_it_comes_again() {
     let stage = TestApp::new().await;
     let (dana, booking) = held(&stage, "dana").await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
     let completed = &events["checkout.session.completed"];
 
-    sqlx::query("alter table ledger_transfers rename to away").execute(stage.db()).await.unwrap();
+    sqlx::query("alter table ledger_transfers rename to away")
+        .execute(stage.db())
+        .await
+        .unwrap();
     let failed = stage.deliver(completed).await;
     let stored = stage.sql("select count(*) from payment_events").await;
-    sqlx::query("alter table away rename to ledger_transfers").execute(stage.db()).await.unwrap();
+    sqlx::query("alter table away rename to ledger_transfers")
+        .execute(stage.db())
+        .await
+        .unwrap();
     let again = stage.deliver(completed).await;
 
     failed.refused(500, "internal");
     assert_eq!(stored, "0");
-    assert_eq!(again.body, json!({ "received": true, "outcome": "processed" }));
+    assert_eq!(
+        again.body,
+        json!({ "received": true, "outcome": "processed" })
+    );
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
     stage.check_books().await;
 }
@@ -71,19 +108,49 @@ async fn an_event_whose_transaction_failed_is_processed_when_it_comes_again() {
 async fn one_payment_told_many_times_at_once_is_applied_once() {
     let stage = TestApp::new().await;
     let (dana, booking) = held(&stage, "dana").await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
 
     let completed = (0..5).map(|_| stage.deliver(&events["checkout.session.completed"]));
     let succeeded = (0..2).map(|_| stage.deliver(&events["payment_intent.succeeded"]));
     let answers = join_all(completed.chain(succeeded)).await;
 
-    let outcomes: Vec<&str> = answers.iter().map(|answer| answer.body["outcome"].as_str().unwrap()).collect();
-    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "processed").count(), 2, "{outcomes:?}");
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "duplicate").count(), 5, "{outcomes:?}");
+    let outcomes: Vec<&str> = answers
+        .iter()
+        .map(|answer| answer.body["outcome"].as_str().unwrap())
+        .collect();
+    assert!(
+        answers.iter().all(|answer| answer.status == 200),
+        "{answers:?}"
+    );
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|outcome| **outcome == "processed")
+            .count(),
+        2,
+        "{outcomes:?}"
+    );
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|outcome| **outcome == "duplicate")
+            .count(),
+        5,
+        "{outcomes:?}"
+    );
     assert_eq!(stage.sql("select count(*) from payments").await, "1");
-    assert_eq!(stage.sql("select count(*) from ledger_transfers").await, "1");
-    assert_eq!(stage.sql("select sum(deliveries) from payment_events").await, "7");
+    assert_eq!(
+        stage.sql("select count(*) from ledger_transfers").await,
+        "1"
+    );
+    assert_eq!(
+        stage
+            .sql("select sum(deliveries) from payment_events")
+            .await,
+        "7"
+    );
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
     stage.check_books().await;
 }
@@ -93,16 +160,27 @@ async fn two_servers_that_hear_of_one_payment_apply_it_once() {
     let stage = TestApp::new().await;
     let second = stage.second_server().await;
     let (_, booking) = held(&stage, "dana").await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
 
-    let deliveries = events.values().flat_map(|body| [(&stage.url, body), (&second, body), (&second, body)]);
+    let deliveries = events
+        .values()
+        .flat_map(|body| [(&stage.url, body), (&second, body), (&second, body)]);
     let answers = join_all(deliveries.map(|(server, body)| {
         let request = stage.http.post(format!("{server}/api/stripe"));
-        send(request.header("stripe-signature", stage.signature(body)).body(body.clone()))
+        send(
+            request
+                .header("stripe-signature", stage.signature(body))
+                .body(body.clone()),
+        )
     }))
     .await;
 
-    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| answer.status == 200),
+        "{answers:?}"
+    );
     assert_eq!(stage.sql("select count(*) from payments").await, "1");
     stage.check_books().await;
 }
@@ -128,8 +206,18 @@ async fn metadata_that_names_another_booking_goes_to_a_person() {
     stage.deliver(&events["checkout.session.completed"]).await;
 
     assert_eq!(dana.booking(&booking).await["status"], "review");
-    assert_eq!(stage.sql("select string_agg(kind, ',') from discrepancies").await, "booking_mismatch");
-    assert_eq!(stage.sql("select disposition || ' ' || surplus_reason from payments").await, "surplus mismatch");
+    assert_eq!(
+        stage
+            .sql("select string_agg(kind, ',') from discrepancies")
+            .await,
+        "booking_mismatch"
+    );
+    assert_eq!(
+        stage
+            .sql("select disposition || ' ' || surplus_reason from payments")
+            .await,
+        "surplus mismatch"
+    );
     stage.check_books().await;
 }
 
@@ -145,7 +233,12 @@ async fn a_later_word_that_differs_is_flagged_and_moves_no_money() {
     stage.deliver(&events["checkout.session.completed"]).await;
 
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
-    assert_eq!(stage.sql("select string_agg(kind, ',') from discrepancies").await, "booking_mismatch");
+    assert_eq!(
+        stage
+            .sql("select string_agg(kind, ',') from discrepancies")
+            .await,
+        "booking_mismatch"
+    );
     assert_eq!(stage.sql("select count(*) from payments").await, "1");
     stage.check_books().await;
 }
@@ -163,10 +256,22 @@ async fn different_money_goes_to_a_person(change: Value, kind: &str) {
     assert_eq!(after["status"], "review");
     assert_eq!(after["isPaid"], false);
     assert_eq!(after["confirmedAt"], Value::Null);
-    assert_eq!(stage.sql("select string_agg(kind, ',') from discrepancies where status = 'open'").await, kind);
-    assert_eq!(stage.sql("select disposition || ' ' || surplus_reason from payments").await, "surplus mismatch");
     assert_eq!(
-        stage.sql("select debit || '>' || credit from ledger_transfers").await,
+        stage
+            .sql("select string_agg(kind, ',') from discrepancies where status = 'open'")
+            .await,
+        kind
+    );
+    assert_eq!(
+        stage
+            .sql("select disposition || ' ' || surplus_reason from payments")
+            .await,
+        "surplus mismatch"
+    );
+    assert_eq!(
+        stage
+            .sql("select debit || '>' || credit from ledger_transfers")
+            .await,
         "stripe_balance>customer_surplus"
     );
     stage.check_books().await;
@@ -176,18 +281,31 @@ async fn different_money_goes_to_a_person(change: Value, kind: &str) {
 async fn an_amount_that_cannot_be_read_is_never_taken_for_the_right_one() {
     let stage = TestApp::new().await;
     let (dana, booking) = held(&stage, "dana").await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
     let mut completed: Value = serde_json::from_str(&events["checkout.session.completed"]).unwrap();
 
-    for (number, amount) in [json!("1200"), json!(1200.5), json!(null), json!([1200])].into_iter().enumerate() {
+    for (number, amount) in [json!("1200"), json!(1200.5), json!(null), json!([1200])]
+        .into_iter()
+        .enumerate()
+    {
         completed["id"] = json!(format!("evt_garbled{number}"));
         completed["data"]["object"]["amount_total"] = amount;
-        assert_eq!(stage.deliver(&completed.to_string()).await.body["outcome"], "processed");
+        assert_eq!(
+            stage.deliver(&completed.to_string()).await.body["outcome"],
+            "processed"
+        );
     }
 
     assert_eq!(dana.booking(&booking).await["status"], "review");
     stage.deliver(&events["payment_intent.succeeded"]).await;
-    assert_eq!(stage.sql("select disposition || ' ' || surplus_reason from payments").await, "surplus under_review");
+    assert_eq!(
+        stage
+            .sql("select disposition || ' ' || surplus_reason from payments")
+            .await,
+        "surplus under_review"
+    );
     stage.check_books().await;
 }
 
@@ -211,16 +329,25 @@ async fn a_session_that_ends_unpaid_frees_its_seats() {
 async fn a_late_payment_claims_free_seats_again() {
     let stage = TestApp::new().await;
     let (dana, booking) = held(&stage, "dana").await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
     stage.hear_of_expiry(&booking).await;
 
     let settled = stage.deliver(&events["checkout.session.completed"]).await;
 
     assert_eq!(settled.body["outcome"], "processed");
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
-    assert_eq!(stage.sql("select string_agg(label, ',') from seat_claims").await, "A2");
     assert_eq!(
-        stage.sql("select outcome from payment_events where id not like 'evt_expired%'").await,
+        stage
+            .sql("select string_agg(label, ',') from seat_claims")
+            .await,
+        "A2"
+    );
+    assert_eq!(
+        stage
+            .sql("select outcome from payment_events where id not like 'evt_expired%'")
+            .await,
         "the payment came late; the seats were still free, are claimed again, and the booking is confirmed"
     );
     stage.check_books().await;
@@ -230,7 +357,9 @@ async fn a_late_payment_claims_free_seats_again() {
 async fn a_late_payment_for_seats_that_are_sold_is_kept_as_surplus() {
     let stage = TestApp::new().await;
     let (dana, booking) = held(&stage, "dana").await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
     stage.hear_of_expiry(&booking).await;
     let show = booking["show"]["id"].as_str().unwrap();
     let emil = stage.customer("emil").booked(show, &["A2"]).await;
@@ -239,23 +368,38 @@ async fn a_late_payment_for_seats_that_are_sold_is_kept_as_surplus() {
 
     assert_eq!(settled.body["outcome"], "processed");
     assert_eq!(dana.booking(&booking).await["status"], "expired");
-    assert_eq!(stage.sql("select disposition || ' ' || surplus_reason from payments").await, "surplus late_payment");
-    assert_eq!(stage.customer("emil").booking(&emil).await["status"], "pending");
+    assert_eq!(
+        stage
+            .sql("select disposition || ' ' || surplus_reason from payments")
+            .await,
+        "surplus late_payment"
+    );
+    assert_eq!(
+        stage.customer("emil").booking(&emil).await["status"],
+        "pending"
+    );
     stage.check_books().await;
 }
 
 #[tokio::test]
 async fn a_late_payment_for_a_show_that_has_begun_is_kept_as_surplus() {
     let stage = TestApp::new().await;
-    let show = stage.show_with(json!({ "startsAt": "2026-11-21T12:20:00Z" })).await;
+    let show = stage
+        .show_with(json!({ "startsAt": "2026-11-21T12:20:00Z" }))
+        .await;
     let booking = stage.customer("dana").booked(&show, &["A2"]).await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
     stage.hear_of_expiry(&booking).await;
 
     stage.advance(TimeDelta::minutes(20)).await;
     stage.deliver(&events["checkout.session.completed"]).await;
 
-    assert_eq!(stage.sql("select surplus_reason from payments").await, "late_payment");
+    assert_eq!(
+        stage.sql("select surplus_reason from payments").await,
+        "late_payment"
+    );
     assert_eq!(stage.sql("select count(*) from seat_claims").await, "0");
     stage.check_books().await;
 }
@@ -266,11 +410,21 @@ async fn a_delayed_method_keeps_the_seats_until_it_succeeds() {
     let (dana, booking) = held(&stage, "dana").await;
 
     let session = &booking["checkout"]["sessionId"];
-    stage.knob("pay", json!({ "session": session, "card": "DE89370400440532013000" })).await;
+    stage
+        .knob(
+            "pay",
+            json!({ "session": session, "card": "DE89370400440532013000" }),
+        )
+        .await;
     stage.simulator.settled().await;
     let processing = dana.booking(&booking).await;
     stage.advance(TimeDelta::days(3)).await;
-    stage.knob("settle", json!({ "session": session, "outcome": "succeeded" })).await;
+    stage
+        .knob(
+            "settle",
+            json!({ "session": session, "outcome": "succeeded" }),
+        )
+        .await;
     stage.simulator.settled().await;
     let settled = stage.customer("dana").booking(&booking).await;
 
@@ -287,9 +441,16 @@ async fn a_delayed_method_that_fails_frees_the_seats() {
     let (dana, booking) = held(&stage, "dana").await;
 
     let session = &booking["checkout"]["sessionId"];
-    stage.knob("pay", json!({ "session": session, "card": "DE89370400440532013000" })).await;
+    stage
+        .knob(
+            "pay",
+            json!({ "session": session, "card": "DE89370400440532013000" }),
+        )
+        .await;
     stage.simulator.settled().await;
-    stage.knob("settle", json!({ "session": session, "outcome": "failed" })).await;
+    stage
+        .knob("settle", json!({ "session": session, "outcome": "failed" }))
+        .await;
     stage.simulator.settled().await;
 
     assert_eq!(dana.booking(&booking).await["status"], "failed");
@@ -303,7 +464,12 @@ async fn a_declined_card_leaves_the_page_open() {
     let (dana, booking) = held(&stage, "dana").await;
 
     let session = &booking["checkout"]["sessionId"];
-    stage.knob("pay", json!({ "session": session, "card": "4000000000000002" })).await;
+    stage
+        .knob(
+            "pay",
+            json!({ "session": session, "card": "4000000000000002" }),
+        )
+        .await;
     stage.simulator.settled().await;
     let declined = dana.booking(&booking).await;
     stage.pay(&booking).await;

@@ -1,6 +1,7 @@
 //! A booking's events come in any order, and each may come again: the end is the same as in order.
 //!
-//! Events of types that say nothing about a booking are ignored before anything is looked at, and are left out here.
+//! Events of types that say nothing about a booking are ignored before anything is looked at, and
+//! are left out here.
 
 use serde_json::{Value, json};
 
@@ -47,7 +48,8 @@ enum Story {
     BothExpired,
 }
 
-/// A stage on which Stripe's own deliveries go nowhere, with a show that has a seat for each telling.
+/// A stage on which Stripe's own deliveries go nowhere, with a show that has a seat for each
+/// telling.
 struct Theatre {
     stage: TestApp,
     show: String,
@@ -59,9 +61,14 @@ impl Theatre {
         let stage = TestApp::new().await;
         let rows = ["A", "B", "C", "D"];
         let plan = rows.map(|row| json!({ "row": row, "seats": 30, "tier": "regular" }));
-        let show = stage.show_with(json!({ "rows": plan, "blocked": [] })).await;
+        let show = stage
+            .show_with(json!({ "rows": plan, "blocked": [] }))
+            .await;
         stage.knob("deliveries", json!({ "drop": true })).await;
-        let seats = rows.iter().flat_map(|row| (1..=30).map(move |number| format!("{row}{number}"))).collect();
+        let seats = rows
+            .iter()
+            .flat_map(|row| (1..=30).map(move |number| format!("{row}{number}")))
+            .collect();
         Self { stage, show, seats }
     }
 
@@ -72,11 +79,23 @@ impl Theatre {
         if matches!(story, Story::Paid | Story::PaidLater | Story::FailedLater) {
             let booking = stage.customer("dana").booked(&self.show, &[&seat]).await;
             let session = &booking["checkout"]["sessionId"];
-            let card = if matches!(story, Story::Paid) { "tok_visa" } else { SEPA };
-            stage.knob("pay", json!({ "session": session, "card": card })).await;
+            let card = if matches!(story, Story::Paid) {
+                "tok_visa"
+            } else {
+                SEPA
+            };
+            stage
+                .knob("pay", json!({ "session": session, "card": card }))
+                .await;
             if !matches!(story, Story::Paid) {
-                let outcome = if matches!(story, Story::PaidLater) { "succeeded" } else { "failed" };
-                stage.knob("settle", json!({ "session": session, "outcome": outcome })).await;
+                let outcome = if matches!(story, Story::PaidLater) {
+                    "succeeded"
+                } else {
+                    "failed"
+                };
+                stage
+                    .knob("settle", json!({ "session": session, "outcome": outcome }))
+                    .await;
             }
             return booking;
         }
@@ -103,7 +122,9 @@ impl Theatre {
             let is_of_booking = event["data"]["object"]["metadata"]["bookingId"] == booking["id"];
             is_of_booking && kinds.iter().any(|kind| event["type"] == *kind)
         });
-        let events: Vec<String> = meant.map(|event| serde_json::to_string_pretty(event).unwrap()).collect();
+        let events: Vec<String> = meant
+            .map(|event| serde_json::to_string_pretty(event).unwrap())
+            .collect();
         assert_eq!(events.len(), kinds.len(), "{kinds:?}: {events:?}");
         events
     }
@@ -117,7 +138,10 @@ impl Theatre {
             assert_eq!(answer.status, 200, "{order:?}: {answer:?}");
         }
         self.stage.run_jobs().await;
-        let end = END.replace("$booking", &format!("'{}'", booking["id"].as_str().unwrap()));
+        let end = END.replace(
+            "$booking",
+            &format!("'{}'", booking["id"].as_str().unwrap()),
+        );
         self.stage.sql(&end).await
     }
 
@@ -125,7 +149,11 @@ impl Theatre {
     async fn ends_alike(&mut self, story: Story, kinds: &[&str], orders: &[Vec<usize>], end: &str) {
         let in_order = (0..kinds.len()).collect();
         for order in std::iter::once(&in_order).chain(orders) {
-            assert_eq!(self.tell(story, kinds, order).await, end, "{story:?}: {kinds:?} in the order {order:?}");
+            assert_eq!(
+                self.tell(story, kinds, order).await,
+                end,
+                "{story:?}: {kinds:?} in the order {order:?}"
+            );
         }
         self.stage.check_books().await;
     }
@@ -136,7 +164,8 @@ fn orders(events: usize, times: usize) -> Vec<Vec<usize>> {
     let mut orders = vec![Vec::new()];
     for _ in 0..events * times {
         let longer = orders.iter().flat_map(|order: &Vec<usize>| {
-            let next = (0..events).filter(|event| order.iter().filter(|told| *told == event).count() < times);
+            let next = (0..events)
+                .filter(|event| order.iter().filter(|told| *told == event).count() < times);
             next.map(|event| [order.as_slice(), &[event]].concat())
         });
         orders = longer.collect();
@@ -147,7 +176,9 @@ fn orders(events: usize, times: usize) -> Vec<Vec<usize>> {
 /// The end of a booking that was paid for once, by one of these attempts.
 fn paid(attempts: &str) -> String {
     let ledger = "capture stripe_balance customer_payments 1200";
-    format!("confirmed 1200 of 1200; seats 1; attempts {attempts}; payments applied 1200; ledger {ledger}")
+    format!(
+        "confirmed 1200 of 1200; seats 1; attempts {attempts}; payments applied 1200; ledger {ledger}"
+    )
 }
 
 #[test]
@@ -160,32 +191,57 @@ fn no_order_is_left_out() {
 #[tokio::test]
 async fn a_payment_ends_confirmed_in_any_order() {
     let kinds = [MONEY_CAME, COMPLETED];
-    Theatre::open().await.ends_alike(Story::Paid, &kinds, &orders(2, 3), &paid("paid")).await;
+    Theatre::open()
+        .await
+        .ends_alike(Story::Paid, &kinds, &orders(2, 3), &paid("paid"))
+        .await;
 }
 
 #[tokio::test]
 async fn a_delayed_payment_ends_confirmed_in_any_order() {
     let kinds = [COMPLETED, MONEY_CAME, LATER_PAID];
-    Theatre::open().await.ends_alike(Story::PaidLater, &kinds, &orders(3, 2), &paid("paid")).await;
+    Theatre::open()
+        .await
+        .ends_alike(Story::PaidLater, &kinds, &orders(3, 2), &paid("paid"))
+        .await;
 }
 
 #[tokio::test]
 async fn a_delayed_payment_that_fails_ends_failed_in_any_order() {
     let kinds = [COMPLETED, LATER_FAILED];
     let end = "failed 0 of 1200; seats 0; attempts failed";
-    Theatre::open().await.ends_alike(Story::FailedLater, &kinds, &orders(2, 3), end).await;
+    Theatre::open()
+        .await
+        .ends_alike(Story::FailedLater, &kinds, &orders(2, 3), end)
+        .await;
 }
 
 #[tokio::test]
 async fn the_end_of_an_old_session_does_no_harm_in_any_order() {
     let kinds = [EXPIRED, MONEY_CAME, COMPLETED];
-    Theatre::open().await.ends_alike(Story::OldOneExpired, &kinds, &orders(3, 2), &paid("failed, paid")).await;
+    Theatre::open()
+        .await
+        .ends_alike(
+            Story::OldOneExpired,
+            &kinds,
+            &orders(3, 2),
+            &paid("failed, paid"),
+        )
+        .await;
 }
 
 #[tokio::test]
 async fn the_payment_of_an_old_session_ends_confirmed_in_any_order() {
     let kinds = [MONEY_CAME, COMPLETED, EXPIRED];
-    Theatre::open().await.ends_alike(Story::OldOnePaid, &kinds, &orders(3, 2), &paid("paid, expired")).await;
+    Theatre::open()
+        .await
+        .ends_alike(
+            Story::OldOnePaid,
+            &kinds,
+            &orders(3, 2),
+            &paid("paid, expired"),
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -196,11 +252,17 @@ async fn two_payments_end_as_one_and_a_refund_in_any_order() {
                refund customer_surplus stripe_balance 1200; refunds succeeded 1200";
     // Each order once more, after its end.
     let twice: Vec<_> = orders(4, 1).iter().map(|order| order.repeat(2)).collect();
-    Theatre::open().await.ends_alike(Story::BothPaid, &kinds, &twice, end).await;
+    Theatre::open()
+        .await
+        .ends_alike(Story::BothPaid, &kinds, &twice, end)
+        .await;
 }
 
 #[tokio::test]
 async fn a_booking_whose_sessions_end_has_expired_in_any_order() {
     let end = "expired 0 of 1200; seats 0; attempts failed, expired";
-    Theatre::open().await.ends_alike(Story::BothExpired, &[EXPIRED, EXPIRED], &orders(2, 2), end).await;
+    Theatre::open()
+        .await
+        .ends_alike(Story::BothExpired, &[EXPIRED, EXPIRED], &orders(2, 2), end)
+        .await;
 }

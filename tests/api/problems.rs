@@ -1,4 +1,5 @@
-//! What goes wrong is said in one form, whatever it is: a problem with a stable code, and never a fault of ours.
+//! What goes wrong is said in one form, whatever it is: a problem with a stable code, and never a
+//! fault of ours.
 
 use axum::Router;
 use axum::middleware::from_fn;
@@ -16,11 +17,22 @@ use crate::stage::{Answer, ORIGIN, TestApp, send};
 async fn a_problem_is_whole() {
     let stage = TestApp::new().await;
 
-    let answer = stage.get("/api/shows/0193a000-0000-7000-8000-000000000000").await;
+    let answer = stage
+        .get("/api/shows/0193a000-0000-7000-8000-000000000000")
+        .await;
 
     answer.refused(404, "not_found");
-    let members: Vec<&str> = answer.body.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(members, ["code", "detail", "requestId", "status", "title", "type"]);
+    let members: Vec<&str> = answer
+        .body
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        members,
+        ["code", "detail", "requestId", "status", "title", "type"]
+    );
     assert_eq!(answer.body["title"], "Not found");
     assert_eq!(answer.body["detail"], "There is no such show.");
 }
@@ -29,11 +41,23 @@ async fn a_problem_is_whole() {
 async fn an_unknown_path_is_not_found() {
     let stage = TestApp::new().await;
 
-    for path in ["/", "/api", "/api/", "/api/nothing", "/api/shows/", "/api/movies/1/2", "/API/shows", "/%FF", "//"] {
+    for path in [
+        "/",
+        "/api",
+        "/api/",
+        "/api/nothing",
+        "/api/shows/",
+        "/api/movies/1/2",
+        "/API/shows",
+        "/%FF",
+        "//",
+    ] {
         stage.get(path).await.refused(404, "not_found");
     }
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
-        send(stage.request(method, "/api/nothing").body("{")).await.refused(404, "not_found");
+        send(stage.request(method, "/api/nothing").body("{"))
+            .await
+            .refused(404, "not_found");
     }
 }
 
@@ -42,20 +66,33 @@ async fn a_wrong_method_is_told_which_ones_there_are() {
     let stage = TestApp::new().await;
     let id = "0193a000-0000-7000-8000-000000000000";
     let cases = [
-        (Method::DELETE, "/api/bookings".to_owned(), vec!["GET", "HEAD", "POST"]),
+        (
+            Method::DELETE,
+            "/api/bookings".to_owned(),
+            vec!["GET", "HEAD", "POST"],
+        ),
         (Method::POST, "/api/shows".to_owned(), vec!["GET", "HEAD"]),
         (Method::PUT, format!("/api/shows/{id}"), vec!["GET", "HEAD"]),
         (Method::GET, "/api/admin/movies".to_owned(), vec!["POST"]),
         (Method::GET, "/api/stripe".to_owned(), vec!["POST"]),
         (Method::POST, "/health".to_owned(), vec!["GET", "HEAD"]),
-        (Method::from_bytes(b"BREW").unwrap(), "/api/movies".to_owned(), vec!["GET", "HEAD"]),
+        (
+            Method::from_bytes(b"BREW").unwrap(),
+            "/api/movies".to_owned(),
+            vec!["GET", "HEAD"],
+        ),
     ];
 
     for (method, path, allowed) in cases {
         let answer = send(stage.request(method, &path)).await;
 
         answer.refused(405, "method_not_allowed");
-        let mut allow: Vec<&str> = answer.headers["allow"].to_str().unwrap().split(',').map(str::trim).collect();
+        let mut allow: Vec<&str> = answer.headers["allow"]
+            .to_str()
+            .unwrap()
+            .split(',')
+            .map(str::trim)
+            .collect();
         allow.sort_unstable();
         assert_eq!(allow, allowed, "{path}");
     }
@@ -78,10 +115,25 @@ async fn head_answers_like_get_without_a_body() {
 async fn what_is_not_utf8_is_never_a_fault() {
     let stage = TestApp::new().await;
 
-    stage.get("/api/shows/%FF").await.refused(400, "malformed_request");
-    stage.get("/api/shows/%FF/seats").await.refused(400, "malformed_request");
-    for query in ["%FF=1", "cursor=%FF", "movieId=%FF", "from=%FF", "limit=%FF"] {
-        stage.get(&format!("/api/shows?{query}")).await.refused(422, "validation_failed");
+    stage
+        .get("/api/shows/%FF")
+        .await
+        .refused(400, "malformed_request");
+    stage
+        .get("/api/shows/%FF/seats")
+        .await
+        .refused(400, "malformed_request");
+    for query in [
+        "%FF=1",
+        "cursor=%FF",
+        "movieId=%FF",
+        "from=%FF",
+        "limit=%FF",
+    ] {
+        stage
+            .get(&format!("/api/shows?{query}"))
+            .await
+            .refused(422, "validation_failed");
     }
     for (name, status, code) in [
         ("authorization", 401, "unauthenticated"),
@@ -91,21 +143,31 @@ async fn what_is_not_utf8_is_never_a_fault() {
         ("stripe-signature", 401, "unauthenticated"),
     ] {
         let value = HeaderValue::from_bytes(b"a\xff=\xfe").unwrap();
-        let request = stage.request(Method::POST, "/api/bookings").header(HeaderName::from_static(name), value);
+        let request = stage
+            .request(Method::POST, "/api/bookings")
+            .header(HeaderName::from_static(name), value);
         send(request.body("{}")).await.refused(status, code);
     }
     let signature = HeaderValue::from_bytes(b"t=1,v1=\xff").unwrap();
-    let delivery = stage.request(Method::POST, "/api/stripe").header("stripe-signature", signature);
-    send(delivery.body("{}")).await.refused(400, "invalid_signature");
+    let delivery = stage
+        .request(Method::POST, "/api/stripe")
+        .header("stripe-signature", signature);
+    send(delivery.body("{}"))
+        .await
+        .refused(400, "invalid_signature");
 }
 
 #[tokio::test]
 async fn an_idempotency_key_has_1_to_255_visible_ascii_characters() {
     let stage = TestApp::new().await;
     let request = |key: &[u8]| {
-        let request =
-            stage.admin().request(Method::POST, "/api/admin/movies").header("content-type", "application/json");
-        request.header("idempotency-key", HeaderValue::from_bytes(key).unwrap()).body(r#"{"title":"x"}"#)
+        let request = stage
+            .admin()
+            .request(Method::POST, "/api/admin/movies")
+            .header("content-type", "application/json");
+        request
+            .header("idempotency-key", HeaderValue::from_bytes(key).unwrap())
+            .body(r#"{"title":"x"}"#)
     };
 
     for key in [&b""[..], b"two words", b"k\xc3\xa9y", b"\xff", &[b'k'; 256]] {
@@ -122,11 +184,26 @@ async fn an_id_that_is_no_uuid_names_nothing() {
     let stage = TestApp::new().await;
     let dana = stage.customer("dana");
 
-    for id in ["1", "null", "0193a000", "..%2F..", "%27%3B--", "0193a000-0000-7000-8000-00000000000g"] {
-        dana.get(&format!("/api/shows/{id}")).await.refused(404, "not_found");
-        dana.get(&format!("/api/shows/{id}/seats")).await.refused(404, "not_found");
-        dana.get(&format!("/api/movies/{id}")).await.refused(404, "not_found");
-        dana.get(&format!("/api/bookings/{id}")).await.refused(404, "not_found");
+    for id in [
+        "1",
+        "null",
+        "0193a000",
+        "..%2F..",
+        "%27%3B--",
+        "0193a000-0000-7000-8000-00000000000g",
+    ] {
+        dana.get(&format!("/api/shows/{id}"))
+            .await
+            .refused(404, "not_found");
+        dana.get(&format!("/api/shows/{id}/seats"))
+            .await
+            .refused(404, "not_found");
+        dana.get(&format!("/api/movies/{id}"))
+            .await
+            .refused(404, "not_found");
+        dana.get(&format!("/api/bookings/{id}"))
+            .await
+            .refused(404, "not_found");
     }
 }
 
@@ -145,8 +222,14 @@ async fn a_list_takes_1_to_100_items_and_its_own_cursors_only() {
         ("limit=1&limit=2", "limit"),
         ("cursor=garbage", "cursor"),
         ("cursor=", "cursor"),
-        ("cursor=9223372036854775807_0193a000-0000-7000-8000-000000000000", "cursor"),
-        ("cursor=-8000000000000000000_0193a000-0000-7000-8000-000000000000", "cursor"),
+        (
+            "cursor=9223372036854775807_0193a000-0000-7000-8000-000000000000",
+            "cursor",
+        ),
+        (
+            "cursor=-8000000000000000000_0193a000-0000-7000-8000-000000000000",
+            "cursor",
+        ),
         ("unknown=1", "unknown"),
     ];
 
@@ -158,7 +241,10 @@ async fn a_list_takes_1_to_100_items_and_its_own_cursors_only() {
             assert_eq!(answer.fields(), [field], "{list}?{query}");
         }
         for query in ["limit=1", "limit=100", ""] {
-            assert_eq!(dana.get(&format!("{list}?{query}")).await.body, json!({ "items": [], "nextCursor": null }));
+            assert_eq!(
+                dana.get(&format!("{list}?{query}")).await.body,
+                json!({ "items": [], "nextCursor": null })
+            );
         }
     }
 }
@@ -168,7 +254,11 @@ async fn a_request_id_is_taken_over_where_it_is_readable() {
     let stage = TestApp::new().await;
     let ask = |id: &[u8]| {
         let id = HeaderValue::from_bytes(id).unwrap();
-        send(stage.request(Method::GET, "/api/nothing").header("x-request-id", id))
+        send(
+            stage
+                .request(Method::GET, "/api/nothing")
+                .header("x-request-id", id),
+        )
     };
 
     for id in [&b"a"[..], b"req-1!~", &[b'x'; 128]] {
@@ -184,7 +274,13 @@ async fn a_request_id_is_taken_over_where_it_is_readable() {
         let made = answer.headers["x-request-id"].to_str().unwrap();
         assert!(uuid::Uuid::try_parse(made).is_ok(), "{made}");
     }
-    assert!(stage.get("/health").await.headers.contains_key("x-request-id"));
+    assert!(
+        stage
+            .get("/health")
+            .await
+            .headers
+            .contains_key("x-request-id")
+    );
 }
 
 #[tokio::test]
@@ -192,20 +288,29 @@ async fn without_the_database_the_caller_is_told_to_come_again() {
     let stage = TestApp::new().await;
     stage.app.db.close().await;
 
-    for answer in [stage.get("/api/shows").await, stage.customer("dana").get("/api/bookings").await] {
+    for answer in [
+        stage.get("/api/shows").await,
+        stage.customer("dana").get("/api/bookings").await,
+    ] {
         answer.refused(503, "database_unavailable");
         assert_eq!(answer.headers["retry-after"], "1");
     }
     let ready = stage.get("/ready").await;
     ready.refused(503, "database_unavailable");
-    assert_eq!(ready.body["missing"], json!(["the database cannot be reached; check DATABASE_URL"]));
+    assert_eq!(
+        ready.body["missing"],
+        json!(["the database cannot be reached; check DATABASE_URL"])
+    );
     assert_eq!(stage.get("/health").await.status, 200);
 }
 
 #[tokio::test]
 async fn a_panic_is_an_internal_error_without_its_words() {
     let panics = get(async || -> &'static str { panic!("a secret") });
-    let router = Router::new().route("/", panics).layer(CatchPanicLayer::custom(on_panic)).layer(from_fn(request_id));
+    let router = Router::new()
+        .route("/", panics)
+        .layer(CatchPanicLayer::custom(on_panic))
+        .layer(from_fn(request_id));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -227,7 +332,11 @@ async fn a_user_who_asks_too_often_is_told_when_to_go_on() {
     let answer = dana.get("/api/shows").await;
 
     answer.refused(429, "rate_limited");
-    let wait: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    let wait: u64 = answer.headers["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!((1..=21).contains(&wait), "{wait}");
     assert_eq!(eve.get("/api/bookings").await.status, 200);
     assert_eq!(stage.get("/api/shows").await.status, 200);
@@ -238,7 +347,10 @@ async fn a_user_who_asks_too_often_is_told_when_to_go_on() {
 async fn somebody_who_keeps_a_lock_makes_the_database_unavailable() {
     let stage = TestApp::new().await;
     let mut other = stage.db().begin().await.unwrap();
-    sqlx::query("lock table shows").execute(&mut *other).await.unwrap();
+    sqlx::query("lock table shows")
+        .execute(&mut *other)
+        .await
+        .unwrap();
 
     let answer = stage.get("/api/shows").await;
 
@@ -250,15 +362,28 @@ async fn somebody_who_keeps_a_lock_makes_the_database_unavailable() {
 #[tokio::test]
 async fn without_a_token_that_stands_the_address_is_counted() {
     let stage = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "3")]).await;
-    stage.bearer("garbage".to_owned()).get("/api/bookings").await.refused(401, "unauthenticated");
-    stage.get("/api/bookings").await.refused(401, "unauthenticated");
+    stage
+        .bearer("garbage".to_owned())
+        .get("/api/bookings")
+        .await
+        .refused(401, "unauthenticated");
+    stage
+        .get("/api/bookings")
+        .await
+        .refused(401, "unauthenticated");
     assert_eq!(stage.get("/api/shows").await.status, 200);
 
-    let another_token = stage.bearer("other garbage".to_owned()).get("/api/bookings").await;
+    let another_token = stage
+        .bearer("other garbage".to_owned())
+        .get("/api/bookings")
+        .await;
 
     another_token.refused(429, "rate_limited");
     stage.get("/api/movies").await.refused(429, "rate_limited");
-    assert_eq!(stage.customer("dana").get("/api/bookings").await.status, 200);
+    assert_eq!(
+        stage.customer("dana").get("/api/bookings").await.status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -266,7 +391,10 @@ async fn neither_stripe_nor_operators_are_ever_limited() {
     let stage = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "1")]).await;
 
     for _ in 0..5 {
-        stage.deliver("no event").await.refused(400, "malformed_request");
+        stage
+            .deliver("no event")
+            .await
+            .refused(400, "malformed_request");
         assert_eq!(stage.get("/health").await.status, 200);
         assert_eq!(stage.get("/ready").await.status, 200);
     }
@@ -274,9 +402,15 @@ async fn neither_stripe_nor_operators_are_ever_limited() {
 
 /// Asks as a browser does before it sends a request from a page of `origin`.
 async fn preflight(stage: &TestApp, origin: &str) -> Answer {
-    let request = stage.request(Method::OPTIONS, "/api/bookings").header("origin", origin);
+    let request = stage
+        .request(Method::OPTIONS, "/api/bookings")
+        .header("origin", origin);
     let request = request.header("access-control-request-method", "POST");
-    send(request.header("access-control-request-headers", "authorization,content-type,idempotency-key")).await
+    send(request.header(
+        "access-control-request-headers",
+        "authorization,content-type,idempotency-key",
+    ))
+    .await
 }
 
 #[tokio::test]
@@ -285,22 +419,46 @@ async fn a_page_of_an_allowed_origin_may_send_and_read() {
 
     for origin in [ORIGIN, "http://other-front.example"] {
         let asked = preflight(&stage, origin).await;
-        let answered = send(stage.customer("dana").request(Method::GET, "/api/nothing").header("origin", origin)).await;
+        let answered = send(
+            stage
+                .customer("dana")
+                .request(Method::GET, "/api/nothing")
+                .header("origin", origin),
+        )
+        .await;
 
         assert_eq!(asked.status, 200);
         assert_eq!(asked.headers["access-control-allow-origin"], origin);
         assert_eq!(asked.headers["access-control-allow-credentials"], "true");
-        let methods = asked.headers["access-control-allow-methods"].to_str().unwrap();
-        assert!(["GET", "POST", "PATCH"].iter().all(|method| methods.contains(method)), "{methods}");
-        let names = asked.headers["access-control-allow-headers"].to_str().unwrap();
+        let methods = asked.headers["access-control-allow-methods"]
+            .to_str()
+            .unwrap();
         assert!(
-            ["authorization", "content-type", "idempotency-key"].iter().all(|name| names.contains(name)),
+            ["GET", "POST", "PATCH"]
+                .iter()
+                .all(|method| methods.contains(method)),
+            "{methods}"
+        );
+        let names = asked.headers["access-control-allow-headers"]
+            .to_str()
+            .unwrap();
+        assert!(
+            ["authorization", "content-type", "idempotency-key"]
+                .iter()
+                .all(|name| names.contains(name)),
             "{names}"
         );
         answered.refused(404, "not_found");
         assert_eq!(answered.headers["access-control-allow-origin"], origin);
-        let shown = answered.headers["access-control-expose-headers"].to_str().unwrap();
-        let wanted = ["location", "retry-after", "idempotent-replayed", "x-request-id"];
+        let shown = answered.headers["access-control-expose-headers"]
+            .to_str()
+            .unwrap();
+        let wanted = [
+            "location",
+            "retry-after",
+            "idempotent-replayed",
+            "x-request-id",
+        ];
         assert!(wanted.iter().all(|name| shown.contains(name)), "{shown}");
     }
 }
@@ -309,13 +467,32 @@ async fn a_page_of_an_allowed_origin_may_send_and_read() {
 async fn a_page_of_a_foreign_origin_may_not() {
     let stage = TestApp::new().await;
 
-    for origin in ["http://evil.example", "null", "http://front.example.evil.example", "https://front.example"] {
+    for origin in [
+        "http://evil.example",
+        "null",
+        "http://front.example.evil.example",
+        "https://front.example",
+    ] {
         let asked = preflight(&stage, origin).await;
-        let answered =
-            send(stage.customer("dana").request(Method::GET, "/api/bookings").header("origin", origin)).await;
+        let answered = send(
+            stage
+                .customer("dana")
+                .request(Method::GET, "/api/bookings")
+                .header("origin", origin),
+        )
+        .await;
 
-        assert!(!asked.headers.contains_key("access-control-allow-origin"), "{origin}");
-        assert_eq!(answered.status, 200, "a bearer request is served; the browser keeps the answer back");
-        assert!(!answered.headers.contains_key("access-control-allow-origin"), "{origin}");
+        assert!(
+            !asked.headers.contains_key("access-control-allow-origin"),
+            "{origin}"
+        );
+        assert_eq!(
+            answered.status, 200,
+            "a bearer request is served; the browser keeps the answer back"
+        );
+        assert!(
+            !answered.headers.contains_key("access-control-allow-origin"),
+            "{origin}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! How an admin adds to the catalogue: movies and shows, every no to them, and requests that are sent again.
+//! How an admin adds to the catalogue: movies and shows, every no to them, and requests that are
+//! sent again.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -17,7 +18,9 @@ fn show(own: &Value) -> Value {
     for (name, value) in own.as_object().unwrap() {
         show[name] = value.clone();
     }
-    show.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    show.as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
     show
 }
 
@@ -36,7 +39,10 @@ fn step(hours_before: u32, refund_percent: u32) -> Value {
 /// Names rows A, B, …, Z, BA, BB, …
 fn row_name(index: u8) -> String {
     let letter = |index: u8| char::from(b'A'.checked_add(index).unwrap());
-    match (index.checked_div(26).unwrap(), index.checked_rem(26).unwrap()) {
+    match (
+        index.checked_div(26).unwrap(),
+        index.checked_rem(26).unwrap(),
+    ) {
         (0, last) => letter(last).to_string(),
         (first, last) => format!("{}{}", letter(first), letter(last)),
     }
@@ -71,7 +77,10 @@ async fn a_movie_is_created_with_all_that_is_said_of_it() {
 async fn of_a_movie_only_the_title_is_required() {
     let stage = TestApp::new().await;
 
-    let made = stage.admin().post(MOVIES, json!({ "title": "Metropolis" })).await;
+    let made = stage
+        .admin()
+        .post(MOVIES, json!({ "title": "Metropolis" }))
+        .await;
 
     assert_eq!(made.status, 201, "{made:?}");
     let id = &made.body["id"];
@@ -100,7 +109,10 @@ async fn each_no_to_a_movie_names_its_field() {
         ("posterUrl", json!("posters/1.jpg")),
         ("posterUrl", json!("javascript:alert(1)")),
         ("posterUrl", json!("https://")),
-        ("posterUrl", json!(format!("https://a.example/{}", "x".repeat(2_000)))),
+        (
+            "posterUrl",
+            json!(format!("https://a.example/{}", "x".repeat(2_000))),
+        ),
     ];
 
     for (field, value) in cases {
@@ -120,7 +132,11 @@ async fn each_no_to_a_movie_names_its_field() {
 #[tokio::test]
 async fn a_show_is_created_in_the_shape_of_the_contract() {
     let stage = TestApp::new().await;
-    let movie = stage.admin().post(MOVIES, json!({ "title": "Metropolis" })).await.body;
+    let movie = stage
+        .admin()
+        .post(MOVIES, json!({ "title": "Metropolis" }))
+        .await
+        .body;
     let own = json!({
         "movieId": movie["id"], "title": null, "startsAt": "2026-12-24T20:30:00+01:00", "maxSeatsPerBooking": 4,
         "tiers": [tier("regular", 1_200, "eur"), tier("box", 2_500, "eur")],
@@ -142,7 +158,10 @@ async fn a_show_is_created_in_the_shape_of_the_contract() {
     });
     assert_eq!(made.body, view);
     assert_eq!(stage.get(&format!("/api/shows/{id}")).await.body, view);
-    assert_eq!(stage.get("/api/shows").await.body, json!({ "items": [view], "nextCursor": null }));
+    assert_eq!(
+        stage.get("/api/shows").await.body,
+        json!({ "items": [view], "nextCursor": null })
+    );
 }
 
 #[tokio::test]
@@ -153,16 +172,27 @@ async fn what_a_show_does_not_say_is_taken_from_the_defaults() {
 
     assert_eq!(made.body["movie"], Value::Null);
     assert_eq!(made.body["maxSeatsPerBooking"], 10);
-    assert_eq!(made.body["cancellationPolicy"], json!([step(24, 100), step(0, 0)]));
+    assert_eq!(
+        made.body["cancellationPolicy"],
+        json!([step(24, 100), step(0, 0)])
+    );
     assert_eq!(made.body["seats"], json!({ "total": 2, "free": 2 }));
 }
 
 #[tokio::test]
 async fn a_show_of_a_movie_may_have_a_title_of_its_own() {
     let stage = TestApp::new().await;
-    let movie = stage.admin().post(MOVIES, json!({ "title": "Metropolis" })).await.body;
+    let movie = stage
+        .admin()
+        .post(MOVIES, json!({ "title": "Metropolis" }))
+        .await
+        .body;
 
-    let made = create_show(&stage, json!({ "movieId": movie["id"], "title": "Metropolis, with organ" })).await;
+    let made = create_show(
+        &stage,
+        json!({ "movieId": movie["id"], "title": "Metropolis, with organ" }),
+    )
+    .await;
 
     assert_eq!(made.body["title"], "Metropolis, with organ");
     assert_eq!(made.body["movie"], movie);
@@ -173,8 +203,12 @@ async fn a_show_of_a_movie_that_there_is_not_is_not_found() {
     let stage = TestApp::new().await;
     let nobody = "0193a000-0000-7000-8000-000000000000";
 
-    create_show(&stage, json!({ "movieId": nobody })).await.refused(404, "not_found");
-    create_show(&stage, json!({ "movieId": nobody, "title": null })).await.refused(404, "not_found");
+    create_show(&stage, json!({ "movieId": nobody }))
+        .await
+        .refused(404, "not_found");
+    create_show(&stage, json!({ "movieId": nobody, "title": null }))
+        .await
+        .refused(404, "not_found");
 
     assert_eq!(stage.sql("select count(*) from shows").await, "0");
     assert_eq!(stage.sql("select count(*) from show_seats").await, "0");
@@ -183,9 +217,15 @@ async fn a_show_of_a_movie_that_there_is_not_is_not_found() {
 #[tokio::test]
 async fn each_no_to_a_show_names_its_field() {
     let stage = TestApp::new().await;
-    let many_tiers: Vec<Value> = (0..21).map(|index| tier(&format!("a{index}"), 1, "eur")).collect();
-    let many_rows: Vec<Value> = (0..101).map(|index| row(&row_name(index), 1, "a")).collect();
-    let many_seats: Vec<Value> = (0..26).map(|index| row(&row_name(index), 200, "a")).collect();
+    let many_tiers: Vec<Value> = (0..21)
+        .map(|index| tier(&format!("a{index}"), 1, "eur"))
+        .collect();
+    let many_rows: Vec<Value> = (0..101)
+        .map(|index| row(&row_name(index), 1, "a"))
+        .collect();
+    let many_seats: Vec<Value> = (0..26)
+        .map(|index| row(&row_name(index), 200, "a"))
+        .collect();
     let many_steps: Vec<Value> = (0..11).rev().map(|hours| step(hours, 0)).collect();
     let cases = [
         ("title", json!({ "title": null })),
@@ -201,17 +241,41 @@ async fn each_no_to_a_show_names_its_field() {
         ("maxSeatsPerBooking", json!({ "maxSeatsPerBooking": 0 })),
         ("maxSeatsPerBooking", json!({ "maxSeatsPerBooking": 101 })),
         ("maxSeatsPerBooking", json!({ "maxSeatsPerBooking": -1 })),
-        ("tiers", json!({ "tiers": many_tiers, "rows": [row("A", 1, "a0")] })),
-        ("tiers", json!({ "tiers": [tier("a", 1, "eur"), tier("a", 2, "eur")] })),
-        ("tiers[1].name", json!({ "tiers": [tier("a", 1, "eur"), tier("", 2, "eur")] })),
-        ("tiers[1].price.currency", json!({ "tiers": [tier("a", 1, "eur"), tier("b", 2, "usd")] })),
-        ("tiers[0].price.currency", json!({ "tiers": [tier("a", 1, "xxx")] })),
-        ("tiers[0].price.amountMinor", json!({ "tiers": [tier("a", -1, "eur")] })),
-        ("tiers[0].price.amountMinor", json!({ "tiers": [tier("a", 100_000_000, "eur")] })),
+        (
+            "tiers",
+            json!({ "tiers": many_tiers, "rows": [row("A", 1, "a0")] }),
+        ),
+        (
+            "tiers",
+            json!({ "tiers": [tier("a", 1, "eur"), tier("a", 2, "eur")] }),
+        ),
+        (
+            "tiers[1].name",
+            json!({ "tiers": [tier("a", 1, "eur"), tier("", 2, "eur")] }),
+        ),
+        (
+            "tiers[1].price.currency",
+            json!({ "tiers": [tier("a", 1, "eur"), tier("b", 2, "usd")] }),
+        ),
+        (
+            "tiers[0].price.currency",
+            json!({ "tiers": [tier("a", 1, "xxx")] }),
+        ),
+        (
+            "tiers[0].price.amountMinor",
+            json!({ "tiers": [tier("a", -1, "eur")] }),
+        ),
+        (
+            "tiers[0].price.amountMinor",
+            json!({ "tiers": [tier("a", 100_000_000, "eur")] }),
+        ),
         ("rows", json!({ "rows": [] })),
         ("rows", json!({ "rows": many_rows })),
         ("rows", json!({ "rows": many_seats })),
-        ("rows", json!({ "rows": [row("A", 1, "a"), row("A", 2, "a")] })),
+        (
+            "rows",
+            json!({ "rows": [row("A", 1, "a"), row("A", 2, "a")] }),
+        ),
         ("rows[0].row", json!({ "rows": [row("a", 1, "a")] })),
         ("rows[0].row", json!({ "rows": [row("A1", 1, "a")] })),
         ("rows[0].row", json!({ "rows": [row("ABCD", 1, "a")] })),
@@ -221,10 +285,22 @@ async fn each_no_to_a_show_names_its_field() {
         ("rows[0].tier", json!({ "rows": [row("A", 1, "b")] })),
         ("blocked", json!({ "blocked": ["A3"] })),
         ("blocked", json!({ "blocked": ["a1"] })),
-        ("cancellationPolicy", json!({ "cancellationPolicy": many_steps })),
-        ("cancellationPolicy", json!({ "cancellationPolicy": [step(0, 0), step(24, 100)] })),
-        ("cancellationPolicy", json!({ "cancellationPolicy": [step(24, 100), step(24, 50)] })),
-        ("cancellationPolicy", json!({ "cancellationPolicy": [step(24, 101)] })),
+        (
+            "cancellationPolicy",
+            json!({ "cancellationPolicy": many_steps }),
+        ),
+        (
+            "cancellationPolicy",
+            json!({ "cancellationPolicy": [step(0, 0), step(24, 100)] }),
+        ),
+        (
+            "cancellationPolicy",
+            json!({ "cancellationPolicy": [step(24, 100), step(24, 50)] }),
+        ),
+        (
+            "cancellationPolicy",
+            json!({ "cancellationPolicy": [step(24, 101)] }),
+        ),
     ];
 
     for (field, own) in cases {
@@ -249,15 +325,27 @@ async fn all_that_is_wrong_with_a_show_is_said_at_once() {
     answer.refused(422, "validation_failed");
     assert_eq!(
         answer.fields(),
-        ["title", "timezone", "tiers", "rows[0].tier", "rows[0].row", "rows[0].seats", "blocked"]
+        [
+            "title",
+            "timezone",
+            "tiers",
+            "rows[0].tier",
+            "rows[0].row",
+            "rows[0].seats",
+            "blocked"
+        ]
     );
 }
 
 #[tokio::test]
 async fn the_largest_show_is_taken() {
     let stage = TestApp::new().await;
-    let tiers: Vec<Value> = (0..20).map(|index| tier(&format!("a{index}"), 99_999_999, "eur")).collect();
-    let rows: Vec<Value> = (0..100).map(|index| row(&row_name(index), 50, "a0")).collect();
+    let tiers: Vec<Value> = (0..20)
+        .map(|index| tier(&format!("a{index}"), 99_999_999, "eur"))
+        .collect();
+    let rows: Vec<Value> = (0..100)
+        .map(|index| row(&row_name(index), 50, "a0"))
+        .collect();
     let policy: Vec<Value> = (0..10).rev().map(|hours| step(hours, 100)).collect();
     let own = json!({ "tiers": tiers, "rows": rows, "cancellationPolicy": policy, "maxSeatsPerBooking": 100 });
 
@@ -285,7 +373,11 @@ async fn a_price_keeps_to_the_step_of_its_currency() {
     ];
 
     for (currency, amount_minor, right) in cases {
-        let answer = create_show(&stage, json!({ "tiers": [tier("a", amount_minor, currency)] })).await;
+        let answer = create_show(
+            &stage,
+            json!({ "tiers": [tier("a", amount_minor, currency)] }),
+        )
+        .await;
 
         if right {
             assert_eq!(answer.status, 201, "{answer:?}");
@@ -295,7 +387,11 @@ async fn a_price_keeps_to_the_step_of_its_currency() {
             );
         } else {
             answer.refused(422, "validation_failed");
-            assert_eq!(answer.fields(), ["tiers[0].price.amountMinor"], "{currency} {amount_minor}");
+            assert_eq!(
+                answer.fields(),
+                ["tiers[0].price.amountMinor"],
+                "{currency} {amount_minor}"
+            );
         }
     }
 }
@@ -323,13 +419,25 @@ async fn a_key_makes_one_movie_and_one_show() {
 #[tokio::test]
 async fn a_key_is_known_to_every_process() {
     let stage = TestApp::new().await;
-    let first = stage.admin().post_keyed(MOVIES, json!({ "title": "x" }), "k").await;
+    let first = stage
+        .admin()
+        .post_keyed(MOVIES, json!({ "title": "x" }), "k")
+        .await;
     let path = format!("{}{MOVIES}", stage.second_server().await);
     let mut claims = stage.claims("user_admin", "admin@example.com");
     claims["metadata"] = json!({ "role": "admin" });
-    let request = stage.http.post(path).bearer_auth(stage.issuer.token(&claims)).header("idempotency-key", "k");
+    let request = stage
+        .http
+        .post(path)
+        .bearer_auth(stage.issuer.token(&claims))
+        .header("idempotency-key", "k");
 
-    let again = send(request.header("content-type", "application/json").body(r#"{ "title":"x" }"#)).await;
+    let again = send(
+        request
+            .header("content-type", "application/json")
+            .body(r#"{ "title":"x" }"#),
+    )
+    .await;
 
     assert_eq!(again.headers["idempotent-replayed"], "true");
     assert_eq!((again.status, again.body), (201, first.body));
@@ -342,11 +450,26 @@ async fn a_key_belongs_to_one_request_of_one_caller() {
     let mut claims = stage.claims("user_other_admin", "other@example.com");
     claims["metadata"] = json!({ "role": "admin" });
     let other = stage.bearer(stage.issuer.token(&claims));
-    assert_eq!(admin.post_keyed(MOVIES, json!({ "title": "x" }), "k").await.status, 201);
+    assert_eq!(
+        admin
+            .post_keyed(MOVIES, json!({ "title": "x" }), "k")
+            .await
+            .status,
+        201
+    );
 
-    admin.post_keyed(MOVIES, json!({ "title": "y" }), "k").await.refused(422, "idempotency_key_reused");
-    admin.post_keyed(MOVIES, json!({ "title": "" }), "k").await.refused(422, "idempotency_key_reused");
-    admin.post_keyed(SHOWS, show(&json!({})), "k").await.refused(422, "idempotency_key_reused");
+    admin
+        .post_keyed(MOVIES, json!({ "title": "y" }), "k")
+        .await
+        .refused(422, "idempotency_key_reused");
+    admin
+        .post_keyed(MOVIES, json!({ "title": "" }), "k")
+        .await
+        .refused(422, "idempotency_key_reused");
+    admin
+        .post_keyed(SHOWS, show(&json!({})), "k")
+        .await
+        .refused(422, "idempotency_key_reused");
     let others = other.post_keyed(MOVIES, json!({ "title": "y" }), "k").await;
 
     assert_eq!(others.status, 201, "{others:?}");
@@ -359,7 +482,9 @@ async fn the_first_answer_comes_again_after_the_show_has_begun_and_for_24_hours(
     let first = stage.admin().post_keyed(SHOWS, body.clone(), "k").await;
     assert_eq!(first.status, 201, "{first:?}");
 
-    stage.advance(TimeDelta::hours(24) - TimeDelta::seconds(1)).await;
+    stage
+        .advance(TimeDelta::hours(24) - TimeDelta::seconds(1))
+        .await;
     let again = stage.admin().post_keyed(SHOWS, body.clone(), "k").await;
     stage.advance(TimeDelta::seconds(1)).await;
     let too_late = stage.admin().post_keyed(SHOWS, body, "k").await;
@@ -372,7 +497,11 @@ async fn the_first_answer_comes_again_after_the_show_has_begun_and_for_24_hours(
 async fn a_no_comes_again_too() {
     let stage = TestApp::new().await;
     let body = show(&json!({ "movieId": "0193a000-0000-7000-8000-000000000000" }));
-    stage.admin().post_keyed(SHOWS, body.clone(), "k").await.refused(404, "not_found");
+    stage
+        .admin()
+        .post_keyed(SHOWS, body.clone(), "k")
+        .await
+        .refused(404, "not_found");
 
     let again = stage.admin().post_keyed(SHOWS, body, "k").await;
 

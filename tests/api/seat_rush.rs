@@ -14,9 +14,18 @@ async fn of_fifty_who_want_one_seat_over_two_servers_one_has_it() {
 
     let requests = (0..50).map(|number| {
         let server = if number % 2 == 0 { &stage.url } else { &second };
-        let token = stage.issuer.token(&stage.claims(&format!("user_{number}"), "buyer@example.com"));
-        let request = stage.http.post(format!("{server}/api/bookings")).bearer_auth(token);
-        send(request.header("content-type", "application/json").body(wish.clone()))
+        let token = stage
+            .issuer
+            .token(&stage.claims(&format!("user_{number}"), "buyer@example.com"));
+        let request = stage
+            .http
+            .post(format!("{server}/api/bookings"))
+            .bearer_auth(token);
+        send(
+            request
+                .header("content-type", "application/json")
+                .body(wish.clone()),
+        )
     });
     let answers = join_all(requests).await;
 
@@ -27,8 +36,16 @@ async fn of_fifty_who_want_one_seat_over_two_servers_one_has_it() {
         assert_eq!(answer.body["seats"], json!(["A2"]));
         assert!(answer.body.get("ownBooking").is_none());
     }
-    for (count, table) in [("1", "bookings"), ("1", "seat_claims"), ("1", "checkout_attempts")] {
-        assert_eq!(stage.sql(&format!("select count(*) from {table}")).await, count, "{table}");
+    for (count, table) in [
+        ("1", "bookings"),
+        ("1", "seat_claims"),
+        ("1", "checkout_attempts"),
+    ] {
+        assert_eq!(
+            stage.sql(&format!("select count(*) from {table}")).await,
+            count,
+            "{table}"
+        );
     }
     stage.check_books().await;
 }
@@ -40,16 +57,35 @@ async fn the_same_seats_in_another_order_never_deadlock() {
     let show = stage.show().await;
 
     let requests = (0..40).map(|number| {
-        let (server, seats) = if number % 2 == 0 { (&stage.url, ["A2", "A3"]) } else { (&second, ["A3", "A2"]) };
-        let token = stage.issuer.token(&stage.claims(&format!("user_{number}"), "buyer@example.com"));
+        let (server, seats) = if number % 2 == 0 {
+            (&stage.url, ["A2", "A3"])
+        } else {
+            (&second, ["A3", "A2"])
+        };
+        let token = stage
+            .issuer
+            .token(&stage.claims(&format!("user_{number}"), "buyer@example.com"));
         let wish = json!({ "kind": "show", "showId": show, "seats": seats }).to_string();
-        let request = stage.http.post(format!("{server}/api/bookings")).bearer_auth(token);
-        send(request.header("content-type", "application/json").body(wish))
+        let request = stage
+            .http
+            .post(format!("{server}/api/bookings"))
+            .bearer_auth(token);
+        send(
+            request
+                .header("content-type", "application/json")
+                .body(wish),
+        )
     });
     let answers = join_all(requests).await;
 
-    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
-    assert_eq!(answers.iter().filter(|answer| answer.status == 409).count(), 39);
+    assert_eq!(
+        answers.iter().filter(|answer| answer.status == 201).count(),
+        1
+    );
+    assert_eq!(
+        answers.iter().filter(|answer| answer.status == 409).count(),
+        39
+    );
     assert_eq!(stage.sql("select count(*) from seat_claims").await, "2");
     stage.check_books().await;
 }
@@ -60,10 +96,18 @@ async fn a_booking_that_cannot_have_all_its_seats_has_none() {
     let show = stage.show().await;
     stage.customer("first").booked(&show, &["A5"]).await;
 
-    let answer = stage.customer("second").book(&show, &["A4", "A5", "A6"]).await;
+    let answer = stage
+        .customer("second")
+        .book(&show, &["A4", "A5", "A6"])
+        .await;
 
     answer.refused(409, "seat_unavailable");
     assert_eq!(answer.body["seats"], json!(["A5"]));
-    assert_eq!(stage.sql("select string_agg(label, ',') from seat_claims").await, "A5");
+    assert_eq!(
+        stage
+            .sql("select string_agg(label, ',') from seat_claims")
+            .await,
+        "A5"
+    );
     assert_eq!(stage.sql("select count(*) from bookings").await, "1");
 }

@@ -20,13 +20,19 @@ struct Vector {
 
 #[test]
 fn the_vectors_of_stripes_libraries_have_their_verdict() {
-    let vectors: Vec<Vector> = serde_json::from_str(include_str!("signature_vectors.json")).unwrap();
+    let vectors: Vec<Vector> =
+        serde_json::from_str(include_str!("signature_vectors.json")).unwrap();
     assert_eq!(vectors.len(), 21);
 
     for vector in vectors {
         let now = DateTime::from_timestamp(vector.now, 0).unwrap();
         let secrets = [Secret::new("whsec_other"), Secret::new(&vector.secret)];
-        let verdict = verify(Some(vector.header.as_bytes()), vector.payload.as_bytes(), &secrets, now);
+        let verdict = verify(
+            Some(vector.header.as_bytes()),
+            vector.payload.as_bytes(),
+            &secrets,
+            now,
+        );
 
         // Stripe's libraries let the future pass; we do not (PAYMENTS: 300 s both ways).
         let stands = vector.node && vector.name != "future 600";
@@ -39,7 +45,13 @@ fn a_signature_is_good_for_300_seconds_in_both_directions() {
     let signed_at = 1_795_000_000;
     let header = format!("t={signed_at},v1={}", sign(SECRET, signed_at, "{}"));
 
-    for (seconds, stands) in [(-301, false), (-300, true), (0, true), (300, true), (301, false)] {
+    for (seconds, stands) in [
+        (-301, false),
+        (-300, true),
+        (0, true),
+        (300, true),
+        (301, false),
+    ] {
         let now = DateTime::from_timestamp(signed_at + seconds, 0).unwrap();
         let verdict = verify(Some(header.as_bytes()), b"{}", &[Secret::new(SECRET)], now);
 
@@ -50,9 +62,10 @@ fn a_signature_is_good_for_300_seconds_in_both_directions() {
 #[tokio::test]
 async fn while_a_secret_is_rolled_both_are_valid() {
     let stage = TestApp::with(&[("STRIPE_WEBHOOK_SECRET", "whsec_old, whsec_new")]).await;
-    let body = json!({ "id": "evt_1", "object": "event", "type": "x.y", "created": 1, "livemode": false,
+    let body =
+        json!({ "id": "evt_1", "object": "event", "type": "x.y", "created": 1, "livemode": false,
                        "data": { "object": {} } })
-    .to_string();
+        .to_string();
     let now = stage.now().timestamp();
     let (old, new) = (sign("whsec_old", now, &body), sign("whsec_new", now, &body));
     let wrong = sign("whsec_wrong", now, &body);
@@ -89,10 +102,17 @@ async fn what_is_not_signed_rightly_is_refused_and_not_stored() {
         format!("t={},v1={}", now - 301, sign(SECRET, now - 301, body)),
         format!("t={},v1={}", now + 301, sign(SECRET, now + 301, body)),
     ] {
-        stage.deliver_signed(body, &signature).await.refused(400, "invalid_signature");
+        stage
+            .deliver_signed(body, &signature)
+            .await
+            .refused(400, "invalid_signature");
     }
-    let without = stage.request(reqwest::Method::POST, "/api/stripe").body(body);
-    crate::stage::send(without).await.refused(400, "invalid_signature");
+    let without = stage
+        .request(reqwest::Method::POST, "/api/stripe")
+        .body(body);
+    crate::stage::send(without)
+        .await
+        .refused(400, "invalid_signature");
     assert_eq!(stage.sql("select count(*) from payment_events").await, "0");
 }
 
@@ -104,5 +124,8 @@ async fn a_delivery_is_judged_by_the_time_of_its_arrival() {
 
     stage.advance(TimeDelta::seconds(301)).await;
 
-    stage.deliver_signed(body, &signature).await.refused(400, "invalid_signature");
+    stage
+        .deliver_signed(body, &signature)
+        .await
+        .refused(400, "invalid_signature");
 }

@@ -1,4 +1,5 @@
-//! The stage of a test: the API on a database of its own, a Stripe simulator, an issuer, and a clock that stands still.
+//! The stage of a test: the API on a database of its own, a Stripe simulator, an issuer, and a
+//! clock that stands still.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -27,7 +28,8 @@ use tokio::net::TcpListener;
 pub(crate) const ORIGIN: &str = "http://front.example";
 /// The secret of the webhook endpoint.
 pub(crate) const SECRET: &str = "whsec_test";
-const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const ANY_PORT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// A running Holdfast and the world around it.
 pub(crate) struct TestApp {
@@ -69,14 +71,32 @@ impl TestApp {
     /// On this database, with some settings of its own.
     pub(crate) async fn on(database: TestDatabase, own: &[(&str, &str)]) -> Self {
         let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
-        let issuer = Issuer::start(IssuerSettings { bind: ANY_PORT, key_file: None, site: None }).await.unwrap();
+        let issuer = Issuer::start(IssuerSettings {
+            bind: ANY_PORT,
+            key_file: None,
+            site: None,
+        })
+        .await
+        .unwrap();
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let endpoint = Endpoint { url: format!("{url}/api/stripe"), secret: SECRET.to_owned(), api_version: None };
-        let options = Options { bind: ANY_PORT, endpoints: vec![endpoint], data_file: None, now: Some(now) };
+        let endpoint = Endpoint {
+            url: format!("{url}/api/stripe"),
+            secret: SECRET.to_owned(),
+            api_version: None,
+        };
+        let options = Options {
+            bind: ANY_PORT,
+            endpoints: vec![endpoint],
+            data_file: None,
+            now: Some(now),
+        };
         let simulator = Simulator::start(options).await.unwrap();
         let setting = |variable: &str| {
-            let of_the_test = own.iter().find(|(name, _)| *name == variable).map(|(_, value)| (*value).to_owned());
+            let of_the_test = own
+                .iter()
+                .find(|(name, _)| *name == variable)
+                .map(|(_, value)| (*value).to_owned());
             of_the_test.or_else(|| match variable {
                 "DATABASE_URL" => Some(database.options().to_url_lossy().to_string()),
                 "STRIPE_SECRET_KEY" => Some("sk_test_stage".to_owned()),
@@ -92,8 +112,20 @@ impl TestApp {
         let clock = Clock::stopped(now);
         let app = App::new(config.clone(), clock.clone()).unwrap();
         serve(listener, AppState::clone(&app));
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { app, url, simulator, issuer, http, config, clock, database }
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self {
+            app,
+            url,
+            simulator,
+            issuer,
+            http,
+            config,
+            clock,
+            database,
+        }
     }
 
     /// Starts another process of the same service on the same database; returns its URL.
@@ -121,8 +153,8 @@ impl TestApp {
         self.simulator.settled().await;
     }
 
-    /// Does every job that is due by the clock of this test, each once, until none is due; returns how many were done.
-    /// A job that fails stays.
+    /// Does every job that is due by the clock of this test, each once, until none is due; returns
+    /// how many were done. A job that fails stays.
     pub(crate) async fn run_jobs(&self) -> usize {
         let mut tried: Vec<i64> = Vec::new();
         let mut done = 0;
@@ -131,8 +163,12 @@ impl TestApp {
                        where id = (select id from graphile_worker._private_jobs where run_at <= $1 and id <> all ($2)
                                    order by run_at, id limit 1)
                        returning id, payload::jsonb";
-            let due = sqlx::query_as::<_, (i64, Value)>(due).bind(self.now()).bind(&tried);
-            let Some((id, payload)) = due.fetch_optional(self.db()).await.unwrap() else { return done };
+            let due = sqlx::query_as::<_, (i64, Value)>(due)
+                .bind(self.now())
+                .bind(&tried);
+            let Some((id, payload)) = due.fetch_optional(self.db()).await.unwrap() else {
+                return done;
+            };
             tried.push(id);
             let job: Job = serde_json::from_value(payload).unwrap();
             let end = if jobs::perform(&self.app, &job).await.is_ok() {
@@ -157,17 +193,28 @@ impl TestApp {
     /// What the simulator was asked, oldest first.
     pub(crate) async fn stripe_requests(&self) -> Vec<Value> {
         let url = format!("{}/_simulator/requests", self.simulator.url());
-        send(self.http.get(url)).await.body.as_array().unwrap().clone()
+        send(self.http.get(url))
+            .await
+            .body
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     /// Pays a session as a buyer does, and waits until its events are delivered.
     pub(crate) async fn pay(&self, booking: &Value) -> Value {
-        let paid = self.knob("pay", json!({ "session": booking["checkout"]["sessionId"] })).await;
+        let paid = self
+            .knob(
+                "pay",
+                json!({ "session": booking["checkout"]["sessionId"] }),
+            )
+            .await;
         self.simulator.settled().await;
         paid
     }
 
-    /// Pays a session while Stripe's deliveries go nowhere; returns the events as bodies to deliver by hand, by type.
+    /// Pays a session while Stripe's deliveries go nowhere; returns the events as bodies to deliver
+    /// by hand, by type.
     pub(crate) async fn pay_unheard(&self, knob: Value) -> HashMap<String, String> {
         self.knob("deliveries", json!({ "drop": true })).await;
         let paid = self.knob("pay", knob).await;
@@ -175,7 +222,9 @@ impl TestApp {
         self.knob("deliveries", json!({})).await;
         let mut events = HashMap::new();
         for id in paid["events"].as_array().unwrap() {
-            let event = self.ask_stripe(&format!("/v1/events/{}", id.as_str().unwrap())).await;
+            let event = self
+                .ask_stripe(&format!("/v1/events/{}", id.as_str().unwrap()))
+                .await;
             let body = serde_json::to_string_pretty(&event).unwrap();
             events.insert(event["type"].as_str().unwrap().to_owned(), body);
         }
@@ -185,32 +234,49 @@ impl TestApp {
     /// Tells Holdfast, out of order, that the session of a booking has ended.
     pub(crate) async fn hear_of_expiry(&self, booking: &Value) {
         let session = booking["checkout"]["sessionId"].as_str().unwrap();
-        let mut object = self.ask_stripe(&format!("/v1/checkout/sessions/{session}")).await;
+        let mut object = self
+            .ask_stripe(&format!("/v1/checkout/sessions/{session}"))
+            .await;
         object["status"] = json!("expired");
         object["payment_status"] = json!("unpaid");
         let event = json!({
             "id": format!("evt_expired_{session}"), "object": "event", "api_version": "2026-09-30.endive", "type": "checkout.session.expired",
             "created": self.now().timestamp(), "livemode": false, "pending_webhooks": 1, "data": { "object": object },
         });
-        assert_eq!(self.deliver(&event.to_string()).await.body["outcome"], "processed");
+        assert_eq!(
+            self.deliver(&event.to_string()).await.body["outcome"],
+            "processed"
+        );
     }
 
     /// Reads from the simulator's API.
     pub(crate) async fn ask_stripe(&self, path: &str) -> Value {
-        send(self.http.get(format!("{}{path}", self.simulator.url())).bearer_auth("sk_test_stage")).await.body
+        send(
+            self.http
+                .get(format!("{}{path}", self.simulator.url()))
+                .bearer_auth("sk_test_stage"),
+        )
+        .await
+        .body
     }
 
     /// A customer, by a name that becomes his id.
     pub(crate) fn customer(&self, name: &str) -> Caller<'_> {
         let claims = self.claims(&format!("user_{name}"), &format!("{name}@example.com"));
-        Caller { stage: self, token: self.issuer.token(&claims) }
+        Caller {
+            stage: self,
+            token: self.issuer.token(&claims),
+        }
     }
 
     /// An admin.
     pub(crate) fn admin(&self) -> Caller<'_> {
         let mut claims = self.claims("user_admin", "admin@example.com");
         claims["metadata"] = json!({ "role": "admin" });
-        Caller { stage: self, token: self.issuer.token(&claims) }
+        Caller {
+            stage: self,
+            token: self.issuer.token(&claims),
+        }
     }
 
     /// The claims of a token that stands.
@@ -268,8 +334,15 @@ impl TestApp {
 
     /// Delivers a body with this `Stripe-Signature`.
     pub(crate) async fn deliver_signed(&self, body: &str, signature: &str) -> Answer {
-        let request = self.request(Method::POST, "/api/stripe").header("stripe-signature", signature);
-        send(request.header("content-type", "application/json; charset=utf-8").body(body.to_owned())).await
+        let request = self
+            .request(Method::POST, "/api/stripe")
+            .header("stripe-signature", signature);
+        send(
+            request
+                .header("content-type", "application/json; charset=utf-8")
+                .body(body.to_owned()),
+        )
+        .await
     }
 
     /// The header that Stripe would send with this body now.
@@ -286,7 +359,10 @@ impl TestApp {
     /// One value of the database, as text; SQL's null as "".
     pub(crate) async fn sql(&self, query: &str) -> String {
         let query = format!("select coalesce(({query})::text, '')");
-        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(self.db()).await.unwrap()
+        sqlx::query_scalar(AssertSqlSafe(query))
+            .fetch_one(self.db())
+            .await
+            .unwrap()
     }
 }
 
@@ -298,18 +374,34 @@ impl Caller<'_> {
 
     /// Posts JSON.
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
-        send(self.request(Method::POST, path).header("content-type", "application/json").body(body.to_string())).await
+        send(
+            self.request(Method::POST, path)
+                .header("content-type", "application/json")
+                .body(body.to_string()),
+        )
+        .await
     }
 
     /// Posts JSON with an idempotency key.
     pub(crate) async fn post_keyed(&self, path: &str, body: Value, key: &str) -> Answer {
-        let request = self.request(Method::POST, path).header("content-type", "application/json");
-        send(request.header("idempotency-key", key).body(body.to_string())).await
+        let request = self
+            .request(Method::POST, path)
+            .header("content-type", "application/json");
+        send(
+            request
+                .header("idempotency-key", key)
+                .body(body.to_string()),
+        )
+        .await
     }
 
     /// Holds seats of a show.
     pub(crate) async fn book(&self, show_id: &str, seats: &[&str]) -> Answer {
-        self.post("/api/bookings", json!({ "kind": "show", "showId": show_id, "seats": seats })).await
+        self.post(
+            "/api/bookings",
+            json!({ "kind": "show", "showId": show_id, "seats": seats }),
+        )
+        .await
     }
 
     /// Holds seats of a show, which must succeed; returns the booking.
@@ -321,7 +413,12 @@ impl Caller<'_> {
 
     /// A booking as it stands now.
     pub(crate) async fn booking(&self, booking: &Value) -> Value {
-        self.get(&format!("/api/bookings/{}", booking["id"].as_str().unwrap())).await.body
+        self.get(&format!(
+            "/api/bookings/{}",
+            booking["id"].as_str().unwrap()
+        ))
+        .await
+        .body
     }
 
     /// A request of any kind, to be sent with [`send`].
@@ -334,19 +431,38 @@ impl Answer {
     /// Asserts a problem with this status and code, whole in every member.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str) -> &Self {
-        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{self:?}");
+        assert_eq!(
+            (self.status, self.body["code"].as_str()),
+            (status, Some(code)),
+            "{self:?}"
+        );
         assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(self.body["status"], status);
-        assert!(self.body["type"].as_str().unwrap().ends_with(&format!("/problems/{code}")), "{self:?}");
-        assert!(!self.body["title"].as_str().unwrap().is_empty() && !self.body["detail"].as_str().unwrap().is_empty());
-        assert_eq!(self.headers["x-request-id"], self.body["requestId"].as_str().unwrap());
+        assert!(
+            self.body["type"]
+                .as_str()
+                .unwrap()
+                .ends_with(&format!("/problems/{code}")),
+            "{self:?}"
+        );
+        assert!(
+            !self.body["title"].as_str().unwrap().is_empty()
+                && !self.body["detail"].as_str().unwrap().is_empty()
+        );
+        assert_eq!(
+            self.headers["x-request-id"],
+            self.body["requestId"].as_str().unwrap()
+        );
         self
     }
 
     /// The fields that a `validation_failed` names.
     pub(crate) fn fields(&self) -> Vec<&str> {
         let errors = self.body["errors"].as_array().unwrap();
-        errors.iter().map(|error| error["field"].as_str().unwrap()).collect()
+        errors
+            .iter()
+            .map(|error| error["field"].as_str().unwrap())
+            .collect()
     }
 }
 
@@ -369,7 +485,11 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Answer { status, headers, body }
+    Answer {
+        status,
+        headers,
+        body,
+    }
 }
 
 fn serve(listener: TcpListener, app: AppState) {
@@ -377,7 +497,8 @@ fn serve(listener: TcpListener, app: AppState) {
     tokio::spawn(async move { axum::serve(listener, service).await });
 }
 
-/// Lets `work` go on until it has been woken `polls` times, and drops it where it then stands, as a process dies.
+/// Lets `work` go on until it has been woken `polls` times, and drops it where it then stands, as a
+/// process dies.
 pub(crate) async fn cut_short<F: Future>(work: F, polls: u32) -> Option<F::Output> {
     let mut work = Box::pin(work);
     let mut left = polls;

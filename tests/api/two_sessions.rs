@@ -1,4 +1,5 @@
-//! Two sessions of one booking: the one behind a failure that Stripe had stored, and the one that took its place.
+//! Two sessions of one booking: the one behind a failure that Stripe had stored, and the one that
+//! took its place.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -8,8 +9,9 @@ use crate::delayed::SEPA;
 use crate::stage::{TestApp, send};
 
 impl TestApp {
-    /// A pending booking of Dana's with a session that nobody was told of: Stripe made it and answered with a failure, so
-    /// that the wish went out again under a new key. Returns the booking, whose page is the new one, and the other session.
+    /// A pending booking of Dana's with a session that nobody was told of: Stripe made it and
+    /// answered with a failure, so that the wish went out again under a new key. Returns the
+    /// booking, whose page is the new one, and the other session.
     pub(crate) async fn booked_twice(&self, show: &str, seat: &str) -> (Value, Value) {
         let dana = self.customer("dana");
         let failure = json!({
@@ -17,20 +19,35 @@ impl TestApp {
             "should_retry": false,
         });
         self.knob("faults", failure).await;
-        dana.book(show, &[seat]).await.refused(503, "payment_provider_unavailable");
+        dana.book(show, &[seat])
+            .await
+            .refused(503, "payment_provider_unavailable");
         let id = dana.get("/api/bookings?limit=1").await.body["items"][0]["id"].clone();
-        let reopened = dana.post(&format!("/api/bookings/{}/checkout", id.as_str().unwrap()), json!({})).await;
+        let reopened = dana
+            .post(
+                &format!("/api/bookings/{}/checkout", id.as_str().unwrap()),
+                json!({}),
+            )
+            .await;
         assert_eq!(reopened.status, 200, "{reopened:?}");
 
-        // The simulator stores the failure without making the session: it is made now, of what Stripe had been sent.
+        // The simulator stores the failure without making the session: it is made now, of what
+        // Stripe had been sent.
         let parameters = format!(
             "select parameters from checkout_attempts where booking_id = '{}' and status = 'failed'",
             id.as_str().unwrap()
         );
         let parameters = self.sql(&parameters).await;
-        let create =
-            self.http.post(format!("{}/v1/checkout/sessions", self.simulator.url())).bearer_auth("sk_test_stage");
-        let made = send(create.header("content-type", "application/x-www-form-urlencoded").body(parameters)).await;
+        let create = self
+            .http
+            .post(format!("{}/v1/checkout/sessions", self.simulator.url()))
+            .bearer_auth("sk_test_stage");
+        let made = send(
+            create
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(parameters),
+        )
+        .await;
         assert_eq!(made.status, 200, "{made:?}");
         assert_ne!(made.body["id"], reopened.body["checkout"]["sessionId"]);
         (reopened.body, made.body["id"].clone())
@@ -38,7 +55,11 @@ impl TestApp {
 
     /// Ends a session at Stripe.
     pub(crate) async fn expire(&self, session: &Value) {
-        let url = format!("{}/v1/checkout/sessions/{}/expire", self.simulator.url(), session.as_str().unwrap());
+        let url = format!(
+            "{}/v1/checkout/sessions/{}/expire",
+            self.simulator.url(),
+            session.as_str().unwrap()
+        );
         let expired = send(self.http.post(url).bearer_auth("sk_test_stage")).await;
         assert_eq!(expired.body["status"], "expired", "{expired:?}");
     }
@@ -50,7 +71,11 @@ async fn of_two_sessions_that_are_paid_the_first_counts_and_the_second_goes_back
         let stage = TestApp::new().await;
         let (booking, hidden) = stage.booked_twice(&stage.show().await, "A2").await;
         let open = booking["checkout"]["sessionId"].clone();
-        let [first, second] = if hidden_first { [hidden, open] } else { [open, hidden] };
+        let [first, second] = if hidden_first {
+            [hidden, open]
+        } else {
+            [open, hidden]
+        };
 
         let applied = stage.pay_unheard(json!({ "session": first })).await;
         let surplus = stage.pay_unheard(json!({ "session": second })).await;
@@ -63,14 +88,26 @@ async fn of_two_sessions_that_are_paid_the_first_counts_and_the_second_goes_back
 
         let dana = stage.customer("dana");
         let after = dana.booking(&booking).await;
-        assert_eq!((&after["status"], &after["isPaid"]), (&json!("confirmed"), &json!(true)), "{after}");
+        assert_eq!(
+            (&after["status"], &after["isPaid"]),
+            (&json!("confirmed"), &json!(true)),
+            "{after}"
+        );
         assert_eq!(after["paid"], booking["total"]);
         let intents = [&first, &second].map(async |session| {
-            let session = stage.ask_stripe(&format!("/v1/checkout/sessions/{}", session.as_str().unwrap())).await;
+            let session = stage
+                .ask_stripe(&format!(
+                    "/v1/checkout/sessions/{}",
+                    session.as_str().unwrap()
+                ))
+                .await;
             session["payment_intent"].as_str().unwrap().to_owned()
         });
         let intents = join_all(intents).await;
-        for (intent, became) in intents.iter().zip(["applied", "surplus already_paid succeeded"]) {
+        for (intent, became) in intents
+            .iter()
+            .zip(["applied", "surplus already_paid succeeded"])
+        {
             let payment = "select concat_ws(' ', disposition, surplus_reason, (select status from refunds
                            where payment_id = p.id)) from payments p where stripe_payment_intent_id";
             assert_eq!(stage.sql(&format!("{payment} = '{intent}'")).await, became);
@@ -98,10 +135,18 @@ async fn what_is_open_beside_a_paid_session_is_closed_when_the_hold_ends() {
     stage.advance(TimeDelta::minutes(10)).await;
     stage.run_jobs().await;
 
-    assert_eq!(stage.customer("dana").booking(&booking).await["status"], "confirmed");
-    assert_eq!(stage.ask_stripe("/v1/checkout/sessions?status=open").await["data"], json!([]));
     assert_eq!(
-        stage.sql("select string_agg(status::text, ',' order by id) from checkout_attempts").await,
+        stage.customer("dana").booking(&booking).await["status"],
+        "confirmed"
+    );
+    assert_eq!(
+        stage.ask_stripe("/v1/checkout/sessions?status=open").await["data"],
+        json!([])
+    );
+    assert_eq!(
+        stage
+            .sql("select string_agg(status::text, ',' order by id) from checkout_attempts")
+            .await,
         "paid,expired"
     );
     stage.check_books().await;
@@ -111,19 +156,29 @@ async fn what_is_open_beside_a_paid_session_is_closed_when_the_hold_ends() {
 async fn a_second_payment_of_which_nothing_is_heard_is_found_when_the_hold_ends_and_goes_back() {
     let stage = TestApp::new().await;
     let booking = paid_by_the_other(&stage).await;
-    stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
 
     stage.advance(TimeDelta::minutes(10)).await;
     stage.run_jobs().await;
 
-    assert_eq!(stage.customer("dana").booking(&booking).await["status"], "confirmed");
+    assert_eq!(
+        stage.customer("dana").booking(&booking).await["status"],
+        "confirmed"
+    );
     assert_eq!(
         stage
             .sql("select string_agg(concat_ws(' ', disposition, surplus_reason), ',' order by id) from payments")
             .await,
         "applied,surplus already_paid"
     );
-    assert_eq!(stage.sql("select string_agg(status::text, ',') from refunds").await, "succeeded");
+    assert_eq!(
+        stage
+            .sql("select string_agg(status::text, ',') from refunds")
+            .await,
+        "succeeded"
+    );
     stage.check_books().await;
 }
 
@@ -132,18 +187,32 @@ async fn a_second_payment_whose_bank_is_undecided_is_asked_about_until_it_decide
     let stage = TestApp::new().await;
     let booking = paid_by_the_other(&stage).await;
     let open = &booking["checkout"]["sessionId"];
-    stage.pay_unheard(json!({ "session": open, "card": SEPA })).await;
+    stage
+        .pay_unheard(json!({ "session": open, "card": SEPA }))
+        .await;
 
     stage.advance(TimeDelta::minutes(10)).await;
     stage.run_jobs().await;
     let undecided = stage.sql("select count(*) from payments").await;
     stage.knob("deliveries", json!({ "drop": true })).await;
-    stage.knob("settle", json!({ "session": open, "outcome": "succeeded" })).await;
+    stage
+        .knob("settle", json!({ "session": open, "outcome": "succeeded" }))
+        .await;
     stage.advance(TimeDelta::hours(6)).await;
     stage.run_jobs().await;
 
     assert_eq!(undecided, "1");
-    assert_eq!(stage.sql("select count(stripe_refund_id) from refunds").await, "1");
-    assert_eq!(stage.sql("select count(*) from graphile_worker._private_jobs").await, "0");
+    assert_eq!(
+        stage
+            .sql("select count(stripe_refund_id) from refunds")
+            .await,
+        "1"
+    );
+    assert_eq!(
+        stage
+            .sql("select count(*) from graphile_worker._private_jobs")
+            .await,
+        "0"
+    );
     stage.check_books().await;
 }

@@ -11,7 +11,9 @@ pub(crate) struct Vault {
 
 impl Vault {
     pub(crate) async fn new() -> Self {
-        let vault = Self { database: crate::stage::database().await };
+        let vault = Self {
+            database: crate::stage::database().await,
+        };
         let show = id(0);
         vault
             .allows(&format!(
@@ -32,7 +34,9 @@ impl Vault {
     /// Runs statements as one transaction; what is wrong at its end is an error too.
     pub(crate) async fn run(&self, statements: &str) -> sqlx::Result<()> {
         let mut tx = self.database.pool().begin().await?;
-        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *tx).await?;
+        sqlx::raw_sql(AssertSqlSafe(statements))
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await
     }
 
@@ -45,7 +49,11 @@ impl Vault {
     pub(crate) async fn refuses(&self, constraint: &str, statements: &str) {
         match self.run(statements).await {
             Err(sqlx::Error::Database(error)) => {
-                assert_eq!(error.constraint(), Some(constraint), "{error:?}\n{statements}");
+                assert_eq!(
+                    error.constraint(),
+                    Some(constraint),
+                    "{error:?}\n{statements}"
+                );
             }
             other => panic!("{constraint} should refuse, but: {other:?}\n{statements}"),
         }
@@ -53,7 +61,10 @@ impl Vault {
 
     pub(crate) async fn count(&self, what: &str) -> i64 {
         let query = format!("select count(*) from {what}");
-        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(self.pool()).await.unwrap()
+        sqlx::query_scalar(AssertSqlSafe(query))
+            .fetch_one(self.pool())
+            .await
+            .unwrap()
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -73,7 +84,12 @@ pub(crate) fn id(number: u32) -> String {
 /// Inserts a booking in any state that is to be paid in full; each seat costs `seat_minor`.
 pub(crate) fn booking_as(status: &str, number: u32, seats: &[&str], seat_minor: usize) -> String {
     let total = seats.len() * seat_minor;
-    priced_booking(status, number, seats, &format!("'full', {total}, {total}, 0"))
+    priced_booking(
+        status,
+        number,
+        seats,
+        &format!("'full', {total}, {total}, 0"),
+    )
 }
 
 /// Inserts a booking with this option, total, due sum and paid sum.
@@ -89,17 +105,26 @@ pub(crate) fn priced_booking(status: &str, number: u32, seats: &[&str], price: &
 }
 
 pub(crate) fn claim(booking: u32, label: &str) -> String {
-    format!("insert into seat_claims (show_id, label, booking_id) values ('{}', '{label}', '{}');", id(0), id(booking))
+    format!(
+        "insert into seat_claims (show_id, label, booking_id) values ('{}', '{label}', '{}');",
+        id(0),
+        id(booking)
+    )
 }
 
 /// A pending booking that holds its seats, for 10 euros each.
 pub(crate) fn hold(number: u32, seats: &[&str]) -> String {
     let claims = seats.iter().map(|label| claim(number, label));
-    std::iter::once(booking_as("pending", number, seats, 1_000)).chain(claims).collect()
+    std::iter::once(booking_as("pending", number, seats, 1_000))
+        .chain(claims)
+        .collect()
 }
 
 pub(crate) fn release(booking: u32) -> String {
-    format!("delete from seat_claims where booking_id = '{}';", id(booking))
+    format!(
+        "delete from seat_claims where booking_id = '{}';",
+        id(booking)
+    )
 }
 
 pub(crate) fn set(booking: u32, change: &str) -> String {
@@ -124,7 +149,12 @@ pub(crate) fn attempt_as(status: &str, number: u32, booking: u32, part: &str) ->
 
 /// Inserts a payment of 10 euros that is applied, for an attempt with its number.
 pub(crate) fn payment(attempt: u32, booking: u32, part: &str) -> String {
-    payment_as(attempt, booking, part, &format!("'pi_{attempt}', 1000, 'eur', 'applied', null"))
+    payment_as(
+        attempt,
+        booking,
+        part,
+        &format!("'pi_{attempt}', 1000, 'eur', 'applied', null"),
+    )
 }
 
 /// Inserts a payment with this payment intent, amount, currency, disposition and reason of surplus.

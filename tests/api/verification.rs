@@ -13,19 +13,32 @@ const SOON: Duration = Duration::from_secs(15);
 
 async fn verify(caller: &Caller<'_>, booking: &Value, wait: u64) -> Answer {
     let body = json!({ "sessionId": booking["checkout"]["sessionId"] });
-    caller.post(&format!("/api/payments/verify?wait={wait}"), body).await
+    caller
+        .post(&format!("/api/payments/verify?wait={wait}"), body)
+        .await
 }
 
 /// How often Stripe was asked how the session of a booking stands.
 async fn asked(stage: &TestApp, booking: &Value) -> usize {
-    let path = format!("/v1/checkout/sessions/{}", booking["checkout"]["sessionId"].as_str().unwrap());
+    let path = format!(
+        "/v1/checkout/sessions/{}",
+        booking["checkout"]["sessionId"].as_str().unwrap()
+    );
     let requests = stage.stripe_requests().await;
-    requests.iter().filter(|asked| asked["method"] == "GET" && asked["path"] == path).count()
+    requests
+        .iter()
+        .filter(|asked| asked["method"] == "GET" && asked["path"] == path)
+        .count()
 }
 
 /// Waits until Stripe is asked how a session stands.
 async fn until_asked(stage: &TestApp) {
-    while !stage.stripe_requests().await.iter().any(|asked| asked["method"] == "GET" && asked["status"].is_null()) {
+    while !stage
+        .stripe_requests()
+        .await
+        .iter()
+        .any(|asked| asked["method"] == "GET" && asked["status"].is_null())
+    {
         tokio::task::yield_now().await;
     }
 }
@@ -36,19 +49,28 @@ async fn stripe_is_asked_when_our_record_lags() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
 
     let verified = verify(&dana, &booking, 0).await;
     let again = verify(&dana, &booking, 0).await;
 
-    assert_eq!((verified.status, &verified.body["status"]), (200, &json!("confirmed")), "{verified:?}");
+    assert_eq!(
+        (verified.status, &verified.body["status"]),
+        (200, &json!("confirmed")),
+        "{verified:?}"
+    );
     assert_eq!(verified.body["booking"]["isPaid"], true);
     assert_eq!(again.body, verified.body);
     for body in events.values() {
         assert_eq!(stage.deliver(body).await.status, 200);
     }
     assert_eq!(stage.sql("select count(*) from payments").await, "1");
-    assert_eq!(stage.sql("select count(*) from ledger_transfers").await, "1");
+    assert_eq!(
+        stage.sql("select count(*) from ledger_transfers").await,
+        "1"
+    );
     stage.check_books().await;
 }
 
@@ -58,9 +80,16 @@ async fn whoever_waits_is_told_when_the_webhook_arrives() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
     // Stripe itself is of no help, so that only the webhook can end the wait.
-    stage.knob("faults", json!({ "route": "GET /v1/checkout/sessions", "kind": "hang", "times": 9 })).await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": "GET /v1/checkout/sessions", "kind": "hang", "times": 9 }),
+        )
+        .await;
 
     let delivered = async {
         until_asked(&stage).await;
@@ -80,11 +109,19 @@ async fn nobody_waits_for_stripe_much_longer_than_he_wants_to() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    stage.knob("faults", json!({ "route": "GET /v1/checkout/sessions", "kind": "hang", "times": 9 })).await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": "GET /v1/checkout/sessions", "kind": "hang", "times": 9 }),
+        )
+        .await;
 
     let verified = timeout(SOON, verify(&dana, &booking, 0)).await.unwrap();
 
-    assert_eq!((verified.status, &verified.body["status"]), (200, &json!("pending")));
+    assert_eq!(
+        (verified.status, &verified.body["status"]),
+        (200, &json!("pending"))
+    );
 }
 
 #[tokio::test]
@@ -93,8 +130,15 @@ async fn what_stripe_says_counts_although_the_buyer_has_hung_up() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
-    stage.knob("faults", json!({ "route": "GET /v1/checkout/sessions", "kind": "delay", "seconds": 1 })).await;
+    stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": "GET /v1/checkout/sessions", "kind": "delay", "seconds": 1 }),
+        )
+        .await;
 
     tokio::select! {
         answer = verify(&dana, &booking, 25) => panic!("he was to hang up: {answer:?}"),
@@ -117,17 +161,31 @@ async fn a_buyer_with_five_tabs_asks_stripe_once() {
     let dana = stage.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
     let other = dana.booked(&show, &["A3"]).await;
-    stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
-    let delay = json!({ "route": "GET /v1/checkout/sessions", "kind": "delay", "seconds": 1, "times": 2 });
+    stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
+    let delay =
+        json!({ "route": "GET /v1/checkout/sessions", "kind": "delay", "seconds": 1, "times": 2 });
     stage.knob("faults", delay).await;
 
     let tabs = join_all((0..5).map(|_| verify(&dana, &booking, 0)));
     let (verified, of_other) = tokio::join!(tabs, verify(&dana, &other, 0));
     let again = verify(&dana, &other, 0).await;
 
-    assert!(verified.iter().all(|answer| answer.body["status"] == "confirmed"), "{verified:?}");
-    assert_eq!((&of_other.body["status"], &again.body["status"]), (&json!("pending"), &json!("pending")));
-    assert_eq!((asked(&stage, &booking).await, asked(&stage, &other).await), (1, 2));
+    assert!(
+        verified
+            .iter()
+            .all(|answer| answer.body["status"] == "confirmed"),
+        "{verified:?}"
+    );
+    assert_eq!(
+        (&of_other.body["status"], &again.body["status"]),
+        (&json!("pending"), &json!("pending"))
+    );
+    assert_eq!(
+        (asked(&stage, &booking).await, asked(&stage, &other).await),
+        (1, 2)
+    );
     stage.check_books().await;
 }
 
@@ -137,7 +195,9 @@ async fn a_webhook_five_times_a_poll_and_the_payment_itself_are_one_payment() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let events = stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+    let events = stage
+        .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+        .await;
 
     let completed = (0..5).map(|_| stage.deliver(&events["checkout.session.completed"]));
     let succeeded = [stage.deliver(&events["payment_intent.succeeded"])];
@@ -145,9 +205,18 @@ async fn a_webhook_five_times_a_poll_and_the_payment_itself_are_one_payment() {
     let polls = join_all((0..3).map(|_| verify(&dana, &booking, 0)));
     let (delivered, polled) = tokio::join!(deliveries, polls);
 
-    assert!(delivered.iter().chain(&polled).all(|answer| answer.status == 200), "{delivered:?} {polled:?}");
+    assert!(
+        delivered
+            .iter()
+            .chain(&polled)
+            .all(|answer| answer.status == 200),
+        "{delivered:?} {polled:?}"
+    );
     assert_eq!(stage.sql("select count(*) from payments").await, "1");
-    assert_eq!(stage.sql("select count(*) from ledger_transfers").await, "1");
+    assert_eq!(
+        stage.sql("select count(*) from ledger_transfers").await,
+        "1"
+    );
     stage.check_books().await;
 }
 
@@ -161,10 +230,16 @@ async fn a_session_that_is_still_open_is_pending_and_a_strangers_is_not_there() 
     let open = verify(&dana, &booking, 0).await;
 
     assert_eq!(open.body["status"], "pending");
-    verify(&stage.customer("emil"), &booking, 0).await.refused(404, "not_found");
+    verify(&stage.customer("emil"), &booking, 0)
+        .await
+        .refused(404, "not_found");
     let unknown = json!({ "sessionId": "cs_test_unknown" });
-    dana.post("/api/payments/verify", unknown).await.refused(404, "not_found");
-    verify(&dana, &booking, 26).await.refused(422, "validation_failed");
+    dana.post("/api/payments/verify", unknown)
+        .await
+        .refused(404, "not_found");
+    verify(&dana, &booking, 26)
+        .await
+        .refused(422, "validation_failed");
 }
 
 #[tokio::test]
@@ -173,9 +248,17 @@ async fn when_stripe_does_not_answer_the_buyer_sees_what_we_know() {
     let show = stage.show().await;
     let dana = stage.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    stage.knob("faults", json!({ "route": "GET /v1/checkout/sessions", "kind": "status", "status": 400 })).await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": "GET /v1/checkout/sessions", "kind": "status", "status": 400 }),
+        )
+        .await;
 
     let verified = verify(&dana, &booking, 0).await;
 
-    assert_eq!((verified.status, &verified.body["status"]), (200, &json!("pending")));
+    assert_eq!(
+        (verified.status, &verified.body["status"]),
+        (200, &json!("pending"))
+    );
 }

@@ -21,7 +21,8 @@ async fn no_webhook_is_refused_while_two_hundred_buyers_poll_under_the_default_l
     let all_told = AtomicBool::new(false);
 
     let webhooks = async {
-        let deliveries = iter(events(&stage).await).map(async |event| stage.deliver(&event.to_string()).await);
+        let deliveries =
+            iter(events(&stage).await).map(async |event| stage.deliver(&event.to_string()).await);
         let answers: Vec<Answer> = deliveries.buffer_unordered(AT_ONCE).collect().await;
         all_told.store(true, Ordering::Release);
         answers
@@ -34,28 +35,62 @@ async fn no_webhook_is_refused_while_two_hundred_buyers_poll_under_the_default_l
         }
         answers
     };
-    let buyers =
-        join_all(bookings.iter().enumerate().map(|(number, booking)| poll(&stage, number, booking, &all_told)));
+    let buyers = join_all(
+        bookings
+            .iter()
+            .enumerate()
+            .map(|(number, booking)| poll(&stage, number, booking, &all_told)),
+    );
     let (delivered, seen, _) = tokio::join!(webhooks, stranger, buyers);
 
     assert_eq!(delivered.len(), WEBHOOKS);
-    let outcome = |name: &str| delivered.iter().filter(|answer| answer.body["outcome"] == name).count();
-    assert!(delivered.iter().all(|answer| answer.status == 200), "{delivered:?}");
-    assert_eq!((outcome("processed"), outcome("duplicate")), (2 * BUYERS, WEBHOOKS - 2 * BUYERS));
-    assert!(seen.contains(&401) && seen.contains(&429), "the limit is not in force: {seen:?}");
-    assert_eq!(stage.sql("select count(*) from bookings where status = 'confirmed'").await, BUYERS.to_string());
+    let outcome = |name: &str| {
+        delivered
+            .iter()
+            .filter(|answer| answer.body["outcome"] == name)
+            .count()
+    };
+    assert!(
+        delivered.iter().all(|answer| answer.status == 200),
+        "{delivered:?}"
+    );
+    assert_eq!(
+        (outcome("processed"), outcome("duplicate")),
+        (2 * BUYERS, WEBHOOKS - 2 * BUYERS)
+    );
+    assert!(
+        seen.contains(&401) && seen.contains(&429),
+        "the limit is not in force: {seen:?}"
+    );
+    assert_eq!(
+        stage
+            .sql("select count(*) from bookings where status = 'confirmed'")
+            .await,
+        BUYERS.to_string()
+    );
     stage.check_books().await;
 }
 
 /// Each buyer books a seat and pays; Stripe has told nobody yet.
 async fn pay_for_all(stage: &TestApp) -> Vec<Value> {
-    let rows = ["A", "B", "C", "D"].map(|row| json!({ "row": row, "seats": 50, "tier": "regular" }));
-    let show = stage.show_with(json!({ "rows": rows, "blocked": [] })).await;
+    let rows =
+        ["A", "B", "C", "D"].map(|row| json!({ "row": row, "seats": 50, "tier": "regular" }));
+    let show = stage
+        .show_with(json!({ "rows": rows, "blocked": [] }))
+        .await;
     stage.knob("deliveries", json!({ "drop": true })).await;
     let paid = iter(0..BUYERS).map(async |number| {
         let seat = format!("{}{}", ["A", "B", "C", "D"][number / 50], number % 50 + 1);
-        let booking = stage.customer(&number.to_string()).booked(&show, &[&seat]).await;
-        stage.knob("pay", json!({ "session": booking["checkout"]["sessionId"] })).await;
+        let booking = stage
+            .customer(&number.to_string())
+            .booked(&show, &[&seat])
+            .await;
+        stage
+            .knob(
+                "pay",
+                json!({ "session": booking["checkout"]["sessionId"] }),
+            )
+            .await;
         booking
     });
     paid.buffered(8).collect().await
@@ -71,12 +106,16 @@ async fn events(stage: &TestApp) -> Vec<Value> {
     events
 }
 
-/// A buyer has come back and looks at his booking, by either way, until it is confirmed or nobody has more to tell.
+/// A buyer has come back and looks at his booking, by either way, until it is confirmed or nobody
+/// has more to tell.
 async fn poll(stage: &TestApp, number: usize, booking: &Value, all_told: &AtomicBool) {
     let buyer = stage.customer(&number.to_string());
     let session = json!({ "sessionId": booking["checkout"]["sessionId"] });
-    while !all_told.load(Ordering::Acquire) && buyer.booking(booking).await["status"] != "confirmed" {
-        let verified = buyer.post("/api/payments/verify?wait=5", session.clone()).await;
+    while !all_told.load(Ordering::Acquire) && buyer.booking(booking).await["status"] != "confirmed"
+    {
+        let verified = buyer
+            .post("/api/payments/verify?wait=5", session.clone())
+            .await;
         assert!(matches!(verified.status, 200 | 429), "{verified:?}");
     }
 }

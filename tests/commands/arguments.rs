@@ -6,7 +6,12 @@ use std::process::{Command, Stdio};
 use super::stage::{Ended, Stage};
 
 fn holdfast(arguments: &[&str]) -> Ended {
-    Ended::of(Command::new(env!("CARGO_BIN_EXE_holdfast")).env_clear().current_dir("/").args(arguments))
+    Ended::of(
+        Command::new(env!("CARGO_BIN_EXE_holdfast"))
+            .env_clear()
+            .current_dir("/")
+            .args(arguments),
+    )
 }
 
 #[test]
@@ -16,25 +21,44 @@ fn every_command_explains_itself() {
     assert!(all.stdout.contains("Exit status:"), "{all:?}");
 
     for command in ["dev", "serve", "migrate", "doctor", "simulator", "seed"] {
-        assert!(all.stdout.contains(&format!("\n  {command} ")), "{command} is not in {all:?}");
+        assert!(
+            all.stdout.contains(&format!("\n  {command} ")),
+            "{command} is not in {all:?}"
+        );
         let help = holdfast(&[command, "--help"]);
         assert_eq!(help.code, Some(0));
-        assert!(help.stdout.contains(&format!("Usage: holdfast {command}")), "{help:?}");
+        assert!(
+            help.stdout.contains(&format!("Usage: holdfast {command}")),
+            "{help:?}"
+        );
     }
-    assert_eq!(holdfast(&["--version"]).stdout, concat!("holdfast ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(
+        holdfast(&["--version"]).stdout,
+        concat!("holdfast ", env!("CARGO_PKG_VERSION"), "\n")
+    );
 }
 
 #[test]
 fn a_simulator_misbehaves_from_the_start_if_it_is_told_to() {
     let arguments = ["simulator", "--bind", "127.0.0.1:0", "--chaos", "42"];
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-    let mut simulator = command.args(arguments).env_clear().current_dir("/").stdout(Stdio::piped()).spawn().unwrap();
+    let mut simulator = command
+        .args(arguments)
+        .env_clear()
+        .current_dir("/")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut said = BufReader::new(simulator.stdout.take().unwrap()).lines();
     let base = said.next().unwrap().unwrap();
 
-    let chaos = format!("{}/_simulator/chaos", base.trim_start_matches("STRIPE_API_BASE="));
+    let chaos = format!(
+        "{}/_simulator/chaos",
+        base.trim_start_matches("STRIPE_API_BASE=")
+    );
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let chaos = runtime.block_on(async { reqwest::get(chaos).await.unwrap().text().await.unwrap() });
+    let chaos =
+        runtime.block_on(async { reqwest::get(chaos).await.unwrap().text().await.unwrap() });
     simulator.kill().unwrap();
     simulator.wait().unwrap();
 
@@ -59,13 +83,22 @@ async fn a_file_env_is_read_and_the_environment_goes_before_it() {
     let ended = stage.run(&["serve"], &[]);
 
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("1 setting to mend:\n  HOLD_SECONDS: "), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("1 setting to mend:\n  HOLD_SECONDS: "),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_file_env_that_cannot_be_read_is_told_without_what_it_holds() {
     let stage = Stage::new().await;
-    std::fs::write(stage.folder.join(".env"), "HOLD_SECONDS=5\nSTRIPE_SECRET_KEY=\"sk_live_51secret\n").unwrap();
+    std::fs::write(
+        stage.folder.join(".env"),
+        "HOLD_SECONDS=5\nSTRIPE_SECRET_KEY=\"sk_live_51secret\n",
+    )
+    .unwrap();
 
     let ended = stage.run(&["serve"], &[]);
 

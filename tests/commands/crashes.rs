@@ -1,7 +1,9 @@
-//! The process is killed between two steps of its work, and another goes on: nothing is lost, and nothing is done twice.
+//! The process is killed between two steps of its work, and another goes on: nothing is lost, and
+//! nothing is done twice.
 //!
-//! A process is held at a step by Stripe, which does not answer, or by a lock that the test has taken. After the kill
-//! the lock is let go: what the database does for the dead is part of the test.
+//! A process is held at a step by Stripe, which does not answer, or by a lock that the test has
+//! taken. After the kill the lock is let go: what the database does for the dead is part of the
+//! test.
 
 use std::time::Duration;
 
@@ -33,18 +35,32 @@ impl Scene {
         assert_eq!(stage.run(&["seed"], &[]).code, Some(0));
         let free = "select show_id::text, label from show_seats join shows on shows.id = show_id
                     where sellable and status = 'on_sale' order by show_id, position limit 1";
-        let (show, seat): (String, String) = sqlx::query_as(free).fetch_one(stage.database.pool()).await.unwrap();
+        let (show, seat): (String, String) = sqlx::query_as(free)
+            .fetch_one(stage.database.pool())
+            .await
+            .unwrap();
         let wish = json!({ "kind": "show", "showId": show, "seats": [seat] });
-        Self { dana: Buyer::new(&stage, "dana"), wish, stage }
+        Self {
+            dana: Buyer::new(&stage, "dana"),
+            wish,
+            stage,
+        }
     }
 
     /// Dana asks for the seat; she may never hear.
     pub(crate) fn ask(&self, server: &Server) -> Lost {
-        tokio::spawn(self.dana.post(server, "/api/bookings", &self.wish, Some("one-wish")))
+        tokio::spawn(
+            self.dana
+                .post(server, "/api/bookings", &self.wish, Some("one-wish")),
+        )
     }
 
     pub(crate) async fn booked(&self, server: &Server) -> Value {
-        let (status, booking) = self.dana.post(server, "/api/bookings", &self.wish, None).await.unwrap();
+        let (status, booking) = self
+            .dana
+            .post(server, "/api/bookings", &self.wish, None)
+            .await
+            .unwrap();
         assert_eq!(status, 201, "{booking}");
         booking
     }
@@ -57,21 +73,36 @@ impl Scene {
 
     /// Sooner than it would be so: the lease of a dead request is over.
     async fn end_lease(&self) {
-        self.stage.sql("update idempotency_keys set locked_until = now()").await;
+        self.stage
+            .sql("update idempotency_keys set locked_until = now()")
+            .await;
     }
 
     /// Sooner than it would be so: the hold has ended, and whatever is to be done is due.
     async fn end_hold(&self) {
         let ends = "update bookings set hold_expires_at = now() where status = 'pending'";
-        self.stage.sql(&format!("{ends}; update graphile_worker._private_jobs set run_at = now()")).await;
+        self.stage
+            .sql(&format!(
+                "{ends}; update graphile_worker._private_jobs set run_at = now()"
+            ))
+            .await;
     }
 
     pub(crate) async fn text(&self, query: &'static str) -> String {
-        sqlx::query_scalar(query).fetch_one(self.stage.database.pool()).await.unwrap()
+        sqlx::query_scalar(query)
+            .fetch_one(self.stage.database.pool())
+            .await
+            .unwrap()
     }
 
-    /// Kills the process while it waits for this lock, in a statement like this one, and lets the lock go.
-    pub(crate) async fn kill_waiting(&self, server: Server, lock: Transaction<'static, Postgres>, statement: &str) {
+    /// Kills the process while it waits for this lock, in a statement like this one, and lets the
+    /// lock go.
+    pub(crate) async fn kill_waiting(
+        &self,
+        server: Server,
+        lock: Transaction<'static, Postgres>,
+        statement: &str,
+    ) {
         self.stage.until_waiting(statement).await;
         server.kill();
         lock.rollback().await.unwrap();
@@ -83,8 +114,15 @@ impl Scene {
         self.stage.finds(CLAIMS, "0").await;
         self.booked(server).await;
         let emil = Buyer::new(&self.stage, "emil");
-        let (status, problem) = emil.post(server, "/api/bookings", &self.wish, None).await.unwrap();
-        assert_eq!((status, &problem["code"]), (409, &json!("seat_unavailable")), "{problem}");
+        let (status, problem) = emil
+            .post(server, "/api/bookings", &self.wish, None)
+            .await
+            .unwrap();
+        assert_eq!(
+            (status, &problem["code"]),
+            (409, &json!("seat_unavailable")),
+            "{problem}"
+        );
         self.stage.finds(CLAIMS, "1").await;
         self.stage.check_books().await;
     }
@@ -94,7 +132,11 @@ impl Scene {
         let event = self.stage.pay(session_id).await;
         for outcome in ["processed", "duplicate"] {
             let (status, receipt) = server.deliver(&event).await.unwrap();
-            assert_eq!((status, &receipt["outcome"]), (200, &json!(outcome)), "{receipt}");
+            assert_eq!(
+                (status, &receipt["outcome"]),
+                (200, &json!(outcome)),
+                "{receipt}"
+            );
         }
         self.is_paid().await;
     }
@@ -113,7 +155,11 @@ async fn a_request_that_died_while_stripe_was_asked_is_gone_on_with() {
     for executed in [false, true] {
         let scene = Scene::new().await;
         let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-        stage.fault(&format!(r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": {executed} }}"#)).await;
+        stage
+            .fault(&format!(
+                r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": {executed} }}"#
+            ))
+            .await;
         let lost = scene.ask(&first);
         stage.until_asked("POST", SESSIONS).await;
         stage.until_at_stripe(SESSIONS, usize::from(executed)).await;
@@ -123,7 +169,11 @@ async fn a_request_that_died_while_stripe_was_asked_is_gone_on_with() {
         let second = stage.serve(&[]);
 
         let (early, problem) = scene.ask(&second).await.unwrap().unwrap();
-        assert_eq!((early, &problem["code"]), (409, &json!("idempotency_in_progress")), "{problem}");
+        assert_eq!(
+            (early, &problem["code"]),
+            (409, &json!("idempotency_in_progress")),
+            "{problem}"
+        );
         scene.end_lease().await;
         let (status, booking) = scene.ask(&second).await.unwrap().unwrap();
         assert_eq!(status, 201, "{booking}");
@@ -132,7 +182,9 @@ async fn a_request_that_died_while_stripe_was_asked_is_gone_on_with() {
         assert_eq!(again, booking);
         stage.finds(BOOKING, "pending").await;
         assert_eq!(stage.at_stripe(SESSIONS).await, 1, "executed: {executed}");
-        scene.pays(&second, booking["checkout"]["sessionId"].as_str().unwrap()).await;
+        scene
+            .pays(&second, booking["checkout"]["sessionId"].as_str().unwrap())
+            .await;
     }
 }
 
@@ -140,7 +192,11 @@ async fn a_request_that_died_while_stripe_was_asked_is_gone_on_with() {
 async fn a_buyer_comes_back_without_his_key_and_gets_the_session_that_stripe_had_made() {
     let scene = Scene::new().await;
     let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-    stage.fault(&format!(r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": true }}"#)).await;
+    stage
+        .fault(&format!(
+            r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": true }}"#
+        ))
+        .await;
     let lost = scene.ask(&first);
     stage.until_at_stripe(SESSIONS, 1).await;
 
@@ -149,7 +205,11 @@ async fn a_buyer_comes_back_without_his_key_and_gets_the_session_that_stripe_had
     let second = stage.serve(&[]);
 
     let booking = json!({ "id": scene.text("select id::text from bookings").await });
-    let (status, reopened) = scene.act(&second, &booking, "checkout").await.unwrap().unwrap();
+    let (status, reopened) = scene
+        .act(&second, &booking, "checkout")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(status, 200, "{reopened}");
     let made = stage.ask_stripe(SESSIONS).await;
     assert_eq!(made["data"].as_array().unwrap().len(), 1);
@@ -162,14 +222,22 @@ async fn a_buyer_comes_back_without_his_key_and_gets_the_session_that_stripe_had
 async fn a_session_that_was_stored_for_nobody_is_given_to_the_buyer_who_repeats() {
     let scene = Scene::new().await;
     let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-    stage.fault(&format!(r#"{{ "route": "POST {SESSIONS}", "kind": "delay", "seconds": 1, "after": true }}"#)).await;
+    stage
+        .fault(&format!(
+            r#"{{ "route": "POST {SESSIONS}", "kind": "delay", "seconds": 1, "after": true }}"#
+        ))
+        .await;
     let lost = scene.ask(&first);
     stage.until_at_stripe(SESSIONS, 1).await;
 
     let lock = stage.lock("select from checkout_attempts for update").await;
-    scene.kill_waiting(first, lock, "%set status = _open_%").await;
+    scene
+        .kill_waiting(first, lock, "%set status = _open_%")
+        .await;
     assert!(lost.await.unwrap().is_err());
-    stage.finds("select status from checkout_attempts", "open").await;
+    stage
+        .finds("select status from checkout_attempts", "open")
+        .await;
     let second = stage.serve(&[]);
 
     scene.end_lease().await;
@@ -185,7 +253,11 @@ async fn a_seat_that_nobody_comes_back_for_is_fenced_and_freed() {
     for executed in [false, true] {
         let scene = Scene::new().await;
         let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-        stage.fault(&format!(r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": {executed} }}"#)).await;
+        stage
+            .fault(&format!(
+                r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": {executed} }}"#
+            ))
+            .await;
         let lost = scene.ask(&first);
         stage.until_asked("POST", SESSIONS).await;
         stage.until_at_stripe(SESSIONS, usize::from(executed)).await;
@@ -197,7 +269,10 @@ async fn a_seat_that_nobody_comes_back_for_is_fenced_and_freed() {
 
         stage.until(BOOKING, "expired", PATIENCE).await;
         assert_eq!(stage.at_stripe(SESSIONS).await, 1);
-        assert_eq!(stage.at_stripe(&format!("{SESSIONS}?status=expired")).await, 1);
+        assert_eq!(
+            stage.at_stripe(&format!("{SESSIONS}?status=expired")).await,
+            1
+        );
         scene.seat_is_free(&second).await;
     }
 }
@@ -218,17 +293,31 @@ async fn of_a_hold_that_was_not_committed_nothing_remains() {
         scene.kill_waiting(server, lock, "%").await;
 
         assert!(lost.await.unwrap().is_err());
-        for what in ["bookings", "checkout_attempts", "seat_claims", "idempotency_keys"] {
-            stage.finds(&format!("select count(*) from {what}"), "0").await;
+        for what in [
+            "bookings",
+            "checkout_attempts",
+            "seat_claims",
+            "idempotency_keys",
+        ] {
+            stage
+                .finds(&format!("select count(*) from {what}"), "0")
+                .await;
         }
-        stage.finds("select count(*) from graphile_worker._private_jobs where key like 'end-hold%'", "0").await;
+        stage
+            .finds(
+                "select count(*) from graphile_worker._private_jobs where key like 'end-hold%'",
+                "0",
+            )
+            .await;
         assert_eq!(stage.asked("POST", SESSIONS).await, 0, "{step}");
     }
 
     let server = stage.serve(&[]);
     let (status, booking) = scene.ask(&server).await.unwrap().unwrap();
     assert_eq!(status, 201, "{booking}");
-    scene.pays(&server, booking["checkout"]["sessionId"].as_str().unwrap()).await;
+    scene
+        .pays(&server, booking["checkout"]["sessionId"].as_str().unwrap())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,7 +326,9 @@ async fn an_event_that_was_not_committed_is_processed_when_it_comes_again() {
     let stage = &scene.stage;
     let mut server = stage.serve(&[]);
     let booking = scene.booked(&server).await;
-    let event = stage.pay(booking["checkout"]["sessionId"].as_str().unwrap()).await;
+    let event = stage
+        .pay(booking["checkout"]["sessionId"].as_str().unwrap())
+        .await;
     for step in [
         "lock table payment_events in exclusive mode",
         "select from bookings for update",
@@ -251,14 +342,20 @@ async fn an_event_that_was_not_committed_is_processed_when_it_comes_again() {
         assert!(lost.await.unwrap().is_err());
         stage.finds(BOOKING, "pending").await;
         for what in ["payment_events", "payments", "ledger_transfers"] {
-            stage.finds(&format!("select count(*) from {what}"), "0").await;
+            stage
+                .finds(&format!("select count(*) from {what}"), "0")
+                .await;
         }
         server = stage.serve(&[]);
     }
 
     for outcome in ["processed", "duplicate"] {
         let (status, receipt) = server.deliver(&event).await.unwrap();
-        assert_eq!((status, &receipt["outcome"]), (200, &json!(outcome)), "{receipt}");
+        assert_eq!(
+            (status, &receipt["outcome"]),
+            (200, &json!(outcome)),
+            "{receipt}"
+        );
     }
     scene.is_paid().await;
 }
@@ -270,11 +367,15 @@ async fn a_cancellation_that_died_at_the_fence_is_finished_and_the_seat_is_free_
         let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
         let booking = scene.booked(&first).await;
         stage
-            .fault(&format!(r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang", "after": {executed} }}"#))
+            .fault(&format!(
+                r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang", "after": {executed} }}"#
+            ))
             .await;
         let lost = scene.act(&first, &booking, "cancel");
         stage.until_asked("POST", "/expire").await;
-        stage.until_at_stripe(&format!("{SESSIONS}?status=expired"), usize::from(executed)).await;
+        stage
+            .until_at_stripe(&format!("{SESSIONS}?status=expired"), usize::from(executed))
+            .await;
 
         first.kill();
         assert!(lost.await.unwrap().is_err());
@@ -282,7 +383,10 @@ async fn a_cancellation_that_died_at_the_fence_is_finished_and_the_seat_is_free_
         let second = stage.serve(&[]);
 
         stage.until(BOOKING, "cancelled", PATIENCE).await;
-        assert_eq!(stage.at_stripe(&format!("{SESSIONS}?status=expired")).await, 1);
+        assert_eq!(
+            stage.at_stripe(&format!("{SESSIONS}?status=expired")).await,
+            1
+        );
         scene.seat_is_free(&second).await;
     }
 }
@@ -295,11 +399,16 @@ async fn a_cancellation_that_died_between_stripes_word_and_its_commit_is_finishe
 
     let lock = stage.lock("select from seat_claims for update").await;
     let lost = scene.act(&first, &booking, "cancel");
-    scene.kill_waiting(first, lock, "%delete from seat_claims%").await;
+    scene
+        .kill_waiting(first, lock, "%delete from seat_claims%")
+        .await;
 
     assert!(lost.await.unwrap().is_err());
     stage.finds(BOOKING, "pending").await;
-    assert_eq!(stage.at_stripe(&format!("{SESSIONS}?status=expired")).await, 1);
+    assert_eq!(
+        stage.at_stripe(&format!("{SESSIONS}?status=expired")).await,
+        1
+    );
     let second = stage.serve(&[]);
     stage.until(BOOKING, "cancelled", PATIENCE).await;
     scene.seat_is_free(&second).await;
@@ -310,18 +419,27 @@ async fn a_booking_that_is_paid_while_its_cancellation_is_dead_is_confirmed() {
     let scene = Scene::new().await;
     let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
     let booking = scene.booked(&first).await;
-    stage.fault(&format!(r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang" }}"#)).await;
+    stage
+        .fault(&format!(
+            r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang" }}"#
+        ))
+        .await;
     let lost = scene.act(&first, &booking, "cancel");
     stage.until_asked("POST", "/expire").await;
 
     first.kill();
     assert!(lost.await.unwrap().is_err());
-    let event = stage.pay(booking["checkout"]["sessionId"].as_str().unwrap()).await;
+    let event = stage
+        .pay(booking["checkout"]["sessionId"].as_str().unwrap())
+        .await;
     let second = stage.serve(&[]);
 
     stage.until(BOOKING, "confirmed", PATIENCE).await;
     scene.is_paid().await;
-    assert_eq!(second.deliver(&event).await.unwrap().1["outcome"], "processed");
+    assert_eq!(
+        second.deliver(&event).await.unwrap().1["outcome"],
+        "processed"
+    );
     scene.is_paid().await;
 }
 
@@ -329,7 +447,11 @@ async fn a_booking_that_is_paid_while_its_cancellation_is_dead_is_confirmed() {
 async fn a_job_under_way_is_finished_before_the_process_stops() {
     let scene = Scene::new().await;
     let (stage, mut server) = (&scene.stage, scene.stage.serve(&[("HOLD_SECONDS", "1")]));
-    stage.fault(&format!(r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "delay", "seconds": 1.5 }}"#)).await;
+    stage
+        .fault(&format!(
+            r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "delay", "seconds": 1.5 }}"#
+        ))
+        .await;
     scene.booked(&server).await;
     stage.until_asked("POST", "/expire").await;
 
@@ -337,6 +459,11 @@ async fn a_job_under_way_is_finished_before_the_process_stops() {
 
     assert_eq!(server.ended(Duration::from_secs(5)).code(), Some(0));
     stage.finds(BOOKING, "expired").await;
-    stage.finds("select count(*) from graphile_worker._private_jobs where key like 'end-hold%'", "0").await;
+    stage
+        .finds(
+            "select count(*) from graphile_worker._private_jobs where key like 'end-hold%'",
+            "0",
+        )
+        .await;
     scene.seat_is_free(&stage.serve(&[])).await;
 }

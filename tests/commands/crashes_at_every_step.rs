@@ -1,6 +1,8 @@
-//! The process is killed at every step that it takes in the database, once before and once after; the next one goes on.
+//! The process is killed at every step that it takes in the database, once before and once after;
+//! the next one goes on.
 //!
-//! A step is a statement. Each flow is killed at its first, its second, and so on, until it ends before the kill.
+//! A step is a statement. Each flow is killed at its first, its second, and so on, until it ends
+//! before the kill.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -54,7 +56,8 @@ async fn a_late_payment_for_sold_seats_goes_back_once() {
 /// What is under way when the process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
-    /// Seats are booked under an idempotency key, and Stripe says that it will never make the session.
+    /// Seats are booked under an idempotency key, and Stripe says that it will never make the
+    /// session.
     BookInVain,
     /// … and Stripe has stored a failure under the key of the attempt.
     BookAfterStoredFailure,
@@ -81,7 +84,10 @@ async fn survives(flow: Flow) {
                 kill(flow, &scene, &wire, (held, way, step, &mut server)).await
             };
             let Ok(killed) = AssertUnwindSafe(case).catch_unwind().await else {
-                panic!("{flow:?}, {held:?} {way:?} at step {step}, the last of {:#?}", wire.statements());
+                panic!(
+                    "{flow:?}, {held:?} {way:?} at step {step}, the last of {:#?}",
+                    wire.statements()
+                );
             };
             if !killed {
                 assert!(step > 1, "a flow without steps");
@@ -141,7 +147,9 @@ type Told = Option<(u16, Value)>;
 
 impl Flow {
     fn is_done(self, told: Option<&(u16, Value)>) -> bool {
-        let Some((status, body)) = told else { return false };
+        let Some((status, body)) = told else {
+            return false;
+        };
         match self {
             Self::BookAfterStoredFailure => *status == 201 && body["checkout"]["url"].is_string(),
             Self::BookInVain => *status == 502,
@@ -171,33 +179,62 @@ impl<'a> Scene<'a> {
                     where s.sellable and status = 'on_sale'
                       and not exists (select from bookings b where b.show_id = s.show_id and s.label = any (b.seats))
                     order by s.show_id, position limit 1";
-        let (show, seat) = sqlx::query_as(free).fetch_one(stage.database.pool()).await.unwrap();
-        Self { stage, dana: Buyer::new(stage, "dana"), show, seat }
+        let (show, seat) = sqlx::query_as(free)
+            .fetch_one(stage.database.pool())
+            .await
+            .unwrap();
+        Self {
+            stage,
+            dana: Buyer::new(stage, "dana"),
+            show,
+            seat,
+        }
     }
 
     async fn begin(&self, flow: Flow, server: &Server) -> Case {
         let create = format!("POST {SESSIONS}$");
         match flow {
             Flow::BookInVain => {
-                let refusal = json!({ "route": create, "kind": "status", "status": 400, "times": 2 });
+                let refusal =
+                    json!({ "route": create, "kind": "status", "status": 400, "times": 2 });
                 self.stage.fault(&refusal.to_string()).await;
-                return Case { booking: Value::Null, event: Value::Null };
+                return Case {
+                    booking: Value::Null,
+                    event: Value::Null,
+                };
             }
             Flow::BookAfterStoredFailure => {
-                let stored = json!({ "route": create, "kind": "status", "status": 500, "stored": true });
+                let stored =
+                    json!({ "route": create, "kind": "status", "status": 500, "stored": true });
                 self.stage.fault(&stored.to_string()).await;
-                return Case { booking: Value::Null, event: Value::Null };
+                return Case {
+                    booking: Value::Null,
+                    event: Value::Null,
+                };
             }
             Flow::Pay | Flow::SettleDeferred | Flow::Verify | Flow::PayTooLate => {}
         }
-        let (status, booking) = self.dana.post(server, "/api/bookings", &self.wish(), None).await.unwrap();
+        let (status, booking) = self
+            .dana
+            .post(server, "/api/bookings", &self.wish(), None)
+            .await
+            .unwrap();
         assert_eq!(status, 201, "{booking}");
-        let event = self.stage.pay(booking["checkout"]["sessionId"].as_str().unwrap()).await;
+        let event = self
+            .stage
+            .pay(booking["checkout"]["sessionId"].as_str().unwrap())
+            .await;
         match flow {
             Flow::SettleDeferred => {
-                self.stage.sql("create table if not exists aside (like checkout_attempts)").await;
-                self.move_attempt("checkout_attempts", "aside", &booking).await;
-                assert_eq!(server.deliver(&event).await.unwrap().1["outcome"], "deferred");
+                self.stage
+                    .sql("create table if not exists aside (like checkout_attempts)")
+                    .await;
+                self.move_attempt("checkout_attempts", "aside", &booking)
+                    .await;
+                assert_eq!(
+                    server.deliver(&event).await.unwrap().1["outcome"],
+                    "deferred"
+                );
             }
             Flow::PayTooLate => {
                 let mut expired = event.clone();
@@ -205,9 +242,18 @@ impl<'a> Scene<'a> {
                 expired["type"] = json!("checkout.session.expired");
                 expired["data"]["object"]["status"] = json!("expired");
                 expired["data"]["object"]["payment_status"] = json!("unpaid");
-                assert_eq!(server.deliver(&expired).await.unwrap().1["outcome"], "processed");
+                assert_eq!(
+                    server.deliver(&expired).await.unwrap().1["outcome"],
+                    "processed"
+                );
                 let emil = Buyer::new(self.stage, "emil");
-                assert_eq!(emil.post(server, "/api/bookings", &self.wish(), None).await.unwrap().0, 201);
+                assert_eq!(
+                    emil.post(server, "/api/bookings", &self.wish(), None)
+                        .await
+                        .unwrap()
+                        .0,
+                    201
+                );
             }
             Flow::BookInVain | Flow::BookAfterStoredFailure | Flow::Pay | Flow::Verify => {}
         }
@@ -219,18 +265,28 @@ impl<'a> Scene<'a> {
         match flow {
             Flow::BookInVain | Flow::BookAfterStoredFailure => {
                 let key = format!("key-{}-{}", self.show, self.seat);
-                self.dana.post(server, "/api/bookings", &self.wish(), Some(&key)).await.ok()
+                self.dana
+                    .post(server, "/api/bookings", &self.wish(), Some(&key))
+                    .await
+                    .ok()
             }
             Flow::Pay | Flow::PayTooLate => server.deliver(&case.event).await.ok(),
             Flow::Verify => {
                 let session = json!({ "sessionId": case.booking["checkout"]["sessionId"] });
-                self.dana.post(server, "/api/payments/verify?wait=0", &session, None).await.ok()
+                self.dana
+                    .post(server, "/api/payments/verify?wait=0", &session, None)
+                    .await
+                    .ok()
             }
             Flow::SettleDeferred => {
-                // The attempt is there at last, which wakes the job; and nobody but the job settles the event.
-                self.move_attempt("aside", "checkout_attempts", &case.booking).await;
+                // The attempt is there at last, which wakes the job; and nobody but the job settles
+                // the event.
+                self.move_attempt("aside", "checkout_attempts", &case.booking)
+                    .await;
                 let id = case.event["id"].as_str().unwrap();
-                let unsettled = format!("select count(*) from graphile_worker._private_jobs where key = 'settle-{id}'");
+                let unsettled = format!(
+                    "select count(*) from graphile_worker._private_jobs where key = 'settle-{id}'"
+                );
                 self.stage.until(&unsettled, "0", PATIENCE).await;
                 Some((200, Value::Null))
             }
@@ -254,13 +310,18 @@ impl<'a> Scene<'a> {
 
     async fn move_attempt(&self, from: &str, to: &str, booking: &Value) {
         let id = booking["id"].as_str().unwrap();
-        let gone = format!("with gone as (delete from {from} where booking_id = '{id}' returning *)");
-        self.stage.sql(&format!("{gone} insert into {to} select * from gone")).await;
+        let gone =
+            format!("with gone as (delete from {from} where booking_id = '{id}' returning *)");
+        self.stage
+            .sql(&format!("{gone} insert into {to} select * from gone"))
+            .await;
     }
 
     /// Asserts what a query about the show `$show` and the seat `$seat` gives, as soon as it does.
     async fn finds(&self, query: &str, value: &str) {
-        let query = query.replace("$show", &format!("'{}'", self.show)).replace("$seat", &format!("'{}'", self.seat));
+        let query = query
+            .replace("$show", &format!("'{}'", self.show))
+            .replace("$seat", &format!("'{}'", self.seat));
         self.stage.until(&query, value, PATIENCE).await;
     }
 
@@ -268,12 +329,22 @@ impl<'a> Scene<'a> {
         match flow {
             Flow::BookAfterStoredFailure => {
                 let (_, booking) = self.run(flow, server, case).await.unwrap();
-                let event = self.stage.pay(booking["checkout"]["sessionId"].as_str().unwrap()).await;
-                assert_eq!(server.deliver(&event).await.unwrap().1["outcome"], "processed");
+                let event = self
+                    .stage
+                    .pay(booking["checkout"]["sessionId"].as_str().unwrap())
+                    .await;
+                assert_eq!(
+                    server.deliver(&event).await.unwrap().1["outcome"],
+                    "processed"
+                );
                 self.is_sold().await;
             }
             Flow::BookInVain => {
-                self.finds(&format!("select string_agg(distinct status::text, ',') {BOOKINGS}"), "failed").await;
+                self.finds(
+                    &format!("select string_agg(distinct status::text, ',') {BOOKINGS}"),
+                    "failed",
+                )
+                .await;
                 self.finds(CLAIMS, "0").await;
                 self.spend_faults().await;
             }
@@ -282,15 +353,26 @@ impl<'a> Scene<'a> {
                 self.is_sold().await;
             }
             Flow::PayTooLate => {
-                self.finds(&format!("select string_agg(status::text, ',' order by id) {BOOKINGS}"), "expired,pending")
-                    .await;
+                self.finds(
+                    &format!("select string_agg(status::text, ',' order by id) {BOOKINGS}"),
+                    "expired,pending",
+                )
+                .await;
                 let booking = case.booking["id"].as_str().unwrap();
-                let refunds =
-                    format!("select string_agg(status::text, ',') from refunds where booking_id = '{booking}'");
+                let refunds = format!(
+                    "select string_agg(status::text, ',') from refunds where booking_id = '{booking}'"
+                );
                 self.finds(&refunds, "succeeded").await;
                 self.finds(PAYMENTS, "surplus").await;
-                let intent = case.event["data"]["object"]["payment_intent"].as_str().unwrap();
-                assert_eq!(self.stage.at_stripe(&format!("/v1/refunds?payment_intent={intent}")).await, 1);
+                let intent = case.event["data"]["object"]["payment_intent"]
+                    .as_str()
+                    .unwrap();
+                assert_eq!(
+                    self.stage
+                        .at_stripe(&format!("/v1/refunds?payment_intent={intent}"))
+                        .await,
+                    1
+                );
             }
         }
         for (_, query) in SOUND {
@@ -300,7 +382,11 @@ impl<'a> Scene<'a> {
     }
 
     async fn is_sold(&self) {
-        self.finds(&format!("select string_agg(status::text, ',') {BOOKINGS}"), "confirmed").await;
+        self.finds(
+            &format!("select string_agg(status::text, ',') {BOOKINGS}"),
+            "confirmed",
+        )
+        .await;
         self.finds(CLAIMS, "1").await;
         self.finds(PAYMENTS, "applied").await;
     }
@@ -310,7 +396,10 @@ impl<'a> Scene<'a> {
         let mut attempts = BTreeSet::new();
         for session in sessions.as_array().unwrap() {
             let attempt = session["metadata"]["attemptId"].as_str().unwrap();
-            assert!(attempts.insert(attempt), "two sessions of one attempt: {sessions}");
+            assert!(
+                attempts.insert(attempt),
+                "two sessions of one attempt: {sessions}"
+            );
         }
     }
 
@@ -318,7 +407,9 @@ impl<'a> Scene<'a> {
     async fn spend_faults(&self) {
         loop {
             let url = format!("{}{SESSIONS}", self.stage.simulator.url());
-            let request = reqwest::Client::new().post(url).bearer_auth("sk_test_stage");
+            let request = reqwest::Client::new()
+                .post(url)
+                .bearer_auth("sk_test_stage");
             assert_eq!(request.send().await.unwrap().status(), 400);
             let asked = self.stage.ask_stripe("/_simulator/requests").await;
             if asked.as_array().unwrap().last().unwrap()["fault"].is_null() {

@@ -1,5 +1,5 @@
-//! A worker is killed with a job in its hands. Others take it over when the dead has not been heard of for a while: about
-//! 45 seconds. So all the deaths are died at once.
+//! A worker is killed with a job in its hands. Others take it over when the dead has not been heard
+//! of for a while: about 45 seconds. So all the deaths are died at once.
 
 use std::time::Duration;
 
@@ -29,10 +29,16 @@ async fn the_jobs_of_dead_workers_are_finished_and_nothing_is_done_twice() {
 async fn fence(executed: bool) {
     let scene = Scene::new().await;
     let (stage, first) = (&scene.stage, scene.stage.serve(&[SHORT_HOLD]));
-    stage.fault(&format!(r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang", "after": {executed} }}"#)).await;
+    stage
+        .fault(&format!(
+            r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang", "after": {executed} }}"#
+        ))
+        .await;
     scene.booked(&first).await;
     stage.until_asked("POST", "/expire").await;
-    stage.until_at_stripe(&format!("{SESSIONS}?status=expired"), usize::from(executed)).await;
+    stage
+        .until_at_stripe(&format!("{SESSIONS}?status=expired"), usize::from(executed))
+        .await;
 
     first.kill();
     stage.finds(CLAIMS, "1").await;
@@ -45,46 +51,74 @@ async fn fence(executed: bool) {
 async fn fence_of_a_booking_that_is_paid_meanwhile() {
     let scene = Scene::new().await;
     let (stage, first) = (&scene.stage, scene.stage.serve(&[SHORT_HOLD]));
-    stage.fault(&format!(r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang" }}"#)).await;
+    stage
+        .fault(&format!(
+            r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang" }}"#
+        ))
+        .await;
     let booking = scene.booked(&first).await;
     stage.until_asked("POST", "/expire").await;
 
     first.kill();
-    let event = stage.pay(booking["checkout"]["sessionId"].as_str().unwrap()).await;
+    let event = stage
+        .pay(booking["checkout"]["sessionId"].as_str().unwrap())
+        .await;
     let second = stage.serve(&[]);
 
     stage.until(BOOKING, "confirmed", TAKEN_OVER).await;
     scene.is_paid().await;
-    assert_eq!(second.deliver(&event).await.unwrap().1["outcome"], "processed");
+    assert_eq!(
+        second.deliver(&event).await.unwrap().1["outcome"],
+        "processed"
+    );
     scene.is_paid().await;
 }
 
 async fn refund(executed: bool) {
     let scene = Scene::new().await;
     let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-    stage.fault(&format!(r#"{{ "route": "POST {REFUNDS}", "kind": "hang", "after": {executed} }}"#)).await;
+    stage
+        .fault(&format!(
+            r#"{{ "route": "POST {REFUNDS}", "kind": "hang", "after": {executed} }}"#
+        ))
+        .await;
     scene.pays_too_late(&first).await;
     stage.until_asked("POST", REFUNDS).await;
     stage.until_at_stripe(REFUNDS, usize::from(executed)).await;
 
     first.kill();
-    stage.finds("select string_agg(status::text, ',') from refunds", "requested").await;
+    stage
+        .finds(
+            "select string_agg(status::text, ',') from refunds",
+            "requested",
+        )
+        .await;
     let _second = stage.serve(&[]);
 
     scene.is_refunded().await;
 }
 
-/// What writes Stripe's answer down dies with the process; asking again under the same key gives the same refund.
+/// What writes Stripe's answer down dies with the process; asking again under the same key gives
+/// the same refund.
 async fn refund_that_was_answered() {
     let scene = Scene::new().await;
     let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-    stage.fault(&format!(r#"{{ "route": "POST {REFUNDS}", "kind": "delay", "seconds": 1, "after": true }}"#)).await;
+    stage
+        .fault(&format!(
+            r#"{{ "route": "POST {REFUNDS}", "kind": "delay", "seconds": 1, "after": true }}"#
+        ))
+        .await;
     scene.pays_too_late(&first).await;
     stage.until_at_stripe(REFUNDS, 1).await;
 
     let lock = stage.lock("select from refunds for update").await;
     scene.kill_waiting(first, lock, "%update refunds%").await;
-    stage.finds("select string_agg(status::text, ',') from refunds", "requested").await;
+    stage
+        .finds(
+            "select string_agg(status::text, ',') from refunds",
+            "requested",
+        )
+        .await;
     let _second = stage.serve(&[]);
 
     scene.is_refunded().await;
@@ -95,7 +129,11 @@ async fn refund_that_was_answered() {
 async fn refund_of_one_who_only_seemed_dead() {
     let scene = Scene::new().await;
     let (stage, mut first) = (&scene.stage, scene.stage.serve(&[]));
-    stage.fault(&format!(r#"{{ "route": "POST {REFUNDS}", "kind": "delay", "seconds": 1 }}"#)).await;
+    stage
+        .fault(&format!(
+            r#"{{ "route": "POST {REFUNDS}", "kind": "delay", "seconds": 1 }}"#
+        ))
+        .await;
     scene.pays_too_late(&first).await;
     stage.until_asked("POST", REFUNDS).await;
 
@@ -109,26 +147,36 @@ async fn refund_of_one_who_only_seemed_dead() {
     scene.is_refunded().await;
 }
 
-/// Nobody comes back, and the hold goes on: the attempt is finished by the schedule of every minute.
+/// Nobody comes back, and the hold goes on: the attempt is finished by the schedule of every
+/// minute.
 async fn request_that_nobody_repeats() {
     let scene = Scene::new().await;
     let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-    stage.fault(&format!(r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": true }}"#)).await;
+    stage
+        .fault(&format!(
+            r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": true }}"#
+        ))
+        .await;
     let lost = scene.ask(&first);
     stage.until_at_stripe(SESSIONS, 1).await;
 
     first.kill();
     assert!(lost.await.unwrap().is_err());
-    stage.sql("update checkout_attempts set updated_at = updated_at - interval '1 minute'").await;
+    stage
+        .sql("update checkout_attempts set updated_at = updated_at - interval '1 minute'")
+        .await;
     let second = stage.serve(&[]);
 
-    stage.until("select status from checkout_attempts", "open", TAKEN_OVER).await;
+    stage
+        .until("select status from checkout_attempts", "open", TAKEN_OVER)
+        .await;
     assert_eq!(stage.at_stripe(SESSIONS).await, 1);
     scene.pays(&second, &scene.text(SESSION).await).await;
 }
 
 impl Scene {
-    /// Money comes that is not owed: the sale has ended, and the booking too, before Stripe tells of the payment.
+    /// Money comes that is not owed: the sale has ended, and the booking too, before Stripe tells
+    /// of the payment.
     async fn pays_too_late(&self, server: &Server) {
         let booking = self.booked(server).await;
         let session = booking["checkout"]["sessionId"].as_str().unwrap();
@@ -141,7 +189,11 @@ impl Scene {
         expired["data"]["object"]["payment_status"] = json!("unpaid");
         for event in [expired, completed] {
             let (status, receipt) = server.deliver(&event).await.unwrap();
-            assert_eq!((status, &receipt["outcome"]), (200, &json!("processed")), "{receipt}");
+            assert_eq!(
+                (status, &receipt["outcome"]),
+                (200, &json!("processed")),
+                "{receipt}"
+            );
         }
     }
 
@@ -149,9 +201,25 @@ impl Scene {
         let stage = &self.stage;
         let job = "select count(*) from graphile_worker._private_jobs where key like 'refund%'";
         stage.until(job, "0", TAKEN_OVER).await;
-        stage.until("select string_agg(status::text, ',') from refunds", "succeeded", PATIENCE).await;
-        stage.finds("select count(*) from ledger_transfers where kind = 'refund'", "1").await;
-        stage.finds("select count(*) from payments where disposition = 'surplus'", "1").await;
+        stage
+            .until(
+                "select string_agg(status::text, ',') from refunds",
+                "succeeded",
+                PATIENCE,
+            )
+            .await;
+        stage
+            .finds(
+                "select count(*) from ledger_transfers where kind = 'refund'",
+                "1",
+            )
+            .await;
+        stage
+            .finds(
+                "select count(*) from payments where disposition = 'surplus'",
+                "1",
+            )
+            .await;
         stage.finds(CLAIMS, "0").await;
         assert_eq!(stage.at_stripe(REFUNDS).await, 1);
         stage.check_books().await;

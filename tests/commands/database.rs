@@ -13,10 +13,18 @@ async fn migrate_brings_an_empty_database_up_to_date_once() {
     let second = stage.run(&["migrate"], &[]);
 
     assert_eq!(first.code, Some(0), "{first:?}");
-    assert!(first.stdout.ends_with(" migrations applied; the schema is up to date\n"), "{first:?}");
+    assert!(
+        first
+            .stdout
+            .ends_with(" migrations applied; the schema is up to date\n"),
+        "{first:?}"
+    );
     assert!(!first.stdout.starts_with("0 "), "{first:?}");
     assert_eq!(second.code, Some(0), "{second:?}");
-    assert_eq!(second.stdout, "0 migrations applied; the schema is up to date\n");
+    assert_eq!(
+        second.stdout,
+        "0 migrations applied; the schema is up to date\n"
+    );
 }
 
 #[tokio::test]
@@ -35,12 +43,23 @@ async fn two_that_migrate_at_once_both_succeed() {
 #[tokio::test]
 async fn migrate_needs_the_database_and_no_other_setting() {
     let stage = Stage::new().await;
-    let none = ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "CLERK_ISSUER", "APP_ORIGINS"].map(|name| (name, ""));
+    let none = [
+        "STRIPE_SECRET_KEY",
+        "STRIPE_WEBHOOK_SECRET",
+        "CLERK_ISSUER",
+        "APP_ORIGINS",
+    ]
+    .map(|name| (name, ""));
 
     assert_eq!(stage.run(&["migrate"], &none).code, Some(0));
     let missing = stage.run(&["migrate"], &[("DATABASE_URL", "")]);
     assert_eq!(missing.code, Some(1));
-    assert!(missing.stderr.contains("1 setting to mend:\n  DATABASE_URL: is missing"), "{missing:?}");
+    assert!(
+        missing
+            .stderr
+            .contains("1 setting to mend:\n  DATABASE_URL: is missing"),
+        "{missing:?}"
+    );
 }
 
 #[tokio::test]
@@ -56,7 +75,12 @@ async fn a_database_that_is_not_there_is_told_with_the_reason() {
         assert!(dead.stderr.contains("DATABASE_URL"), "{dead:?}");
         let unknown = stage.run(&[command], &[("DATABASE_URL", &unknown)]);
         assert_eq!(unknown.code, Some(1));
-        assert!(unknown.stderr.contains("\"no_such_database\" does not exist"), "{unknown:?}");
+        assert!(
+            unknown
+                .stderr
+                .contains("\"no_such_database\" does not exist"),
+            "{unknown:?}"
+        );
     }
 }
 
@@ -68,9 +92,17 @@ async fn seed_loads_a_programme_once() {
     let second = stage.run(&["seed"], &[]);
 
     assert_eq!(first.code, Some(0), "{first:?}");
-    assert!(first.stdout.ends_with(" shows added for the coming two weeks\n"), "{first:?}");
+    assert!(
+        first
+            .stdout
+            .ends_with(" shows added for the coming two weeks\n"),
+        "{first:?}"
+    );
     assert_eq!(second.code, Some(0), "{second:?}");
-    assert_eq!(second.stdout, "there are shows to come already; nothing was added\n");
+    assert_eq!(
+        second.stdout,
+        "there are shows to come already; nothing was added\n"
+    );
 }
 
 #[tokio::test]

@@ -6,7 +6,14 @@ use tokio::net::TcpListener;
 
 use super::stage::{NOWHERE, Stage};
 
-const CHECKS: [&str; 6] = ["configuration", "database", "migrations", "issuer", "clock", "Stripe key"];
+const CHECKS: [&str; 6] = [
+    "configuration",
+    "database",
+    "migrations",
+    "issuer",
+    "clock",
+    "Stripe key",
+];
 
 /// Runs the doctor, who must find exactly these checks failed, and say this.
 #[track_caller]
@@ -16,8 +23,15 @@ fn fails(stage: &Stage, own: &[(&str, &str)], failed: &[&str], says: &str) {
     assert!(ended.stdout.contains(says), "{says:?} is not in {ended:?}");
     assert_eq!(ended.stdout.lines().count(), CHECKS.len(), "{ended:?}");
     for check in CHECKS {
-        let word = if failed.contains(&check) { "FAIL" } else { "ok  " };
-        assert!(ended.stdout.contains(&format!("{word}  {check}: ")), "{check}: {ended:?}");
+        let word = if failed.contains(&check) {
+            "FAIL"
+        } else {
+            "ok  "
+        };
+        assert!(
+            ended.stdout.contains(&format!("{word}  {check}: ")),
+            "{check}: {ended:?}"
+        );
     }
 }
 
@@ -37,7 +51,11 @@ async fn all_is_well() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_settings_are_a_line_each() {
     let stage = Stage::new().await;
-    let wrong = [("STRIPE_WEBHOOK_SECRET", "sk_test_stage"), ("APP_ORIGINS", ""), ("LOG_FORMAT", "yaml")];
+    let wrong = [
+        ("STRIPE_WEBHOOK_SECRET", "sk_test_stage"),
+        ("APP_ORIGINS", ""),
+        ("LOG_FORMAT", "yaml"),
+    ];
 
     let ended = stage.run(&["doctor"], &wrong);
 
@@ -45,7 +63,12 @@ async fn wrong_settings_are_a_line_each() {
     let lines: Vec<_> = ended.stdout.lines().collect();
     assert_eq!(lines.len(), 3, "{ended:?}");
     for (variable, _) in wrong {
-        assert!(lines.iter().any(|line| line.starts_with(&format!("FAIL  {variable}: "))), "{variable}: {ended:?}");
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with(&format!("FAIL  {variable}: "))),
+            "{variable}: {ended:?}"
+        );
     }
 }
 
@@ -56,9 +79,19 @@ async fn the_database_is_not_there_or_not_migrated() {
     let both = ["database", "migrations"];
 
     fails(&stage, &dead, &both, "refused");
-    fails(&stage, &dead, &both, "check DATABASE_URL and that Postgres runs");
+    fails(
+        &stage,
+        &dead,
+        &both,
+        "check DATABASE_URL and that Postgres runs",
+    );
     stage.empty_database().await;
-    fails(&stage, &[], &["migrations"], "are to be applied; run `holdfast migrate`");
+    fails(
+        &stage,
+        &[],
+        &["migrations"],
+        "are to be applied; run `holdfast migrate`",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,17 +99,39 @@ async fn the_issuer_is_not_there_or_has_no_keys() {
     let stage = Stage::new().await;
     let no_keys = format!("{}/nothing.json", stage.issuer.url());
 
-    fails(&stage, &[("CLERK_ISSUER", NOWHERE)], &["issuer"], "check CLERK_ISSUER and CLERK_JWKS_URL");
-    fails(&stage, &[("CLERK_JWKS_URL", &no_keys)], &["issuer"], "/nothing.json");
+    fails(
+        &stage,
+        &[("CLERK_ISSUER", NOWHERE)],
+        &["issuer"],
+        "check CLERK_ISSUER and CLERK_JWKS_URL",
+    );
+    fails(
+        &stage,
+        &[("CLERK_JWKS_URL", &no_keys)],
+        &["issuer"],
+        "/nothing.json",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stripe_is_not_there_or_refuses_the_key() {
     let stage = Stage::new().await;
 
-    fails(&stage, &[("STRIPE_API_BASE", NOWHERE)], &["clock", "Stripe key"], "check STRIPE_API_BASE and the network");
-    stage.fault(r#"{ "route": "GET /v1/balance", "kind": "status", "status": 401 }"#).await;
-    fails(&stage, &[], &["Stripe key"], "copy STRIPE_SECRET_KEY again from the dashboard");
+    fails(
+        &stage,
+        &[("STRIPE_API_BASE", NOWHERE)],
+        &["clock", "Stripe key"],
+        "check STRIPE_API_BASE and the network",
+    );
+    stage
+        .fault(r#"{ "route": "GET /v1/balance", "kind": "status", "status": 401 }"#)
+        .await;
+    fails(
+        &stage,
+        &[],
+        &["Stripe key"],
+        "copy STRIPE_SECRET_KEY again from the dashboard",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,5 +142,10 @@ async fn the_clock_is_wrong() {
     let app = Router::new().fallback(async || ([(DATE, "Sat, 21 Nov 2020 12:00:00 GMT")], "{}"));
     tokio::spawn(async { axum::serve(listener, app).await });
 
-    fails(&stage, &[("STRIPE_API_BASE", &elsewhen)], &["clock"], "set it right");
+    fails(
+        &stage,
+        &[("STRIPE_API_BASE", &elsewhen)],
+        &["clock"],
+        "set it right",
+    );
 }

@@ -19,12 +19,17 @@ async fn a_hold_ends_by_itself_while_two_servers_run() {
     let (status, booking) = book(&stage, &first).await.await;
 
     assert_eq!(status, 201, "{booking}");
-    stage.until(BOOKING, "expired", Duration::from_secs(15)).await;
-    stage.until("select count(*) from seat_claims", "0", Duration::ZERO).await;
+    stage
+        .until(BOOKING, "expired", Duration::from_secs(15))
+        .await;
+    stage
+        .until("select count(*) from seat_claims", "0", Duration::ZERO)
+        .await;
     stage.until(JOBS, "0", Duration::from_secs(10)).await;
 }
 
-/// A delayed payment asks for the end of its hold again, perhaps while that is under way; the queue gives it another job.
+/// A delayed payment asks for the end of its hold again, perhaps while that is under way; the queue
+/// gives it another job.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_was_asked_for_again_while_it_ran_and_fails_leaves_nothing_behind() {
     let stage = Stage::new().await;
@@ -42,11 +47,19 @@ async fn a_job_that_was_asked_for_again_while_it_ran_and_fails_leaves_nothing_be
         )
         .await;
     // The sweep of each minute may be there too.
-    stage.until(&format!("{JOBS} where payload ->> 'kind' = 'endHold'"), "2", Duration::ZERO).await;
+    stage
+        .until(
+            &format!("{JOBS} where payload ->> 'kind' = 'endHold'"),
+            "2",
+            Duration::ZERO,
+        )
+        .await;
     server.logged("Failed task");
     lock.rollback().await.unwrap();
 
-    stage.until(BOOKING, "expired", Duration::from_secs(15)).await;
+    stage
+        .until(BOOKING, "expired", Duration::from_secs(15))
+        .await;
     stage.until(JOBS, "0", Duration::from_secs(15)).await;
 }
 
@@ -63,7 +76,9 @@ async fn a_job_that_has_failed_often_is_tried_again_within_a_minute() {
         )
         .await;
     assert_eq!(book(&stage, &server).await.await.0, 201);
-    stage.sql("update graphile_worker._private_jobs set attempts = 10 where key like 'end-hold-%'").await;
+    stage
+        .sql("update graphile_worker._private_jobs set attempts = 10 where key like 'end-hold-%'")
+        .await;
 
     let soon = "select count(*) from graphile_worker._private_jobs
                 where attempts = 11 and locked_at is null and run_at <= now() + interval '1 minute'";

@@ -1,4 +1,5 @@
-//! `holdfast serve`: it starts with everything in order or not at all, and lets nobody down when it stops.
+//! `holdfast serve`: it starts with everything in order or not at all, and lets nobody down when it
+//! stops.
 
 use std::time::{Duration, Instant};
 
@@ -24,9 +25,15 @@ async fn wrong_settings_are_all_told_and_nothing_is_served() {
     let ended = stage.run(&["serve"], &wrong);
 
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.starts_with("holdfast: 5 settings to mend:\n"), "{ended:?}");
+    assert!(
+        ended.stderr.starts_with("holdfast: 5 settings to mend:\n"),
+        "{ended:?}"
+    );
     for (variable, _) in wrong {
-        assert!(ended.stderr.contains(&format!("\n  {variable}: ")), "{variable}: {ended:?}");
+        assert!(
+            ended.stderr.contains(&format!("\n  {variable}: ")),
+            "{variable}: {ended:?}"
+        );
     }
 }
 
@@ -35,10 +42,16 @@ async fn an_address_that_is_taken_is_told() {
     let stage = Stage::new().await;
     let server = stage.serve(&[]);
 
-    let ended = stage.run(&["serve"], &[("BIND", server.url.trim_start_matches("http://"))]);
+    let ended = stage.run(
+        &["serve"],
+        &[("BIND", server.url.trim_start_matches("http://"))],
+    );
 
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("set BIND to another address"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("set BIND to another address"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,13 +59,33 @@ async fn it_serves_and_never_what_belongs_to_the_simulator() {
     let stage = Stage::new().await;
     let server = stage.serve(&[]);
 
-    assert_eq!(server.get("/health").await, (200, json!({ "status": "ok" })));
-    assert_eq!(server.get("/ready").await, (200, json!({ "status": "ready" })));
-    for path in ["/_simulator/requests", "/_simulator/clock", "/_simulator", "/v1/balance", "/.well-known/jwks.json"] {
+    assert_eq!(
+        server.get("/health").await,
+        (200, json!({ "status": "ok" }))
+    );
+    assert_eq!(
+        server.get("/ready").await,
+        (200, json!({ "status": "ready" }))
+    );
+    for path in [
+        "/_simulator/requests",
+        "/_simulator/clock",
+        "/_simulator",
+        "/v1/balance",
+        "/.well-known/jwks.json",
+    ] {
         let (status, problem) = server.get(path).await;
-        assert_eq!((status, &problem["code"]), (404, &json!("not_found")), "{path}");
+        assert_eq!(
+            (status, &problem["code"]),
+            (404, &json!("not_found")),
+            "{path}"
+        );
     }
-    let pay = reqwest::Client::new().post(format!("{}/_simulator/pay", server.url)).send().await.unwrap();
+    let pay = reqwest::Client::new()
+        .post(format!("{}/_simulator/pay", server.url))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(pay.status(), 404);
 }
 
@@ -78,7 +111,10 @@ async fn it_is_ready_once_the_migrations_are_applied() {
     server.logged("run `holdfast migrate`");
     let problem = server.ready(503).await;
     assert_eq!(problem["code"], "database_unavailable");
-    assert_eq!(problem["missing"][0], "migrations are to be applied; run `holdfast migrate`");
+    assert_eq!(
+        problem["missing"][0],
+        "migrations are to be applied; run `holdfast migrate`"
+    );
     assert_eq!(server.get("/health").await.0, 200);
 
     assert_eq!(stage.run(&["migrate"], &[]).code, Some(0));
@@ -106,7 +142,11 @@ async fn without_a_database_it_lives_at_once_and_is_not_ready() {
     let server = stage.serve(&[("DATABASE_URL", "postgres://postgres@127.0.0.1:1/holdfast")]);
 
     assert_eq!(server.get("/health").await.0, 200);
-    assert!(asked.elapsed() < Duration::from_secs(3), "it took {:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(3),
+        "it took {:?}",
+        asked.elapsed()
+    );
     assert_eq!(server.ready(503).await["code"], "database_unavailable");
 }
 
@@ -117,7 +157,10 @@ async fn without_the_keys_of_the_issuer_it_is_not_ready() {
 
     let problem = server.ready(503).await;
     assert_eq!(problem["code"], "internal");
-    assert_eq!(problem["missing"], json!(["the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL"]));
+    assert_eq!(
+        problem["missing"],
+        json!(["the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL"])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,7 +170,11 @@ async fn an_idle_server_stops_at_once() {
         let mut server = stage.serve(&[]);
         // Browsers and proxies keep their connections open.
         let client = reqwest::Client::new();
-        let health = client.get(format!("{}/health", server.url)).send().await.unwrap();
+        let health = client
+            .get(format!("{}/health", server.url))
+            .send()
+            .await
+            .unwrap();
         health.bytes().await.unwrap();
 
         server.signal(signal);
@@ -142,7 +189,9 @@ async fn a_request_under_way_is_finished_before_it_stops() {
     let stage = Stage::new().await;
     assert_eq!(stage.run(&["seed"], &[]).code, Some(0));
     let mut server = stage.serve(&[]);
-    stage.fault(r#"{ "route": "POST /v1/checkout/sessions", "kind": "delay", "seconds": 1.5 }"#).await;
+    stage
+        .fault(r#"{ "route": "POST /v1/checkout/sessions", "kind": "delay", "seconds": 1.5 }"#)
+        .await;
     let booking = tokio::spawn(book(&stage, &server).await);
     until_held(&stage).await;
 
@@ -155,11 +204,21 @@ async fn a_request_under_way_is_finished_before_it_stops() {
 }
 
 /// A request for the first free seat of the first show.
-pub(crate) async fn book(stage: &Stage, server: &Server) -> impl Future<Output = (u16, Value)> + use<> {
+pub(crate) async fn book(
+    stage: &Stage,
+    server: &Server,
+) -> impl Future<Output = (u16, Value)> + use<> {
     let (_, shows) = server.get("/api/shows").await;
     let show = shows["items"][0]["id"].clone();
-    let (_, seats) = server.get(&format!("/api/shows/{}/seats", show.as_str().unwrap())).await;
-    let free = seats["seats"].as_array().unwrap().iter().find(|seat| seat["state"] == "free").unwrap();
+    let (_, seats) = server
+        .get(&format!("/api/shows/{}/seats", show.as_str().unwrap()))
+        .await;
+    let free = seats["seats"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|seat| seat["state"] == "free")
+        .unwrap();
     let wish = json!({ "kind": "show", "showId": show, "seats": [free["label"]] });
     let answer = Buyer::new(stage, "dana").post(server, "/api/bookings", &wish, None);
     async move { answer.await.unwrap() }
@@ -169,7 +228,11 @@ pub(crate) async fn book(stage: &Stage, server: &Server) -> impl Future<Output =
 async fn until_held(stage: &Stage) {
     let deadline = Instant::now() + Duration::from_secs(10);
     let held = "select exists (select from bookings)";
-    while !sqlx::query_scalar::<_, bool>(held).fetch_one(stage.database.pool()).await.unwrap() {
+    while !sqlx::query_scalar::<_, bool>(held)
+        .fetch_one(stage.database.pool())
+        .await
+        .unwrap()
+    {
         assert!(Instant::now() < deadline, "no seat was held");
     }
 }

@@ -1,4 +1,5 @@
-//! The stage of a test: a database, a Stripe simulator, an issuer, a folder, and the real binary among them.
+//! The stage of a test: a database, a Stripe simulator, an issuer, a folder, and the real binary
+//! among them.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -42,10 +43,20 @@ pub(crate) struct Ended {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
-        let options = Options { bind: ANY_PORT, endpoints: Vec::new(), data_file: None, now: None };
-        let issuer = IssuerSettings { bind: ANY_PORT, key_file: None, site: None };
+        let options = Options {
+            bind: ANY_PORT,
+            endpoints: Vec::new(),
+            data_file: None,
+            now: None,
+        };
+        let issuer = IssuerSettings {
+            bind: ANY_PORT,
+            key_file: None,
+            site: None,
+        };
         let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
-        let database = TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
+        let database =
+            TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
         let name: String = database.options().get_database().unwrap().to_owned();
         let folder = std::env::temp_dir().join(format!("holdfast_{name}"));
         std::fs::create_dir_all(&folder).unwrap();
@@ -60,9 +71,16 @@ impl Stage {
     /// The command with settings that stand and some of its own; an empty value takes one away.
     pub(crate) fn command(&self, arguments: &[&str], own: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-        command.env_clear().current_dir(&self.folder).args(arguments).stdin(Stdio::null());
+        command
+            .env_clear()
+            .current_dir(&self.folder)
+            .args(arguments)
+            .stdin(Stdio::null());
         let settings = [
-            ("DATABASE_URL", self.database.options().to_url_lossy().to_string()),
+            (
+                "DATABASE_URL",
+                self.database.options().to_url_lossy().to_string(),
+            ),
             ("STRIPE_SECRET_KEY", "sk_test_stage".to_owned()),
             ("STRIPE_WEBHOOK_SECRET", SECRET.to_owned()),
             ("STRIPE_API_BASE", self.simulator.url()),
@@ -81,18 +99,37 @@ impl Stage {
 
     /// Starts `holdfast serve` and waits until it listens.
     pub(crate) fn serve(&self, own: &[(&str, &str)]) -> Server {
-        let mut child = self.command(&["serve"], own).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .command(&["serve"], own)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (lines, log) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
-        let mut server = Server { child, log, seen: Vec::new(), url: String::new() };
+        std::thread::spawn(move || {
+            stderr
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| lines.send(line))
+        });
+        let mut server = Server {
+            child,
+            log,
+            seen: Vec::new(),
+            url: String::new(),
+        };
         server.url = String::from(server.logged("serving on ").split('"').next().unwrap());
         server
     }
 
     /// Runs SQL as the superuser in the database of this test.
     pub(crate) async fn sql(&self, statements: &str) {
-        self.database.pool().execute(sqlx::raw_sql(AssertSqlSafe(statements))).await.unwrap();
+        self.database
+            .pool()
+            .execute(sqlx::raw_sql(AssertSqlSafe(statements)))
+            .await
+            .unwrap();
     }
 
     /// Waits until this query gives this text; for what happens in other processes.
@@ -100,29 +137,43 @@ impl Stage {
         let query = format!("select coalesce(({query})::text, '')");
         let deadline = Instant::now() + within;
         loop {
-            let now: String =
-                sqlx::query_scalar(AssertSqlSafe(query.clone())).fetch_one(self.database.pool()).await.unwrap();
+            let now: String = sqlx::query_scalar(AssertSqlSafe(query.clone()))
+                .fetch_one(self.database.pool())
+                .await
+                .unwrap();
             if now == value {
                 return;
             }
-            assert!(Instant::now() < deadline, "{query} is {now:?} and not {value:?} after {within:?}");
+            assert!(
+                Instant::now() < deadline,
+                "{query} is {now:?} and not {value:?} after {within:?}"
+            );
             tokio::time::sleep(PAUSE).await;
         }
     }
 
     /// Takes the whole schema away, as if the database had just been created.
     pub(crate) async fn empty_database(&self) {
-        self.sql("drop schema public cascade; create schema public").await;
+        self.sql("drop schema public cascade; create schema public")
+            .await;
     }
 
     /// Lets nobody into the database any more, and ends who is there; or lets them in again.
     pub(crate) async fn close_database(&self, closed: bool) {
         let name = self.database.options().get_database().unwrap().to_owned();
-        let mut admin = self.database.options().database("postgres").connect().await.unwrap();
+        let mut admin = self
+            .database
+            .options()
+            .database("postgres")
+            .connect()
+            .await
+            .unwrap();
         let close = format!("alter database {name} allow_connections {}", !closed);
         admin.execute(AssertSqlSafe(close)).await.unwrap();
         if closed {
-            let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'");
+            let end = format!(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
+            );
             admin.execute(AssertSqlSafe(end)).await.unwrap();
         }
     }
@@ -130,7 +181,12 @@ impl Stage {
     /// Plants a fault in the simulator.
     pub(crate) async fn fault(&self, fault: &str) {
         let url = format!("{}/_simulator/faults", self.simulator.url());
-        let planted = reqwest::Client::new().post(url).body(fault.to_owned()).send().await.unwrap();
+        let planted = reqwest::Client::new()
+            .post(url)
+            .body(fault.to_owned())
+            .send()
+            .await
+            .unwrap();
         assert_eq!(planted.status(), 200);
     }
 }
@@ -146,7 +202,11 @@ impl Ended {
     pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 }
 
@@ -166,20 +226,32 @@ impl Server {
             if let Some((_, rest)) = self.seen.iter().find_map(|line| line.split_once(text)) {
                 return rest.to_owned();
             }
-            let line = self.log.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-            self.seen.push(line.unwrap_or_else(|_| panic!("{text:?} was not logged: {:?}", self.seen)));
+            let line = self
+                .log
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()));
+            self.seen
+                .push(line.unwrap_or_else(|_| panic!("{text:?} was not logged: {:?}", self.seen)));
         }
     }
 
     /// The errors among the lines of the log that have been read.
     pub(crate) fn errors(&self) -> Vec<&String> {
-        self.seen.iter().filter(|line| line.contains(r#""level":"ERROR""#)).collect()
+        self.seen
+            .iter()
+            .filter(|line| line.contains(r#""level":"ERROR""#))
+            .collect()
     }
 
     /// Sends a signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
+        assert!(
+            Command::new("/bin/sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Waits until the process has ended.
@@ -197,7 +269,10 @@ impl Server {
     pub(crate) async fn get(&self, path: &str) -> (u16, serde_json::Value) {
         let answer = reqwest::get(format!("{}{path}", self.url)).await.unwrap();
         let status = answer.status().as_u16();
-        (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+        (
+            status,
+            serde_json::from_str(&answer.text().await.unwrap()).unwrap(),
+        )
     }
 
     /// Asks `/ready` until it answers with this status, and returns the answer.

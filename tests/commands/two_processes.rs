@@ -1,4 +1,5 @@
-//! Two processes on one database: buyers and Stripe reach the one or the other, and it makes no difference.
+//! Two processes on one database: buyers and Stripe reach the one or the other, and it makes no
+//! difference.
 
 use std::time::Duration;
 
@@ -42,8 +43,15 @@ impl Scene {
     async fn new() -> Self {
         let stage = Stage::new().await;
         assert_eq!(stage.run(&["seed"], &[]).code, Some(0));
-        let show = sqlx::query_scalar(SHOW).fetch_one(stage.database.pool()).await.unwrap();
-        Self { servers: [stage.serve(&[]), stage.serve(&[])], show, stage }
+        let show = sqlx::query_scalar(SHOW)
+            .fetch_one(stage.database.pool())
+            .await
+            .unwrap();
+        Self {
+            servers: [stage.serve(&[]), stage.serve(&[])],
+            show,
+            stage,
+        }
     }
 
     /// One process or the other.
@@ -61,7 +69,11 @@ impl Scene {
             let buyer = Buyer::new(&self.stage, &number.to_string());
             buyer.post(self.server(number), "/api/bookings", wish, None)
         });
-        join_all(requests).await.into_iter().map(Result::unwrap).collect()
+        join_all(requests)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect()
     }
 
     /// Exactly so many holds are there, whole, and nothing else.
@@ -71,13 +83,23 @@ impl Scene {
             ("bookings", bookings),
             ("checkout_attempts where status = 'open'", bookings),
             ("checkout_attempts", bookings),
-            ("graphile_worker._private_jobs where key like 'end-hold%'", bookings),
+            (
+                "graphile_worker._private_jobs where key like 'end-hold%'",
+                bookings,
+            ),
             ("seat_claims", seats),
             ("idempotency_keys", 0),
         ] {
-            self.stage.finds(&format!("select count(*) from {what}"), &count.to_string()).await;
+            self.stage
+                .finds(&format!("select count(*) from {what}"), &count.to_string())
+                .await;
         }
-        assert_eq!(self.stage.at_stripe("/v1/checkout/sessions?limit=100").await, bookings);
+        assert_eq!(
+            self.stage
+                .at_stripe("/v1/checkout/sessions?limit=100")
+                .await,
+            bookings
+        );
         self.stage.check_books().await;
     }
 }
@@ -91,8 +113,16 @@ async fn of_fifty_who_want_one_seat_one_has_it_and_nothing_is_left_of_the_others
     let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|(status, _)| *status == 201);
     assert_eq!((won.len(), lost.len()), (1, 49), "{answers:?}");
     for (status, problem) in lost {
-        assert_eq!((*status, &problem["code"]), (409, &json!("seat_unavailable")), "{problem}");
-        assert_eq!((&problem["seats"], &problem["ownBooking"]), (&json!(["A1"]), &Value::Null), "{problem}");
+        assert_eq!(
+            (*status, &problem["code"]),
+            (409, &json!("seat_unavailable")),
+            "{problem}"
+        );
+        assert_eq!(
+            (&problem["seats"], &problem["ownBooking"]),
+            (&json!(["A1"]), &Value::Null),
+            "{problem}"
+        );
     }
     scene.holds(1, 1).await;
 }
@@ -100,12 +130,20 @@ async fn of_fifty_who_want_one_seat_one_has_it_and_nothing_is_left_of_the_others
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn seats_that_are_wanted_in_either_order_are_sold_once_and_never_deadlock() {
     let scene = Scene::new().await;
-    let row = |row: &str, seats: usize| (1..=seats).map(|number| format!("{row}{number}")).collect::<Vec<_>>();
+    let row = |row: &str, seats: usize| {
+        (1..=seats)
+            .map(|number| format!("{row}{number}"))
+            .collect::<Vec<_>>()
+    };
     let groups = [row("A", 2), row("B", 8), row("C", 8), row("D", 8)];
-    // Each group is wanted in both orders at both processes, where those who come together share a transaction.
+    // Each group is wanted in both orders at both processes, where those who come together share a
+    // transaction.
     let wishes: Vec<Value> = (0..32)
         .map(|number| {
-            let mut seats: Vec<&str> = groups[number / 4 % groups.len()].iter().map(String::as_str).collect();
+            let mut seats: Vec<&str> = groups[number / 4 % groups.len()]
+                .iter()
+                .map(String::as_str)
+                .collect();
             if number / 2 % 2 == 1 {
                 seats.reverse();
             }
@@ -113,7 +151,8 @@ async fn seats_that_are_wanted_in_either_order_are_sold_once_and_never_deadlock(
         })
         .collect();
 
-    // Who wants a whole row is stopped in its middle, with what he has claimed by then, until both processes are there.
+    // Who wants a whole row is stopped in its middle, with what he has claimed by then, until both
+    // processes are there.
     let lock = scene.stage.lock(MIDDLE_SEATS).await;
     let start = async {
         let waiting = "select count(*) > 1 from pg_stat_activity where datname = current_database()
@@ -123,9 +162,16 @@ async fn seats_that_are_wanted_in_either_order_are_sold_once_and_never_deadlock(
     };
     let (answers, ()) = tokio::join!(scene.rush(&wishes), start);
 
-    assert!(answers.iter().all(|(status, _)| matches!(status, 201 | 409)), "{answers:?}");
+    assert!(
+        answers
+            .iter()
+            .all(|(status, _)| matches!(status, 201 | 409)),
+        "{answers:?}"
+    );
     for group in &groups {
-        let won = answers.iter().filter(|(status, body)| *status == 201 && body["seats"] == json!(group));
+        let won = answers
+            .iter()
+            .filter(|(status, body)| *status == 201 && body["seats"] == json!(group));
         assert_eq!(won.count(), 1, "{group:?}: {answers:?}");
     }
     scene.holds(groups.len(), groups.concat().len()).await;
@@ -135,30 +181,66 @@ async fn seats_that_are_wanted_in_either_order_are_sold_once_and_never_deadlock(
 async fn a_payment_told_to_both_processes_and_asked_for_at_both_is_one_payment() {
     let scene = Scene::new().await;
     let (stage, dana) = (&scene.stage, Buyer::new(&scene.stage, "dana"));
-    let (status, booking) = dana.post(scene.server(0), "/api/bookings", &scene.wish(&["A1"]), None).await.unwrap();
+    let (status, booking) = dana
+        .post(scene.server(0), "/api/bookings", &scene.wish(&["A1"]), None)
+        .await
+        .unwrap();
     assert_eq!(status, 201, "{booking}");
     let session = json!({ "sessionId": booking["checkout"]["sessionId"] });
-    let completed = stage.pay(booking["checkout"]["sessionId"].as_str().unwrap()).await;
-    let succeeded = stage.ask_stripe("/v1/events?type=payment_intent.succeeded").await["data"][0].clone();
+    let completed = stage
+        .pay(booking["checkout"]["sessionId"].as_str().unwrap())
+        .await;
+    let succeeded = stage
+        .ask_stripe("/v1/events?type=payment_intent.succeeded")
+        .await["data"][0]
+        .clone();
 
     // Verify asks Stripe at once where it does not wait.
     let polls = (0..6).map(|number| {
-        dana.post(scene.server(number), &format!("/api/payments/verify?wait={}", number / 2), &session, None)
+        dana.post(
+            scene.server(number),
+            &format!("/api/payments/verify?wait={}", number / 2),
+            &session,
+            None,
+        )
     });
-    let told = [&completed, &completed, &completed, &completed, &completed, &succeeded, &succeeded];
-    let deliveries = told.iter().enumerate().map(|(number, event)| scene.server(number).deliver(event));
+    let told = [
+        &completed, &completed, &completed, &completed, &completed, &succeeded, &succeeded,
+    ];
+    let deliveries = told
+        .iter()
+        .enumerate()
+        .map(|(number, event)| scene.server(number).deliver(event));
     let (polled, delivered) = tokio::join!(join_all(polls), join_all(deliveries));
 
     let polled: Vec<(u16, Value)> = polled.into_iter().map(Result::unwrap).collect();
     let delivered: Vec<(u16, Value)> = delivered.into_iter().map(Result::unwrap).collect();
-    assert!(polled.iter().all(|(status, body)| *status == 200 && body["status"] == "confirmed"), "{polled:?}");
-    assert!(delivered.iter().all(|(status, _)| *status == 200), "{delivered:?}");
-    let first_times = delivered.iter().filter(|(_, receipt)| receipt["outcome"] == "processed").count();
+    assert!(
+        polled
+            .iter()
+            .all(|(status, body)| *status == 200 && body["status"] == "confirmed"),
+        "{polled:?}"
+    );
+    assert!(
+        delivered.iter().all(|(status, _)| *status == 200),
+        "{delivered:?}"
+    );
+    let first_times = delivered
+        .iter()
+        .filter(|(_, receipt)| receipt["outcome"] == "processed")
+        .count();
     assert_eq!(first_times, 2, "{delivered:?}");
     stage.finds(BOOKING, "confirmed").await;
     stage.finds(CLAIMS, "1").await;
-    stage.finds("select string_agg(disposition::text, ',') from payments", "applied").await;
-    stage.finds("select count(*) from ledger_transfers", "1").await;
+    stage
+        .finds(
+            "select string_agg(disposition::text, ',') from payments",
+            "applied",
+        )
+        .await;
+    stage
+        .finds("select count(*) from ledger_transfers", "1")
+        .await;
     stage.finds("select count(*) from refunds", "0").await;
     stage.check_books().await;
 }
@@ -167,11 +249,16 @@ async fn a_payment_told_to_both_processes_and_asked_for_at_both_is_one_payment()
 async fn who_waits_at_one_process_is_told_of_a_webhook_that_arrives_at_the_other() {
     let scene = Scene::new().await;
     let (stage, dana) = (&scene.stage, Buyer::new(&scene.stage, "dana"));
-    let (_, booking) = dana.post(scene.server(0), "/api/bookings", &scene.wish(&["A1"]), None).await.unwrap();
+    let (_, booking) = dana
+        .post(scene.server(0), "/api/bookings", &scene.wish(&["A1"]), None)
+        .await
+        .unwrap();
     let session = booking["checkout"]["sessionId"].as_str().unwrap();
     let body = json!({ "sessionId": session });
-    let waiting = tokio::spawn(dana.post(scene.server(0), "/api/payments/verify?wait=25", &body, None));
-    // Stripe has said that the page is open, and is asked once only: from now on nothing but news ends the wait early.
+    let waiting =
+        tokio::spawn(dana.post(scene.server(0), "/api/payments/verify?wait=25", &body, None));
+    // Stripe has said that the page is open, and is asked once only: from now on nothing but news
+    // ends the wait early.
     stage.until_answered("GET", session).await;
     let completed = stage.pay(session).await;
 
@@ -180,7 +267,11 @@ async fn who_waits_at_one_process_is_told_of_a_webhook_that_arrives_at_the_other
 
     assert_eq!(receipt["outcome"], "processed");
     let (status, verified) = told.unwrap().unwrap().unwrap();
-    assert_eq!((status, &verified["status"]), (200, &json!("confirmed")), "{verified}");
+    assert_eq!(
+        (status, &verified["status"]),
+        (200, &json!("confirmed")),
+        "{verified}"
+    );
     assert_eq!(stage.asked("GET", session).await, 1);
     stage.check_books().await;
 }

@@ -1,4 +1,5 @@
-//! What goes on around the processes: a buyer, Stripe as others see it, and somebody who holds locks in the database.
+//! What goes on around the processes: a buyer, Stripe as others see it, and somebody who holds
+//! locks in the database.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,10 @@ impl Buyer {
             "sub": format!("user_{name}"), "iss": stage.issuer.url(), "azp": ORIGIN,
             "iat": now, "nbf": now, "exp": now + 600,
         }));
-        Self { http: reqwest::Client::new(), token }
+        Self {
+            http: reqwest::Client::new(),
+            token,
+        }
     }
 
     /// Posts JSON; an error if the process dies before it answers.
@@ -36,8 +40,13 @@ impl Buyer {
         body: &Value,
         key: Option<&str>,
     ) -> impl Future<Output = reqwest::Result<(u16, Value)>> + use<> {
-        let request = self.http.post(format!("{}{path}", server.url)).bearer_auth(&self.token);
-        let request = request.header("content-type", "application/json").body(body.to_string());
+        let request = self
+            .http
+            .post(format!("{}{path}", server.url))
+            .bearer_auth(&self.token);
+        let request = request
+            .header("content-type", "application/json")
+            .body(body.to_string());
         send(match key {
             Some(key) => request.header("idempotency-key", key),
             None => request,
@@ -58,14 +67,27 @@ impl Server {
         self.ended(PATIENCE);
     }
 
-    /// Delivers an event as Stripe does, signed now; an error if the process dies before it answers.
-    pub(crate) fn deliver(&self, event: &Value) -> impl Future<Output = reqwest::Result<(u16, Value)>> + use<> {
+    /// Delivers an event as Stripe does, signed now; an error if the process dies before it
+    /// answers.
+    pub(crate) fn deliver(
+        &self,
+        event: &Value,
+    ) -> impl Future<Output = reqwest::Result<(u16, Value)>> + use<> {
         let (body, timestamp) = (event.to_string(), Clock::system().now().timestamp());
         let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
         mac.update(format!("{timestamp}.{body}").as_bytes());
-        let signature = format!("t={timestamp},v1={}", hex::encode(mac.finalize().into_bytes()));
-        let request = reqwest::Client::new().post(format!("{}/api/stripe", self.url)).body(body);
-        send(request.header("stripe-signature", signature).header("content-type", "application/json"))
+        let signature = format!(
+            "t={timestamp},v1={}",
+            hex::encode(mac.finalize().into_bytes())
+        );
+        let request = reqwest::Client::new()
+            .post(format!("{}/api/stripe", self.url))
+            .body(body);
+        send(
+            request
+                .header("stripe-signature", signature)
+                .header("content-type", "application/json"),
+        )
     }
 }
 
@@ -78,14 +100,20 @@ impl Stage {
 
     /// How many of these Stripe has.
     pub(crate) async fn at_stripe(&self, path: &str) -> usize {
-        self.ask_stripe(path).await["data"].as_array().unwrap().len()
+        self.ask_stripe(path).await["data"]
+            .as_array()
+            .unwrap()
+            .len()
     }
 
     /// Waits until Stripe has as many of these.
     pub(crate) async fn until_at_stripe(&self, path: &str, count: usize) {
         let deadline = Instant::now() + PATIENCE;
         while self.at_stripe(path).await != count {
-            assert!(Instant::now() < deadline, "Stripe has not {count} of {path}");
+            assert!(
+                Instant::now() < deadline,
+                "Stripe has not {count} of {path}"
+            );
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -99,9 +127,18 @@ impl Stage {
         let url = format!("{}/_simulator/requests", self.simulator.url());
         let (_, requests) = send(reqwest::Client::new().get(url)).await.unwrap();
         let is_meant = |request: &&Value| {
-            request["method"] == method && request["path"].as_str().is_some_and(|asked| asked.ends_with(path))
+            request["method"] == method
+                && request["path"]
+                    .as_str()
+                    .is_some_and(|asked| asked.ends_with(path))
         };
-        requests.as_array().unwrap().iter().filter(is_meant).cloned().collect()
+        requests
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(is_meant)
+            .cloned()
+            .collect()
     }
 
     /// Waits until Stripe is asked for this.
@@ -111,7 +148,8 @@ impl Stage {
 
     /// Waits until Stripe has answered to this.
     pub(crate) async fn until_answered(&self, method: &str, path: &str) {
-        self.until_request(method, path, |request| request["status"].is_number()).await;
+        self.until_request(method, path, |request| request["status"].is_number())
+            .await;
     }
 
     async fn until_request(&self, method: &str, path: &str, is_meant: fn(&Value) -> bool) {
@@ -125,15 +163,20 @@ impl Stage {
     /// Pays a session; nobody is told. Returns the event that tells it.
     pub(crate) async fn pay(&self, session_id: &str) -> Value {
         let url = format!("{}/_simulator/pay", self.simulator.url());
-        let request = reqwest::Client::new().post(url).body(json!({ "session": session_id }).to_string());
+        let request = reqwest::Client::new()
+            .post(url)
+            .body(json!({ "session": session_id }).to_string());
         let (status, paid) = send(request).await.unwrap();
         assert_eq!(status, 200, "{paid}");
-        let events = self.ask_stripe("/v1/events?type=checkout.session.completed").await;
+        let events = self
+            .ask_stripe("/v1/events?type=checkout.session.completed")
+            .await;
         events["data"][0].clone()
     }
 
-    /// Takes the locks of this statement until the transaction is rolled back. One who needs a table that is locked waits
-    /// while his statement is prepared; one who needs a row, while it is carried out.
+    /// Takes the locks of this statement until the transaction is rolled back. One who needs a
+    /// table that is locked waits while his statement is prepared; one who needs a row, while it is
+    /// carried out.
     pub(crate) async fn lock(&self, statement: &'static str) -> Transaction<'static, Postgres> {
         let mut lock = self.database.pool().begin().await.unwrap();
         lock.execute(statement).await.unwrap();
@@ -165,14 +208,26 @@ impl Stage {
     pub(crate) async fn check_books(&self) {
         for (what, query) in SOUND {
             let query = format!("select ({query})::text");
-            let found: String = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(self.database.pool()).await.unwrap();
+            let found: String = sqlx::query_scalar(AssertSqlSafe(query))
+                .fetch_one(self.database.pool())
+                .await
+                .unwrap();
             assert_eq!(found, "0", "{what}");
         }
         let sum = |list: Value| -> i64 {
-            list["data"].as_array().unwrap().iter().filter_map(|each| each["amount"].as_i64()).sum()
+            list["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|each| each["amount"].as_i64())
+                .sum()
         };
         let captured = sum(self.ask_stripe("/v1/charges?limit=100").await).to_string();
-        self.finds("select coalesce(sum(amount_minor), 0) from payments", &captured).await;
+        self.finds(
+            "select coalesce(sum(amount_minor), 0) from payments",
+            &captured,
+        )
+        .await;
         let refunded = sum(self.ask_stripe("/v1/refunds?limit=100").await).to_string();
         let refunds = "select coalesce(sum(amount_minor), 0) from refunds where status in ('pending', 'succeeded')";
         self.finds(refunds, &refunded).await;

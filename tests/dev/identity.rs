@@ -69,7 +69,11 @@ async fn a_kept_key_verifies_tokens_from_before_a_restart_and_is_readable_by_its
 async fn the_configuration_leads_to_the_key() {
     let issuer = start(None, None).await;
 
-    let configuration = get_json(&format!("{}/.well-known/openid-configuration", issuer.url())).await;
+    let configuration = get_json(&format!(
+        "{}/.well-known/openid-configuration",
+        issuer.url()
+    ))
+    .await;
 
     assert_eq!(configuration["issuer"], issuer.url());
     let keys = get_json(configuration["jwks_uri"].as_str().unwrap()).await;
@@ -82,17 +86,32 @@ async fn the_site_is_served_with_sessions_for_it_and_only_if_wanted() {
     let with = start(None, Some(Site { api: api.clone() })).await;
     let without = start(None, None).await;
 
-    for path in ["/", "/booking/success?session_id=cs_test_1", "/booking/cancel?booking=1"] {
+    for path in [
+        "/",
+        "/booking/success?session_id=cs_test_1",
+        "/booking/cancel?booking=1",
+    ] {
         let page = reqwest::get(with.url() + path).await.unwrap();
         assert!(page.text().await.unwrap().contains("<title>Holdfast"));
-        assert_eq!(reqwest::get(without.url() + path).await.unwrap().status(), 404);
+        assert_eq!(
+            reqwest::get(without.url() + path).await.unwrap().status(),
+            404
+        );
     }
     let sessions = get_json(&(with.url() + "/sessions")).await;
 
     assert_eq!(sessions["api"], api);
-    let customer = claims(&with, sessions["customer"].as_str().unwrap()).await.unwrap();
+    let customer = claims(&with, sessions["customer"].as_str().unwrap())
+        .await
+        .unwrap();
     assert_eq!(customer["azp"], with.url());
-    assert_eq!(reqwest::get(without.url() + "/sessions").await.unwrap().status(), 404);
+    assert_eq!(
+        reqwest::get(without.url() + "/sessions")
+            .await
+            .unwrap()
+            .status(),
+        404
+    );
 }
 
 #[tokio::test]

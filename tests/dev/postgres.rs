@@ -23,7 +23,11 @@ fn use_a_server_until_the_input_ends() {
     };
     let answer = match LocalPostgres::open(&disposable(Path::new(&directory))) {
         Ok(server) => {
-            let answer = if server.started() { "started" } else { "joined" };
+            let answer = if server.started() {
+                "started"
+            } else {
+                "joined"
+            };
             std::mem::forget(server);
             answer.to_owned()
         }
@@ -126,7 +130,11 @@ fn a_stop_whose_watcher_was_killed_is_finished() {
     eventually(|| is_dead(watcher));
     drop(server);
 
-    assert!(LocalPostgres::open(&disposable(&scratch.0)).unwrap().started());
+    assert!(
+        LocalPostgres::open(&disposable(&scratch.0))
+            .unwrap()
+            .started()
+    );
 }
 
 #[test]
@@ -181,7 +189,10 @@ fn an_empty_path_is_enough_to_find_an_installed_postgres_or_to_say_that_there_is
     let advice = "no PostgreSQL server (version 14 or newer) was found on this machine and none was fetched (PG_NO_DOWNLOAD is set): \
          install one (Debian: `apt install postgresql`; macOS: `brew install postgresql@17`) \
          or name the folder of its `initdb` and `postgres` in PG_BIN_DIR";
-    assert!(["started", "joined", advice].contains(&answer.as_str()), "{answer}");
+    assert!(
+        ["started", "joined", advice].contains(&answer.as_str()),
+        "{answer}"
+    );
 }
 
 fn assert_refused(directory: &Path, what: &str) {
@@ -195,11 +206,18 @@ fn assert_refused(directory: &Path, what: &str) {
 }
 
 fn durable(directory: &Path) -> Settings {
-    Settings { durable: true, ..disposable(directory) }
+    Settings {
+        durable: true,
+        ..disposable(directory)
+    }
 }
 
 fn disposable(directory: &Path) -> Settings {
-    Settings { directory: directory.to_owned(), durable: false, linger_seconds: 0 }
+    Settings {
+        directory: directory.to_owned(),
+        durable: false,
+        linger_seconds: 0,
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -207,7 +225,9 @@ async fn ask<T>(server: &LocalPostgres, question: &'static str) -> T
 where
     T: Answer,
 {
-    let mut connection = PgConnection::connect_with(&server.connect_options()).await.unwrap();
+    let mut connection = PgConnection::connect_with(&server.connect_options())
+        .await
+        .unwrap();
     T::read(&mut connection, question).await
 }
 
@@ -221,7 +241,10 @@ fn kill(process: &str) {
 }
 
 fn is_dead(process: &str) -> bool {
-    let alive = Command::new("kill").args(["-0", process]).stderr(Stdio::null()).status();
+    let alive = Command::new("kill")
+        .args(["-0", process])
+        .stderr(Stdio::null())
+        .status();
     !alive.unwrap().success()
 }
 
@@ -304,11 +327,14 @@ impl Scratch {
 }
 
 impl Drop for Scratch {
-    /// Does not wait for the watcher, which takes its time and ends by itself when there is nothing left to watch.
+    /// Does not wait for the watcher, which takes its time and ends by itself when there is nothing
+    /// left to watch.
     fn drop(&mut self) {
         for entry in fs::read_dir(&self.0).unwrap().flatten() {
             let lock_file = fs::read_to_string(entry.path().join("data/postmaster.pid"));
-            let server = lock_file.ok().and_then(|text| Some(text.lines().next()?.to_owned()));
+            let server = lock_file
+                .ok()
+                .and_then(|text| Some(text.lines().next()?.to_owned()));
             let us = std::process::id().to_string();
             if let Some(server) = server.filter(|server| *server != us && !is_dead(server)) {
                 let stopped = Command::new("kill").args(["-QUIT", &server]).status();
@@ -334,12 +360,18 @@ impl Answer for () {
 
 impl Answer for String {
     async fn read(connection: &mut PgConnection, question: &'static str) -> Self {
-        sqlx::query_scalar(question).fetch_one(connection).await.unwrap()
+        sqlx::query_scalar(question)
+            .fetch_one(connection)
+            .await
+            .unwrap()
     }
 }
 
 impl Answer for i32 {
     async fn read(connection: &mut PgConnection, question: &'static str) -> Self {
-        sqlx::query_scalar(question).fetch_one(connection).await.unwrap()
+        sqlx::query_scalar(question)
+            .fetch_one(connection)
+            .await
+            .unwrap()
     }
 }

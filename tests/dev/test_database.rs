@@ -10,7 +10,10 @@ use sqlx::{SqlStr, query, query_scalar};
 async fn a_database_has_the_schema_and_is_empty() {
     let database = TestDatabase::create(&migrator("create table notes (text text)")).await;
 
-    let notes: i64 = query_scalar("select count(*) from notes").fetch_one(database.pool()).await.unwrap();
+    let notes: i64 = query_scalar("select count(*) from notes")
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
 
     assert_eq!(notes, 0);
 }
@@ -25,10 +28,16 @@ async fn databases_made_at_the_same_time_do_not_see_each_other() {
         TestDatabase::create(&migrator),
     );
 
-    query("insert into notes values ('mine')").execute(databases.0.pool()).await.unwrap();
+    query("insert into notes values ('mine')")
+        .execute(databases.0.pool())
+        .await
+        .unwrap();
 
     for other in [databases.1, databases.2, databases.3] {
-        let notes: i64 = query_scalar("select count(*) from notes").fetch_one(other.pool()).await.unwrap();
+        let notes: i64 = query_scalar("select count(*) from notes")
+            .fetch_one(other.pool())
+            .await
+            .unwrap();
         assert_eq!(notes, 0);
     }
 }
@@ -38,8 +47,7 @@ async fn other_migrations_make_another_template() {
     let one = TestDatabase::create(&migrator("create table one ()")).await;
     let other = TestDatabase::create(&migrator("create table other ()")).await;
 
-    let tables =
-        "select string_agg(tablename, ' ') from pg_tables where schemaname = 'public' and tablename not like '\\_%'";
+    let tables = "select string_agg(tablename, ' ') from pg_tables where schemaname = 'public' and tablename not like '\\_%'";
     let of_one: String = query_scalar(tables).fetch_one(one.pool()).await.unwrap();
     let of_other: String = query_scalar(tables).fetch_one(other.pool()).await.unwrap();
 
@@ -50,8 +58,14 @@ async fn other_migrations_make_another_template() {
 async fn the_server_forgets_quickly_and_is_never_the_one_that_the_environment_names() {
     let database = TestDatabase::create(&migrator("create table notes (text text)")).await;
 
-    let fsync: String = query_scalar("show fsync").fetch_one(database.pool()).await.unwrap();
-    let data: String = query_scalar("show data_directory").fetch_one(database.pool()).await.unwrap();
+    let fsync: String = query_scalar("show fsync")
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+    let data: String = query_scalar("show data_directory")
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
 
     assert_eq!(fsync, "off");
     assert!(data.contains("test-postgres"), "{data}");

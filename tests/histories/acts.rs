@@ -1,4 +1,5 @@
-//! What the processes are asked to do: by buyers, by Stripe, and by the queue. Often several things at once.
+//! What the processes are asked to do: by buyers, by Stripe, and by the queue. Often several things
+//! at once.
 
 use futures_util::future::join_all;
 use holdfast::domain::job::Job;
@@ -12,7 +13,11 @@ use crate::stage::Answer;
 /// Something that one process is asked to do.
 #[derive(Debug, Clone)]
 enum Act {
-    Book { buyer: &'static str, seats: Vec<&'static str>, key: Option<String> },
+    Book {
+        buyer: &'static str,
+        seats: Vec<&'static str>,
+        key: Option<String>,
+    },
     Cancel(Bought),
     Reopen(Bought),
     Verify(Bought),
@@ -46,7 +51,11 @@ impl History<'_> {
             return;
         }
         let history = &*self;
-        let told = join_all(acts.iter().map(|(process, act)| history.perform(process, act))).await;
+        let told = join_all(
+            acts.iter()
+                .map(|(process, act)| history.perform(process, act)),
+        )
+        .await;
         self.note(&told.join(", at once with\n    "));
     }
 
@@ -61,7 +70,10 @@ impl History<'_> {
         Act::Book {
             buyer: BUYERS[self.index(BUYERS.len())],
             seats: self.seats(),
-            key: self.chance(30).then(|| self.draw(2)).map(|number| format!("key-{}-{number}", self.show)),
+            key: self
+                .chance(30)
+                .then(|| self.draw(2))
+                .map(|number| format!("key-{}-{number}", self.show)),
         }
     }
 
@@ -82,15 +94,22 @@ impl History<'_> {
     /// One or two that lie side by side.
     pub(crate) fn seats(&mut self) -> Vec<&'static str> {
         let first = self.index(SEATS.len());
-        let last = if self.chance(40) { (first + 1).min(SEATS.len() - 1) } else { first };
+        let last = if self.chance(40) {
+            (first + 1).min(SEATS.len() - 1)
+        } else {
+            first
+        };
         SEATS[first..=last].to_vec()
     }
 
     pub(crate) async fn some_booking(&mut self) -> Option<Bought> {
         let bookings = "select b.id::text, substr(b.user_id, 6), a.stripe_session_id from bookings b
                         join checkout_attempts a on a.booking_id = b.id where b.show_id = $1::uuid order by a.id";
-        let bookings: Vec<(String, String, Option<String>)> =
-            query_as(bookings).bind(&self.show).fetch_all(self.stage.db()).await.unwrap();
+        let bookings: Vec<(String, String, Option<String>)> = query_as(bookings)
+            .bind(&self.show)
+            .fetch_all(self.stage.db())
+            .await
+            .unwrap();
         let (id, buyer, session) = self.pick(&bookings)?;
         Some(Bought { id, buyer, session })
     }
@@ -98,7 +117,9 @@ impl History<'_> {
     /// Does it, and tells how it went: never that something broke, unless Stripe did.
     async fn perform(&self, process: &Process, act: &Act) -> String {
         match act {
-            Act::Book { buyer, seats, key } => self.hold(process, buyer, (seats, key.as_deref())).await,
+            Act::Book { buyer, seats, key } => {
+                self.hold(process, buyer, (seats, key.as_deref())).await
+            }
             Act::Cancel(bought) => self.answer(
                 &format!("{} calls off {}", bought.buyer, bought.id),
                 &self.ask(process, bought, "cancel").await,
@@ -109,15 +130,27 @@ impl History<'_> {
             ),
             Act::Verify(bought) => {
                 let body = json!({ "sessionId": bought.session.as_deref().unwrap_or("cs_none") });
-                let answer = self.post(process, &bought.buyer, ("/api/payments/verify?wait=0", None), &body).await;
-                self.answer(&format!("{} comes back to {}", bought.buyer, bought.id), &answer)
+                let answer = self
+                    .post(
+                        process,
+                        &bought.buyer,
+                        ("/api/payments/verify?wait=0", None),
+                        &body,
+                    )
+                    .await;
+                self.answer(
+                    &format!("{} comes back to {}", bought.buyer, bought.id),
+                    &answer,
+                )
             }
             Act::Deliver(event) => {
                 let answer = self.deliver(process, event).await;
                 format!("{} is delivered: {}", event.kind, answer.body["outcome"])
             }
             Act::EndHold(bought) => {
-                let job = Job::EndHold { booking_id: bought.id.parse().unwrap() };
+                let job = Job::EndHold {
+                    booking_id: bought.id.parse().unwrap(),
+                };
                 let done = jobs::perform(&process.app, &job).await;
                 format!("the hold of {} ends: {done:?}", bought.id)
             }
@@ -126,24 +159,42 @@ impl History<'_> {
 
     async fn ask(&self, process: &Process, bought: &Bought, what: &str) -> Answer {
         let path = format!("/api/bookings/{}/{what}", bought.id);
-        self.post(process, &bought.buyer, (&path, None), &json!({})).await
+        self.post(process, &bought.buyer, (&path, None), &json!({}))
+            .await
     }
 
-    async fn post(&self, process: &Process, buyer: &str, (path, key): (&str, Option<&str>), body: &Value) -> Answer {
-        let claims = self.stage.claims(&format!("user_{buyer}"), &format!("{buyer}@example.com"));
+    async fn post(
+        &self,
+        process: &Process,
+        buyer: &str,
+        (path, key): (&str, Option<&str>),
+        body: &Value,
+    ) -> Answer {
+        let claims = self
+            .stage
+            .claims(&format!("user_{buyer}"), &format!("{buyer}@example.com"));
         let token = format!("Bearer {}", self.stage.issuer.token(&claims));
         let mut headers = vec![("authorization", token.as_str())];
         headers.extend(key.map(|key| ("idempotency-key", key)));
         process.post(path, &headers, body.to_string()).await
     }
 
-    async fn hold(&self, process: &Process, buyer: &str, (seats, key): (&[&str], Option<&str>)) -> String {
+    async fn hold(
+        &self,
+        process: &Process,
+        buyer: &str,
+        (seats, key): (&[&str], Option<&str>),
+    ) -> String {
         let body = json!({ "kind": "show", "showId": self.show, "seats": seats });
-        let answer = self.post(process, buyer, ("/api/bookings", key), &body).await;
+        let answer = self
+            .post(process, buyer, ("/api/bookings", key), &body)
+            .await;
         if let Some(key) = key.filter(|_| answer.status == 201) {
             let id = answer.body["id"].as_str().unwrap().to_owned();
             let mut keys = self.keys.lock().unwrap();
-            let first = keys.entry(format!("{buyer} {key}")).or_insert_with(|| id.clone());
+            let first = keys
+                .entry(format!("{buyer} {key}"))
+                .or_insert_with(|| id.clone());
             assert_eq!(*first, id, "one key, two bookings");
         }
         self.answer(&format!("{buyer} books {seats:?} with {key:?}"), &answer)
@@ -153,13 +204,23 @@ impl History<'_> {
         let stripe_errs = self.mood == Mood::Stormy || self.hides_session;
         let allowed = answer.status < 500 || (stripe_errs && matches!(answer.status, 502 | 503));
         assert!(allowed, "{step}: {answer:?}");
-        format!("{step}: {} {}", answer.status, answer.body["code"].as_str().unwrap_or_default())
+        format!(
+            "{step}: {} {}",
+            answer.status,
+            answer.body["code"].as_str().unwrap_or_default()
+        )
     }
 
     /// Delivers an event, which is always taken.
     pub(crate) async fn deliver(&self, process: &Process, event: &Told) -> Answer {
         let signature = self.stage.signature(&event.body);
-        let answer = process.post("/api/stripe", &[("stripe-signature", &signature)], event.body.clone()).await;
+        let answer = process
+            .post(
+                "/api/stripe",
+                &[("stripe-signature", &signature)],
+                event.body.clone(),
+            )
+            .await;
         assert_eq!(answer.status, 200, "{}: {answer:?}", event.kind);
         answer
     }

@@ -20,8 +20,8 @@ use crate::stage::{ORIGIN, cut_short};
 const AT_ONCE: i64 = 3;
 
 impl History<'_> {
-    /// Does what is due, some of it at once, each job once, twice, twice at once, or half and then again; returns how many
-    /// are left undone.
+    /// Does what is due, some of it at once, each job once, twice, twice at once, or half and then
+    /// again; returns how many are left undone.
     pub(crate) async fn run_jobs(&mut self, wildly: bool) -> usize {
         let mut tried: Vec<i64> = Vec::new();
         let mut failed = 0;
@@ -34,8 +34,15 @@ impl History<'_> {
                        where id in (select id from graphile_worker._private_jobs where run_at <= $1 and id <> all ($2)
                                     order by run_at, id limit $3)
                        returning id, payload::jsonb";
-            let limit = if wildly && self.chance(40) { AT_ONCE } else { 1 };
-            let due = query_as::<_, (i64, Value)>(due).bind(self.stage.now()).bind(&tried).bind(limit);
+            let limit = if wildly && self.chance(40) {
+                AT_ONCE
+            } else {
+                1
+            };
+            let due = query_as::<_, (i64, Value)>(due)
+                .bind(self.stage.now())
+                .bind(&tried)
+                .bind(limit);
             let due = due.fetch_all(self.stage.db()).await.unwrap();
             if due.is_empty() {
                 return failed;
@@ -44,17 +51,23 @@ impl History<'_> {
             let mut drawn = Vec::new();
             for (id, payload) in due {
                 let job: Job = serde_json::from_value(payload).unwrap();
-                drawn.push((id, job, self.draw(if wildly { 8 } else { 1 }), self.draw(25)));
+                drawn.push((
+                    id,
+                    job,
+                    self.draw(if wildly { 8 } else { 1 }),
+                    self.draw(25),
+                ));
             }
             let processes = [self.process(), self.process()];
-            let work = drawn
-                .iter()
-                .map(|(_, job, how, polls)| perform([&processes[0].app, &processes[1].app], job, (*how, *polls)));
+            let work = drawn.iter().map(|(_, job, how, polls)| {
+                perform([&processes[0].app, &processes[1].app], job, (*how, *polls))
+            });
             let ends = join_all(work).await;
             for ((id, job, ..), (how, end)) in drawn.iter().zip(ends) {
                 self.note(&format!(
                     "{job:?} {how}: {}",
-                    end.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned())
+                    end.as_ref()
+                        .map_or_else(ToString::to_string, |()| "done".to_owned())
                 ));
                 self.put_away(*id, end.is_ok()).await;
                 failed += usize::from(end.is_err());
@@ -62,7 +75,8 @@ impl History<'_> {
         }
     }
 
-    /// A job that was asked for again while it ran has lost its key, and another stands in its place.
+    /// A job that was asked for again while it ran has lost its key, and another stands in its
+    /// place.
     async fn put_away(&self, id: i64, done: bool) {
         let end = if done {
             "delete from graphile_worker._private_jobs where id = $1"
@@ -71,7 +85,11 @@ impl History<'_> {
              update graphile_worker._private_jobs set locked_at = null, locked_by = null
              where id = $1 and key is not null"
         };
-        sqlx::query(end).bind(id).execute(self.stage.db()).await.unwrap();
+        sqlx::query(end)
+            .bind(id)
+            .execute(self.stage.db())
+            .await
+            .unwrap();
     }
 
     /// A process dies in the middle of a booking, of a cancellation, or of an event.
@@ -83,7 +101,12 @@ impl History<'_> {
                 let name = BUYERS[self.index(BUYERS.len())];
                 let id = UserId(format!("user_{name}"));
                 let wish = Wish {
-                    user: User { id, email: None, name: None, role: Role::User },
+                    user: User {
+                        id,
+                        email: None,
+                        name: None,
+                        role: Role::User,
+                    },
                     show_id: self.show.parse().unwrap(),
                     seats: self.seats().into_iter().map(str::to_owned).collect(),
                     ui: Ui::default(),
@@ -91,20 +114,32 @@ impl History<'_> {
                     key: None,
                 };
                 let done = dies(app, book_seats(app, &wish), polls).await.is_some();
-                self.note(&format!("{name} books {:?}; a process dies after {polls}, done: {done}", wish.seats));
+                self.note(&format!(
+                    "{name} books {:?}; a process dies after {polls}, done: {done}",
+                    wish.seats
+                ));
             }
             1 => {
-                let Some(bought) = self.some_booking().await else { return };
+                let Some(bought) = self.some_booking().await else {
+                    return;
+                };
                 let called_off = release::cancel(app, (bought.id.parse().unwrap(), None), None);
                 let done = cut_short(called_off, polls).await.is_some();
-                self.note(&format!("{bought:?} is called off; a process dies after {polls}, done: {done}"));
+                self.note(&format!(
+                    "{bought:?} is called off; a process dies after {polls}, done: {done}"
+                ));
             }
             _ => {
                 let events = self.events().await;
-                let Some(told) = self.pick(&events) else { return };
+                let Some(told) = self.pick(&events) else {
+                    return;
+                };
                 let event = webhook::parse(told.body.as_bytes()).unwrap();
                 let settled = cut_short(event::settle(app, &event, &told.body), polls).await;
-                self.note(&format!("a process dies over {} after {polls}: {settled:?}", told.kind));
+                self.note(&format!(
+                    "a process dies over {} after {polls}: {settled:?}",
+                    told.kind
+                ));
             }
         }
     }
@@ -121,16 +156,28 @@ async fn served<R: Request>(line: &Line<R>) {
     drop(line.pause().await.unwrap());
 }
 
-async fn perform(apps: [&AppState; 2], job: &Job, (how, polls): (u32, u32)) -> (String, Result<()>) {
+async fn perform(
+    apps: [&AppState; 2],
+    job: &Job,
+    (how, polls): (u32, u32),
+) -> (String, Result<()>) {
     let [app, other] = apps;
     match how {
         5 => {
             let cut = dies(app, jobs::perform(app, job), polls).await;
-            (format!("dies after {polls}"), cut.unwrap_or_else(|| Err(Error::fault("cut short"))))
+            (
+                format!("dies after {polls}"),
+                cut.unwrap_or_else(|| Err(Error::fault("cut short"))),
+            )
         }
         6 => {
-            let first = jobs::perform(app, job).await.map_err(|error| error.to_string());
-            (format!("twice, first {first:?}"), jobs::perform(other, job).await)
+            let first = jobs::perform(app, job)
+                .await
+                .map_err(|error| error.to_string());
+            (
+                format!("twice, first {first:?}"),
+                jobs::perform(other, job).await,
+            )
         }
         7 => {
             let (one, two) = tokio::join!(jobs::perform(app, job), jobs::perform(other, job));

@@ -1,4 +1,5 @@
-//! The end of a history: time passes beyond everything, and then nothing may be left open and no cent unaccounted for.
+//! The end of a history: time passes beyond everything, and then nothing may be left open and no
+//! cent unaccounted for.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +13,9 @@ use super::plot::History;
 const ROUNDS_MAX: usize = 12;
 
 impl History<'_> {
-    /// The rule of the fence, at any moment: who can still pay at Stripe has seats that wait for him. It cannot hold for a
-    /// booking with a hidden session: of its two sessions, one can be paid while the other is open.
+    /// The rule of the fence, at any moment: who can still pay at Stripe has seats that wait for
+    /// him. It cannot hold for a booking with a hidden session: of its two sessions, one can be
+    /// paid while the other is open.
     pub(crate) async fn check_fence(&mut self) {
         if self.hides_session {
             return;
@@ -28,7 +30,10 @@ impl History<'_> {
         for session in self.sessions("open").await {
             let booking = session["metadata"]["bookingId"].as_str().unwrap();
             let status = bookings.get(booking).map(String::as_str);
-            assert!(matches!(status, Some("pending")), "{booking} is {status:?}, but can be paid: {session}");
+            assert!(
+                matches!(status, Some("pending")),
+                "{booking} is {status:?}, but can be paid: {session}"
+            );
         }
     }
 
@@ -61,7 +66,10 @@ impl History<'_> {
             let other = self.index(place + 1);
             events.swap(place, other);
         }
-        self.note(&format!("delivered: {:?}", events.iter().map(|event| &event.kind).collect::<Vec<_>>()));
+        self.note(&format!(
+            "delivered: {:?}",
+            events.iter().map(|event| &event.kind).collect::<Vec<_>>()
+        ));
         for event in &events {
             let process = self.process();
             self.deliver(process, event).await;
@@ -78,18 +86,27 @@ impl History<'_> {
     }
 
     async fn check_states(&self) {
-        let legal = LEGAL.map(|(what, query)| format!("select '{what}' as what, ({query}) as found"));
-        let broken =
-            format!("select what, found from ({}) as legal where found is not null", legal.join(" union all "));
+        let legal =
+            LEGAL.map(|(what, query)| format!("select '{what}' as what, ({query}) as found"));
+        let broken = format!(
+            "select what, found from ({}) as legal where found is not null",
+            legal.join(" union all ")
+        );
         let broken = query_as::<_, (String, String)>(AssertSqlSafe(broken)).bind(&self.show);
         assert_eq!(broken.fetch_all(self.stage.db()).await.unwrap(), []);
     }
 
-    /// Each capture at Stripe is one payment of ours, and each surplus that goes back by itself has gone back once.
+    /// Each capture at Stripe is one payment of ours, and each surplus that goes back by itself has
+    /// gone back once.
     async fn check_money(&self) {
-        let ours: Vec<(String, i64, i64)> = query_as(OURS).bind(&self.show).fetch_all(self.stage.db()).await.unwrap();
+        let ours: Vec<(String, i64, i64)> = query_as(OURS)
+            .bind(&self.show)
+            .fetch_all(self.stage.db())
+            .await
+            .unwrap();
         let mut theirs: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        let captured = |charge: &&Value| charge["status"] == "succeeded" && charge["captured"] == true;
+        let captured =
+            |charge: &&Value| charge["status"] == "succeeded" && charge["captured"] == true;
         for charge in self.all("charges").await.iter().filter(captured) {
             let intent = charge["payment_intent"].as_str().unwrap().to_owned();
             theirs.entry(intent).or_default().0 += charge["amount_captured"].as_i64().unwrap();
@@ -98,12 +115,18 @@ impl History<'_> {
             let intent = refund["payment_intent"].as_str().unwrap().to_owned();
             theirs.entry(intent).or_default().1 += refund["amount"].as_i64().unwrap();
         }
-        let ours: BTreeMap<String, (i64, i64)> = ours.into_iter().map(|(id, paid, back)| (id, (paid, back))).collect();
+        let ours: BTreeMap<String, (i64, i64)> = ours
+            .into_iter()
+            .map(|(id, paid, back)| (id, (paid, back)))
+            .collect();
         assert_eq!(ours, theirs, "captured and given back: ours, and Stripe's");
     }
 
     async fn all(&self, objects: &str) -> Vec<Value> {
-        let page = self.stage.ask_stripe(&format!("/v1/{objects}?limit=100")).await;
+        let page = self
+            .stage
+            .ask_stripe(&format!("/v1/{objects}?limit=100"))
+            .await;
         assert_eq!(page["has_more"], false, "a history of too many {objects}");
         page["data"].as_array().unwrap().clone()
     }

@@ -19,7 +19,9 @@ impl History<'_> {
     /// A buyer pays an open session: mostly as he should.
     pub(crate) async fn pay(&mut self) {
         let open = self.sessions("open").await;
-        let Some(session) = self.pick(&open) else { return };
+        let Some(session) = self.pick(&open) else {
+            return;
+        };
         let mut how = json!({ "session": session["id"] });
         match self.draw(20) {
             0..9 => {}
@@ -46,20 +48,34 @@ impl History<'_> {
 
     /// The bank says yes or no.
     pub(crate) async fn settle_one(&mut self, session: &Value) {
-        let outcome = if self.chance(60) { "succeeded" } else { "failed" };
+        let outcome = if self.chance(60) {
+            "succeeded"
+        } else {
+            "failed"
+        };
         self.note(&format!("the bank: {} has {outcome}", session["id"]));
-        self.stage.knob("settle", json!({ "session": session["id"], "outcome": outcome })).await;
+        self.stage
+            .knob(
+                "settle",
+                json!({ "session": session["id"], "outcome": outcome }),
+            )
+            .await;
     }
 
     /// Sessions whose delayed payment is undecided.
     pub(crate) async fn waiting(&self) -> Vec<Value> {
         let mut waiting = Vec::new();
         for session in self.sessions("complete").await {
-            let Some(intent) = session["paymentIntent"].as_str().filter(|_| session["paymentStatus"] == "unpaid")
+            let Some(intent) = session["paymentIntent"]
+                .as_str()
+                .filter(|_| session["paymentStatus"] == "unpaid")
             else {
                 continue;
             };
-            let intent = self.stage.ask_stripe(&format!("/v1/payment_intents/{intent}")).await;
+            let intent = self
+                .stage
+                .ask_stripe(&format!("/v1/payment_intents/{intent}"))
+                .await;
             if intent["status"] == "processing" {
                 waiting.push(session);
             }
@@ -72,26 +88,49 @@ impl History<'_> {
         let url = format!("{}/_simulator/sessions", self.stage.simulator.url());
         let sessions = send(self.stage.http.get(url)).await.body;
         let sessions = sessions.as_array().unwrap().iter();
-        sessions.filter(|session| session["status"] == status).cloned().collect()
+        sessions
+            .filter(|session| session["status"] == status)
+            .cloned()
+            .collect()
     }
 
     /// The events that are there and will be delivered some time, oldest first.
     pub(crate) async fn events(&mut self) -> Vec<Told> {
-        let after = self.newest.as_ref().map(|id| format!("&ending_before={id}")).unwrap_or_default();
-        let page = self.stage.ask_stripe(&format!("/v1/events?limit=100{after}")).await;
+        let after = self
+            .newest
+            .as_ref()
+            .map(|id| format!("&ending_before={id}"))
+            .unwrap_or_default();
+        let page = self
+            .stage
+            .ask_stripe(&format!("/v1/events?limit=100{after}"))
+            .await;
         assert_eq!(page["has_more"], false, "a history of too many events");
         for event in page["data"].as_array().unwrap().iter().rev() {
             self.newest = event["id"].as_str().map(str::to_owned);
             let kind = event["type"].as_str().unwrap();
-            let matters = kind.starts_with("checkout.session.") || kind == "payment_intent.succeeded";
-            let lost = if matters { self.chance(self.lost_of_hundred) } else { !self.chance(IDLE_OF_HUNDRED) };
+            let matters =
+                kind.starts_with("checkout.session.") || kind == "payment_intent.succeeded";
+            let lost = if matters {
+                self.chance(self.lost_of_hundred)
+            } else {
+                !self.chance(IDLE_OF_HUNDRED)
+            };
             if lost && matters {
                 self.note(&format!("{kind} is lost"));
             }
             let body = serde_json::to_string_pretty(event).unwrap();
-            self.told.push(Told { kind: kind.to_owned(), body, lost });
+            self.told.push(Told {
+                kind: kind.to_owned(),
+                body,
+                lost,
+            });
         }
-        self.told.iter().filter(|told| !told.lost).cloned().collect()
+        self.told
+            .iter()
+            .filter(|told| !told.lost)
+            .cloned()
+            .collect()
     }
 
     /// No more seats of this show are sold.
@@ -99,11 +138,17 @@ impl History<'_> {
         let status = self.pick(&["closed", "cancelled"]).unwrap();
         self.note(&format!("the show is {status}"));
         let close = sqlx::query("update shows set status = $2::show_status where id = $1::uuid");
-        close.bind(&self.show).bind(status).execute(self.stage.db()).await.unwrap();
+        close
+            .bind(&self.show)
+            .bind(status)
+            .execute(self.stage.db())
+            .await
+            .unwrap();
     }
 
-    /// Stripe makes the next session behind a failure that it stores and repeats: the booking gets a second one, and
-    /// both can be paid, although nobody is given the link of the first. Only events tell of it, so none is lost any more.
+    /// Stripe makes the next session behind a failure that it stores and repeats: the booking gets
+    /// a second one, and both can be paid, although nobody is given the link of the first. Only
+    /// events tell of it, so none is lost any more.
     pub(crate) async fn hide_session(&mut self) {
         self.hides_session = true;
         self.lost_of_hundred = 0;
@@ -115,26 +160,44 @@ impl History<'_> {
         self.stage.knob("faults", fault).await;
     }
 
-    /// One of the next calls goes wrong. Those that the client would repeat for long are answered with a word not to.
+    /// One of the next calls goes wrong. Those that the client would repeat for long are answered
+    /// with a word not to.
     pub(crate) async fn plant_fault(&mut self) {
-        let routes = [CREATE, "POST /v1/checkout/sessions/*/expire", REFUND, "GET /v1/checkout/sessions"];
+        let routes = [
+            CREATE,
+            "POST /v1/checkout/sessions/*/expire",
+            REFUND,
+            "GET /v1/checkout/sessions",
+        ];
         let route = routes[self.index(routes.len())];
         let times = self.draw(3) + 1;
-        let unavailable =
-            json!({ "route": route, "kind": "status", "status": 503, "should_retry": false, "times": times });
+        let unavailable = json!({ "route": route, "kind": "status", "status": 503, "should_retry": false, "times": times });
         match self.draw(11) {
             0 | 1 => self.plant(unavailable).await,
-            2 => self.plant(json!({ "route": route, "kind": "status", "status": 503 })).await,
-            3 => self.plant(json!({ "route": route, "kind": "lost_answer" })).await,
+            2 => {
+                self.plant(json!({ "route": route, "kind": "status", "status": 503 }))
+                    .await
+            }
+            3 => {
+                self.plant(json!({ "route": route, "kind": "lost_answer" }))
+                    .await
+            }
             4 | 5 => {
-                self.plant(json!({ "route": route, "kind": "lost_answer" })).await;
+                self.plant(json!({ "route": route, "kind": "lost_answer" }))
+                    .await;
                 self.plant(unavailable).await;
             }
-            6 => self.plant(json!({ "route": route, "kind": "garbage" })).await,
+            6 => {
+                self.plant(json!({ "route": route, "kind": "garbage" }))
+                    .await
+            }
             7 => self.plant(stored_failure(route, false)).await,
             8 => self.plant(stored_failure(REFUND, true)).await,
             9 => self.hide_session().await,
-            _ => self.plant(json!({ "route": CREATE, "kind": "pay_then_answer" })).await,
+            _ => {
+                self.plant(json!({ "route": CREATE, "kind": "pay_then_answer" }))
+                    .await
+            }
         }
     }
 }

@@ -29,7 +29,8 @@ pub(crate) struct World {
     processes: [Process; 2],
 }
 
-/// One of them, called without a wire in between: a third of the time of a history would go into it.
+/// One of them, called without a wire in between: a third of the time of a history would go into
+/// it.
 pub(crate) struct Process {
     pub(crate) app: AppState,
     router: Router,
@@ -40,7 +41,10 @@ impl World {
     pub(crate) async fn new() -> Self {
         let stage = TestApp::new().await;
         let processes = [AppState::clone(&stage.app), stage.second_process()];
-        let processes = processes.map(|app| Process { router: routes::router(AppState::clone(&app)), app });
+        let processes = processes.map(|app| Process {
+            router: routes::router(AppState::clone(&app)),
+            app,
+        });
         for name in BUYERS {
             assert_eq!(stage.customer(name).get("/api/bookings").await.status, 200);
         }
@@ -50,17 +54,32 @@ impl World {
 
 impl Process {
     /// Posts JSON with these headers.
-    pub(crate) async fn post(&self, path: &str, headers: &[(&'static str, &str)], body: String) -> Answer {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: String,
+    ) -> Answer {
         let mut request = Request::post(path).header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let caller = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1)));
         let request = request.extension(caller).body(Body::from(body)).unwrap();
-        let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let (head, body) = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let body = serde_json::from_slice(&body).unwrap_or_default();
-        Answer { status: head.status.as_u16(), headers: head.headers, body }
+        Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+        }
     }
 }
 
@@ -114,7 +133,11 @@ impl<'a> History<'a> {
         let mut random = StdRng::seed_from_u64(seed);
         let lost_of_hundred = [0, 0, 15, 50, 100][random.random_range(0..5)];
         let soon = random.random_range(0..6) == 0;
-        let starts_in = if soon { TimeDelta::minutes(20) } else { TimeDelta::days(60) };
+        let starts_in = if soon {
+            TimeDelta::minutes(20)
+        } else {
+            TimeDelta::days(60)
+        };
         let show = json!({
             "startsAt": stage.now() + starts_in, "blocked": [],
             "rows": [{ "row": "A", "seats": SEATS.len(), "tier": "regular" }],
@@ -122,7 +145,11 @@ impl<'a> History<'a> {
         let history = Self {
             world,
             stage,
-            mood: if seed % 6 == 5 { Mood::Stormy } else { Mood::Calm },
+            mood: if seed % 6 == 5 {
+                Mood::Stormy
+            } else {
+                Mood::Calm
+            },
             show: stage.show_with(show).await,
             lost_of_hundred,
             told: Vec::new(),
@@ -133,7 +160,9 @@ impl<'a> History<'a> {
             random,
             steps,
         };
-        history.note(&format!("a show {starts_in} ahead, {lost_of_hundred} % of the events lost"));
+        history.note(&format!(
+            "a show {starts_in} ahead, {lost_of_hundred} % of the events lost"
+        ));
         history
     }
 
@@ -148,7 +177,8 @@ impl<'a> History<'a> {
             self.book().await;
         }
         for step in 0..self.draw(14) + 3 {
-            // What a race has changed in one step does not change what the next ones are drawn from.
+            // What a race has changed in one step does not change what the next ones are drawn
+            // from.
             self.random = StdRng::seed_from_u64(self.seed * 1_000 + u64::from(step));
             self.step().await;
             if self.chance(25) {
@@ -211,11 +241,18 @@ impl<'a> History<'a> {
 
     /// One of them, if there is one.
     pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
-        if from.is_empty() { None } else { Some(from[self.index(from.len())].clone()) }
+        if from.is_empty() {
+            None
+        } else {
+            Some(from[self.index(from.len())].clone())
+        }
     }
 
     /// Writes a step down.
     pub(crate) fn note(&self, step: &str) {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step.to_owned());
+        self.steps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(step.to_owned());
     }
 }

@@ -1,4 +1,5 @@
-//! Misbehaviour by chance: each kind happens, nothing happens when it is off, and a seed tells the same story again.
+//! Misbehaviour by chance: each kind happens, nothing happens when it is off, and a seed tells the
+//! same story again.
 
 use std::time::Duration;
 
@@ -9,8 +10,12 @@ use super::stage::{NOW, Stage, session_form, text};
 
 const SESSIONS: &str = "/v1/checkout/sessions";
 const SEPA: &str = "DE89370400440532013000";
-const OF_A_PAYMENT: [&str; 4] =
-    ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded", "checkout.session.completed"];
+const OF_A_PAYMENT: [&str; 4] = [
+    "payment_intent.created",
+    "charge.succeeded",
+    "payment_intent.succeeded",
+    "checkout.session.completed",
+];
 
 /// Only this goes wrong, always, and for an hour where it takes time.
 async fn always(stage: &Stage, mishap: &str) {
@@ -40,15 +45,29 @@ async fn sessions(stage: &Stage) -> usize {
 async fn story(seed: u64, order: impl IntoIterator<Item = usize>) -> Vec<String> {
     let stage = Stage::new().await;
     let percent = json!({ "lost_answer": 20, "rate_limit": 20, "stored_error": 0, "late": 50 });
-    stage.knob("chaos", json!({ "seed": seed, "percent": percent, "lateSeconds": 0, "slowSeconds": 0 })).await;
+    stage
+        .knob(
+            "chaos",
+            json!({ "seed": seed, "percent": percent, "lateSeconds": 0, "slowSeconds": 0 }),
+        )
+        .await;
     for number in 0..10 {
         let key = format!("session-{number}");
-        let create = async || stage.try_post_with_key(&key, SESSIONS, &session_form()).await;
+        let create = async || {
+            stage
+                .try_post_with_key(&key, SESSIONS, &session_form())
+                .await
+        };
         while create().await.map_or(0, |reply| reply.status) != 200 {}
     }
     let sessions = stage.look("sessions").await;
     for number in order {
-        stage.knob("pay", json!({ "session": text(sessions.get(number).unwrap(), "id") })).await;
+        stage
+            .knob(
+                "pay",
+                json!({ "session": text(sessions.get(number).unwrap(), "id") }),
+            )
+            .await;
     }
     let report = stage.look("chaos").await;
     let happened = report.get("happened").unwrap();
@@ -92,7 +111,10 @@ async fn events_can_come_twice_or_with_an_old_version() {
     stage.paid().await;
 
     assert_eq!(arrived(&stage).await.len(), 12);
-    assert_eq!(stage.receiver.all()[0].json()["api_version"], "2026-09-30.endive");
+    assert_eq!(
+        stage.receiver.all()[0].json()["api_version"],
+        "2026-09-30.endive"
+    );
     assert_eq!(stage.receiver.all()[8].json()["api_version"], "2023-10-16");
 }
 
@@ -119,8 +141,14 @@ async fn a_dropped_event_comes_with_the_next_attempt() {
 
     assert_eq!(arrived(&stage).await, OF_A_PAYMENT);
     let log = stage.look("deliveries").await;
-    assert_eq!((&log[0]["outcome"], &log[0]["attempt"]), (&json!("dropped"), &json!(1)));
-    assert_eq!((&log[4]["outcome"], &log[4]["attempt"]), (&json!("acknowledged"), &json!(2)));
+    assert_eq!(
+        (&log[0]["outcome"], &log[0]["attempt"]),
+        (&json!("dropped"), &json!(1))
+    );
+    assert_eq!(
+        (&log[4]["outcome"], &log[4]["attempt"]),
+        (&json!("acknowledged"), &json!(2))
+    );
 }
 
 #[tokio::test]
@@ -169,12 +197,24 @@ async fn a_stored_failure_may_have_been_executed() {
     let stage = Stage::new().await;
     always(&stage, "stored_error").await;
     for number in 0..10 {
-        assert_eq!(stage.post_with_key(&format!("key-{number}"), SESSIONS, &session_form()).await.status, 500);
+        assert_eq!(
+            stage
+                .post_with_key(&format!("key-{number}"), SESSIONS, &session_form())
+                .await
+                .status,
+            500
+        );
     }
     end(&stage).await;
 
     for number in 0..10 {
-        assert_eq!(stage.post_with_key(&format!("key-{number}"), SESSIONS, &session_form()).await.status, 500);
+        assert_eq!(
+            stage
+                .post_with_key(&format!("key-{number}"), SESSIONS, &session_form())
+                .await
+                .status,
+            500
+        );
     }
     let executed = sessions(&stage).await;
     assert!(executed > 0 && executed < 10, "{executed}");
@@ -198,8 +238,11 @@ async fn a_request_can_be_slow_before_or_after_execution() {
         let stage = Stage::new().await;
         always(&stage, mishap).await;
         let form = session_form();
-        let begun =
-            async { while stage.look("chaos").await["counts"][mishap] != 1 || sessions(&stage).await != executed {} };
+        let begun = async {
+            while stage.look("chaos").await["counts"][mishap] != 1
+                || sessions(&stage).await != executed
+            {}
+        };
 
         tokio::select! {
             _ = stage.try_post(SESSIONS, &form) => panic!("{mishap} takes an hour"),
@@ -218,7 +261,9 @@ async fn a_delayed_payment_is_decided_by_itself() {
         stage.knob("chaos", setting).await;
         let session = stage.session().await;
 
-        stage.knob("pay", json!({ "session": session, "card": SEPA })).await;
+        stage
+            .knob("pay", json!({ "session": session, "card": SEPA }))
+            .await;
 
         let told = format!("checkout.session.async_payment_{outcome}");
         let decided = async {
@@ -226,24 +271,33 @@ async fn a_delayed_payment_is_decided_by_itself() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), decided).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(10), decided)
+            .await
+            .unwrap();
     }
 }
 
 #[tokio::test]
 async fn what_banks_have_decided_is_told_when_it_ends() {
     let stage = Stage::new().await;
-    for (mishap, at_first, at_last) in
-        [("refund_waits", "pending", "succeeded"), ("refund_fails", "succeeded", "failed")]
-    {
+    for (mishap, at_first, at_last) in [
+        ("refund_waits", "pending", "succeeded"),
+        ("refund_fails", "succeeded", "failed"),
+    ] {
         always(&stage, mishap).await;
         let (_, intent) = stage.paid().await;
 
-        let refund = stage.post("/v1/refunds", &format!("payment_intent={intent}")).await.json();
+        let refund = stage
+            .post("/v1/refunds", &format!("payment_intent={intent}"))
+            .await
+            .json();
         end(&stage).await;
 
         assert_eq!(refund["status"], at_first, "{mishap}");
-        let refund = stage.get(&format!("/v1/refunds/{}", text(&refund, "id"))).await.json();
+        let refund = stage
+            .get(&format!("/v1/refunds/{}", text(&refund, "id")))
+            .await
+            .json();
         assert_eq!(refund["status"], at_last, "{mishap}");
     }
 }
@@ -252,7 +306,9 @@ async fn what_banks_have_decided_is_told_when_it_ends() {
 async fn the_clock_can_jump_and_is_right_again_at_the_end() {
     let stage = Stage::new().await;
     let seconds_off = async || {
-        let now = text(&stage.look("clock").await, "now").parse::<DateTime<Utc>>().unwrap();
+        let now = text(&stage.look("clock").await, "now")
+            .parse::<DateTime<Utc>>()
+            .unwrap();
         now.timestamp() - NOW
     };
     always(&stage, "clock_jump").await;
@@ -263,7 +319,10 @@ async fn the_clock_can_jump_and_is_right_again_at_the_end() {
     let off_again = seconds_off().await;
     end(&stage).await;
 
-    assert!(off != 0 && off_again != off && off.abs() <= 3_600 && off_again.abs() <= 3_600, "{off} {off_again}");
+    assert!(
+        off != 0 && off_again != off && off.abs() <= 3_600 && off_again.abs() <= 3_600,
+        "{off} {off_again}"
+    );
     assert_eq!(seconds_off().await, 0);
 }
 
@@ -280,7 +339,11 @@ async fn all_is_well_when_it_has_ended_or_was_reset() {
             stage.paid().await;
         }
 
-        assert_eq!(arrived(&stage).await.len(), before + 20 * OF_A_PAYMENT.len(), "{how}");
+        assert_eq!(
+            arrived(&stage).await.len(),
+            before + 20 * OF_A_PAYMENT.len(),
+            "{how}"
+        );
         assert_eq!(stage.look("chaos").await, json!(null));
     }
 }
@@ -289,7 +352,12 @@ async fn all_is_well_when_it_has_ended_or_was_reset() {
 async fn a_setting_that_is_not_known_is_refused() {
     let stage = Stage::new().await;
 
-    let refused = stage.turn("chaos", json!({ "seed": 1, "percent": { "earthquake": 100 } })).await;
+    let refused = stage
+        .turn(
+            "chaos",
+            json!({ "seed": 1, "percent": { "earthquake": 100 } }),
+        )
+        .await;
 
     assert_eq!(refused.status, 400);
     assert_eq!(stage.look("chaos").await, json!(null));

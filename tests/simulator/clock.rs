@@ -7,13 +7,24 @@ use super::stage::{NOW, Stage, session_form_with, text};
 #[tokio::test]
 async fn the_clock_stands_until_it_is_moved() {
     let stage = Stage::new().await;
-    assert_eq!(stage.look("clock").await, json!({ "now": "2026-11-21T12:00:00Z" }));
+    assert_eq!(
+        stage.look("clock").await,
+        json!({ "now": "2026-11-21T12:00:00Z" })
+    );
 
     stage.knob("clock", json!({ "advanceSeconds": 90 })).await;
-    assert_eq!(stage.look("clock").await, json!({ "now": "2026-11-21T12:01:30Z" }));
+    assert_eq!(
+        stage.look("clock").await,
+        json!({ "now": "2026-11-21T12:01:30Z" })
+    );
 
-    stage.knob("clock", json!({ "now": "2027-01-01T00:00:00Z" })).await;
-    assert_eq!(stage.look("clock").await, json!({ "now": "2027-01-01T00:00:00Z" }));
+    stage
+        .knob("clock", json!({ "now": "2027-01-01T00:00:00Z" }))
+        .await;
+    assert_eq!(
+        stage.look("clock").await,
+        json!({ "now": "2027-01-01T00:00:00Z" })
+    );
 }
 
 #[tokio::test]
@@ -21,7 +32,10 @@ async fn a_session_expires_at_its_second_and_not_before() {
     let stage = Stage::new().await;
     let expires_at = (NOW + 1800).to_string();
     let form = session_form_with("expires_at", &expires_at);
-    let id = text(&stage.post("/v1/checkout/sessions", &form).await.json(), "id");
+    let id = text(
+        &stage.post("/v1/checkout/sessions", &form).await.json(),
+        "id",
+    );
 
     stage.knob("clock", json!({ "advanceSeconds": 1799 })).await;
     assert_eq!(stage.retrieve(&id).await["status"], "open");
@@ -38,7 +52,9 @@ async fn a_paid_session_does_not_expire() {
     let stage = Stage::new().await;
     let (session, _) = stage.paid().await;
 
-    stage.knob("clock", json!({ "advanceSeconds": 25 * 60 * 60 })).await;
+    stage
+        .knob("clock", json!({ "advanceSeconds": 25 * 60 * 60 }))
+        .await;
 
     assert_eq!(stage.retrieve(&session).await["status"], "complete");
 }
@@ -52,7 +68,10 @@ async fn a_reset_forgets_everything_but_the_endpoints() {
     stage.knob("reset", json!({})).await;
 
     assert_eq!(stage.look("sessions").await, json!([]));
-    assert_eq!(stage.look("clock").await, json!({ "now": "2026-11-21T12:00:00Z" }));
+    assert_eq!(
+        stage.look("clock").await,
+        json!({ "now": "2026-11-21T12:00:00Z" })
+    );
     stage.paid().await;
     stage.simulator.settled().await;
     assert_eq!(stage.receiver.all().len(), 4);

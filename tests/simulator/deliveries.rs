@@ -14,7 +14,13 @@ fn expected_signature(secret: &str, time: i64, body: &str) -> String {
 }
 
 fn header(delivered: &super::stage::Delivered, name: &str) -> String {
-    delivered.headers.get(name).unwrap().to_str().unwrap().to_owned()
+    delivered
+        .headers
+        .get(name)
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -25,11 +31,23 @@ async fn a_delivery_is_signed_with_the_whole_secret_and_the_simulators_clock() {
     stage.simulator.settled().await;
 
     let deliveries = stage.receiver.all();
-    let completed = deliveries.iter().find(|one| one.kind() == "checkout.session.completed").unwrap();
+    let completed = deliveries
+        .iter()
+        .find(|one| one.kind() == "checkout.session.completed")
+        .unwrap();
     let signature = expected_signature(SECRET, NOW, &completed.body);
-    assert_eq!(header(completed, "stripe-signature"), format!("t={NOW},v1={signature}"));
-    assert_eq!(header(completed, "content-type"), "application/json; charset=utf-8");
-    assert_eq!(header(completed, "user-agent"), "Stripe/1.0 (+https://stripe.com/docs/webhooks)");
+    assert_eq!(
+        header(completed, "stripe-signature"),
+        format!("t={NOW},v1={signature}")
+    );
+    assert_eq!(
+        header(completed, "content-type"),
+        "application/json; charset=utf-8"
+    );
+    assert_eq!(
+        header(completed, "user-agent"),
+        "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
+    );
     assert!(completed.body.starts_with("{\n  \""), "{}", completed.body);
     let event = completed.json();
     assert_eq!(event["api_version"], "2026-09-30.endive");
@@ -47,17 +65,26 @@ async fn a_rolled_secret_signs_beside_the_new_one() {
         secret: secret.to_owned(),
         api_version: Some("2025-01-27.acacia".to_owned()),
     };
-    let stage = Stage::with(options(vec![endpoint("whsec_old"), endpoint("whsec_new")]), receiver).await;
+    let stage = Stage::with(
+        options(vec![endpoint("whsec_old"), endpoint("whsec_new")]),
+        receiver,
+    )
+    .await;
     let id = stage.session().await;
 
-    stage.post(&format!("/v1/checkout/sessions/{id}/expire"), "").await;
+    stage
+        .post(&format!("/v1/checkout/sessions/{id}/expire"), "")
+        .await;
     stage.simulator.settled().await;
 
     let all = stage.receiver.all();
     assert_eq!(all.len(), 1);
     let old = expected_signature("whsec_old", NOW, &all[0].body);
     let new = expected_signature("whsec_new", NOW, &all[0].body);
-    assert_eq!(header(&all[0], "stripe-signature"), format!("t={NOW},v1={old},v1={new}"));
+    assert_eq!(
+        header(&all[0], "stripe-signature"),
+        format!("t={NOW},v1={old},v1={new}")
+    );
     assert_eq!(all[0].json()["api_version"], "2025-01-27.acacia");
 }
 
@@ -83,7 +110,9 @@ async fn a_refused_delivery_is_tried_three_times_more_with_a_fresh_signature() {
     let stage = Stage::new().await;
     stage.receiver.refuse_next(4);
     let id = stage.session().await;
-    stage.post(&format!("/v1/checkout/sessions/{id}/expire"), "").await;
+    stage
+        .post(&format!("/v1/checkout/sessions/{id}/expire"), "")
+        .await;
     stage.simulator.settled().await;
 
     for _ in 0..4 {
@@ -91,9 +120,17 @@ async fn a_refused_delivery_is_tried_three_times_more_with_a_fresh_signature() {
         stage.knob("deliver_due", json!({})).await;
     }
 
-    let signatures: Vec<String> = stage.receiver.all().iter().map(|one| header(one, "stripe-signature")).collect();
+    let signatures: Vec<String> = stage
+        .receiver
+        .all()
+        .iter()
+        .map(|one| header(one, "stripe-signature"))
+        .collect();
     assert_eq!(signatures.len(), 4);
-    assert!(signatures[3].starts_with(&format!("t={}", NOW + 180)), "{signatures:?}");
+    assert!(
+        signatures[3].starts_with(&format!("t={}", NOW + 180)),
+        "{signatures:?}"
+    );
     let undelivered = stage.get("/v1/events?delivery_success=false").await.json();
     assert_eq!(undelivered["data"].as_array().unwrap().len(), 1);
     let log = stage.look("deliveries").await;
@@ -106,7 +143,9 @@ async fn a_retry_that_succeeds_is_the_last() {
     let stage = Stage::new().await;
     stage.receiver.refuse_next(1);
     let id = stage.session().await;
-    stage.post(&format!("/v1/checkout/sessions/{id}/expire"), "").await;
+    stage
+        .post(&format!("/v1/checkout/sessions/{id}/expire"), "")
+        .await;
     stage.simulator.settled().await;
 
     stage.knob("deliver_due", json!({})).await;
@@ -120,13 +159,20 @@ async fn a_retry_that_succeeds_is_the_last() {
 #[tokio::test]
 async fn events_can_be_doubled() {
     let stage = Stage::new().await;
-    stage.knob("deliveries", json!({ "copies": 3, "types": ["checkout.session.completed"] })).await;
+    stage
+        .knob(
+            "deliveries",
+            json!({ "copies": 3, "types": ["checkout.session.completed"] }),
+        )
+        .await;
 
     stage.paid().await;
     stage.simulator.settled().await;
 
     let kinds = stage.receiver.kinds();
-    let completed = kinds.iter().filter(|kind| *kind == "checkout.session.completed");
+    let completed = kinds
+        .iter()
+        .filter(|kind| *kind == "checkout.session.completed");
     assert_eq!(completed.count(), 3);
     assert_eq!(kinds.len(), 6);
 }
@@ -153,11 +199,18 @@ async fn held_events_come_in_the_order_that_is_asked_for() {
     stage.simulator.settled().await;
     assert_eq!(stage.receiver.all().len(), 0);
 
-    stage.knob("deliver_due", json!({ "order": "reverse" })).await;
+    stage
+        .knob("deliver_due", json!({ "order": "reverse" }))
+        .await;
 
     assert_eq!(
         stage.receiver.kinds(),
-        ["checkout.session.completed", "payment_intent.succeeded", "charge.succeeded", "payment_intent.created"]
+        [
+            "checkout.session.completed",
+            "payment_intent.succeeded",
+            "charge.succeeded",
+            "payment_intent.created"
+        ]
     );
 }
 
@@ -168,7 +221,9 @@ async fn held_events_can_be_named() {
     let id = stage.session().await;
     let paid = stage.knob("pay", json!({ "session": id })).await;
 
-    stage.knob("deliver_due", json!({ "order": [paid["events"][2]] })).await;
+    stage
+        .knob("deliver_due", json!({ "order": [paid["events"][2]] }))
+        .await;
 
     assert_eq!(stage.receiver.kinds()[0], "payment_intent.succeeded");
     assert_eq!(stage.receiver.kinds().len(), 4);
@@ -178,9 +233,13 @@ async fn held_events_can_be_named() {
 async fn events_can_arrive_before_the_answer_of_their_cause() {
     let stage = Stage::new().await;
     let id = stage.session().await;
-    stage.knob("deliveries", json!({ "before_answer": true })).await;
+    stage
+        .knob("deliveries", json!({ "before_answer": true }))
+        .await;
 
-    stage.post(&format!("/v1/checkout/sessions/{id}/expire"), "").await;
+    stage
+        .post(&format!("/v1/checkout/sessions/{id}/expire"), "")
+        .await;
 
     assert_eq!(stage.receiver.kinds(), ["checkout.session.expired"]);
 }
@@ -189,14 +248,26 @@ async fn events_can_arrive_before_the_answer_of_their_cause() {
 async fn an_event_can_be_sent_again() {
     let stage = Stage::new().await;
     let id = stage.session().await;
-    stage.post(&format!("/v1/checkout/sessions/{id}/expire"), "").await;
+    stage
+        .post(&format!("/v1/checkout/sessions/{id}/expire"), "")
+        .await;
     stage.simulator.settled().await;
     let event = text(&stage.receiver.all()[0].json(), "id");
 
-    stage.post(&format!("/v1/events/{event}/retry"), "webhook_endpoint=we_1").await;
+    stage
+        .post(
+            &format!("/v1/events/{event}/retry"),
+            "webhook_endpoint=we_1",
+        )
+        .await;
     stage.simulator.settled().await;
 
-    let ids: Vec<String> = stage.receiver.all().iter().map(|one| text(&one.json(), "id")).collect();
+    let ids: Vec<String> = stage
+        .receiver
+        .all()
+        .iter()
+        .map(|one| text(&one.json(), "id"))
+        .collect();
     assert_eq!(ids, [event.clone(), event]);
 }
 
@@ -204,7 +275,12 @@ async fn an_event_can_be_sent_again() {
 async fn any_event_and_any_body_can_be_sent() {
     let stage = Stage::new().await;
 
-    stage.knob("events", json!({ "type": "customer.created", "object": { "id": "cus_1" }, "livemode": true })).await;
+    stage
+        .knob(
+            "events",
+            json!({ "type": "customer.created", "object": { "id": "cus_1" }, "livemode": true }),
+        )
+        .await;
     stage.simulator.settled().await;
     stage.knob("events", json!({ "raw": "not json" })).await;
     stage.simulator.settled().await;
@@ -219,12 +295,23 @@ async fn any_event_and_any_body_can_be_sent() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_not_there_fails_without_a_status() {
-    let nowhere =
-        Endpoint { url: "http://127.0.0.1:9/webhook".to_owned(), secret: SECRET.to_owned(), api_version: None };
+    let nowhere = Endpoint {
+        url: "http://127.0.0.1:9/webhook".to_owned(),
+        secret: SECRET.to_owned(),
+        api_version: None,
+    };
     let stage = Stage::with(options(vec![nowhere]), Receiver::default()).await;
-    let created = stage.post("/v1/checkout/sessions", &session_form()).await.json();
+    let created = stage
+        .post("/v1/checkout/sessions", &session_form())
+        .await
+        .json();
 
-    stage.post(&format!("/v1/checkout/sessions/{}/expire", text(&created, "id")), "").await;
+    stage
+        .post(
+            &format!("/v1/checkout/sessions/{}/expire", text(&created, "id")),
+            "",
+        )
+        .await;
     stage.simulator.settled().await;
 
     let log = stage.look("deliveries").await;

@@ -17,7 +17,10 @@ async fn only_test_keys_are_accepted() {
         ("Bearer ", 401),
     ] {
         let headers = [("authorization", authorization)];
-        let reply = stage.send(Method::GET, "/v1/balance", &headers, String::new()).await.unwrap();
+        let reply = stage
+            .send(Method::GET, "/v1/balance", &headers, String::new())
+            .await
+            .unwrap();
 
         assert_eq!(reply.status, status, "{authorization}: {}", reply.text);
     }
@@ -27,7 +30,10 @@ async fn only_test_keys_are_accepted() {
 async fn no_key_is_an_invalid_request() {
     let stage = Stage::new().await;
 
-    let reply = stage.send(Method::POST, "/v1/checkout/sessions", &[], session_form()).await.unwrap();
+    let reply = stage
+        .send(Method::POST, "/v1/checkout/sessions", &[], session_form())
+        .await
+        .unwrap();
 
     assert_eq!(reply.status, 401);
     assert_eq!(text(&reply.error(), "type"), "invalid_request_error");
@@ -37,10 +43,21 @@ async fn no_key_is_an_invalid_request() {
 #[tokio::test]
 async fn every_answer_names_its_request_version_and_time() {
     let stage = Stage::new().await;
-    let headers =
-        [("authorization", "Bearer sk_test_1"), ("stripe-version", "2026-09-30.endive"), ("idempotency-key", "key-1")];
+    let headers = [
+        ("authorization", "Bearer sk_test_1"),
+        ("stripe-version", "2026-09-30.endive"),
+        ("idempotency-key", "key-1"),
+    ];
 
-    let reply = stage.send(Method::POST, "/v1/checkout/sessions", &headers, session_form()).await.unwrap();
+    let reply = stage
+        .send(
+            Method::POST,
+            "/v1/checkout/sessions",
+            &headers,
+            session_form(),
+        )
+        .await
+        .unwrap();
 
     assert!(reply.header("request-id").unwrap().starts_with("req_"));
     assert_eq!(reply.header("stripe-version"), Some("2026-09-30.endive"));
@@ -56,8 +73,14 @@ async fn an_error_links_to_its_explanation_and_its_log() {
     let reply = stage.post("/v1/checkout/sessions", "mode=payment").await;
 
     let error = reply.error();
-    assert_eq!(text(&error, "message"), "Missing required param: line_items.");
-    assert_eq!(text(&error, "doc_url"), "https://docs.stripe.com/error-codes/parameter-missing");
+    assert_eq!(
+        text(&error, "message"),
+        "Missing required param: line_items."
+    );
+    assert_eq!(
+        text(&error, "doc_url"),
+        "https://docs.stripe.com/error-codes/parameter-missing"
+    );
     let request = reply.header("request-id").unwrap();
     assert!(text(&error, "request_log_url").ends_with(request));
 }
@@ -69,7 +92,9 @@ async fn an_unknown_route_is_not_found() {
     let reply = stage.get("/v1/unicorns").await;
 
     assert_eq!(reply.status, 404);
-    assert!(text(&reply.error(), "message").starts_with("Unrecognized request URL (GET: /v1/unicorns)"));
+    assert!(
+        text(&reply.error(), "message").starts_with("Unrecognized request URL (GET: /v1/unicorns)")
+    );
 }
 
 #[tokio::test]
@@ -77,17 +102,24 @@ async fn what_cannot_be_expanded_is_refused() {
     let stage = Stage::new().await;
     let session = stage.session().await;
 
-    let reply = stage.get(&format!("/v1/checkout/sessions/{session}?expand[]=colour")).await;
+    let reply = stage
+        .get(&format!("/v1/checkout/sessions/{session}?expand[]=colour"))
+        .await;
 
     assert_eq!(reply.status, 400);
-    assert_eq!(text(&reply.error(), "message"), "This property cannot be expanded (colour).");
+    assert_eq!(
+        text(&reply.error(), "message"),
+        "This property cannot be expanded (colour)."
+    );
 }
 
 #[tokio::test]
 async fn a_knob_refuses_what_it_does_not_know() {
     let stage = Stage::new().await;
 
-    let reply = stage.turn("deliveries", serde_json::json!({ "colour": "red" })).await;
+    let reply = stage
+        .turn("deliveries", serde_json::json!({ "colour": "red" }))
+        .await;
 
     assert_eq!(reply.status, 400);
 }

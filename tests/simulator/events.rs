@@ -5,7 +5,12 @@ use serde_json::{Value, json};
 use super::stage::{NOW, Stage, text};
 
 fn kinds(page: &Value) -> Vec<String> {
-    page["data"].as_array().unwrap().iter().map(|event| text(event, "type")).collect()
+    page["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| text(event, "type"))
+        .collect()
 }
 
 #[tokio::test]
@@ -16,11 +21,17 @@ async fn events_are_listed_newest_first_and_by_type() {
     let all = stage.get("/v1/events").await.json();
     let one = stage.get("/v1/events?type=charge.succeeded").await.json();
     let family = stage.get("/v1/events?type=payment_intent.*").await.json();
-    let two = stage.get("/v1/events?types[]=charge.succeeded&types[]=payment_intent.created").await.json();
+    let two = stage
+        .get("/v1/events?types[]=charge.succeeded&types[]=payment_intent.created")
+        .await
+        .json();
 
     assert_eq!(kinds(&all)[0], "checkout.session.completed");
     assert_eq!(kinds(&one), ["charge.succeeded"]);
-    assert_eq!(kinds(&family), ["payment_intent.succeeded", "payment_intent.created"]);
+    assert_eq!(
+        kinds(&family),
+        ["payment_intent.succeeded", "payment_intent.created"]
+    );
     assert_eq!(kinds(&two), ["charge.succeeded", "payment_intent.created"]);
 }
 
@@ -30,12 +41,25 @@ async fn events_are_listed_by_time_and_for_thirty_days() {
     stage.paid().await;
     stage.knob("clock", json!({ "advanceSeconds": 60 })).await;
     let second = stage.session().await;
-    stage.post(&format!("/v1/checkout/sessions/{second}/expire"), "").await;
+    stage
+        .post(&format!("/v1/checkout/sessions/{second}/expire"), "")
+        .await;
 
-    let since = stage.get(&format!("/v1/events?created[gte]={}", NOW + 60)).await.json();
-    let after = stage.get(&format!("/v1/events?created[gt]={NOW}")).await.json();
-    let before = stage.get(&format!("/v1/events?created[lt]={}", NOW + 60)).await.json();
-    stage.knob("clock", json!({ "advanceSeconds": 30 * 24 * 60 * 60 - 30 })).await;
+    let since = stage
+        .get(&format!("/v1/events?created[gte]={}", NOW + 60))
+        .await
+        .json();
+    let after = stage
+        .get(&format!("/v1/events?created[gt]={NOW}"))
+        .await
+        .json();
+    let before = stage
+        .get(&format!("/v1/events?created[lt]={}", NOW + 60))
+        .await
+        .json();
+    stage
+        .knob("clock", json!({ "advanceSeconds": 30 * 24 * 60 * 60 - 30 }))
+        .await;
     let much_later = stage.get("/v1/events").await.json();
 
     assert_eq!(kinds(&since), ["checkout.session.expired"]);
@@ -48,13 +72,18 @@ async fn events_are_listed_by_time_and_for_thirty_days() {
 async fn an_event_keeps_the_object_as_it_was() {
     let stage = Stage::new().await;
     let (_, intent) = stage.paid().await;
-    stage.post("/v1/refunds", &format!("payment_intent={intent}")).await;
+    stage
+        .post("/v1/refunds", &format!("payment_intent={intent}"))
+        .await;
 
     let page = stage.get("/v1/events?type=charge.succeeded").await.json();
 
     let event = &page["data"][0];
     assert_eq!(event["data"]["object"]["refunded"], false);
-    let retrieved = stage.get(&format!("/v1/events/{}", text(event, "id"))).await.json();
+    let retrieved = stage
+        .get(&format!("/v1/events/{}", text(event, "id")))
+        .await
+        .json();
     assert_eq!(retrieved["data"], event["data"]);
 }
 

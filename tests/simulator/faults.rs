@@ -10,7 +10,12 @@ const CREATE: &str = "POST /v1/checkout/sessions$";
 #[tokio::test]
 async fn a_fault_lasts_as_often_as_it_was_planted_for() {
     let stage = Stage::new().await;
-    stage.knob("faults", json!({ "route": CREATE, "times": 2, "kind": "status", "status": 429 })).await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": CREATE, "times": 2, "kind": "status", "status": 429 }),
+        )
+        .await;
 
     let mut statuses = Vec::new();
     for _ in 0..3 {
@@ -37,7 +42,8 @@ async fn a_fault_meets_only_its_route() {
 #[tokio::test]
 async fn a_rate_limit_names_its_reason_and_a_lock_does_not() {
     let stage = Stage::new().await;
-    let fault = |code: Option<&str>| json!({ "route": "*", "kind": "status", "status": 429, "code": code });
+    let fault =
+        |code: Option<&str>| json!({ "route": "*", "kind": "status", "status": 429, "code": code });
 
     stage.knob("faults", fault(None)).await;
     let limited = stage.get("/v1/balance").await;
@@ -45,7 +51,10 @@ async fn a_rate_limit_names_its_reason_and_a_lock_does_not() {
     let locked = stage.get("/v1/balance").await;
 
     assert_eq!(limited.error()["code"], "rate_limit");
-    assert_eq!(limited.header("stripe-rate-limited-reason"), Some("global-rate"));
+    assert_eq!(
+        limited.header("stripe-rate-limited-reason"),
+        Some("global-rate")
+    );
     assert_eq!(locked.error()["code"], "lock_timeout");
     assert_eq!(locked.header("stripe-rate-limited-reason"), None);
 }
@@ -53,7 +62,12 @@ async fn a_rate_limit_names_its_reason_and_a_lock_does_not() {
 #[tokio::test]
 async fn an_unavailable_proxy_speaks_no_json() {
     let stage = Stage::new().await;
-    stage.knob("faults", json!({ "route": "*", "kind": "status", "status": 503, "should_retry": true })).await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": "*", "kind": "status", "status": 503, "should_retry": true }),
+        )
+        .await;
 
     let reply = stage.get("/v1/balance").await;
 
@@ -64,7 +78,9 @@ async fn an_unavailable_proxy_speaks_no_json() {
 #[tokio::test]
 async fn a_reset_connection_executes_nothing() {
     let stage = Stage::new().await;
-    stage.knob("faults", json!({ "route": CREATE, "kind": "reset" })).await;
+    stage
+        .knob("faults", json!({ "route": CREATE, "kind": "reset" }))
+        .await;
 
     let reply = stage.try_post(SESSIONS, &session_form()).await;
 
@@ -75,9 +91,13 @@ async fn a_reset_connection_executes_nothing() {
 #[tokio::test]
 async fn a_lost_answer_was_executed_and_can_be_asked_for_again() {
     let stage = Stage::new().await;
-    stage.knob("faults", json!({ "route": CREATE, "kind": "lost_answer" })).await;
+    stage
+        .knob("faults", json!({ "route": CREATE, "kind": "lost_answer" }))
+        .await;
 
-    let lost = stage.try_post_with_key("k", SESSIONS, &session_form()).await;
+    let lost = stage
+        .try_post_with_key("k", SESSIONS, &session_form())
+        .await;
     let sessions = stage.look("sessions").await;
     let again = stage.post_with_key("k", SESSIONS, &session_form()).await;
 
@@ -90,7 +110,9 @@ async fn a_lost_answer_was_executed_and_can_be_asked_for_again() {
 #[tokio::test]
 async fn garbage_is_no_json_but_the_session_exists() {
     let stage = Stage::new().await;
-    stage.knob("faults", json!({ "route": CREATE, "kind": "garbage" })).await;
+    stage
+        .knob("faults", json!({ "route": CREATE, "kind": "garbage" }))
+        .await;
 
     let reply = stage.post(SESSIONS, &session_form()).await;
 
@@ -102,7 +124,8 @@ async fn garbage_is_no_json_but_the_session_exists() {
 #[tokio::test]
 async fn a_stored_failure_can_hide_what_was_executed() {
     let stage = Stage::new().await;
-    let fault = json!({ "route": CREATE, "kind": "status", "status": 500, "stored": true, "after": true });
+    let fault =
+        json!({ "route": CREATE, "kind": "status", "status": 500, "stored": true, "after": true });
     stage.knob("faults", fault).await;
 
     let first = stage.post_with_key("k", SESSIONS, &session_form()).await;
@@ -112,25 +135,44 @@ async fn a_stored_failure_can_hide_what_was_executed() {
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     let sessions = stage.look("sessions").await;
     assert_eq!(sessions.as_array().unwrap().len(), 1);
-    assert_eq!((&sessions[0]["status"], &sessions[0]["answered"]), (&json!("open"), &json!(false)));
+    assert_eq!(
+        (&sessions[0]["status"], &sessions[0]["answered"]),
+        (&json!("open"), &json!(false))
+    );
 }
 
 #[tokio::test]
 async fn a_session_can_be_paid_before_its_creation_is_answered() {
     let stage = Stage::new().await;
-    stage.knob("faults", json!({ "route": CREATE, "kind": "pay_then_answer" })).await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": CREATE, "kind": "pay_then_answer" }),
+        )
+        .await;
 
     let created = stage.post(SESSIONS, &session_form()).await.json();
 
     assert_eq!(created["status"], "open");
-    assert_eq!(stage.receiver.kinds().last().unwrap(), "checkout.session.completed");
-    assert_eq!(stage.retrieve(&text(&created, "id")).await["status"], "complete");
+    assert_eq!(
+        stage.receiver.kinds().last().unwrap(),
+        "checkout.session.completed"
+    );
+    assert_eq!(
+        stage.retrieve(&text(&created, "id")).await["status"],
+        "complete"
+    );
 }
 
 #[tokio::test]
 async fn a_session_whose_answer_is_delayed_can_be_seen_and_paid() {
     let stage = Stage::new().await;
-    stage.knob("faults", json!({ "route": CREATE, "kind": "delay", "after": true, "seconds": 3600 })).await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": CREATE, "kind": "delay", "after": true, "seconds": 3600 }),
+        )
+        .await;
     let form = session_form();
     let slow = stage.try_post(SESSIONS, &form);
     let buyer = async {
@@ -154,7 +196,9 @@ async fn a_session_whose_answer_is_delayed_can_be_seen_and_paid() {
 #[tokio::test]
 async fn a_hanging_request_is_never_answered() {
     let stage = Stage::new().await;
-    stage.knob("faults", json!({ "route": CREATE, "kind": "hang" })).await;
+    stage
+        .knob("faults", json!({ "route": CREATE, "kind": "hang" }))
+        .await;
     let form = session_form();
     let hanging = stage.try_post(SESSIONS, &form);
     let impatience = async { while stage.look("requests").await.as_array().unwrap().is_empty() {} };

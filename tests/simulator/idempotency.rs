@@ -35,15 +35,31 @@ async fn a_replay_shows_the_state_of_then() {
 #[tokio::test]
 async fn other_parameters_or_another_path_are_refused() {
     let stage = Stage::new().await;
-    let id = text(&stage.post_with_key("k", SESSIONS, &session_form()).await.json(), "id");
+    let id = text(
+        &stage
+            .post_with_key("k", SESSIONS, &session_form())
+            .await
+            .json(),
+        "id",
+    );
 
-    let other = stage.post_with_key("k", SESSIONS, &session_form_with("client_reference_id", "other")).await;
-    let elsewhere = stage.post_with_key("k", &format!("{SESSIONS}/{id}/expire"), "").await;
+    let other = stage
+        .post_with_key(
+            "k",
+            SESSIONS,
+            &session_form_with("client_reference_id", "other"),
+        )
+        .await;
+    let elsewhere = stage
+        .post_with_key("k", &format!("{SESSIONS}/{id}/expire"), "")
+        .await;
 
     for reply in [other, elsewhere] {
         assert_eq!(reply.status, 400);
         assert_eq!(text(&reply.error(), "type"), "idempotency_error");
-        assert!(text(&reply.error(), "message").starts_with("Keys for idempotent requests can only"));
+        assert!(
+            text(&reply.error(), "message").starts_with("Keys for idempotent requests can only")
+        );
     }
 }
 
@@ -93,7 +109,12 @@ async fn a_stored_failure_is_replayed_and_another_is_not() {
 #[tokio::test]
 async fn a_key_in_use_is_a_conflict() {
     let stage = Stage::new().await;
-    stage.knob("faults", json!({ "route": "*", "kind": "delay", "seconds": 3600 })).await;
+    stage
+        .knob(
+            "faults",
+            json!({ "route": "*", "kind": "delay", "seconds": 3600 }),
+        )
+        .await;
     let form = session_form();
     let first = stage.try_post_with_key("k", SESSIONS, &form);
     let second = async {
@@ -114,7 +135,9 @@ async fn a_key_in_use_is_a_conflict() {
 async fn a_key_is_forgotten_after_a_day() {
     let stage = Stage::new().await;
     let first = stage.post_with_key("k", SESSIONS, &session_form()).await;
-    stage.knob("clock", json!({ "advanceSeconds": 24 * 60 * 60 + 1 })).await;
+    stage
+        .knob("clock", json!({ "advanceSeconds": 24 * 60 * 60 + 1 }))
+        .await;
 
     let later = stage.post_with_key("k", SESSIONS, &session_form()).await;
 
@@ -126,10 +149,15 @@ async fn the_key_travels_with_the_event() {
     let stage = Stage::new().await;
     let id = stage.session().await;
 
-    let expired = stage.post_with_key("release-1", &format!("{SESSIONS}/{id}/expire"), "").await;
+    let expired = stage
+        .post_with_key("release-1", &format!("{SESSIONS}/{id}/expire"), "")
+        .await;
 
     stage.simulator.settled().await;
     let event = stage.receiver.all()[0].json();
     assert_eq!(text(&event["request"], "idempotency_key"), "release-1");
-    assert_eq!(text(&event["request"], "id"), expired.header("request-id").unwrap());
+    assert_eq!(
+        text(&event["request"], "id"),
+        expired.header("request-id").unwrap()
+    );
 }

@@ -8,7 +8,9 @@ use super::stage::{Reply, Stage, session_form_with, text};
 impl Stage {
     async fn submit(&self, session: &str, form: &str) -> Reply {
         let path = format!("/c/pay/{session}");
-        self.send(Method::POST, &path, &[], form.to_owned()).await.unwrap()
+        self.send(Method::POST, &path, &[], form.to_owned())
+            .await
+            .unwrap()
     }
 }
 
@@ -38,7 +40,13 @@ async fn the_page_shows_what_is_bought() {
 #[tokio::test]
 async fn the_button_says_how_much_is_paid() {
     let stage = Stage::new().await;
-    let created = stage.post("/v1/checkout/sessions", &session_form_with("submit_type", "")).await.json();
+    let created = stage
+        .post(
+            "/v1/checkout/sessions",
+            &session_form_with("submit_type", ""),
+        )
+        .await
+        .json();
 
     let page = stage.get(&format!("/c/pay/{}", text(&created, "id"))).await;
 
@@ -56,7 +64,10 @@ async fn a_buyer_who_paid_is_sent_back_after_the_acknowledgement() {
         assert_eq!(reply.status, 303);
         let success = format!("https://shop.example/success?session_id={id}");
         assert_eq!(reply.header("location"), Some(success.as_str()));
-        assert_eq!(stage.receiver.kinds().last().unwrap(), "checkout.session.completed");
+        assert_eq!(
+            stage.receiver.kinds().last().unwrap(),
+            "checkout.session.completed"
+        );
     }
 }
 
@@ -65,13 +76,26 @@ async fn a_declined_buyer_can_try_again() {
     let stage = Stage::new().await;
     let id = stage.session().await;
 
-    let declined = stage.submit(&id, "email=jo%40example.com&number=4000+0000+0000+9995&name=Jo+%3Cb%3E").await;
+    let declined = stage
+        .submit(
+            &id,
+            "email=jo%40example.com&number=4000+0000+0000+9995&name=Jo+%3Cb%3E",
+        )
+        .await;
     let paid = stage.submit(&id, "number=4242+4242+4242+4242").await;
 
     assert_eq!(declined.status, 402);
-    assert!(declined.text.contains("Your card has insufficient funds."), "{}", declined.text);
+    assert!(
+        declined.text.contains("Your card has insufficient funds."),
+        "{}",
+        declined.text
+    );
     assert!(declined.text.contains("Jo &lt;b&gt;"), "{}", declined.text);
-    assert!(declined.text.contains("value=\"4000 0000 0000 9995\""), "{}", declined.text);
+    assert!(
+        declined.text.contains("value=\"4000 0000 0000 9995\""),
+        "{}",
+        declined.text
+    );
     assert_eq!(paid.status, 303);
 }
 
@@ -80,8 +104,13 @@ async fn a_closed_session_shows_why_and_takes_no_money() {
     let stage = Stage::new().await;
     let (paid, _) = stage.paid().await;
     let expired = stage.session().await;
-    stage.post(&format!("/v1/checkout/sessions/{expired}/expire"), "").await;
-    for (id, words) in [(paid, "You’re all done here"), (expired, "This checkout has expired")] {
+    stage
+        .post(&format!("/v1/checkout/sessions/{expired}/expire"), "")
+        .await;
+    for (id, words) in [
+        (paid, "You’re all done here"),
+        (expired, "This checkout has expired"),
+    ] {
         stage.simulator.settled().await;
         let events = stage.receiver.all().len();
 
@@ -107,11 +136,16 @@ async fn a_debit_is_offered_in_euro_and_decided_later() {
     let stage = Stage::new().await;
     let id = stage.session().await;
 
-    let reply = stage.submit(&id, "number=DE89+3704+0044+0532+0130+00").await;
+    let reply = stage
+        .submit(&id, "number=DE89+3704+0044+0532+0130+00")
+        .await;
 
     assert_eq!(reply.status, 303);
     let session = stage.retrieve(&id).await;
-    assert_eq!(session["payment_method_types"], json!(["card", "sepa_debit"]));
+    assert_eq!(
+        session["payment_method_types"],
+        json!(["card", "sepa_debit"])
+    );
     assert_eq!(session["payment_status"], "unpaid");
 }
 

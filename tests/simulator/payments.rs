@@ -19,7 +19,12 @@ async fn a_payment_completes_the_session() {
     stage.simulator.settled().await;
     assert_eq!(
         stage.receiver.kinds(),
-        ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded", "checkout.session.completed"]
+        [
+            "payment_intent.created",
+            "charge.succeeded",
+            "payment_intent.succeeded",
+            "checkout.session.completed"
+        ]
     );
 }
 
@@ -28,9 +33,16 @@ async fn the_intents_metadata_reaches_the_intent_and_its_charge() {
     let stage = Stage::new().await;
     let (session, intent) = stage.paid().await;
 
-    let expanded =
-        stage.get(&format!("/v1/checkout/sessions/{session}?expand[]=payment_intent.latest_charge")).await.json();
-    let charges = stage.get(&format!("/v1/charges?payment_intent={intent}")).await.json();
+    let expanded = stage
+        .get(&format!(
+            "/v1/checkout/sessions/{session}?expand[]=payment_intent.latest_charge"
+        ))
+        .await
+        .json();
+    let charges = stage
+        .get(&format!("/v1/charges?payment_intent={intent}"))
+        .await
+        .json();
 
     let booking = json!({ "bookingId": "booking-1" });
     let intent = &expanded["payment_intent"];
@@ -62,15 +74,24 @@ async fn a_declined_card_leaves_the_session_open() {
     ] {
         let id = stage.session().await;
 
-        let declined = stage.knob("pay", json!({ "session": id, "card": card })).await;
+        let declined = stage
+            .knob("pay", json!({ "session": id, "card": card }))
+            .await;
 
         assert_eq!(text(&declined["error"], "code"), code, "{card}");
-        assert_eq!(text(&declined["error"], "decline_code"), decline_code, "{card}");
+        assert_eq!(
+            text(&declined["error"], "decline_code"),
+            decline_code,
+            "{card}"
+        );
         let session = stage.retrieve(&id).await;
         assert_eq!(session["status"], "open");
         assert_eq!(session["payment_status"], "unpaid");
         let intent = text(&declined, "paymentIntent");
-        let intent = stage.get(&format!("/v1/payment_intents/{intent}")).await.json();
+        let intent = stage
+            .get(&format!("/v1/payment_intents/{intent}"))
+            .await
+            .json();
         assert_eq!(intent["status"], "requires_payment_method");
         assert_eq!(text(&intent["last_payment_error"], "code"), code, "{card}");
     }
@@ -80,7 +101,9 @@ async fn a_declined_card_leaves_the_session_open() {
 async fn a_second_card_pays_the_same_intent() {
     let stage = Stage::new().await;
     let id = stage.session().await;
-    let declined = stage.knob("pay", json!({ "session": id, "card": "4000000000000002" })).await;
+    let declined = stage
+        .knob("pay", json!({ "session": id, "card": "4000000000000002" }))
+        .await;
     stage.simulator.settled().await;
 
     let paid = stage.knob("pay", json!({ "session": id })).await;
@@ -103,22 +126,35 @@ async fn a_second_card_pays_the_same_intent() {
 #[tokio::test]
 async fn a_delayed_method_completes_unpaid_and_is_settled_later() {
     for (outcome, paid, event) in [
-        ("succeeded", "paid", "checkout.session.async_payment_succeeded"),
+        (
+            "succeeded",
+            "paid",
+            "checkout.session.async_payment_succeeded",
+        ),
         ("failed", "unpaid", "checkout.session.async_payment_failed"),
     ] {
         let stage = Stage::new().await;
         let id = stage.session().await;
         let iban = "DE89370400440532013000";
-        stage.knob("pay", json!({ "session": id, "card": iban })).await;
+        stage
+            .knob("pay", json!({ "session": id, "card": iban }))
+            .await;
         let session = stage.retrieve(&id).await;
-        assert_eq!((&session["status"], &session["payment_status"]), (&json!("complete"), &json!("unpaid")));
+        assert_eq!(
+            (&session["status"], &session["payment_status"]),
+            (&json!("complete"), &json!("unpaid"))
+        );
 
-        stage.knob("settle", json!({ "session": id, "outcome": outcome })).await;
+        stage
+            .knob("settle", json!({ "session": id, "outcome": outcome }))
+            .await;
 
         assert_eq!(stage.retrieve(&id).await["payment_status"], paid);
         stage.simulator.settled().await;
         assert_eq!(stage.receiver.kinds().last().unwrap(), event);
-        let again = stage.turn("settle", json!({ "session": id, "outcome": outcome })).await;
+        let again = stage
+            .turn("settle", json!({ "session": id, "outcome": outcome }))
+            .await;
         assert_eq!(again.status, 400);
     }
 }
@@ -150,25 +186,56 @@ async fn a_test_can_bend_amount_currency_and_metadata() {
         .await;
 
     let session = stage.retrieve(&id).await;
-    let intent = stage.get(&format!("/v1/payment_intents/{}", text(&paid, "paymentIntent"))).await.json();
+    let intent = stage
+        .get(&format!(
+            "/v1/payment_intents/{}",
+            text(&paid, "paymentIntent")
+        ))
+        .await
+        .json();
     assert_eq!(session["amount_total"], 1);
     assert_eq!(session["currency"], "usd");
     assert_eq!(session["metadata"]["bookingId"], "another");
-    assert_eq!((&intent["amount_received"], &intent["currency"]), (&json!(1), &json!("usd")));
+    assert_eq!(
+        (&intent["amount_received"], &intent["currency"]),
+        (&json!(1), &json!("usd"))
+    );
 }
 
 #[tokio::test]
 async fn a_test_can_bend_a_payment_that_was_declined_before() {
     let stage = Stage::new().await;
     let id = stage.session().await;
-    stage.knob("pay", json!({ "session": id, "card": "4000000000000002" })).await;
+    stage
+        .knob("pay", json!({ "session": id, "card": "4000000000000002" }))
+        .await;
 
-    let paid = stage.knob("pay", json!({ "session": id, "amount": 1, "currency": "usd" })).await;
+    let paid = stage
+        .knob(
+            "pay",
+            json!({ "session": id, "amount": 1, "currency": "usd" }),
+        )
+        .await;
 
-    let intent = stage.get(&format!("/v1/payment_intents/{}", text(&paid, "paymentIntent"))).await.json();
-    let charge = stage.get(&format!("/v1/charges/{}", text(&intent, "latest_charge"))).await.json();
-    assert_eq!((&intent["amount_received"], &intent["currency"]), (&json!(1), &json!("usd")));
-    assert_eq!((&charge["amount_captured"], &charge["currency"]), (&json!(1), &json!("usd")));
+    let intent = stage
+        .get(&format!(
+            "/v1/payment_intents/{}",
+            text(&paid, "paymentIntent")
+        ))
+        .await
+        .json();
+    let charge = stage
+        .get(&format!("/v1/charges/{}", text(&intent, "latest_charge")))
+        .await
+        .json();
+    assert_eq!(
+        (&intent["amount_received"], &intent["currency"]),
+        (&json!(1), &json!("usd"))
+    );
+    assert_eq!(
+        (&charge["amount_captured"], &charge["currency"]),
+        (&json!(1), &json!("usd"))
+    );
 }
 
 #[tokio::test]
@@ -176,26 +243,52 @@ async fn the_official_command_line_can_pay() {
     let stage = Stage::new().await;
     let id = stage.session().await;
     let page = stage.get(&format!("/v1/payment_pages/{id}")).await.json();
-    let method = stage.post("/v1/payment_methods", "type=card&card[token]=tok_visa").await.json();
-    let form = format!("payment_method={}&expected_amount={}", text(&method, "id"), page["total_summary"]["due"]);
+    let method = stage
+        .post("/v1/payment_methods", "type=card&card[token]=tok_visa")
+        .await
+        .json();
+    let form = format!(
+        "payment_method={}&expected_amount={}",
+        text(&method, "id"),
+        page["total_summary"]["due"]
+    );
 
-    let confirmed = stage.post(&format!("/v1/payment_pages/{id}/confirm"), &form).await;
+    let confirmed = stage
+        .post(&format!("/v1/payment_pages/{id}/confirm"), &form)
+        .await;
 
-    assert_eq!(confirmed.json()["payment_status"], "paid", "{}", confirmed.text);
+    assert_eq!(
+        confirmed.json()["payment_status"],
+        "paid",
+        "{}",
+        confirmed.text
+    );
 }
 
 #[tokio::test]
 async fn a_decline_through_the_api_is_a_card_error() {
     let stage = Stage::new().await;
     let id = stage.session().await;
-    let method = stage.post("/v1/payment_methods", "type=card&card[number]=4000000000009995").await.json();
+    let method = stage
+        .post(
+            "/v1/payment_methods",
+            "type=card&card[number]=4000000000009995",
+        )
+        .await
+        .json();
 
     let declined = stage
-        .post(&format!("/v1/payment_pages/{id}/confirm"), &format!("payment_method={}", text(&method, "id")))
+        .post(
+            &format!("/v1/payment_pages/{id}/confirm"),
+            &format!("payment_method={}", text(&method, "id")),
+        )
         .await;
 
     assert_eq!(declined.status, 402);
     assert_eq!(text(&declined.error(), "type"), "card_error");
-    assert_eq!(text(&declined.error(), "decline_code"), "insufficient_funds");
+    assert_eq!(
+        text(&declined.error(), "decline_code"),
+        "insufficient_funds"
+    );
     assert!(text(&declined.error(), "charge").starts_with("ch_"));
 }

@@ -10,15 +10,27 @@ async fn a_refund_without_an_amount_gives_back_the_rest() {
     let (_, intent) = stage.paid().await;
     let of_intent = format!("payment_intent={intent}");
 
-    let part = stage.post("/v1/refunds", &format!("{of_intent}&amount=1000&metadata[part]=1")).await.json();
+    let part = stage
+        .post(
+            "/v1/refunds",
+            &format!("{of_intent}&amount=1000&metadata[part]=1"),
+        )
+        .await
+        .json();
     let rest = stage.post("/v1/refunds", &of_intent).await.json();
     let none = stage.post("/v1/refunds", &of_intent).await;
 
-    assert_eq!((&part["amount"], &part["status"]), (&json!(1000), &json!("succeeded")));
+    assert_eq!(
+        (&part["amount"], &part["status"]),
+        (&json!(1000), &json!("succeeded"))
+    );
     assert_eq!(rest["amount"], 1400);
     assert_eq!(none.status, 400);
     assert_eq!(none.error()["code"], "charge_already_refunded");
-    let listed = stage.get(&format!("/v1/refunds?payment_intent={intent}")).await.json();
+    let listed = stage
+        .get(&format!("/v1/refunds?payment_intent={intent}"))
+        .await
+        .json();
     assert_eq!(listed["data"].as_array().unwrap().len(), 2);
 }
 
@@ -29,15 +41,30 @@ async fn a_refund_changes_its_charge() {
     stage.simulator.settled().await;
     let before = stage.receiver.all().len();
 
-    stage.post_with_key("refund-1", "/v1/refunds", &format!("payment_intent={intent}&amount=1000")).await;
+    stage
+        .post_with_key(
+            "refund-1",
+            "/v1/refunds",
+            &format!("payment_intent={intent}&amount=1000"),
+        )
+        .await;
     stage.simulator.settled().await;
 
-    let events: Vec<Value> = stage.receiver.all()[before..].iter().map(super::stage::Delivered::json).collect();
+    let events: Vec<Value> = stage.receiver.all()[before..]
+        .iter()
+        .map(super::stage::Delivered::json)
+        .collect();
     assert_eq!(text(&events[0], "type"), "refund.created");
     assert_eq!(text(&events[1], "type"), "charge.refunded");
     let charge = &events[1]["data"]["object"];
-    assert_eq!((&charge["amount_refunded"], &charge["refunded"]), (&json!(1000), &json!(false)));
-    assert_eq!(events[1]["data"]["previous_attributes"]["amount_refunded"], 0);
+    assert_eq!(
+        (&charge["amount_refunded"], &charge["refunded"]),
+        (&json!(1000), &json!(false))
+    );
+    assert_eq!(
+        events[1]["data"]["previous_attributes"]["amount_refunded"],
+        0
+    );
     assert_eq!(text(&events[1]["request"], "idempotency_key"), "refund-1");
 }
 
@@ -46,29 +73,55 @@ async fn more_than_the_rest_is_refused_without_a_code() {
     let stage = Stage::new().await;
     let (_, intent) = stage.paid().await;
 
-    let reply = stage.post("/v1/refunds", &format!("payment_intent={intent}&amount=2401")).await;
+    let reply = stage
+        .post(
+            "/v1/refunds",
+            &format!("payment_intent={intent}&amount=2401"),
+        )
+        .await;
 
     let error = reply.error();
     assert_eq!(reply.status, 400);
     assert_eq!(text(&error, "param"), "amount");
     assert_eq!(error["code"], Value::Null);
-    assert_eq!(text(&error, "message"), "Refund amount (€24.01) is greater than unrefunded amount on charge (€24.00)");
+    assert_eq!(
+        text(&error, "message"),
+        "Refund amount (€24.01) is greater than unrefunded amount on charge (€24.00)"
+    );
 }
 
 #[tokio::test]
 async fn what_was_not_paid_is_not_refunded() {
     let stage = Stage::new().await;
     let id = stage.session().await;
-    let declined = stage.knob("pay", json!({ "session": id, "card": "4000000000000002" })).await;
+    let declined = stage
+        .knob("pay", json!({ "session": id, "card": "4000000000000002" }))
+        .await;
     let intent = text(&declined, "paymentIntent");
     for (form, status, code) in [
-        (format!("payment_intent={intent}"), 400, "payment_intent_unexpected_state"),
-        ("payment_intent=pi_unknown".to_owned(), 404, "resource_missing"),
+        (
+            format!("payment_intent={intent}"),
+            400,
+            "payment_intent_unexpected_state",
+        ),
+        (
+            "payment_intent=pi_unknown".to_owned(),
+            404,
+            "resource_missing",
+        ),
         ("charge=ch_unknown".to_owned(), 404, "resource_missing"),
         (String::new(), 400, "parameter_missing"),
-        (format!("payment_intent={intent}&amount=0"), 400, "parameter_invalid_integer"),
+        (
+            format!("payment_intent={intent}&amount=0"),
+            400,
+            "parameter_invalid_integer",
+        ),
         (format!("payment_intent={intent}&reason=bored"), 400, ""),
-        (format!("payment_intent={intent}&colour=red"), 400, "parameter_unknown"),
+        (
+            format!("payment_intent={intent}&colour=red"),
+            400,
+            "parameter_unknown",
+        ),
     ] {
         let reply = stage.post("/v1/refunds", &form).await;
 
@@ -81,7 +134,9 @@ async fn what_was_not_paid_is_not_refunded() {
 async fn a_slow_refund_is_settled_later() {
     let stage = Stage::new().await;
     let id = stage.session().await;
-    let paid = stage.knob("pay", json!({ "session": id, "card": "4000000000007726" })).await;
+    let paid = stage
+        .knob("pay", json!({ "session": id, "card": "4000000000007726" }))
+        .await;
     let form = format!("payment_intent={}", text(&paid, "paymentIntent"));
     let refund = stage.post("/v1/refunds", &form).await.json();
     assert_eq!(refund["status"], "pending");
@@ -90,12 +145,18 @@ async fn a_slow_refund_is_settled_later() {
     let path = format!("refunds/{}", text(&refund, "id"));
     stage.knob(&path, json!({ "status": "succeeded" })).await;
 
-    let refund = stage.get(&format!("/v1/refunds/{}", text(&refund, "id"))).await.json();
+    let refund = stage
+        .get(&format!("/v1/refunds/{}", text(&refund, "id")))
+        .await
+        .json();
     assert_eq!(refund["status"], "succeeded");
     stage.simulator.settled().await;
     let last = stage.receiver.all().pop().unwrap().json();
     assert_eq!(text(&last, "type"), "refund.updated");
-    assert_eq!(last["data"]["previous_attributes"], json!({ "status": "pending" }));
+    assert_eq!(
+        last["data"]["previous_attributes"],
+        json!({ "status": "pending" })
+    );
 }
 
 #[tokio::test]

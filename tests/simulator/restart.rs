@@ -17,7 +17,9 @@ async fn an_open_session_survives_a_restart() {
     let mut first = options(Vec::new());
     first.data_file = Some(file.clone());
     let stage = Stage::with(first, Receiver::default()).await;
-    let created = stage.post_with_key("k", "/v1/checkout/sessions", &session_form()).await;
+    let created = stage
+        .post_with_key("k", "/v1/checkout/sessions", &session_form())
+        .await;
     drop(stage);
 
     let mut second = options(Vec::new());
@@ -26,7 +28,9 @@ async fn an_open_session_survives_a_restart() {
 
     let id = text(&created.json(), "id");
     assert_eq!(stage.retrieve(&id).await["status"], "open");
-    let replayed = stage.post_with_key("k", "/v1/checkout/sessions", &session_form()).await;
+    let replayed = stage
+        .post_with_key("k", "/v1/checkout/sessions", &session_form())
+        .await;
     assert_eq!(replayed.header("idempotent-replayed"), Some("true"));
     let paid = stage.knob("pay", json!({ "session": id })).await;
     assert_eq!(paid["error"], json!(null));

@@ -32,11 +32,17 @@ async fn a_session_of_ones_own_page_has_a_secret_and_no_url() {
     for ui_mode in ["embedded_page", "elements"] {
         let form = session_form_with("success_url", "").replace("cancel_url=", "return_url=");
 
-        let session = stage.post(SESSIONS, &format!("{form}&ui_mode={ui_mode}")).await.json();
+        let session = stage
+            .post(SESSIONS, &format!("{form}&ui_mode={ui_mode}"))
+            .await
+            .json();
 
         assert_eq!(session["url"], Value::Null, "{session}");
         let secret = text(&session, "client_secret");
-        assert!(secret.starts_with(&format!("{}_secret_", text(&session, "id"))), "{secret}");
+        assert!(
+            secret.starts_with(&format!("{}_secret_", text(&session, "id"))),
+            "{secret}"
+        );
     }
 }
 
@@ -77,7 +83,12 @@ async fn metadata_can_be_set_and_unset_later() {
     let stage = Stage::new().await;
     let id = stage.session().await;
 
-    let changed = stage.post(&format!("{SESSIONS}/{id}"), "metadata[bookingId]=&metadata[part]=full").await;
+    let changed = stage
+        .post(
+            &format!("{SESSIONS}/{id}"),
+            "metadata[bookingId]=&metadata[part]=full",
+        )
+        .await;
 
     assert_eq!(changed.json()["metadata"], json!({ "part": "full" }));
 }
@@ -87,8 +98,14 @@ async fn line_items_are_listed_and_expanded() {
     let stage = Stage::new().await;
     let id = stage.session().await;
 
-    let listed = stage.get(&format!("{SESSIONS}/{id}/line_items")).await.json();
-    let expanded = stage.get(&format!("{SESSIONS}/{id}?expand[]=line_items")).await.json();
+    let listed = stage
+        .get(&format!("{SESSIONS}/{id}/line_items"))
+        .await
+        .json();
+    let expanded = stage
+        .get(&format!("{SESSIONS}/{id}?expand[]=line_items"))
+        .await
+        .json();
 
     assert_eq!(listed["data"][0]["description"], "Stalls & more");
     assert_eq!(listed["data"][0]["amount_total"], 2400);
@@ -104,11 +121,29 @@ async fn sessions_are_listed_newest_first_a_page_at_a_time() {
     }
 
     let first = stage.get("/v1/checkout/sessions?limit=2").await.json();
-    let rest = stage.get(&format!("/v1/checkout/sessions?limit=2&starting_after={}", ids[1])).await.json();
-    let before = stage.get(&format!("/v1/checkout/sessions?limit=2&ending_before={}", ids[1])).await.json();
+    let rest = stage
+        .get(&format!(
+            "/v1/checkout/sessions?limit=2&starting_after={}",
+            ids[1]
+        ))
+        .await
+        .json();
+    let before = stage
+        .get(&format!(
+            "/v1/checkout/sessions?limit=2&ending_before={}",
+            ids[1]
+        ))
+        .await
+        .json();
 
-    let of =
-        |page: &Value| -> Vec<String> { page["data"].as_array().unwrap().iter().map(|row| text(row, "id")).collect() };
+    let of = |page: &Value| -> Vec<String> {
+        page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| text(row, "id"))
+            .collect()
+    };
     assert_eq!(of(&first), [ids[2].clone(), ids[1].clone()]);
     assert_eq!(first["has_more"], true);
     assert_eq!(of(&rest), [ids[0].clone()]);
@@ -123,7 +158,11 @@ async fn assert_refused(stage: &Stage, cases: &[(&str, &str, &str, &str)]) {
 
         assert_eq!(reply.status, 400, "{name}={value}: {}", reply.text);
         let error = reply.error();
-        assert_eq!(text(&error, "type"), "invalid_request_error", "{name}={value}");
+        assert_eq!(
+            text(&error, "type"),
+            "invalid_request_error",
+            "{name}={value}"
+        );
         assert_eq!(text(&error, "param"), *param, "{name}={value}");
         assert_eq!(text(&error, "code"), *code, "{name}={value}");
     }
@@ -140,8 +179,18 @@ async fn what_is_missing_or_unknown_is_refused_with_its_parameter() {
         ("success_url", "", "success_url", "parameter_missing"),
         (amount, "", amount, "parameter_missing"),
         ("colour", "red", "colour", "parameter_unknown"),
-        ("payment_method_types[0]", "card", "payment_method_types", "parameter_unknown"),
-        ("line_items[0][colour]", "red", "line_items[0][colour]", "parameter_unknown"),
+        (
+            "payment_method_types[0]",
+            "card",
+            "payment_method_types",
+            "parameter_unknown",
+        ),
+        (
+            "line_items[0][colour]",
+            "red",
+            "line_items[0][colour]",
+            "parameter_unknown",
+        ),
     ];
 
     assert_refused(&stage, &cases).await;
@@ -155,9 +204,24 @@ async fn what_has_the_wrong_form_is_refused_with_its_parameter() {
 
     let cases = [
         ("success_url", "shop.example", "success_url", "url_invalid"),
-        ("success_url", "ftp://shop.example", "success_url", "url_invalid"),
-        ("customer_email", "nobody", "customer_email", "email_invalid"),
-        ("expires_at", "soon", "expires_at", "parameter_invalid_integer"),
+        (
+            "success_url",
+            "ftp://shop.example",
+            "success_url",
+            "url_invalid",
+        ),
+        (
+            "customer_email",
+            "nobody",
+            "customer_email",
+            "email_invalid",
+        ),
+        (
+            "expires_at",
+            "soon",
+            "expires_at",
+            "parameter_invalid_integer",
+        ),
         (amount, "abc", amount, "parameter_invalid_integer"),
         (amount, "-1", amount, "parameter_invalid_integer"),
         (quantity, "0", quantity, "parameter_invalid_integer"),
@@ -197,7 +261,9 @@ async fn a_session_may_live_exactly_thirty_minutes_on_stripes_clock() {
     let stage = Stage::new().await;
     let expires_at = (NOW + 30 * 60).to_string();
 
-    let reply = stage.post(SESSIONS, &session_form_with("expires_at", &expires_at)).await;
+    let reply = stage
+        .post(SESSIONS, &session_form_with("expires_at", &expires_at))
+        .await;
 
     assert_eq!(reply.json()["expires_at"], NOW + 30 * 60, "{}", reply.text);
 }
@@ -219,22 +285,47 @@ async fn each_currency_has_its_own_decimals() {
 
         let reply = stage.post(SESSIONS, &form).await;
 
-        assert_eq!(reply.status == 200, allowed, "{currency} {amount}: {}", reply.text);
+        assert_eq!(
+            reply.status == 200,
+            allowed,
+            "{currency} {amount}: {}",
+            reply.text
+        );
     }
 }
 
 #[tokio::test]
 async fn at_most_a_hundred_line_items_and_fifty_metadata_keys() {
     let stage = Stage::new().await;
-    let item =
-        "[quantity]=1&x[price_data][currency]=eur&x[price_data][unit_amount]=100&x[price_data][product_data][name]=A";
-    let items: Vec<String> = (0..101).map(|n| format!("x{item}").replace('x', &format!("line_items[{n}]"))).collect();
+    let item = "[quantity]=1&x[price_data][currency]=eur&x[price_data][unit_amount]=100&x[price_data][product_data][name]=A";
+    let items: Vec<String> = (0..101)
+        .map(|n| format!("x{item}").replace('x', &format!("line_items[{n}]")))
+        .collect();
     let keys: Vec<String> = (0..51).map(|n| format!("metadata[k{n}]=1")).collect();
 
-    let too_many_items =
-        stage.post(SESSIONS, &format!("mode=payment&success_url=https://a.example&{}", items.join("&"))).await;
-    let too_many_keys = stage.post(SESSIONS, &format!("{}&{}", session_form(), keys.join("&"))).await;
+    let too_many_items = stage
+        .post(
+            SESSIONS,
+            &format!(
+                "mode=payment&success_url=https://a.example&{}",
+                items.join("&")
+            ),
+        )
+        .await;
+    let too_many_keys = stage
+        .post(SESSIONS, &format!("{}&{}", session_form(), keys.join("&")))
+        .await;
 
-    assert_eq!(too_many_items.error()["param"], "line_items", "{}", too_many_items.text);
-    assert_eq!(too_many_keys.error()["param"], "metadata", "{}", too_many_keys.text);
+    assert_eq!(
+        too_many_items.error()["param"],
+        "line_items",
+        "{}",
+        too_many_items.text
+    );
+    assert_eq!(
+        too_many_keys.error()["param"],
+        "metadata",
+        "{}",
+        too_many_keys.text
+    );
 }

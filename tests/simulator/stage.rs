@@ -88,7 +88,11 @@ impl Receiver {
 
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let body = String::from_utf8(body.to_vec()).unwrap();
-    receiver.deliveries.lock().unwrap().push(Delivered { headers, body });
+    receiver
+        .deliveries
+        .lock()
+        .unwrap()
+        .push(Delivered { headers, body });
     let mut left = receiver.refusals_left.lock().unwrap();
     if *left > 0 {
         *left = left.saturating_sub(1);
@@ -109,13 +113,25 @@ impl Stage {
     /// The clock stands at `NOW`; one endpoint listens.
     pub(super) async fn new() -> Self {
         let receiver = Receiver::default();
-        let endpoint = Endpoint { url: receiver.listen().await, secret: SECRET.to_owned(), api_version: None };
+        let endpoint = Endpoint {
+            url: receiver.listen().await,
+            secret: SECRET.to_owned(),
+            api_version: None,
+        };
         Self::with(options(vec![endpoint]), receiver).await
     }
 
     pub(super) async fn with(options: Options, receiver: Receiver) -> Self {
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).tls_certs_only([]).build().unwrap();
-        Self { simulator: Simulator::start(options).await.unwrap(), receiver, client }
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_certs_only([])
+            .build()
+            .unwrap();
+        Self {
+            simulator: Simulator::start(options).await.unwrap(),
+            receiver,
+            client,
+        }
     }
 
     /// Sends any request; `Err` means that no answer came.
@@ -126,7 +142,10 @@ impl Stage {
         headers: &[(&str, &str)],
         body: String,
     ) -> Result<Reply, reqwest::Error> {
-        let mut request = self.client.request(method, format!("{}{path}", self.simulator.url())).body(body);
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.simulator.url()))
+            .body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -140,17 +159,29 @@ impl Stage {
 
     pub(super) async fn try_post(&self, path: &str, body: &str) -> Result<Reply, reqwest::Error> {
         let key = format!("Bearer {KEY}");
-        self.send(Method::POST, path, &[("authorization", &key)], body.to_owned()).await
+        self.send(
+            Method::POST,
+            path,
+            &[("authorization", &key)],
+            body.to_owned(),
+        )
+        .await
     }
 
     pub(super) async fn post(&self, path: &str, body: &str) -> Reply {
         self.try_post(path, body).await.unwrap()
     }
 
-    pub(super) async fn try_post_with_key(&self, key: &str, path: &str, body: &str) -> Result<Reply, reqwest::Error> {
+    pub(super) async fn try_post_with_key(
+        &self,
+        key: &str,
+        path: &str,
+        body: &str,
+    ) -> Result<Reply, reqwest::Error> {
         let bearer = format!("Bearer {KEY}");
         let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
-        self.send(Method::POST, path, &headers, body.to_owned()).await
+        self.send(Method::POST, path, &headers, body.to_owned())
+            .await
     }
 
     pub(super) async fn post_with_key(&self, key: &str, path: &str, body: &str) -> Reply {
@@ -159,7 +190,9 @@ impl Stage {
 
     pub(super) async fn get(&self, path: &str) -> Reply {
         let key = format!("Bearer {KEY}");
-        self.send(Method::GET, path, &[("authorization", &key)], String::new()).await.unwrap()
+        self.send(Method::GET, path, &[("authorization", &key)], String::new())
+            .await
+            .unwrap()
     }
 
     /// Turns a knob and gives its answer.
@@ -171,7 +204,9 @@ impl Stage {
 
     pub(super) async fn turn(&self, name: &str, setting: Value) -> Reply {
         let path = format!("/_simulator/{name}");
-        self.send(Method::POST, &path, &[], setting.to_string()).await.unwrap()
+        self.send(Method::POST, &path, &[], setting.to_string())
+            .await
+            .unwrap()
     }
 
     /// What the simulator's own log or list says.
@@ -194,7 +229,9 @@ impl Stage {
     }
 
     pub(super) async fn retrieve(&self, session: &str) -> Value {
-        self.get(&format!("/v1/checkout/sessions/{session}")).await.json()
+        self.get(&format!("/v1/checkout/sessions/{session}"))
+            .await
+            .json()
     }
 }
 
@@ -230,7 +267,10 @@ pub(super) fn session_form() -> String {
 /// The session form with one parameter replaced, or left out when `value` is empty.
 pub(super) fn session_form_with(name: &str, value: &str) -> String {
     let form = session_form();
-    let mut pairs: Vec<&str> = form.split('&').filter(|pair| !pair.starts_with(&format!("{name}="))).collect();
+    let mut pairs: Vec<&str> = form
+        .split('&')
+        .filter(|pair| !pair.starts_with(&format!("{name}=")))
+        .collect();
     let pair = format!("{name}={value}");
     if !value.is_empty() {
         pairs.push(&pair);

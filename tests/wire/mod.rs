@@ -55,12 +55,19 @@ struct Plan {
 impl Wire {
     /// Lays a wire to this database.
     pub(crate) async fn lay(database: &PgConnectOptions) -> Self {
-        let socket = database.get_socket().unwrap().join(format!(".s.PGSQL.{}", database.get_port()));
+        let socket = database
+            .get_socket()
+            .unwrap()
+            .join(format!(".s.PGSQL.{}", database.get_port()));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let (user, name) = (database.get_username(), database.get_database().unwrap());
         let url = format!("postgres://{user}@{address}/{name}?sslmode=disable");
-        let state = State { plan: Mutex::default(), held: watch::Sender::new(false), way: watch::Sender::new(None) };
+        let state = State {
+            plan: Mutex::default(),
+            held: watch::Sender::new(false),
+            way: watch::Sender::new(None),
+        };
         let state = Arc::new(state);
         let accepting = Arc::clone(&state);
         tokio::spawn(async move {
@@ -80,14 +87,22 @@ impl Wire {
 
     /// Holds up the statement that is the `number`th from now, beginning with 1, or its answer.
     pub(crate) fn hold_up(&self, held: Held, number: usize) {
-        *self.state.plan() = Plan { wanted: Some((held, number)), statements: Vec::new() };
+        *self.state.plan() = Plan {
+            wanted: Some((held, number)),
+            statements: Vec::new(),
+        };
         self.state.held.send_replace(false);
         self.state.way.send_replace(None);
     }
 
     /// Waits until it has come.
     pub(crate) async fn held(&self) {
-        self.state.held.subscribe().wait_for(|held| *held).await.unwrap();
+        self.state
+            .held
+            .subscribe()
+            .wait_for(|held| *held)
+            .await
+            .unwrap();
     }
 
     /// Lets what is held go on.
@@ -115,7 +130,8 @@ impl State {
     fn meet(&self, statement: &str) -> Option<Held> {
         let mut plan = self.plan();
         let (held, number) = plan.wanted?;
-        plan.statements.push(statement.split_whitespace().collect::<Vec<_>>().join(" "));
+        plan.statements
+            .push(statement.split_whitespace().collect::<Vec<_>>().join(" "));
         if plan.statements.len() < number {
             return None;
         }
@@ -127,7 +143,11 @@ impl State {
     async fn hold(&self) -> io::Result<()> {
         let mut way = self.way.subscribe();
         self.held.send_replace(true);
-        match *way.wait_for(Option::is_some).await.map_err(io::Error::other)? {
+        match *way
+            .wait_for(Option::is_some)
+            .await
+            .map_err(io::Error::other)?
+        {
             Some(Way::Through) => Ok(()),
             Some(Way::Cut) | None => Err(io::ErrorKind::ConnectionAborted.into()),
         }
@@ -159,10 +179,14 @@ impl Batch {
     /// Adds a message; true if the batch is to be sent now.
     fn add(&mut self, kind: u8, message: &[u8]) -> bool {
         let mut words = message[5..].split(|byte| *byte == 0);
-        let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (first, second) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
         match kind {
             b'P' => {
-                self.prepared.insert(first.to_vec(), String::from_utf8(second.to_vec()).unwrap());
+                self.prepared
+                    .insert(first.to_vec(), String::from_utf8(second.to_vec()).unwrap());
             }
             b'B' => self.statement = self.prepared.get(second).cloned(),
             b'Q' => self.statement = Some(String::from_utf8(first.to_vec()).unwrap()),
@@ -185,7 +209,12 @@ struct Line {
 async fn carry(client: TcpStream, server: UnixStream, state: &State) -> io::Result<()> {
     client.set_nodelay(true)?;
     // Postgres says that it is ready before it is asked anything.
-    let mut line = Line { client, server, answers: Messages::default(), unanswered: 1 };
+    let mut line = Line {
+        client,
+        server,
+        answers: Messages::default(),
+        unanswered: 1,
+    };
     let is_counted = line.start().await?;
     let (mut asked, mut batch) = (Messages::default(), Batch::default());
     loop {
@@ -202,25 +231,35 @@ async fn carry(client: TcpStream, server: UnixStream, state: &State) -> io::Resu
         while let Some((kind, message)) = asked.next() {
             if batch.add(kind, &message) {
                 line.unanswered += usize::from(matches!(kind, b'S' | b'Q'));
-                let held = batch.statement.take().filter(|_| is_counted).and_then(|statement| state.meet(&statement));
-                line.send(&std::mem::take(&mut batch.bytes), held, state).await?;
+                let held = batch
+                    .statement
+                    .take()
+                    .filter(|_| is_counted)
+                    .and_then(|statement| state.meet(&statement));
+                line.send(&std::mem::take(&mut batch.bytes), held, state)
+                    .await?;
             }
         }
     }
 }
 
 impl Line {
-    /// Passes the first message on. Only the connections of requests and jobs are counted: those of the workers, which
-    /// look for jobs, and of the check at the start have other settings.
+    /// Passes the first message on. Only the connections of requests and jobs are counted: those of
+    /// the workers, which look for jobs, and of the check at the start have other settings.
     async fn start(&mut self) -> io::Result<bool> {
         let length = self.client.read_u32().await?;
         let mut rest = vec![0; usize::try_from(length).unwrap() - 4];
         self.client.read_exact(&mut rest).await?;
-        assert_eq!(number(&rest[..4]), PROTOCOL, "the wire speaks without encryption only");
+        assert_eq!(
+            number(&rest[..4]),
+            PROTOCOL,
+            "the wire speaks without encryption only"
+        );
         self.server.write_u32(length).await?;
         self.server.write_all(&rest).await?;
         let settings = String::from_utf8_lossy(&rest);
-        Ok(settings.contains("application_name\0holdfast\0") && settings.contains("statement_timeout"))
+        Ok(settings.contains("application_name\0holdfast\0")
+            && settings.contains("statement_timeout"))
     }
 
     async fn send(&mut self, batch: &[u8], held: Option<Held>, state: &State) -> io::Result<()> {

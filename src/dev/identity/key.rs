@@ -45,14 +45,22 @@ impl SigningKey {
     }
 
     /// A signed JWT of these claims.
-    #[expect(clippy::expect_used, reason = "a whole key signs anything, and tests want a token and not a result")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a whole key signs anything, and tests want a token and not a result"
+    )]
     pub(super) fn sign(&self, claims: &Value) -> String {
         let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.id});
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let message = format!("{}.{}", encode(&header), encode(claims));
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature)
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                message.as_bytes(),
+                &mut signature,
+            )
             .expect("an RSA key of 2048 bits signs a SHA-256 digest");
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
@@ -75,7 +83,12 @@ impl SigningKey {
         let exponent = URL_SAFE_NO_PAD.encode(public.e);
         // The thumbprint of RFC 7638: the same key has the same name after a restart.
         let canonical = format!(r#"{{"e":"{exponent}","kty":"RSA","n":"{modulus}"}}"#);
-        Self { pair, id: URL_SAFE_NO_PAD.encode(Sha256::digest(canonical)), modulus, exponent }
+        Self {
+            pair,
+            id: URL_SAFE_NO_PAD.encode(Sha256::digest(canonical)),
+            modulus,
+            exponent,
+        }
     }
 
     fn load(path: &Path) -> io::Result<Self> {
@@ -90,12 +103,19 @@ impl SigningKey {
             fs::create_dir_all(folder)?;
         }
         let content: Pkcs8V1Der<'_> = self.pair.as_der().map_err(io::Error::other)?;
-        let mut file = File::options().write(true).create_new(true).mode(READABLE_BY_OWNER).open(path)?;
+        let mut file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(READABLE_BY_OWNER)
+            .open(path)?;
         file.write_all(content.as_ref())
     }
 }
 
 fn about(path: &Path, error: &io::Error) -> io::Error {
     let advice = "remove the file to get a new key";
-    io::Error::new(error.kind(), format!("the signing key {}: {error}; {advice}", path.display()))
+    io::Error::new(
+        error.kind(),
+        format!("the signing key {}: {error}; {advice}", path.display()),
+    )
 }

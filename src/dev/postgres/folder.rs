@@ -10,8 +10,9 @@ use super::error::{LocalPostgresError, Result, about};
 
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
-/// Creates a folder with this mode, or takes one that is already there if it is no link, belongs to one of `owners`
-/// and nobody else may write to it. The folder above must be ours or sticky: then what was checked stays true.
+/// Creates a folder with this mode, or takes one that is already there if it is no link, belongs to
+/// one of `owners` and nobody else may write to it. The folder above must be ours or sticky: then
+/// what was checked stays true.
 pub(super) fn create(path: &Path, mode: u32, owners: &[u32]) -> Result<()> {
     match DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check(path, owners)?,
@@ -44,24 +45,34 @@ fn check(path: &Path, owners: &[u32]) -> Result<()> {
     Ok(())
 }
 
-/// When we may not create something, the folder above is somebody else's: often the project was used as root before.
+/// When we may not create something, the folder above is somebody else's: often the project was
+/// used as root before.
 fn explain(path: &Path, error: io::Error) -> LocalPostgresError {
     let above = path.ancestors().skip(1).find(|above| above.exists());
     let owner = above.and_then(|above| Some((above, fs::metadata(above).ok()?.uid())));
     match owner {
-        Some((above, owner)) if error.kind() == io::ErrorKind::PermissionDenied => LocalPostgresError::FolderNotOurs {
-            path: path.to_owned(),
-            above: above.to_owned(),
-            whose: belongs_to(owner),
-        },
+        Some((above, owner)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            LocalPostgresError::FolderNotOurs {
+                path: path.to_owned(),
+                above: above.to_owned(),
+                whose: belongs_to(owner),
+            }
+        }
         _ => about(path)(error),
     }
 }
 
 fn belongs_to(owner: u32) -> String {
-    if owner == 0 { "belongs to root".to_owned() } else { format!("belongs to another user (id {owner})") }
+    if owner == 0 {
+        "belongs to root".to_owned()
+    } else {
+        format!("belongs to another user (id {owner})")
+    }
 }
 
 fn refuse(path: &Path, what: String) -> Result<()> {
-    Err(LocalPostgresError::FolderRefused { path: path.to_owned(), what })
+    Err(LocalPostgresError::FolderRefused {
+        path: path.to_owned(),
+        what,
+    })
 }

@@ -1,8 +1,10 @@
-//! A local Postgres for development and tests: one cluster per directory on a private Unix socket, shared by every
-//! process that asks for it, and stopped soon after the last of them has gone, however it went.
+//! A local Postgres for development and tests: one cluster per directory on a private Unix socket,
+//! shared by every process that asks for it, and stopped soon after the last of them has gone,
+//! however it went.
 //!
-//! `PG_BIN_DIR` names the folder of the server's programs when those found by themselves are not the right ones;
-//! with `PG_NO_DOWNLOAD` (any value) none are fetched when there are none on this machine.
+//! `PG_BIN_DIR` names the folder of the server's programs when those found by themselves are not
+//! the right ones; with `PG_NO_DOWNLOAD` (any value) none are fetched when there are none on this
+//! machine.
 
 mod account;
 mod binaries;
@@ -27,10 +29,11 @@ use watcher::Claim;
 /// What kind of server is wanted, and where.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where its files are kept, such as `.data/postgres`. Root's may end up under `/var/tmp` instead, when
-    /// the account that the server then runs as cannot enter this one.
+    /// Where its files are kept, such as `.data/postgres`. Root's may end up under `/var/tmp`
+    /// instead, when the account that the server then runs as cannot enter this one.
     pub directory: PathBuf,
-    /// `true`: what is committed survives a power cut. `false`: fast and forgetful, for tests; empty after each stop.
+    /// `true`: what is committed survives a power cut. `false`: fast and forgetful, for tests;
+    /// empty after each stop.
     pub durable: bool,
     /// How long the server outlives its last user.
     pub linger_seconds: u32,
@@ -44,20 +47,27 @@ pub struct LocalPostgres {
 }
 
 impl LocalPostgres {
-    /// Joins the server of this directory, and starts it if need be. Blocks: about a second the very first time,
-    /// a tenth of one otherwise, and a download of Postgres if there is none on this machine.
+    /// Joins the server of this directory, and starts it if need be. Blocks: about a second the
+    /// very first time, a tenth of one otherwise, and a download of Postgres if there is none on
+    /// this machine.
     pub fn open(settings: &Settings) -> Result<Self, LocalPostgresError> {
         let account = Account::choose()?;
         let binaries = Binaries::find(&account)?;
         let cluster = Cluster::prepare(settings, &account, binaries.major)?;
         let _lock = cluster.lock()?;
-        // The claim comes before the look for a stop that has begun; the watcher does it in the other order.
+        // The claim comes before the look for a stop that has begun; the watcher does it in the
+        // other order.
         let claim = Claim::make(&cluster.claims)?;
         watcher::wait_for_stop(&cluster)?;
-        // The watcher comes before the server: if we are killed in between, it still finds and stops it.
+        // The watcher comes before the server: if we are killed in between, it still finds and
+        // stops it.
         watcher::ensure(&cluster, settings.linger_seconds)?;
         let started = startup::ensure(&cluster, &binaries, &account)?;
-        Ok(Self { socket_directory: cluster.sockets, started, _claim: claim })
+        Ok(Self {
+            socket_directory: cluster.sockets,
+            started,
+            _claim: claim,
+        })
     }
 
     /// To connect as the superuser to the database `postgres`.

@@ -28,7 +28,8 @@ const SETTINGS: [&str; 6] = [
     "max_connections=200",
     "max_wal_size=2GB",
 ];
-/// For a cluster that nobody misses: no waiting for the disk, nothing for replicas, no work behind a test's back.
+/// For a cluster that nobody misses: no waiting for the disk, nothing for replicas, no work behind
+/// a test's back.
 const DISPOSABLE_SETTINGS: [&str; 7] = [
     "fsync=off",
     "synchronous_commit=off",
@@ -41,7 +42,8 @@ const DISPOSABLE_SETTINGS: [&str; 7] = [
 
 /// Makes sure that the server takes connections; returns whether it had to be started.
 pub(super) fn ensure(cluster: &Cluster, binaries: &Binaries, account: &Account) -> Result<bool> {
-    // A server that is not ready: who started it was killed, or the folder of its socket was cleaned away.
+    // A server that is not ready: who started it was killed, or the folder of its socket was
+    // cleaned away.
     if cluster.server().is_some() && !wait_until(OTHERS_PATIENCE, || cluster.is_ready()) {
         cluster.stop()?;
     }
@@ -69,17 +71,25 @@ pub(super) fn ensure(cluster: &Cluster, binaries: &Binaries, account: &Account) 
 
 /// Puts a data folder there that the server can start on.
 fn fill(cluster: &Cluster, binaries: &Binaries, account: &Account) -> Result<()> {
-    let first = if cluster.durable { &cluster.data } else { &cluster.seed };
+    let first = if cluster.durable {
+        &cluster.data
+    } else {
+        &cluster.seed
+    };
     if !first.join("PG_VERSION").exists() {
         initialise(cluster, first, binaries, account)?;
     }
     if !cluster.durable {
         renew(&cluster.data, account)?;
         let content = cluster.seed.join(".");
-        run(account.command("cp").arg("-a").arg(content).arg(&cluster.data))?;
+        run(account
+            .command("cp")
+            .arg("-a")
+            .arg(content)
+            .arg(&cluster.data))?;
     }
-    // Postgres would take the stranger for a running server. Otherwise the file stays, since Postgres finds out from it
-    // whether processes of a server that was killed are still at work.
+    // Postgres would take the stranger for a running server. Otherwise the file stays, since
+    // Postgres finds out from it whether processes of a server that was killed are still at work.
     if cluster.lock_file_names_a_stranger() {
         let lock_file = cluster.data.join("postmaster.pid");
         fs::remove_file(&lock_file).map_err(about(&lock_file))?;
@@ -97,11 +107,21 @@ fn initialise(cluster: &Cluster, to: &Path, binaries: &Binaries, account: &Accou
     fs::rename(&new, to).map_err(about(to))
 }
 
-fn create_databases(new: &Path, locale: &str, cluster: &Cluster, binaries: &Binaries, account: &Account) -> Result<()> {
+fn create_databases(
+    new: &Path,
+    locale: &str,
+    cluster: &Cluster,
+    binaries: &Binaries,
+    account: &Account,
+) -> Result<()> {
     renew(new, account)?;
     let mut initdb = account.command(binaries.folder.join("initdb"));
     initdb.arg("-D").arg(new);
-    initdb.args(["--username=postgres", "--encoding=UTF8", "--no-instructions"]);
+    initdb.args([
+        "--username=postgres",
+        "--encoding=UTF8",
+        "--no-instructions",
+    ]);
     // The folder of the socket lets nobody else in.
     initdb.args(["--auth=trust", &format!("--locale={locale}")]);
     if !cluster.durable {
@@ -137,5 +157,8 @@ fn spawn(cluster: &Cluster, binaries: &Binaries, account: &Account) -> Result<Ch
     }
     let copy = log.try_clone().map_err(about_log())?;
     let spawned = postgres.stdout(copy).stderr(log).spawn();
-    spawned.map_err(|source| LocalPostgresError::File { path: program, source })
+    spawned.map_err(|source| LocalPostgresError::File {
+        path: program,
+        source,
+    })
 }

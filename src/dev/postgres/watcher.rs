@@ -42,7 +42,9 @@ impl Drop for Claim {
 /// Waits until a stop that has begun is over; finishes it if its watcher was killed halfway.
 /// The caller holds the cluster's lock and has made its claim.
 pub(super) fn wait_for_stop(cluster: &Cluster) -> Result<()> {
-    wait_until(STOP_PATIENCE, || !cluster.stopping.exists() || !is_running(cluster));
+    wait_until(STOP_PATIENCE, || {
+        !cluster.stopping.exists() || !is_running(cluster)
+    });
     if !cluster.stopping.exists() {
         return Ok(());
     }
@@ -53,15 +55,23 @@ pub(super) fn wait_for_stop(cluster: &Cluster) -> Result<()> {
     fs::remove_dir(&cluster.stopping).map_err(about(&cluster.stopping))
 }
 
-/// Starts the watcher unless there is one. The caller holds the cluster's lock and has made its claim.
+/// Starts the watcher unless there is one. The caller holds the cluster's lock and has made its
+/// claim.
 pub(super) fn ensure(cluster: &Cluster, linger_seconds: u32) -> Result<()> {
     if is_running(cluster) {
         return Ok(());
     }
     let mut shell = command("/bin/sh");
     shell.args(["-c", WATCHER, "holdfast-postgres-watcher"]);
-    shell.args([&cluster.claims, &cluster.stopping, &cluster.data, &cluster.watcher]);
-    shell.arg(linger_seconds.to_string()).arg(cluster.stop_signal());
+    shell.args([
+        &cluster.claims,
+        &cluster.stopping,
+        &cluster.data,
+        &cluster.watcher,
+    ]);
+    shell
+        .arg(linger_seconds.to_string())
+        .arg(cluster.stop_signal());
     shell.arg(if cluster.durable { "no" } else { "yes" });
     let spawned = shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = spawned.map_err(about(Path::new("/bin/sh")))?;
@@ -75,5 +85,6 @@ pub(super) fn ensure(cluster: &Cluster, linger_seconds: u32) -> Result<()> {
 
 fn is_running(cluster: &Cluster) -> bool {
     let name = fs::read_to_string(&cluster.watcher).ok();
-    name.and_then(|name| Process::parse(&name)).is_some_and(Process::is_alive)
+    name.and_then(|name| Process::parse(&name))
+        .is_some_and(Process::is_alive)
 }

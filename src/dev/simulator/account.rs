@@ -1,4 +1,5 @@
-//! The sandbox account: every object in it, and the events that changes to them cause. This is what survives a restart.
+//! The sandbox account: every object in it, and the events that changes to them cause. This is what
+//! survives a restart.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +31,10 @@ pub(super) struct Cause {
 impl Cause {
     /// The passing of time, or somebody at the dashboard.
     pub(super) fn at(now: i64) -> Self {
-        Self { now, ..Self::default() }
+        Self {
+            now,
+            ..Self::default()
+        }
     }
 }
 
@@ -62,7 +66,13 @@ impl Account {
     }
 
     /// Records an event that says what the changed attributes were before.
-    pub(super) fn emit_change(&mut self, cause: &Cause, kind: &str, object: Value, previous_attributes: Option<Value>) {
+    pub(super) fn emit_change(
+        &mut self,
+        cause: &Cause,
+        kind: &str,
+        object: Value,
+        previous_attributes: Option<Value>,
+    ) {
         let event = Event {
             id: ids::object_id("evt"),
             kind: kind.to_owned(),
@@ -83,11 +93,15 @@ impl Account {
     }
 
     pub(super) fn session_mut(&mut self, id: &str) -> Result<&mut CheckoutSession, Refusal> {
-        self.sessions.get_mut(id).ok_or_else(|| Refusal::no_such("checkout.session", id, "session"))
+        self.sessions
+            .get_mut(id)
+            .ok_or_else(|| Refusal::no_such("checkout.session", id, "session"))
     }
 
     pub(super) fn session(&self, id: &str) -> Result<&CheckoutSession, Refusal> {
-        self.sessions.get(id).ok_or_else(|| Refusal::no_such("checkout.session", id, "session"))
+        self.sessions
+            .get(id)
+            .ok_or_else(|| Refusal::no_such("checkout.session", id, "session"))
     }
 
     /// Any object that other objects refer to by id.

@@ -1,4 +1,5 @@
-//! The routes of the API below `/v1`: each reads its parameters, changes the account, and answers with an object.
+//! The routes of the API below `/v1`: each reads its parameters, changes the account, and answers
+//! with an object.
 
 use serde_json::{Value, json};
 
@@ -37,22 +38,36 @@ pub(super) fn execute(account: &mut Account, mut call: Call<'_>) -> Result<Value
 fn route(account: &mut Account, call: Call<'_>) -> Result<Value, Refusal> {
     let below = call.path.strip_prefix("/v1/").unwrap_or_default();
     let segments: Vec<&str> = below.split('/').collect();
-    let Call { method, parameters, base_url, cause, path } = call;
+    let Call {
+        method,
+        parameters,
+        base_url,
+        cause,
+        path,
+    } = call;
     match (method, segments.as_slice()) {
-        ("POST", ["checkout", "sessions"]) => checkout_lifecycle::create(account, parameters, base_url, &cause),
+        ("POST", ["checkout", "sessions"]) => {
+            checkout_lifecycle::create(account, parameters, base_url, &cause)
+        }
         ("GET", ["checkout", "sessions"]) => list_sessions(account, parameters, path),
         ("GET", ["checkout", "sessions", id]) => {
             parameters.finish()?;
             Ok(account.session(id)?.render())
         }
-        ("POST", ["checkout", "sessions", id]) => checkout_lifecycle::update(account, id, parameters),
+        ("POST", ["checkout", "sessions", id]) => {
+            checkout_lifecycle::update(account, id, parameters)
+        }
         ("POST", ["checkout", "sessions", id, "expire"]) => {
             parameters.finish()?;
             checkout_lifecycle::expire(account, id, &cause)
         }
-        ("GET", ["checkout", "sessions", id, "line_items"]) => list_line_items(account, id, parameters, path),
+        ("GET", ["checkout", "sessions", id, "line_items"]) => {
+            list_line_items(account, id, parameters, path)
+        }
         ("GET", ["payment_intents"]) => list_intents(account, parameters, path),
-        ("GET", ["payment_intents", id]) => retrieve(&account.intents, "payment_intent", id, parameters),
+        ("GET", ["payment_intents", id]) => {
+            retrieve(&account.intents, "payment_intent", id, parameters)
+        }
         ("GET", ["charges"]) => list_charges(account, parameters, path),
         ("GET", ["charges", id]) => retrieve(&account.charges, "charge", id, parameters),
         ("POST", ["refunds"]) => refund::create(account, parameters, &cause),
@@ -65,8 +80,12 @@ fn route(account: &mut Account, call: Call<'_>) -> Result<Value, Refusal> {
         ("POST", ["events", id, "retry"]) => retry_event(account, id, parameters),
         ("GET", ["balance"]) => parameters.finish().map(|()| balance()),
         ("GET", ["payment_pages", id]) => payment_page::show(account, id),
-        ("POST", ["payment_pages", id, "confirm"]) => payment_page::confirm(account, id, parameters, &cause),
-        ("POST", ["payment_methods"]) => payment_page::create_payment_method(account, parameters, &cause),
+        ("POST", ["payment_pages", id, "confirm"]) => {
+            payment_page::confirm(account, id, parameters, &cause)
+        }
+        ("POST", ["payment_methods"]) => {
+            payment_page::create_payment_method(account, parameters, &cause)
+        }
         _ => Err(Refusal::new(
             404,
             "invalid_request_error",
@@ -78,10 +97,18 @@ fn route(account: &mut Account, call: Call<'_>) -> Result<Value, Refusal> {
     }
 }
 
-fn retrieve<T: Row>(table: &Table<T>, noun: &str, id: &str, mut parameters: Parameters) -> Result<Value, Refusal> {
+fn retrieve<T: Row>(
+    table: &Table<T>,
+    noun: &str,
+    id: &str,
+    mut parameters: Parameters,
+) -> Result<Value, Refusal> {
     parameters.ignore(&["client_secret"]);
     parameters.finish()?;
-    table.get(id).map(Row::render).ok_or_else(|| Refusal::no_such(noun, id, "id"))
+    table
+        .get(id)
+        .map(Row::render)
+        .ok_or_else(|| Refusal::no_such(noun, id, "id"))
 }
 
 /// The page of those rows for which `wanted` holds; no parameter may be left.
@@ -94,26 +121,44 @@ fn list<T: Row>(
     let page = PageRequest::read(&mut parameters)?;
     let range = CreatedRange::read(&mut parameters)?;
     parameters.finish()?;
-    let rows: Vec<&T> = table.iter().rev().filter(|row| range.holds(row.created()) && wanted(row)).collect();
+    let rows: Vec<&T> = table
+        .iter()
+        .rev()
+        .filter(|row| range.holds(row.created()) && wanted(row))
+        .collect();
     page.of(&rows, url)
 }
 
-fn list_sessions(account: &Account, mut parameters: Parameters, url: &str) -> Result<Value, Refusal> {
+fn list_sessions(
+    account: &Account,
+    mut parameters: Parameters,
+    url: &str,
+) -> Result<Value, Refusal> {
     let status = parameters.choice("status", &["open", "complete", "expired"])?;
     let intent = parameters.text("payment_intent")?;
     let mut details = parameters.nested("customer_details")?.unwrap_or_default();
     let email = details.text("email")?;
     details.finish()?;
     list(&account.sessions, parameters, url, |session| {
-        let found_email =
-            session.customer_details.as_ref().and_then(|details| details.get("email")).and_then(Value::as_str);
-        status.as_ref().is_none_or(|status| session.status.as_str() == status)
+        let found_email = session
+            .customer_details
+            .as_ref()
+            .and_then(|details| details.get("email"))
+            .and_then(Value::as_str);
+        status
+            .as_ref()
+            .is_none_or(|status| session.status.as_str() == status)
             && (intent.is_none() || session.payment_intent == intent)
             && (email.is_none() || found_email == email.as_deref())
     })
 }
 
-fn list_line_items(account: &Account, id: &str, mut parameters: Parameters, url: &str) -> Result<Value, Refusal> {
+fn list_line_items(
+    account: &Account,
+    id: &str,
+    mut parameters: Parameters,
+    url: &str,
+) -> Result<Value, Refusal> {
     let page = PageRequest::read(&mut parameters)?;
     parameters.finish()?;
     let items: Vec<_> = account.session(id)?.line_items.iter().collect();
@@ -124,33 +169,58 @@ fn list_intents(account: &Account, parameters: Parameters, url: &str) -> Result<
     list(&account.intents, parameters, url, |_| true)
 }
 
-fn list_charges(account: &Account, mut parameters: Parameters, url: &str) -> Result<Value, Refusal> {
+fn list_charges(
+    account: &Account,
+    mut parameters: Parameters,
+    url: &str,
+) -> Result<Value, Refusal> {
     let intent = parameters.text("payment_intent")?;
     list(&account.charges, parameters, url, |charge| {
-        intent.as_ref().is_none_or(|intent| charge.payment_intent == *intent)
+        intent
+            .as_ref()
+            .is_none_or(|intent| charge.payment_intent == *intent)
     })
 }
 
-fn list_refunds(account: &Account, mut parameters: Parameters, url: &str) -> Result<Value, Refusal> {
+fn list_refunds(
+    account: &Account,
+    mut parameters: Parameters,
+    url: &str,
+) -> Result<Value, Refusal> {
     let intent = parameters.text("payment_intent")?;
     let charge = parameters.text("charge")?;
     list(&account.refunds, parameters, url, |refund| {
-        intent.as_ref().is_none_or(|intent| refund.payment_intent == *intent)
-            && charge.as_ref().is_none_or(|charge| refund.charge == *charge)
+        intent
+            .as_ref()
+            .is_none_or(|intent| refund.payment_intent == *intent)
+            && charge
+                .as_ref()
+                .is_none_or(|charge| refund.charge == *charge)
     })
 }
 
 /// Events of the last 30 days, by type and by whether every endpoint has acknowledged them
 /// (<https://docs.stripe.com/api/events/list>).
-fn list_events(account: &Account, mut parameters: Parameters, url: &str, now: i64) -> Result<Value, Refusal> {
+fn list_events(
+    account: &Account,
+    mut parameters: Parameters,
+    url: &str,
+    now: i64,
+) -> Result<Value, Refusal> {
     let kind = parameters.text("type")?;
     let kinds = parameters.texts("types")?;
     let delivered = parameters.boolean("delivery_success")?;
     if kinds.len() > EVENT_TYPES_MAX {
-        return Err(Refusal::invalid("types", format!("You may specify at most {EVENT_TYPES_MAX} event types.")));
+        return Err(Refusal::invalid(
+            "types",
+            format!("You may specify at most {EVENT_TYPES_MAX} event types."),
+        ));
     }
     if kind.is_some() && !kinds.is_empty() {
-        return Err(Refusal::invalid("types", "You may only specify one of these parameters: type, types."));
+        return Err(Refusal::invalid(
+            "types",
+            "You may only specify one of these parameters: type, types.",
+        ));
     }
     let oldest = now.saturating_sub(EVENT_DAYS_KEPT.saturating_mul(24 * 60 * 60));
     list(&account.events, parameters, url, |event| {
@@ -170,7 +240,11 @@ fn matches_type(event: &Event, kind: &str) -> bool {
 }
 
 /// Delivers an event once more, as the official command line asks for.
-fn retry_event(account: &mut Account, id: &str, mut parameters: Parameters) -> Result<Value, Refusal> {
+fn retry_event(
+    account: &mut Account,
+    id: &str,
+    mut parameters: Parameters,
+) -> Result<Value, Refusal> {
     parameters.ignore(&["webhook_endpoint", "account"]);
     let object = retrieve(&account.events, "event", id, parameters)?;
     account.unsent.push(id.to_owned());

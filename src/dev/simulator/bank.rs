@@ -49,10 +49,20 @@ async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
         let mut method = PaymentMethod::new(number, state.now());
         method.email = wanted.email;
         method.name = wanted.name;
-        let overrides = Overrides { amount: wanted.amount, currency: wanted.currency, metadata: wanted.metadata };
+        let overrides = Overrides {
+            amount: wanted.amount,
+            currency: wanted.currency,
+            metadata: wanted.metadata,
+        };
         events_of(state, &wanted.session, |state| {
             let cause = state.cause();
-            payment::pay(&mut state.account, &wanted.session, &method, overrides, &cause)
+            payment::pay(
+                &mut state.account,
+                &wanted.session,
+                &method,
+                overrides,
+                &cause,
+            )
         })
     });
     paid.map(|paid| answer(&paid))
@@ -88,7 +98,8 @@ async fn settle(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
     settled.map(|settled| answer(&settled))
 }
 
-/// Runs `act` and tells what became of the session: its payment intent, the new events, and a decline.
+/// Runs `act` and tells what became of the session: its payment intent, the new events, and a
+/// decline.
 fn events_of(
     state: &mut State,
     session: &str,
@@ -100,7 +111,13 @@ fn events_of(
         Err(refusal) if refusal.status == 402 => Some(refusal.fields()),
         Err(refusal) => return Err(refusal.into()),
     };
-    let events: Vec<&str> = state.account.events.iter().skip(before).map(Row::id).collect();
+    let events: Vec<&str> = state
+        .account
+        .events
+        .iter()
+        .skip(before)
+        .map(Row::id)
+        .collect();
     let intent = &state.account.session(session)?.payment_intent;
     Ok(json!({ "session": session, "paymentIntent": intent, "events": events, "error": error }))
 }

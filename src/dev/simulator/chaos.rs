@@ -1,8 +1,9 @@
 //! Misbehaviour by chance, and the same again from the same seed.
 //!
-//! Each draw is a hash of the seed, of what may go wrong, of what it would happen to, and of how often that was asked
-//! before. Objects and requests are known by the number of their Checkout Session, or of their idempotency key, so that the
-//! fate of one does not depend on what happens beside it.
+//! Each draw is a hash of the seed, of what may go wrong, of what it would happen to, and of how
+//! often that was asked before. Objects and requests are known by the number of their Checkout
+//! Session, or of their idempotency key, so that the fate of one does not depend on what happens
+//! beside it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -55,7 +56,8 @@ pub(super) enum Mishap {
     RateLimit,
     /// 500, and nothing is executed.
     Error,
-    /// 500, and the key answers so from then on; in every second case the request was executed all the same.
+    /// 500, and the key answers so from then on; in every second case the request was executed all
+    /// the same.
     StoredError,
     /// 503, and nothing is executed.
     Unavailable,
@@ -89,7 +91,12 @@ impl Mishap {
             Self::Double | Self::Drop | Self::OldVersion | Self::Early => 10,
             Self::DelayedFails => 30,
             Self::SlowRequest | Self::SlowAnswer | Self::RefundFails => 5,
-            Self::Lose | Self::LostAnswer | Self::Reset | Self::RateLimit | Self::Error | Self::Unavailable => 3,
+            Self::Lose
+            | Self::LostAnswer
+            | Self::Reset
+            | Self::RateLimit
+            | Self::Error
+            | Self::Unavailable => 3,
             Self::StoredError | Self::ClockJump => 1,
         }
     }
@@ -100,7 +107,8 @@ impl Mishap {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Setting {
     seed: u64,
-    /// How often each happens in a hundred cases, such as `{"lose": 10}`; what is not named, as often as usual …
+    /// How often each happens in a hundred cases, such as `{"lose": 10}`; what is not named, as
+    /// often as usual …
     #[serde(default)]
     percent: BTreeMap<Mishap, u64>,
     /// … or never.
@@ -191,13 +199,25 @@ impl Chaos {
 
     /// Draws, and notes what happens.
     fn happens(&mut self, mishap: Mishap, about: &str) -> bool {
-        let unnamed = if self.setting.only { 0 } else { mishap.usual_percent() };
-        let percent = self.setting.percent.get(&mishap).copied().unwrap_or(unnamed);
+        let unnamed = if self.setting.only {
+            0
+        } else {
+            mishap.usual_percent()
+        };
+        let percent = self
+            .setting
+            .percent
+            .get(&mishap)
+            .copied()
+            .unwrap_or(unnamed);
         let draws = self.draws.entry((mishap, about.to_owned())).or_default();
         *draws = draws.saturating_add(1);
         let happens = self.draw(mishap, about, 99) < percent;
         if happens {
-            self.happened.push(Happened { mishap, about: about.to_owned() });
+            self.happened.push(Happened {
+                mishap,
+                about: about.to_owned(),
+            });
             let count = self.counts.entry(mishap).or_default();
             *count = count.saturating_add(1);
         }
@@ -211,16 +231,31 @@ impl Chaos {
 
     /// From 0 to `most`; another number for each time that this was drawn, and for each `most`.
     fn draw(&self, mishap: Mishap, about: &str, most: u64) -> u64 {
-        let times = self.draws.get(&(mishap, about.to_owned())).copied().unwrap_or_default();
-        let digest = Sha256::digest(format!("{} {mishap:?} {about} {times} {most}", self.setting.seed));
-        let number = digest.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
-        number.checked_rem(most.saturating_add(1)).unwrap_or_default()
+        let times = self
+            .draws
+            .get(&(mishap, about.to_owned()))
+            .copied()
+            .unwrap_or_default();
+        let digest = Sha256::digest(format!(
+            "{} {mishap:?} {about} {times} {most}",
+            self.setting.seed
+        ));
+        let number = digest
+            .iter()
+            .take(8)
+            .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+        number
+            .checked_rem(most.saturating_add(1))
+            .unwrap_or_default()
     }
 
     fn about_event(account: &Account, event: &Event) -> String {
         let text = |name: &str| event.object.get(name).and_then(Value::as_str);
         let ids = [text("id"), text("payment_intent")];
-        let session = ids.into_iter().flatten().find_map(|id| session_of(account, id));
+        let session = ids
+            .into_iter()
+            .flatten()
+            .find_map(|id| session_of(account, id));
         let session = session.map_or_else(|| "none".to_owned(), |number| number.to_string());
         format!("{} of session {session}", event.kind)
     }
@@ -234,7 +269,10 @@ impl Chaos {
             route.push(if route == incoming.method { ' ' } else { '/' });
             route.push_str(number.map_or(segment, |_| "*"));
         }
-        let intent = incoming.pairs().into_iter().find(|(name, _)| name == "payment_intent");
+        let intent = incoming
+            .pairs()
+            .into_iter()
+            .find(|(name, _)| name == "payment_intent");
         let session = session.or_else(|| session_of(account, &intent?.1));
         match (session, incoming.idempotency_key()) {
             (Some(number), _) => format!("{route} of session {number}"),
@@ -248,7 +286,11 @@ impl Chaos {
     }
 
     fn pronounce(&mut self, mishap: Mishap, about: &str, verdict: Verdict) {
-        let due = real_milliseconds().saturating_add(self.milliseconds(mishap, about, self.setting.bank_seconds));
+        let due = real_milliseconds().saturating_add(self.milliseconds(
+            mishap,
+            about,
+            self.setting.bank_seconds,
+        ));
         self.verdicts.push((due, verdict));
     }
 }
@@ -266,15 +308,27 @@ fn session_of(account: &Account, id: &str) -> Option<usize> {
 
 /// What happens to a request, and to the clock with it.
 pub(super) fn fault(state: &mut State, incoming: &Incoming) -> Option<Fault> {
-    let State { chaos: Some(chaos), account, clock, .. } = state else { return None };
+    let State {
+        chaos: Some(chaos),
+        account,
+        clock,
+        ..
+    } = state
+    else {
+        return None;
+    };
     let about = chaos.about_request(account, incoming);
     if chaos.happens(Mishap::ClockJump, &about) {
         let most = chaos.setting.clock_seconds.saturating_mul(1_000);
         let either_way = chaos.draw(Mishap::ClockJump, &about, most.saturating_mul(2));
-        let milliseconds = i64::try_from(either_way).unwrap_or_default().saturating_sub_unsigned(most);
+        let milliseconds = i64::try_from(either_way)
+            .unwrap_or_default()
+            .saturating_sub_unsigned(most);
         clock.go_astray(TimeDelta::try_milliseconds(milliseconds).unwrap_or_default());
     }
-    let mishap = OF_REQUESTS.into_iter().find(|mishap| chaos.happens(*mishap, &about))?;
+    let mishap = OF_REQUESTS
+        .into_iter()
+        .find(|mishap| chaos.happens(*mishap, &about))?;
     let (kind, status) = match mishap {
         Mishap::LostAnswer => (FaultKind::LostAnswer, None),
         Mishap::Reset => (FaultKind::Reset, None),
@@ -295,12 +349,20 @@ pub(super) fn fault(state: &mut State, incoming: &Incoming) -> Option<Fault> {
 
 /// Whether the request is answered after its events.
 pub(super) fn is_early(state: &mut State, incoming: &Incoming) -> bool {
-    let State { chaos: Some(chaos), account, .. } = state else { return false };
+    let State {
+        chaos: Some(chaos),
+        account,
+        ..
+    } = state
+    else {
+        return false;
+    };
     let about = chaos.about_request(account, incoming);
     chaos.happens(Mishap::Early, &about)
 }
 
-/// How an event fares on its way to one endpoint. Of two copies, it is the second that comes late or gets lost at first.
+/// How an event fares on its way to one endpoint. Of two copies, it is the second that comes late
+/// or gets lost at first.
 #[derive(Debug, Default)]
 pub(super) struct Fate {
     pub(super) lost: bool,
@@ -313,10 +375,23 @@ pub(super) struct Fate {
 }
 
 pub(super) fn fate(state: &mut State, event: &str) -> Fate {
-    let State { chaos: Some(chaos), account, .. } = state else { return Fate::default() };
-    let Some(event) = account.events.get(event) else { return Fate::default() };
+    let State {
+        chaos: Some(chaos),
+        account,
+        ..
+    } = state
+    else {
+        return Fate::default();
+    };
+    let Some(event) = account.events.get(event) else {
+        return Fate::default();
+    };
     let about = Chaos::about_event(account, event);
-    let spared = chaos.setting.spare.iter().any(|start| event.kind.starts_with(start));
+    let spared = chaos
+        .setting
+        .spare
+        .iter()
+        .any(|start| event.kind.starts_with(start));
     let late = chaos.happens(Mishap::Late, &about);
     let lateness = chaos.milliseconds(Mishap::Late, &about, chaos.setting.late_seconds);
     Fate {
@@ -325,24 +400,51 @@ pub(super) fn fate(state: &mut State, event: &str) -> Fate {
         copies_more: chaos.happens(Mishap::Double, &about).into(),
         dropped: chaos.happens(Mishap::Drop, &about),
         due: late.then(|| real_milliseconds().saturating_add(lateness)),
-        version: chaos.happens(Mishap::OldVersion, &about).then(|| OLD_VERSION.to_owned()),
+        version: chaos
+            .happens(Mishap::OldVersion, &about)
+            .then(|| OLD_VERSION.to_owned()),
     }
 }
 
 /// A bank makes up its mind about what has just happened.
 pub(super) fn observe(state: &mut State, event: &str) {
-    let State { chaos: Some(chaos), account, .. } = state else { return };
-    let Some(event) = account.events.get(event) else { return };
+    let State {
+        chaos: Some(chaos),
+        account,
+        ..
+    } = state
+    else {
+        return;
+    };
+    let Some(event) = account.events.get(event) else {
+        return;
+    };
     let about = Chaos::about_event(account, event);
-    let id = event.object.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let id = event
+        .object
+        .get("id")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     match event.kind.as_str() {
         "payment_intent.processing" => {
-            let session = account.intents.get(&id).map(|intent| intent.session.clone()).unwrap_or_default();
+            let session = account
+                .intents
+                .get(&id)
+                .map(|intent| intent.session.clone())
+                .unwrap_or_default();
             let fails = chaos.happens(Mishap::DelayedFails, &about);
-            chaos.pronounce(Mishap::DelayedFails, &about, Verdict::Payment { session, fails });
+            chaos.pronounce(
+                Mishap::DelayedFails,
+                &about,
+                Verdict::Payment { session, fails },
+            );
         }
         "charge.succeeded" => {
-            let charge = account.charges.get_mut(&id).filter(|charge| charge.method.behaviour == Behaviour::Succeeds);
+            let charge = account
+                .charges
+                .get_mut(&id)
+                .filter(|charge| charge.method.behaviour == Behaviour::Succeeds);
             if let Some(charge) = charge
                 && chaos.happens(Mishap::RefundWaits, &about)
             {
@@ -351,8 +453,15 @@ pub(super) fn observe(state: &mut State, event: &str) {
         }
         "refund.created" => {
             let fails = chaos.happens(Mishap::RefundFails, &about);
-            let waits = account.refunds.get(&id).is_some_and(|refund| refund.status == RefundStatus::Pending);
-            let status = if fails { RefundStatus::Failed } else { RefundStatus::Succeeded };
+            let waits = account
+                .refunds
+                .get(&id)
+                .is_some_and(|refund| refund.status == RefundStatus::Pending);
+            let status = if fails {
+                RefundStatus::Failed
+            } else {
+                RefundStatus::Succeeded
+            };
             if fails || waits {
                 chaos.pronounce(Mishap::RefundFails, &about, Verdict::Refund { id, status });
             }
@@ -363,28 +472,52 @@ pub(super) fn observe(state: &mut State, event: &str) {
 
 /// Whether a bank has something to tell.
 pub(super) fn is_due(state: &State, now_milliseconds: u64) -> bool {
-    state.chaos.iter().flat_map(|chaos| &chaos.verdicts).any(|(due, _)| *due <= now_milliseconds)
+    state
+        .chaos
+        .iter()
+        .flat_map(|chaos| &chaos.verdicts)
+        .any(|(due, _)| *due <= now_milliseconds)
 }
 
 /// The banks tell what they have decided. What a test has settled itself stays so.
 pub(super) fn settle(state: &mut State, now_milliseconds: u64) {
     let cause = state.cause();
-    let State { chaos: Some(chaos), account, .. } = state else { return };
-    for (_, verdict) in chaos.verdicts.extract_if(.., |(due, _)| *due <= now_milliseconds) {
+    let State {
+        chaos: Some(chaos),
+        account,
+        ..
+    } = state
+    else {
+        return;
+    };
+    for (_, verdict) in chaos
+        .verdicts
+        .extract_if(.., |(due, _)| *due <= now_milliseconds)
+    {
         let settled = match verdict {
             Verdict::Payment { session, fails } => {
-                let outcome = if fails { Err(Decline::InsufficientFunds) } else { Ok(()) };
+                let outcome = if fails {
+                    Err(Decline::InsufficientFunds)
+                } else {
+                    Ok(())
+                };
                 payment::settle(account, &session, outcome, &cause)
             }
-            Verdict::Refund { id, status } => refund::settle(account, &id, status, &cause).map(drop),
+            Verdict::Refund { id, status } => {
+                refund::settle(account, &id, status, &cause).map(drop)
+            }
         };
         if let Err(refusal) = settled {
-            tracing::debug!(reason = refusal.message(), "a bank had nothing left to decide");
+            tracing::debug!(
+                reason = refusal.message(),
+                "a bank had nothing left to decide"
+            );
         }
     }
 }
 
-/// From now on it is so; or all is well again: what banks have decided is told at once, and the clock goes right.
+/// From now on it is so; or all is well again: what banks have decided is told at once, and the
+/// clock goes right.
 pub(super) fn set(state: &mut State, chaos: Option<Chaos>) {
     settle(state, u64::MAX);
     state.clock.go_astray(TimeDelta::zero());

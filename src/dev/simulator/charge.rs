@@ -58,7 +58,10 @@ impl Charge {
                 ("authorized", "approved_by_network", "Payment complete.")
             }
         };
-        let reason = self.failure.as_ref().and_then(|failure| failure.decline_code.clone());
+        let reason = self
+            .failure
+            .as_ref()
+            .and_then(|failure| failure.decline_code.clone());
         json!({
             "advice_code": null, "network_advice_code": null, "network_decline_code": null,
             "network_status": network, "reason": reason, "risk_level": "normal", "risk_score": 12,

@@ -2,7 +2,9 @@
 //! (<https://docs.stripe.com/api/checkout/sessions/create>).
 
 use super::account::Cause;
-use super::checkout_session::{CheckoutSession, IntentData, LineItem, PaymentStatus, SessionStatus};
+use super::checkout_session::{
+    CheckoutSession, IntentData, LineItem, PaymentStatus, SessionStatus,
+};
 use super::currency;
 use super::ids;
 use super::line_items;
@@ -16,9 +18,9 @@ const UI_MODES: &[&str] = &["elements", "embedded_page", "form", "hosted_page"];
 const SUBMIT_TYPES: &[&str] = &["auto", "book", "donate", "pay", "subscribe"];
 const REDIRECTS: &[&str] = &["always", "if_required", "never"];
 const LOCALES: &[&str] = &[
-    "auto", "bg", "cs", "da", "de", "el", "en", "en-GB", "es", "es-419", "et", "fi", "fil", "fr", "fr-CA", "hr", "hu",
-    "id", "it", "ja", "ko", "lt", "lv", "ms", "mt", "nb", "nl", "pl", "pt", "pt-BR", "ro", "ru", "sk", "sl", "sv",
-    "th", "tr", "vi", "zh", "zh-HK", "zh-TW",
+    "auto", "bg", "cs", "da", "de", "el", "en", "en-GB", "es", "es-419", "et", "fi", "fil", "fr",
+    "fr-CA", "hr", "hu", "id", "it", "ja", "ko", "lt", "lv", "ms", "mt", "nb", "nl", "pl", "pt",
+    "pt-BR", "ro", "ru", "sk", "sl", "sv", "th", "tr", "vi", "zh", "zh-HK", "zh-TW",
 ];
 /// Known to this API version, and without effect on what the simulator models.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -53,8 +55,13 @@ const WITHOUT_EFFECT: &[&str] = &[
     "wallet_options",
 ];
 
-/// Reads and checks the parameters. The session is open and not yet in the account; `base_url` is where its page is.
-pub(super) fn read(mut parameters: Parameters, base_url: &str, cause: &Cause) -> Result<CheckoutSession, Refusal> {
+/// Reads and checks the parameters. The session is open and not yet in the account; `base_url` is
+/// where its page is.
+pub(super) fn read(
+    mut parameters: Parameters,
+    base_url: &str,
+    cause: &Cause,
+) -> Result<CheckoutSession, Refusal> {
     check_mode(&mut parameters)?;
     parameters.ignore(WITHOUT_EFFECT);
     let line_items = line_items::read(&mut parameters)?;
@@ -64,8 +71,14 @@ pub(super) fn read(mut parameters: Parameters, base_url: &str, cause: &Cause) ->
         created: cause.now,
         expires_at: expires_at(&mut parameters, cause.now)?,
         status: SessionStatus::Open,
-        payment_status: if amount_total == 0 { PaymentStatus::NoPaymentRequired } else { PaymentStatus::Unpaid },
-        ui_mode: parameters.choice("ui_mode", UI_MODES)?.unwrap_or_else(|| "hosted_page".into()),
+        payment_status: if amount_total == 0 {
+            PaymentStatus::NoPaymentRequired
+        } else {
+            PaymentStatus::Unpaid
+        },
+        ui_mode: parameters
+            .choice("ui_mode", UI_MODES)?
+            .unwrap_or_else(|| "hosted_page".into()),
         metadata: parameters.metadata("metadata")?.into_metadata()?,
         intent_data: intent_data(&mut parameters)?,
         client_reference_id: client_reference_id(&mut parameters)?,
@@ -96,14 +109,21 @@ pub(super) fn read(mut parameters: Parameters, base_url: &str, cause: &Cause) ->
 }
 
 fn check_mode(parameters: &mut Parameters) -> Result<(), Refusal> {
-    let mode =
-        parameters.choice("mode", &["payment", "setup", "subscription"])?.ok_or_else(|| Refusal::missing("mode"))?;
+    let mode = parameters
+        .choice("mode", &["payment", "setup", "subscription"])?
+        .ok_or_else(|| Refusal::missing("mode"))?;
     if mode != "payment" {
-        return Err(Refusal::invalid("mode", format!("This simulator knows only `payment` mode, not `{mode}`.")));
+        return Err(Refusal::invalid(
+            "mode",
+            format!("This simulator knows only `payment` mode, not `{mode}`."),
+        ));
     }
     for name in ["setup_intent_data", "subscription_data"] {
         if parameters.has(name) {
-            return Err(Refusal::invalid(name, format!("You can not pass `{name}` in `payment` mode.")));
+            return Err(Refusal::invalid(
+                name,
+                format!("You can not pass `{name}` in `payment` mode."),
+            ));
         }
     }
     Ok(())
@@ -112,7 +132,10 @@ fn check_mode(parameters: &mut Parameters) -> Result<(), Refusal> {
 /// All line items have one currency, and together they can be charged.
 fn total(parameters: &mut Parameters, line_items: &[LineItem]) -> Result<(String, i64), Refusal> {
     let mut total: i64 = 0;
-    let mut currency = parameters.text("currency")?.map(|code| currency::parse("currency", &code)).transpose()?;
+    let mut currency = parameters
+        .text("currency")?
+        .map(|code| currency::parse("currency", &code))
+        .transpose()?;
     for item in line_items {
         let expected = currency.get_or_insert_with(|| item.currency.clone());
         if *expected != item.currency {
@@ -155,8 +178,16 @@ fn intent_data(parameters: &mut Parameters) -> Result<IntentData, Refusal> {
     let Some(mut given) = parameters.nested("payment_intent_data")? else {
         return Ok(IntentData::default());
     };
-    given.ignore(&["application_fee_amount", "on_behalf_of", "shipping", "transfer_data"]);
-    let capture = given.choice("capture_method", &["automatic", "automatic_async", "manual"])?;
+    given.ignore(&[
+        "application_fee_amount",
+        "on_behalf_of",
+        "shipping",
+        "transfer_data",
+    ]);
+    let capture = given.choice(
+        "capture_method",
+        &["automatic", "automatic_async", "manual"],
+    )?;
     if capture.as_deref() == Some("manual") {
         return Err(Refusal::invalid(
             "payment_intent_data[capture_method]",
@@ -226,8 +257,15 @@ fn email(parameters: &mut Parameters, name: &str) -> Result<Option<String>, Refu
     Err(Refusal::invalid(param, format!("Invalid email address: {address}")).code("email_invalid"))
 }
 
-fn payment_method_types(parameters: &mut Parameters, currency: &str) -> Result<Vec<String>, Refusal> {
-    let possible: &[&str] = if currency == "eur" { &["card", "sepa_debit"] } else { &["card"] };
+fn payment_method_types(
+    parameters: &mut Parameters,
+    currency: &str,
+) -> Result<Vec<String>, Refusal> {
+    let possible: &[&str] = if currency == "eur" {
+        &["card", "sepa_debit"]
+    } else {
+        &["card"]
+    };
     let allowed = parameters.texts("allowed_payment_method_types")?;
     let types: Vec<String> = possible
         .iter()
@@ -247,19 +285,27 @@ fn web_address(parameters: &mut Parameters, name: &str) -> Result<Option<String>
     let Some(address) = parameters.text(name)? else {
         return Ok(None);
     };
-    let absolute =
-        reqwest::Url::parse(&address).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let absolute = reqwest::Url::parse(&address)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if absolute {
         return Ok(Some(address));
     }
     Err(Refusal::invalid(name, "Not a valid URL").code("url_invalid"))
 }
 
-/// The hosted page needs a `success_url`; a page of one's own needs a `return_url` and gets a `client_secret`.
-fn check_addresses(session: &mut CheckoutSession, parameters: &mut Parameters) -> Result<(), Refusal> {
+/// The hosted page needs a `success_url`; a page of one's own needs a `return_url` and gets a
+/// `client_secret`.
+fn check_addresses(
+    session: &mut CheckoutSession,
+    parameters: &mut Parameters,
+) -> Result<(), Refusal> {
     let ui_mode = session.ui_mode.clone();
-    let refuse =
-        |name: &str| Err(Refusal::invalid(name, format!("You can not pass `{name}` when `ui_mode` is `{ui_mode}`.")));
+    let refuse = |name: &str| {
+        Err(Refusal::invalid(
+            name,
+            format!("You can not pass `{name}` when `ui_mode` is `{ui_mode}`."),
+        ))
+    };
     session.redirect_on_completion = parameters.choice("redirect_on_completion", REDIRECTS)?;
     if ui_mode == "hosted_page" {
         if session.return_url.is_some() {
@@ -279,7 +325,9 @@ fn check_addresses(session: &mut CheckoutSession, parameters: &mut Parameters) -
     if session.cancel_url.is_some() {
         return refuse("cancel_url");
     }
-    let redirect = session.redirect_on_completion.get_or_insert_with(|| "always".into());
+    let redirect = session
+        .redirect_on_completion
+        .get_or_insert_with(|| "always".into());
     if redirect != "never" && session.return_url.is_none() {
         return Err(Refusal::missing("return_url"));
     }

@@ -1,4 +1,5 @@
-//! What happens to a session after its creation: expiry by call and by time, and changes of metadata.
+//! What happens to a session after its creation: expiry by call and by time, and changes of
+//! metadata.
 
 use serde_json::Value;
 
@@ -38,7 +39,11 @@ pub(super) fn expire(account: &mut Account, id: &str, cause: &Cause) -> Result<V
 }
 
 /// `POST …/{id}`: metadata is what can be changed without a page of one's own.
-pub(super) fn update(account: &mut Account, id: &str, mut parameters: Parameters) -> Result<Value, Refusal> {
+pub(super) fn update(
+    account: &mut Account,
+    id: &str,
+    mut parameters: Parameters,
+) -> Result<Value, Refusal> {
     let session = account.session_mut(id)?;
     let change = parameters.metadata("metadata")?;
     parameters.ignore(&["collected_information", "shipping_options"]);
@@ -52,12 +57,17 @@ pub(super) fn expire_due(account: &mut Account, now: i64) {
     if now < account.quiet_until {
         return;
     }
-    let due: Vec<String> =
-        open(account).filter(|session| session.expires_at <= now).map(|session| session.id.clone()).collect();
+    let due: Vec<String> = open(account)
+        .filter(|session| session.expires_at <= now)
+        .map(|session| session.id.clone())
+        .collect();
     for id in due {
         close(account, &id, &Cause::at(now));
     }
-    account.quiet_until = open(account).map(|session| session.expires_at).min().unwrap_or(i64::MAX);
+    account.quiet_until = open(account)
+        .map(|session| session.expires_at)
+        .min()
+        .unwrap_or(i64::MAX);
 }
 
 fn open(account: &Account) -> impl Iterator<Item = &CheckoutSession> {

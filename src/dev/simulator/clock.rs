@@ -16,7 +16,11 @@ pub(super) struct Clock {
 impl Clock {
     /// Stands still at `now`, or follows the system clock.
     pub(super) fn new(now: Option<DateTime<Utc>>) -> Self {
-        Self { standing_at: now, ahead: TimeDelta::zero(), astray: TimeDelta::zero() }
+        Self {
+            standing_at: now,
+            ahead: TimeDelta::zero(),
+            astray: TimeDelta::zero(),
+        }
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {

@@ -1,25 +1,29 @@
-//! What each currency allows: its decimals, smallest charge and notation (<https://docs.stripe.com/currencies>).
+//! What each currency allows: its decimals, smallest charge and notation
+//! (<https://docs.stripe.com/currencies>).
 
 use super::refusal::Refusal;
 
 /// Eight digits: the largest amount, in the currency's minor unit.
 const AMOUNT_MAX: i64 = 99_999_999;
 
-const ZERO_DECIMAL: &[&str] =
-    &["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
+const ZERO_DECIMAL: &[&str] = &[
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf",
+    "xof", "xpf",
+];
 const THREE_DECIMAL: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
 /// Without decimals in the world, but written with two zeros in the API.
 const WHOLE_UNITS_ONLY: &[&str] = &["isk", "ugx"];
 
 const TWO_DECIMAL: &[&str] = &[
-    "usd", "aed", "afn", "all", "amd", "ang", "aoa", "ars", "aud", "awg", "azn", "bam", "bbd", "bdt", "bmd", "bnd",
-    "bob", "brl", "bsd", "bwp", "byn", "bzd", "cad", "cdf", "chf", "cny", "cop", "crc", "cve", "czk", "dkk", "dop",
-    "dzd", "egp", "etb", "eur", "fjd", "fkp", "gbp", "gel", "gip", "gmd", "gtq", "gyd", "hkd", "hnl", "htg", "huf",
-    "idr", "ils", "inr", "jmd", "kes", "kgs", "khr", "kyd", "kzt", "lak", "lbp", "lkr", "lrd", "lsl", "mad", "mdl",
-    "mkd", "mmk", "mnt", "mop", "mur", "mvr", "mwk", "mxn", "myr", "mzn", "nad", "ngn", "nio", "nok", "npr", "nzd",
-    "pab", "pen", "pgk", "php", "pkr", "pln", "qar", "ron", "rsd", "rub", "sar", "sbd", "scr", "sek", "sgd", "shp",
-    "sle", "sos", "srd", "std", "szl", "thb", "tjs", "top", "try", "ttd", "twd", "tzs", "uah", "uyu", "uzs", "wst",
-    "xcd", "yer", "zar", "zmw",
+    "usd", "aed", "afn", "all", "amd", "ang", "aoa", "ars", "aud", "awg", "azn", "bam", "bbd",
+    "bdt", "bmd", "bnd", "bob", "brl", "bsd", "bwp", "byn", "bzd", "cad", "cdf", "chf", "cny",
+    "cop", "crc", "cve", "czk", "dkk", "dop", "dzd", "egp", "etb", "eur", "fjd", "fkp", "gbp",
+    "gel", "gip", "gmd", "gtq", "gyd", "hkd", "hnl", "htg", "huf", "idr", "ils", "inr", "jmd",
+    "kes", "kgs", "khr", "kyd", "kzt", "lak", "lbp", "lkr", "lrd", "lsl", "mad", "mdl", "mkd",
+    "mmk", "mnt", "mop", "mur", "mvr", "mwk", "mxn", "myr", "mzn", "nad", "ngn", "nio", "nok",
+    "npr", "nzd", "pab", "pen", "pgk", "php", "pkr", "pln", "qar", "ron", "rsd", "rub", "sar",
+    "sbd", "scr", "sek", "sgd", "shp", "sle", "sos", "srd", "std", "szl", "thb", "tjs", "top",
+    "try", "ttd", "twd", "tzs", "uah", "uyu", "uzs", "wst", "xcd", "yer", "zar", "zmw",
 ];
 
 /// Smallest charges, in minor units, where Stripe publishes one.
@@ -53,17 +57,24 @@ const MINIMUMS: &[(&str, i64)] = &[
 pub(super) fn parse(param: &str, code: &str) -> Result<String, Refusal> {
     let lower = code.to_ascii_lowercase();
     let supported = [ZERO_DECIMAL, THREE_DECIMAL, WHOLE_UNITS_ONLY, TWO_DECIMAL];
-    if supported.iter().any(|codes| codes.contains(&lower.as_str())) {
+    if supported
+        .iter()
+        .any(|codes| codes.contains(&lower.as_str()))
+    {
         return Ok(lower);
     }
-    Err(Refusal::invalid(param, format!("Invalid currency: {code}. Stripe does not support this currency.")))
+    Err(Refusal::invalid(
+        param,
+        format!("Invalid currency: {code}. Stripe does not support this currency."),
+    ))
 }
 
 /// An amount must be one that the currency's issuers can charge.
 pub(super) fn check_unit(param: &str, currency: &str, amount: i64) -> Result<(), Refusal> {
     if amount < 0 {
         return Err(
-            Refusal::invalid(param, "This value must be greater than or equal to 0.").code("parameter_invalid_integer")
+            Refusal::invalid(param, "This value must be greater than or equal to 0.")
+                .code("parameter_invalid_integer"),
         );
     }
     let step = if THREE_DECIMAL.contains(&currency) {
@@ -76,7 +87,10 @@ pub(super) fn check_unit(param: &str, currency: &str, amount: i64) -> Result<(),
     if amount.checked_rem(step) == Some(0) {
         return Ok(());
     }
-    Err(Refusal::invalid(param, format!("Invalid amount: amounts in {currency} must be evenly divisible by {step}.")))
+    Err(Refusal::invalid(
+        param,
+        format!("Invalid amount: amounts in {currency} must be evenly divisible by {step}."),
+    ))
 }
 
 /// A session's total must be chargeable, or zero when nothing is to be paid.
@@ -91,7 +105,10 @@ pub(super) fn check_total(currency: &str, total: i64) -> Result<(), Refusal> {
         )
         .code("amount_too_large"));
     }
-    let minimum = MINIMUMS.iter().find(|(code, _)| *code == currency).map_or(1, |(_, minimum)| *minimum);
+    let minimum = MINIMUMS
+        .iter()
+        .find(|(code, _)| *code == currency)
+        .map_or(1, |(_, minimum)| *minimum);
     if total == 0 || total >= minimum {
         return Ok(());
     }
@@ -122,7 +139,10 @@ pub(super) fn format_amount(currency: &str, amount: i64) -> String {
     } else {
         2
     };
-    let digits = format!("{amount:0>width$}", width = usize::saturating_add(decimals, 1));
+    let digits = format!(
+        "{amount:0>width$}",
+        width = usize::saturating_add(decimals, 1)
+    );
     let (whole, fraction) = digits.split_at(digits.len().saturating_sub(decimals));
     let point = if decimals == 0 { "" } else { "." };
     format!("{symbol}{}{point}{fraction}", grouped(whole))

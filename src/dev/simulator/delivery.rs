@@ -5,7 +5,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// Real seconds before the second, third and fourth attempt. A sandbox of Stripe's takes hours; a developer does not.
+/// Real seconds before the second, third and fourth attempt. A sandbox of Stripe's takes hours; a
+/// developer does not.
 const RETRY_SECONDS: [u64; 3] = [5, 30, 120];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,20 +74,34 @@ pub(super) struct DeliveryPlan {
 
 impl Default for DeliveryPlan {
     fn default() -> Self {
-        Self { copies: 1, drop: false, hold: false, before_answer: false, types: Vec::new() }
+        Self {
+            copies: 1,
+            drop: false,
+            hold: false,
+            before_answer: false,
+            types: Vec::new(),
+        }
     }
 }
 
 impl DeliveryPlan {
     /// The plan for one event type: this one, or the default when it is not meant.
     pub(super) fn of(&self, kind: &str) -> Self {
-        if self.types.is_empty() || self.types.iter().any(|name| name == kind) { self.clone() } else { Self::default() }
+        if self.types.is_empty() || self.types.iter().any(|name| name == kind) {
+            self.clone()
+        } else {
+            Self::default()
+        }
     }
 }
 
-/// The `Stripe-Signature` of `body` at Unix second `now`: one `v1` per secret, since two are valid while one is rolled.
-/// The whole secret, `whsec_` included, is the key.
-pub(super) fn signature<'secret>(secrets: impl Iterator<Item = &'secret str>, now: i64, body: &str) -> String {
+/// The `Stripe-Signature` of `body` at Unix second `now`: one `v1` per secret, since two are valid
+/// while one is rolled. The whole secret, `whsec_` included, is the key.
+pub(super) fn signature<'secret>(
+    secrets: impl Iterator<Item = &'secret str>,
+    now: i64,
+    body: &str,
+) -> String {
     let mut header = format!("t={now}");
     for secret in secrets {
         // An HMAC takes a key of any length.

@@ -1,4 +1,5 @@
-//! Disputes: a buyer's bank takes a payment back, and perhaps returns it (<https://docs.stripe.com/api/disputes>).
+//! Disputes: a buyer's bank takes a payment back, and perhaps returns it
+//! (<https://docs.stripe.com/api/disputes>).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -92,7 +93,12 @@ fn no_evidence() -> Value {
 }
 
 /// The bank takes the whole payment back: the dispute exists and the funds are withdrawn.
-pub(super) fn open(account: &mut Account, intent: &str, reason: &str, cause: &Cause) -> Result<Value, Refusal> {
+pub(super) fn open(
+    account: &mut Account,
+    intent: &str,
+    reason: &str,
+    cause: &Cause,
+) -> Result<Value, Refusal> {
     let charge = account
         .intents
         .get(intent)
@@ -119,8 +125,16 @@ pub(super) fn open(account: &mut Account, intent: &str, reason: &str, cause: &Ca
 }
 
 /// What the bank decides next. A dispute that was won returns the funds.
-pub(super) fn decide(account: &mut Account, id: &str, status: DisputeStatus, cause: &Cause) -> Result<Value, Refusal> {
-    let dispute = account.disputes.get_mut(id).ok_or_else(|| Refusal::no_such("dispute", id, "id"))?;
+pub(super) fn decide(
+    account: &mut Account,
+    id: &str,
+    status: DisputeStatus,
+    cause: &Cause,
+) -> Result<Value, Refusal> {
+    let dispute = account
+        .disputes
+        .get_mut(id)
+        .ok_or_else(|| Refusal::no_such("dispute", id, "id"))?;
     if matches!(dispute.status, DisputeStatus::Won | DisputeStatus::Lost) {
         return Err(Refusal::conflict("This dispute is already closed."));
     }

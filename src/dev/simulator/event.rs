@@ -1,4 +1,5 @@
-//! Events: what happened, with the object as it was then (<https://docs.stripe.com/api/events/object>).
+//! Events: what happened, with the object as it was then
+//! (<https://docs.stripe.com/api/events/object>).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

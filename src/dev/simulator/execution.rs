@@ -23,22 +23,24 @@ pub(super) fn perform(sandbox: &Arc<Sandbox>, incoming: &Incoming) -> (Answer, A
     }
 }
 
-/// The idempotency layer before execution: `Some` is the whole answer, `None` lets the request through.
+/// The idempotency layer before execution: `Some` is the whole answer, `None` lets the request
+/// through.
 pub(super) fn claim(state: &mut State, incoming: &Incoming) -> Option<Answer> {
     let key = incoming.idempotency_key()?;
     let fingerprint = Fingerprint::new(&incoming.path, incoming.pairs());
     let now = state.now();
     match idempotency::claim(&mut state.account, key, fingerprint, now) {
         Ok(None) => None,
-        Ok(Some(kept)) => {
-            Some(Answer { original_request: Some(kept.request_id), ..Answer::json(kept.status, kept.body) })
-        }
+        Ok(Some(kept)) => Some(Answer {
+            original_request: Some(kept.request_id),
+            ..Answer::json(kept.status, kept.body)
+        }),
         Err(refusal) => Some(refused(incoming, &refusal)),
     }
 }
 
-/// Executes a request that holds its key, and keeps or frees the key. The wait is only for plans that deliver before
-/// the answer.
+/// Executes a request that holds its key, and keeps or frees the key. The wait is only for plans
+/// that deliver before the answer.
 pub(super) fn execute_now(sandbox: &Arc<Sandbox>, incoming: &Incoming) -> (Answer, Attempted) {
     let ((answer, before_answer), attempted) = sandbox.change(|state| {
         let call = Call {
@@ -53,15 +55,24 @@ pub(super) fn execute_now(sandbox: &Arc<Sandbox>, incoming: &Incoming) -> (Answe
             },
         };
         let result = api::execute(&mut state.account, call);
-        let executed = result.as_ref().map_or_else(|refusal| refusal.executed, |_| true);
+        let executed = result
+            .as_ref()
+            .map_or_else(|refusal| refusal.executed, |_| true);
         let answer = match result {
             Ok(object) => Answer::json(200, post::pretty(&object)),
             Err(refusal) => refused(incoming, &refusal),
         };
         conclude(state, incoming, &answer, executed);
-        (answer, state.plan.before_answer || chaos::is_early(state, incoming))
+        (
+            answer,
+            state.plan.before_answer || chaos::is_early(state, incoming),
+        )
     });
-    let attempted = if before_answer { attempted } else { Attempted::default() };
+    let attempted = if before_answer {
+        attempted
+    } else {
+        Attempted::default()
+    };
     (answer, attempted)
 }
 

@@ -1,4 +1,5 @@
-//! `expand[]`: puts objects where their ids stand (<https://docs.stripe.com/api/expanding_objects>).
+//! `expand[]`: puts objects where their ids stand
+//! (<https://docs.stripe.com/api/expanding_objects>).
 
 use serde_json::Value;
 
@@ -6,17 +7,30 @@ use super::account::Account;
 use super::refusal::Refusal;
 use super::table::Row;
 
-/// Expands `paths` in an object that its route has rendered, such as `payment_intent.latest_charge`, or `data.payment_intent` in a list.
-pub(super) fn expand(account: &Account, object: &mut Value, paths: &[String]) -> Result<(), Refusal> {
+/// Expands `paths` in an object that its route has rendered, such as
+/// `payment_intent.latest_charge`, or `data.payment_intent` in a list.
+pub(super) fn expand(
+    account: &Account,
+    object: &mut Value,
+    paths: &[String],
+) -> Result<(), Refusal> {
     paths.iter().try_for_each(|path| {
         let steps: Vec<&str> = path.split('.').collect();
         step(account, object, &steps).map_err(|name| {
-            Refusal::invalid("expand", format!("This property cannot be expanded ({name}).")).executed()
+            Refusal::invalid(
+                "expand",
+                format!("This property cannot be expanded ({name})."),
+            )
+            .executed()
         })
     })
 }
 
-fn step<'path>(account: &Account, object: &mut Value, steps: &[&'path str]) -> Result<(), &'path str> {
+fn step<'path>(
+    account: &Account,
+    object: &mut Value,
+    steps: &[&'path str],
+) -> Result<(), &'path str> {
     let Some((name, rest)) = steps.split_first() else {
         return Ok(());
     };
@@ -24,14 +38,19 @@ fn step<'path>(account: &Account, object: &mut Value, steps: &[&'path str]) -> R
         return Err(name);
     };
     if *name == "line_items"
-        && let Some(items) = fields.get("id").and_then(Value::as_str).and_then(|id| line_items(account, id))
+        && let Some(items) = fields
+            .get("id")
+            .and_then(Value::as_str)
+            .and_then(|id| line_items(account, id))
     {
         fields.insert("line_items".into(), items);
     }
     match fields.get_mut(*name) {
         None => Err(name),
         Some(Value::Null) => Ok(()),
-        Some(Value::Array(elements)) => elements.iter_mut().try_for_each(|element| step(account, element, rest)),
+        Some(Value::Array(elements)) => elements
+            .iter_mut()
+            .try_for_each(|element| step(account, element, rest)),
         Some(field) => {
             if let Some(id) = field.as_str() {
                 *field = account.render(id).ok_or(*name)?;

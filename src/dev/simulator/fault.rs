@@ -7,7 +7,8 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FaultKind {
-    /// Answers with `status`; nothing is executed. With `stored` and `after`, it is executed all the same.
+    /// Answers with `status`; nothing is executed. With `stored` and `after`, it is executed all
+    /// the same.
     Status,
     /// Closes the connection; nothing is executed.
     Reset,
@@ -26,8 +27,8 @@ pub(super) enum FaultKind {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fault {
-    /// `METHOD /path`, matched segment by segment from the front; `*` stands for any segment, alone for any route,
-    /// and a `$` at the end stands for the end.
+    /// `METHOD /path`, matched segment by segment from the front; `*` stands for any segment, alone
+    /// for any route, and a `$` at the end stands for the end.
     route: String,
     #[serde(default = "once")]
     times: u32,
@@ -38,7 +39,8 @@ pub(super) struct Fault {
     pub(super) code: Option<String>,
     #[serde(default)]
     pub(super) seconds: f64,
-    /// For a status: keep the answer under the idempotency key, as Stripe does once the endpoint began to execute.
+    /// For a status: keep the answer under the idempotency key, as Stripe does once the endpoint
+    /// began to execute.
     #[serde(default)]
     pub(super) stored: bool,
     /// What was asked for is executed first: before a silence, a delay, or a status that is stored.
@@ -84,16 +86,23 @@ impl Fault {
         let (wanted_method, wanted_path) = route.split_once(' ').unwrap_or(("*", route));
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         let wanted: Vec<&str> = wanted_path.trim_matches('/').split('/').collect();
-        let same = wanted.iter().zip(&segments).all(|(wanted, segment)| *wanted == "*" || wanted == segment);
+        let same = wanted
+            .iter()
+            .zip(&segments)
+            .all(|(wanted, segment)| *wanted == "*" || wanted == segment);
         (wanted_method == "*" || wanted_method == method)
             && same
-            && (wanted_path == "*" || wanted.len() == segments.len() || (!whole && wanted.len() < segments.len()))
+            && (wanted_path == "*"
+                || wanted.len() == segments.len()
+                || (!whole && wanted.len() < segments.len()))
     }
 }
 
 /// Takes the first fault for the request, if there is one left.
 pub(super) fn take(faults: &mut Vec<Fault>, method: &str, path: &str) -> Option<Fault> {
-    let place = faults.iter().position(|fault| fault.matches(method, path))?;
+    let place = faults
+        .iter()
+        .position(|fault| fault.matches(method, path))?;
     let fault = faults.get_mut(place)?;
     fault.times = fault.times.saturating_sub(1);
     let taken = fault.clone();

@@ -33,12 +33,18 @@ pub(super) fn tree(pairs: &[(String, String)]) -> BTreeMap<String, Field> {
 }
 
 fn insert(fields: &mut BTreeMap<String, Field>, name: &str, path: &[&str], value: &str) {
-    let name = if name.is_empty() { array_place(fields, path) } else { name.to_owned() };
+    let name = if name.is_empty() {
+        array_place(fields, path)
+    } else {
+        name.to_owned()
+    };
     let Some((next, rest)) = path.split_first() else {
         fields.insert(name, Field::Text(value.to_owned()));
         return;
     };
-    let field = fields.entry(name).or_insert_with(|| Field::Nested(BTreeMap::new()));
+    let field = fields
+        .entry(name)
+        .or_insert_with(|| Field::Nested(BTreeMap::new()));
     if let Field::Text(_) = field {
         *field = Field::Nested(BTreeMap::new());
     }

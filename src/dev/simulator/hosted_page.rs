@@ -1,5 +1,5 @@
-//! The payment page that a session's `url` shows: a form to pay with test numbers, which needs no other files
-//! and works without its script.
+//! The payment page that a session's `url` shows: a form to pay with test numbers, which needs no
+//! other files and works without its script.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,19 +78,31 @@ impl Entered {
     }
 }
 
-/// Pays, waits for the endpoint's acknowledgement, and sends the browser on; a decline shows the form again.
+/// Pays, waits for the endpoint's acknowledgement, and sends the browser on; a decline shows the
+/// form again.
 async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Response {
     let id = session_id(&uri);
     let entered = Entered::read(&body);
     let (result, session) = sandbox.apply(|state| {
         let method = entered.method(state.now());
         let cause = state.cause();
-        let result = payment::pay(&mut state.account, id, &method, Overrides::default(), &cause);
+        let result = payment::pay(
+            &mut state.account,
+            id,
+            &method,
+            Overrides::default(),
+            &cause,
+        );
         (result, state.account.sessions.get(id).cloned())
     });
     match (result, session) {
         (_, None) => missing(),
-        (Err(refusal), Some(session)) => render(StatusCode::PAYMENT_REQUIRED, &session, &entered, Some(&refusal)),
+        (Err(refusal), Some(session)) => render(
+            StatusCode::PAYMENT_REQUIRED,
+            &session,
+            &entered,
+            Some(&refusal),
+        ),
         (Ok(()), Some(session)) => {
             acknowledgement(&sandbox, &session.id).await;
             send_on(&session)
@@ -98,8 +110,9 @@ async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Re
     }
 }
 
-/// Returns when every endpoint has acknowledged `checkout.session.completed`, or the buyer has waited long enough.
-/// A held or dropped event is not waited for: a test has decided that no acknowledgement comes.
+/// Returns when every endpoint has acknowledged `checkout.session.completed`, or the buyer has
+/// waited long enough. A held or dropped event is not waited for: a test has decided that no
+/// acknowledgement comes.
 async fn acknowledgement(sandbox: &Sandbox, session: &str) {
     let acknowledged = async {
         loop {
@@ -112,13 +125,17 @@ async fn acknowledgement(sandbox: &Sandbox, session: &str) {
     };
     let waited = tokio::time::timeout(ACKNOWLEDGEMENT_WAIT, acknowledged).await;
     if waited.is_err() {
-        tracing::info!(session, "no endpoint acknowledged the payment of {session} in time");
+        tracing::info!(
+            session,
+            "no endpoint acknowledged the payment of {session} in time"
+        );
     }
 }
 
 fn is_awaited(account: &Account, session: &str) -> bool {
     let completed = account.events.iter().rev().find(|event| {
-        event.kind == "checkout.session.completed" && event.object.get("id").and_then(|id| id.as_str()) == Some(session)
+        event.kind == "checkout.session.completed"
+            && event.object.get("id").and_then(|id| id.as_str()) == Some(session)
     });
     completed.is_some_and(|event| {
         account.deliveries.iter().any(|delivery| {
@@ -132,11 +149,21 @@ fn is_awaited(account: &Account, session: &str) -> bool {
 fn send_on(session: &CheckoutSession) -> Response {
     match session.return_address() {
         Some(address) => (StatusCode::SEE_OTHER, [(header::LOCATION, address)]).into_response(),
-        None => notice(StatusCode::OK, "Payment complete", "Thank you. You can close this page.", None),
+        None => notice(
+            StatusCode::OK,
+            "Payment complete",
+            "Thank you. You can close this page.",
+            None,
+        ),
     }
 }
 
-fn render(status: StatusCode, session: &CheckoutSession, entered: &Entered, refusal: Option<&Refusal>) -> Response {
+fn render(
+    status: StatusCode,
+    session: &CheckoutSession,
+    entered: &Entered,
+    refusal: Option<&Refusal>,
+) -> Response {
     match session.status {
         SessionStatus::Complete => notice(
             status,
@@ -165,10 +192,20 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
     };
     let email = session.customer_email.as_ref().unwrap_or(&entered.email);
     let error = refusal.map_or_else(String::new, |refusal| {
-        format!("<p class=\"error\" id=\"error\" role=\"alert\">{}</p>", escape(refusal.message()))
+        format!(
+            "<p class=\"error\" id=\"error\" role=\"alert\">{}</p>",
+            escape(refusal.message())
+        )
     });
-    let wrong = if refusal.is_some() { "aria-invalid=\"true\" aria-describedby=\"error\" autofocus" } else { "" };
-    let takes_debit = session.payment_method_types.iter().any(|kind| kind == "sepa_debit");
+    let wrong = if refusal.is_some() {
+        "aria-invalid=\"true\" aria-describedby=\"error\" autofocus"
+    } else {
+        ""
+    };
+    let takes_debit = session
+        .payment_method_types
+        .iter()
+        .any(|kind| kind == "sepa_debit");
     let back = session.cancel_url.as_deref();
     fill(
         PAGE,
@@ -182,9 +219,30 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
             ("expiry", &escape(&entered.expiry)),
             ("cvc", &escape(&entered.cvc)),
             ("name", &escape(&entered.name)),
-            ("methods", if takes_debit { "card or bank debit" } else { "card" }),
-            ("number_label", if takes_debit { "Card number or IBAN" } else { "Card number" }),
-            ("name_label", if takes_debit { "Name of the holder" } else { "Cardholder name" }),
+            (
+                "methods",
+                if takes_debit {
+                    "card or bank debit"
+                } else {
+                    "card"
+                },
+            ),
+            (
+                "number_label",
+                if takes_debit {
+                    "Card number or IBAN"
+                } else {
+                    "Card number"
+                },
+            ),
+            (
+                "name_label",
+                if takes_debit {
+                    "Name of the holder"
+                } else {
+                    "Cardholder name"
+                },
+            ),
             ("wrong", wrong),
             ("debit_hidden", if takes_debit { "" } else { "hidden" }),
             ("error", &error),
@@ -196,12 +254,19 @@ fn form_page(session: &CheckoutSession, entered: &Entered, refusal: Option<&Refu
 fn item(item: &LineItem) -> String {
     let each = format_amount(&item.currency, item.unit_amount);
     let amount = item.unit_amount.saturating_mul(item.quantity);
-    let quantity = if item.quantity > 1 { format!("Qty {}, {each} each", item.quantity) } else { String::new() };
+    let quantity = if item.quantity > 1 {
+        format!("Qty {}, {each} each", item.quantity)
+    } else {
+        String::new()
+    };
     fill(
         ITEM,
         &[
             ("name", &escape(&item.name)),
-            ("details", &escape(item.details.as_deref().unwrap_or_default())),
+            (
+                "details",
+                &escape(item.details.as_deref().unwrap_or_default()),
+            ),
             ("quantity", &escape(&quantity)),
             ("amount", &escape(&format_amount(&item.currency, amount))),
         ],
@@ -250,5 +315,9 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }

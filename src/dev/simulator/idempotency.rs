@@ -22,7 +22,10 @@ impl Fingerprint {
     /// Parameters are compared decoded and in any order.
     pub(super) fn new(path: &str, mut pairs: Vec<(String, String)>) -> Self {
         pairs.sort();
-        Self { path: path.to_owned(), pairs }
+        Self {
+            path: path.to_owned(),
+            pairs,
+        }
     }
 }
 
@@ -63,12 +66,20 @@ pub(super) fn claim(
     if let Some(kept) = account.kept.get(key).filter(|kept| kept.at > oldest) {
         return recall(key, kept, &fingerprint);
     }
-    let kept = Kept { fingerprint, at: now, answer: None };
+    let kept = Kept {
+        fingerprint,
+        at: now,
+        answer: None,
+    };
     account.kept.insert(key.to_owned(), kept);
     Ok(None)
 }
 
-fn recall(key: &str, kept: &Kept, fingerprint: &Fingerprint) -> Result<Option<KeptAnswer>, Refusal> {
+fn recall(
+    key: &str,
+    kept: &Kept,
+    fingerprint: &Fingerprint,
+) -> Result<Option<KeptAnswer>, Refusal> {
     if kept.fingerprint != *fingerprint {
         return Err(Refusal::new(
             400,
@@ -83,7 +94,9 @@ fn recall(key: &str, kept: &Kept, fingerprint: &Fingerprint) -> Result<Option<Ke
         return Err(Refusal::new(
             409,
             "idempotency_error",
-            format!("There is currently another in-progress request using this Idempotent Key: {key}"),
+            format!(
+                "There is currently another in-progress request using this Idempotent Key: {key}"
+            ),
         )
         .code("idempotency_key_in_use"));
     }

@@ -1,4 +1,5 @@
-//! Takes in an API request: its parts, its key, its parameters; and gives out the answer with Stripe's headers.
+//! Takes in an API request: its parts, its key, its parameters; and gives out the answer with
+//! Stripe's headers.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -31,7 +32,9 @@ impl Incoming {
     /// Reads the whole request; a body that is too large or cut short reads as empty.
     pub(super) async fn read(request: Request) -> Self {
         let (parts, body) = request.into_parts();
-        let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await.unwrap_or_default();
+        let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX)
+            .await
+            .unwrap_or_default();
         Self {
             request_id: ids::object_id("req"),
             method: parts.method.to_string(),
@@ -51,7 +54,8 @@ impl Incoming {
 
     /// Keys count only on POST; other methods are idempotent by themselves.
     pub(super) fn idempotency_key(&self) -> Option<&str> {
-        self.header("idempotency-key").filter(|_| self.method == "POST")
+        self.header("idempotency-key")
+            .filter(|_| self.method == "POST")
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -84,7 +88,9 @@ impl Incoming {
                  using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
             ));
         };
-        let secret = key.strip_prefix("sk_test_").or(key.strip_prefix("rk_test_"));
+        let secret = key
+            .strip_prefix("sk_test_")
+            .or(key.strip_prefix("rk_test_"));
         if secret.is_some_and(|secret| !secret.is_empty()) {
             return Ok(());
         }
@@ -92,7 +98,9 @@ impl Incoming {
         Err(Refusal::new(
             401,
             "invalid_request_error",
-            format!("Invalid API Key provided: {shown}****. This is a simulator: it takes test keys only."),
+            format!(
+                "Invalid API Key provided: {shown}****. This is a simulator: it takes test keys only."
+            ),
         ))
     }
 }
@@ -121,7 +129,13 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn json(status: u16, body: String) -> Self {
-        Self { status, body, content_type: "application/json", original_request: None, headers: Vec::new() }
+        Self {
+            status,
+            body,
+            content_type: "application/json",
+            original_request: None,
+            headers: Vec::new(),
+        }
     }
 
     /// Adds the headers of every answer; the date is the simulator's.
@@ -131,7 +145,10 @@ impl Answer {
         let mut headers = vec![
             (header::CONTENT_TYPE.as_str(), self.content_type.to_owned()),
             (header::DATE.as_str(), date),
-            (header::CACHE_CONTROL.as_str(), "no-cache, no-store".to_owned()),
+            (
+                header::CACHE_CONTROL.as_str(),
+                "no-cache, no-store".to_owned(),
+            ),
             ("request-id", incoming.request_id.clone()),
             ("stripe-version", version.to_owned()),
         ];
@@ -147,7 +164,9 @@ impl Answer {
         let mut response = (status, Body::from(self.body)).into_response();
         for (name, value) in headers {
             if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(HeaderName::from_static(name), value);
+                response
+                    .headers_mut()
+                    .insert(HeaderName::from_static(name), value);
             }
         }
         response

@@ -1,4 +1,5 @@
-//! What tests and developers turn: routes below `/_simulator`, JSON in and JSON out, which Stripe does not have.
+//! What tests and developers turn: routes below `/_simulator`, JSON in and JSON out, which Stripe
+//! does not have.
 
 use std::sync::Arc;
 
@@ -68,7 +69,10 @@ pub(super) fn answer(value: &Value) -> Response {
 /// Reads the knob's setting; nothing sent is an empty object.
 pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Misuse> {
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| Misuse { status: StatusCode::BAD_REQUEST, message: error.to_string() })
+    serde_json::from_slice(body).map_err(|error| Misuse {
+        status: StatusCode::BAD_REQUEST,
+        message: error.to_string(),
+    })
 }
 
 async fn plant_fault(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
@@ -77,10 +81,15 @@ async fn plant_fault(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob
     Ok(answer(&json!({ "planted": true })))
 }
 
-/// Lets things go wrong by chance, as the setting says: `{"seed": 42}` as often as usual. Nothing, or `{}`, ends it.
+/// Lets things go wrong by chance, as the setting says: `{"seed": 42}` as often as usual. Nothing,
+/// or `{}`, ends it.
 async fn set_chaos(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
     let wanted: Map<String, Value> = read(&body)?;
-    let chaos = if wanted.is_empty() { None } else { Some(Chaos::new(read(&body)?)) };
+    let chaos = if wanted.is_empty() {
+        None
+    } else {
+        Some(Chaos::new(read(&body)?))
+    };
     let seed = wanted.get("seed").cloned();
     sandbox.apply(|state| chaos::set(state, chaos));
     Ok(answer(&json!({ "seed": seed })))
@@ -125,7 +134,8 @@ struct DeliverDue {
     order: Option<Order>,
 }
 
-/// Delivers everything held or waiting for a retry, one after the other, and answers when that is done.
+/// Delivers everything held or waiting for a retry, one after the other, and answers when that is
+/// done.
 async fn deliver_due(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
     let wanted: DeliverDue = read(&body)?;
     let (events, batches) = sandbox.peek(|state| {

@@ -31,7 +31,9 @@ fn line_item(mut element: Parameters) -> Result<LineItem, Refusal> {
         return Err(Refusal::no_such("price", &price, &element.name("price")));
     }
     let param = element.name("price_data");
-    let mut price = element.nested("price_data")?.ok_or_else(|| Refusal::missing(&param))?;
+    let mut price = element
+        .nested("price_data")?
+        .ok_or_else(|| Refusal::missing(&param))?;
     element.finish()?;
     let code = price.required("currency")?;
     let currency = currency::parse(&price.name("currency"), &code)?;
@@ -62,10 +64,11 @@ fn quantity(element: &mut Parameters) -> Result<i64, Refusal> {
     let param = element.name("quantity");
     match element.integer("quantity")? {
         None => Err(Refusal::missing(&param)),
-        Some(quantity) if quantity < 1 => {
-            Err(Refusal::invalid(param, "This value must be greater than or equal to 1.")
-                .code("parameter_invalid_integer"))
-        }
+        Some(quantity) if quantity < 1 => Err(Refusal::invalid(
+            param,
+            "This value must be greater than or equal to 1.",
+        )
+        .code("parameter_invalid_integer")),
         Some(quantity) => Ok(quantity),
     }
 }
@@ -92,10 +95,16 @@ fn unit_amount(price: &mut Parameters, currency: &str) -> Result<i64, Refusal> {
 /// The name and the optional description of what is sold.
 fn product(price: &mut Parameters) -> Result<(String, Option<String>), Refusal> {
     if let Some(product) = price.text("product")? {
-        return Err(Refusal::no_such("product", &product, &price.name("product")));
+        return Err(Refusal::no_such(
+            "product",
+            &product,
+            &price.name("product"),
+        ));
     }
     let param = price.name("product_data");
-    let mut data = price.nested("product_data")?.ok_or_else(|| Refusal::missing(&param))?;
+    let mut data = price
+        .nested("product_data")?
+        .ok_or_else(|| Refusal::missing(&param))?;
     let name = data.required("name")?;
     let details = data.text("description")?;
     data.metadata("metadata")?.into_metadata()?;

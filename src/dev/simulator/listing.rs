@@ -21,7 +21,9 @@ impl PageRequest {
     pub(super) fn read(parameters: &mut Parameters) -> Result<Self, Refusal> {
         let limit = match parameters.integer("limit")? {
             None => LIMIT_DEFAULT,
-            Some(limit) if (1..=LIMIT_MAX).contains(&limit) => usize::try_from(limit).unwrap_or(LIMIT_DEFAULT),
+            Some(limit) if (1..=LIMIT_MAX).contains(&limit) => {
+                usize::try_from(limit).unwrap_or(LIMIT_DEFAULT)
+            }
             Some(limit) => {
                 return Err(Refusal::invalid(
                     "limit",
@@ -40,7 +42,9 @@ impl PageRequest {
     /// The page of `rows`, which come newest first.
     pub(super) fn of<T: Row>(&self, rows: &[&T], url: &str) -> Result<Value, Refusal> {
         let place = |id: &str, param: &str| {
-            rows.iter().position(|row| row.id() == id).ok_or_else(|| Refusal::no_such("object", id, param))
+            rows.iter()
+                .position(|row| row.id() == id)
+                .ok_or_else(|| Refusal::no_such("object", id, param))
         };
         let (start, end) = if let Some(id) = &self.ending_before {
             let end = place(id, "ending_before")?;
@@ -52,7 +56,11 @@ impl PageRequest {
             };
             (start, start.saturating_add(self.limit).min(rows.len()))
         };
-        let more = if self.ending_before.is_some() { start > 0 } else { end < rows.len() };
+        let more = if self.ending_before.is_some() {
+            start > 0
+        } else {
+            end < rows.len()
+        };
         let page = rows.get(start..end).unwrap_or_default();
         let data: Vec<Value> = page.iter().map(|row| row.render()).collect();
         Ok(json!({ "object": "list", "url": url, "has_more": more, "data": data }))
@@ -72,12 +80,18 @@ impl CreatedRange {
             parameters.ignore(&["created"]);
             let after = range.integer("gt")?.map(|second| second.saturating_add(1));
             let before = range.integer("lt")?.map(|second| second.saturating_sub(1));
-            let read = Self { from: range.integer("gte")?.or(after), to: range.integer("lte")?.or(before) };
+            let read = Self {
+                from: range.integer("gte")?.or(after),
+                to: range.integer("lte")?.or(before),
+            };
             range.finish()?;
             return Ok(read);
         }
         let exactly = parameters.integer("created")?;
-        Ok(Self { from: exactly, to: exactly })
+        Ok(Self {
+            from: exactly,
+            to: exactly,
+        })
     }
 
     pub(super) fn holds(&self, created: i64) -> bool {

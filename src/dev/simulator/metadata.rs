@@ -23,7 +23,10 @@ pub(super) struct MetadataChange {
 impl MetadataChange {
     /// `metadata=` unsets every key.
     pub(super) fn clear() -> Self {
-        Self { clear: true, ..Self::default() }
+        Self {
+            clear: true,
+            ..Self::default()
+        }
     }
 
     /// `metadata[key]=value` sets, `metadata[key]=` unsets.
@@ -40,12 +43,20 @@ impl MetadataChange {
             check(&name, &key, &value)?;
             values.insert(key, value);
         }
-        Ok(Self { param: param.to_owned(), clear: false, values })
+        Ok(Self {
+            param: param.to_owned(),
+            clear: false,
+            values,
+        })
     }
 
     /// Changes `metadata`, or leaves it as it is when the result would have too many keys.
     pub(super) fn apply(self, metadata: &mut Metadata) -> Result<(), Refusal> {
-        let mut changed = if self.clear { Metadata::new() } else { metadata.clone() };
+        let mut changed = if self.clear {
+            Metadata::new()
+        } else {
+            metadata.clone()
+        };
         for (key, value) in self.values {
             if value.is_empty() {
                 changed.remove(&key);
@@ -54,7 +65,10 @@ impl MetadataChange {
             }
         }
         if changed.len() > KEYS_MAX {
-            return Err(Refusal::invalid(self.param, format!("You can have at most {KEYS_MAX} metadata keys.")));
+            return Err(Refusal::invalid(
+                self.param,
+                format!("You can have at most {KEYS_MAX} metadata keys."),
+            ));
         }
         *metadata = changed;
         Ok(())

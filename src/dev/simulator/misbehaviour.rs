@@ -29,7 +29,11 @@ pub(super) async fn run(sandbox: &Arc<Sandbox>, incoming: &Incoming, fault: &Fau
         FaultKind::Delay if !fault.after => {
             return Ending::Answered(perform_late(sandbox, incoming, fault).await);
         }
-        FaultKind::Hang | FaultKind::Delay | FaultKind::LostAnswer | FaultKind::Garbage | FaultKind::PayThenAnswer => {}
+        FaultKind::Hang
+        | FaultKind::Delay
+        | FaultKind::LostAnswer
+        | FaultKind::Garbage
+        | FaultKind::PayThenAnswer => {}
     }
     let (mut answer, attempted) = perform(sandbox, incoming);
     attempted.wait().await;
@@ -82,8 +86,16 @@ fn planted(incoming: &Incoming, fault: &Fault) -> Answer {
              https://docs.stripe.com/rate-limits.",
         ),
         500.. => ("api_error", None, "An unknown error occurred."),
-        402 => ("card_error", Some("card_declined"), "Your card was declined."),
-        _ => ("invalid_request_error", None, "The request was refused, as a test asked for."),
+        402 => (
+            "card_error",
+            Some("card_declined"),
+            "Your card was declined.",
+        ),
+        _ => (
+            "invalid_request_error",
+            None,
+            "The request was refused, as a test asked for.",
+        ),
     };
     let mut refusal = Refusal::new(status, kind, message);
     if let Some(code) = fault.code.as_deref().or(code) {
@@ -107,7 +119,8 @@ fn planted(incoming: &Incoming, fault: &Fault) -> Answer {
     answer
 }
 
-/// The buyer was faster than the answer: the session is paid and its events delivered before it goes out.
+/// The buyer was faster than the answer: the session is paid and its events delivered before it
+/// goes out.
 async fn pay_created(sandbox: &Arc<Sandbox>, incoming: &Incoming, answer: &Answer) {
     let Some(session) = created_session(incoming, answer) else {
         return;
@@ -115,10 +128,19 @@ async fn pay_created(sandbox: &Arc<Sandbox>, incoming: &Incoming, answer: &Answe
     let (paid, attempted) = sandbox.change(|state| {
         let method = PaymentMethod::new("tok_visa", state.now());
         let cause = state.cause();
-        payment::pay(&mut state.account, &session, &method, Overrides::default(), &cause)
+        payment::pay(
+            &mut state.account,
+            &session,
+            &method,
+            Overrides::default(),
+            &cause,
+        )
     });
     if let Err(refusal) = paid {
-        tracing::warn!(reason = refusal.message(), "the session could not be paid before the answer");
+        tracing::warn!(
+            reason = refusal.message(),
+            "the session could not be paid before the answer"
+        );
     }
     attempted.wait().await;
 }

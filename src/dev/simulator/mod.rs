@@ -1,5 +1,5 @@
-//! A Stripe that runs in this process: the API, the payment page and the webhooks of one sandbox account, as Stripe
-//! documents them, and knobs to make it misbehave. It knows nothing of Holdfast.
+//! A Stripe that runs in this process: the API, the payment page and the webhooks of one sandbox
+//! account, as Stripe documents them, and knobs to make it misbehave. It knows nothing of Holdfast.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -67,7 +67,8 @@ pub struct Options {
     pub now: Option<DateTime<Utc>>,
 }
 
-/// A webhook endpoint. Two with the same address are one whose secret is being rolled: it gets both signatures.
+/// A webhook endpoint. Two with the same address are one whose secret is being rolled: it gets both
+/// signatures.
 #[derive(Clone)]
 pub struct Endpoint {
     /// Where events are posted: a plain `http` address, since the merchant is on this machine.
@@ -80,7 +81,10 @@ pub struct Endpoint {
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Endpoint").field("url", &self.url).finish_non_exhaustive()
+        formatter
+            .debug_struct("Endpoint")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,7 +95,8 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Binds and serves in the background. Fails when the address is taken or the data file cannot be read.
+    /// Binds and serves in the background. Fails when the address is taken or the data file cannot
+    /// be read.
     pub async fn start(options: Options) -> std::io::Result<Self> {
         let listener = TcpListener::bind(options.bind).await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -115,14 +120,17 @@ impl Simulator {
         self.sandbox.base_url.clone()
     }
 
-    /// Resolves when no webhook delivery is being made or due now; held ones and later retries do not count.
+    /// Resolves when no webhook delivery is being made or due now; held ones and later retries do
+    /// not count.
     pub async fn settled(&self) {
         self.sandbox.settled().await;
     }
 
-    /// From now on it misbehaves by chance, as often as usual, and as any other that began with this seed.
+    /// From now on it misbehaves by chance, as often as usual, and as any other that began with
+    /// this seed.
     pub fn unleash(&self, seed: u64) {
-        self.sandbox.peek(|state| chaos::set(state, Some(chaos::Chaos::usual(seed))));
+        self.sandbox
+            .peek(|state| chaos::set(state, Some(chaos::Chaos::usual(seed))));
     }
 
     /// Events from now on go to this endpoint too.

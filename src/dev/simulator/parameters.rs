@@ -1,4 +1,5 @@
-//! Reads the parameters of one request: each is taken out once and typed, and what is left over is unknown to the API.
+//! Reads the parameters of one request: each is taken out once and typed, and what is left over is
+//! unknown to the API.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +16,27 @@ pub(super) struct Parameters {
 
 impl Parameters {
     pub(super) fn new(fields: BTreeMap<String, Field>) -> Self {
-        Self { prefix: String::new(), fields }
+        Self {
+            prefix: String::new(),
+            fields,
+        }
     }
 
     /// The full name of a parameter at this level, as errors give it in `param`.
     pub(super) fn name(&self, name: &str) -> String {
-        if self.prefix.is_empty() { name.to_owned() } else { format!("{}[{name}]", self.prefix) }
+        if self.prefix.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}[{name}]", self.prefix)
+        }
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
         self.fields.contains_key(name)
     }
 
-    /// A string. Stripe takes an empty one as an attempt to unset what cannot be unset, and refuses it.
+    /// A string. Stripe takes an empty one as an attempt to unset what cannot be unset, and refuses
+    /// it.
     pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Refusal> {
         let param = self.name(name);
         match self.fields.remove(name) {
@@ -57,9 +66,10 @@ impl Parameters {
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
-        text.parse()
-            .map(Some)
-            .map_err(|_| Refusal::invalid(param, format!("Invalid integer: {text}")).code("parameter_invalid_integer"))
+        text.parse().map(Some).map_err(|_| {
+            Refusal::invalid(param, format!("Invalid integer: {text}"))
+                .code("parameter_invalid_integer")
+        })
     }
 
     pub(super) fn boolean(&mut self, name: &str) -> Result<Option<bool>, Refusal> {
@@ -67,16 +77,19 @@ impl Parameters {
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
-        text.parse().map(Some).map_err(|_| Refusal::invalid(param, format!("Invalid boolean: {text}")))
+        text.parse()
+            .map(Some)
+            .map_err(|_| Refusal::invalid(param, format!("Invalid boolean: {text}")))
     }
 
     /// A string out of a closed set.
     pub(super) fn choice(&mut self, name: &str, known: &[&str]) -> Result<Option<String>, Refusal> {
         let param = self.name(name);
         match self.text(name)? {
-            Some(text) if !known.contains(&text.as_str()) => {
-                Err(Refusal::invalid(param, format!("Invalid {name}: must be one of {}", known.join(", "))))
-            }
+            Some(text) if !known.contains(&text.as_str()) => Err(Refusal::invalid(
+                param,
+                format!("Invalid {name}: must be one of {}", known.join(", ")),
+            )),
             chosen => Ok(chosen),
         }
     }
@@ -97,8 +110,10 @@ impl Parameters {
             return Ok(None);
         };
         let places: Vec<String> = array.places()?;
-        let elements: Result<Vec<Self>, Refusal> =
-            places.iter().filter_map(|place| array.nested(place).transpose()).collect();
+        let elements: Result<Vec<Self>, Refusal> = places
+            .iter()
+            .filter_map(|place| array.nested(place).transpose())
+            .collect();
         elements.map(Some)
     }
 
@@ -108,7 +123,10 @@ impl Parameters {
             return Ok(Vec::new());
         };
         let places: Vec<String> = array.places()?;
-        places.iter().filter_map(|place| array.text(place).transpose()).collect()
+        places
+            .iter()
+            .filter_map(|place| array.text(place).transpose())
+            .collect()
     }
 
     /// Keys to set or to unset, checked against Stripe's limits.
@@ -135,20 +153,26 @@ impl Parameters {
             None => Ok(()),
             Some(name) => {
                 let param = self.name(name);
-                Err(Refusal::invalid(&param, format!("Received unknown parameter: {param}")).code("parameter_unknown"))
+                Err(
+                    Refusal::invalid(&param, format!("Received unknown parameter: {param}"))
+                        .code("parameter_unknown"),
+                )
             }
         }
     }
 
     fn array(&mut self, name: &str) -> Result<Option<Self>, Refusal> {
         let param = self.name(name);
-        self.nested(name).map_err(|_| Refusal::invalid(param, "Invalid array"))
+        self.nested(name)
+            .map_err(|_| Refusal::invalid(param, "Invalid array"))
     }
 
     fn places(&self) -> Result<Vec<String>, Refusal> {
         let mut places: Vec<(usize, String)> = Vec::new();
         for place in self.fields.keys() {
-            let number = place.parse().map_err(|_| Refusal::invalid(&self.prefix, "Invalid array"))?;
+            let number = place
+                .parse()
+                .map_err(|_| Refusal::invalid(&self.prefix, "Invalid array"))?;
             places.push((number, place.clone()));
         }
         places.sort();

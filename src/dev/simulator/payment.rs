@@ -1,4 +1,5 @@
-//! A buyer pays: one attempt on an open session, its outcome, and the outcome of a delayed method days later.
+//! A buyer pays: one attempt on an open session, its outcome, and the outcome of a delayed method
+//! days later.
 
 use serde_json::{Value, json};
 
@@ -46,7 +47,11 @@ pub(super) fn pay(
         session.metadata = metadata;
     }
     let (amount, currency) = (session.amount_total, session.currency.clone());
-    if let Some(intent) = session.payment_intent.clone().and_then(|id| account.intents.get_mut(&id)) {
+    if let Some(intent) = session
+        .payment_intent
+        .clone()
+        .and_then(|id| account.intents.get_mut(&id))
+    {
         // Made at an earlier try, for what was asked for then.
         (intent.amount, intent.currency) = (amount, currency);
     }
@@ -59,7 +64,12 @@ pub(super) fn pay(
     attempt(account, id, method, cause)
 }
 
-fn attempt(account: &mut Account, session: &str, method: &PaymentMethod, cause: &Cause) -> Result<(), Refusal> {
+fn attempt(
+    account: &mut Account,
+    session: &str,
+    method: &PaymentMethod,
+    cause: &Cause,
+) -> Result<(), Refusal> {
     let intent = intent_of(account, session, cause)?;
     match method.behaviour {
         Behaviour::Declined(decline) => decline_charge(account, &intent, method, decline, cause),
@@ -95,7 +105,9 @@ pub(super) fn settle(
         .filter(|intent| intent.status == IntentStatus::Processing)
         .and_then(|intent| Some((intent.id, intent.latest_charge?)))
     else {
-        return Err(Refusal::conflict("This Checkout Session has no payment that is still processing."));
+        return Err(Refusal::conflict(
+            "This Checkout Session has no payment that is still processing.",
+        ));
     };
     match outcome {
         Ok(()) => {
@@ -141,7 +153,13 @@ fn intent_of(account: &mut Account, session: &str, cause: &Cause) -> Result<Stri
     Ok(id)
 }
 
-fn start_charge(account: &mut Account, intent: &str, method: &PaymentMethod, status: ChargeStatus, cause: &Cause) {
+fn start_charge(
+    account: &mut Account,
+    intent: &str,
+    method: &PaymentMethod,
+    status: ChargeStatus,
+    cause: &Cause,
+) {
     let Some(of) = account.intents.get_mut(intent) else {
         return;
     };
@@ -182,7 +200,11 @@ fn decline_charge(
     cause: &Cause,
 ) -> Result<(), Refusal> {
     start_charge(account, intent, method, ChargeStatus::Failed, cause);
-    let charge = account.intents.get(intent).and_then(|intent| intent.latest_charge.clone()).unwrap_or_default();
+    let charge = account
+        .intents
+        .get(intent)
+        .and_then(|intent| intent.latest_charge.clone())
+        .unwrap_or_default();
     fail(account, intent, &charge, decline, cause);
     Err(decline
         .refusal()
@@ -195,7 +217,12 @@ fn fail(account: &mut Account, intent: &str, charge: &str, decline: Decline, cau
     let refusal = decline.refusal();
     let mut error = refusal.fields();
     error.insert("charge".into(), charge.into());
-    let text = |name: &str| error.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+    let text = |name: &str| {
+        error
+            .get(name)
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned)
+    };
     let failure = ChargeFailure {
         code: text("code").unwrap_or_default(),
         decline_code: text("decline_code"),
@@ -203,7 +230,11 @@ fn fail(account: &mut Account, intent: &str, charge: &str, decline: Decline, cau
     };
     set_charge(account, charge, ChargeStatus::Failed, Some(failure));
     emit(account, cause, "charge.failed", charge);
-    if let Some(method) = account.charges.get(charge).map(|charge| charge.method.render()) {
+    if let Some(method) = account
+        .charges
+        .get(charge)
+        .map(|charge| charge.method.render())
+    {
         error.insert("payment_method".into(), method);
     }
     if let Some(intent) = account.intents.get_mut(intent) {
@@ -231,7 +262,12 @@ fn complete(account: &mut Account, id: &str, method: &PaymentMethod, paid: Payme
     }));
 }
 
-fn set_charge(account: &mut Account, id: &str, status: ChargeStatus, failure: Option<ChargeFailure>) {
+fn set_charge(
+    account: &mut Account,
+    id: &str,
+    status: ChargeStatus,
+    failure: Option<ChargeFailure>,
+) {
     if let Some(charge) = account.charges.get_mut(id) {
         charge.status = status;
         charge.failure = failure;

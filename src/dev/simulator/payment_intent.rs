@@ -52,7 +52,11 @@ impl Row for PaymentIntent {
     }
 
     fn render(&self) -> Value {
-        let received = if self.status == IntentStatus::Succeeded { self.amount } else { 0 };
+        let received = if self.status == IntentStatus::Succeeded {
+            self.amount
+        } else {
+            0
+        };
         let object = json!({
             "id": self.id, "object": "payment_intent", "created": self.created, "livemode": false,
             "status": self.status.as_str(), "amount": self.amount, "amount_capturable": 0,

@@ -38,17 +38,37 @@ impl Decline {
     /// The error that the buyer's confirmation gets.
     pub(super) fn refusal(self) -> Refusal {
         let (code, decline_code, message) = match self {
-            Self::Generic => ("card_declined", Some("generic_decline"), "Your card was declined."),
-            Self::InsufficientFunds => {
-                ("card_declined", Some("insufficient_funds"), "Your card has insufficient funds.")
-            }
-            Self::LostCard => ("card_declined", Some("lost_card"), "Your card was declined."),
-            Self::StolenCard => ("card_declined", Some("stolen_card"), "Your card was declined."),
+            Self::Generic => (
+                "card_declined",
+                Some("generic_decline"),
+                "Your card was declined.",
+            ),
+            Self::InsufficientFunds => (
+                "card_declined",
+                Some("insufficient_funds"),
+                "Your card has insufficient funds.",
+            ),
+            Self::LostCard => (
+                "card_declined",
+                Some("lost_card"),
+                "Your card was declined.",
+            ),
+            Self::StolenCard => (
+                "card_declined",
+                Some("stolen_card"),
+                "Your card was declined.",
+            ),
             Self::Expired => ("expired_card", None, "Your card has expired."),
-            Self::IncorrectCvc => ("incorrect_cvc", None, "Your card's security code is incorrect."),
-            Self::ProcessingError => {
-                ("processing_error", None, "An error occurred while processing your card. Try again in a little bit.")
-            }
+            Self::IncorrectCvc => (
+                "incorrect_cvc",
+                None,
+                "Your card's security code is incorrect.",
+            ),
+            Self::ProcessingError => (
+                "processing_error",
+                None,
+                "An error occurred while processing your card. Try again in a little bit.",
+            ),
             Self::IncorrectNumber => ("incorrect_number", None, "Your card number is incorrect."),
             Self::NotATestCard => (
                 "card_declined",
@@ -79,7 +99,12 @@ impl PaymentMethod {
         let number: String = number.chars().filter(|c| !c.is_whitespace()).collect();
         let number = from_token(&number).unwrap_or(&number);
         let iban = number.starts_with(|c: char| c.is_ascii_alphabetic());
-        let last4 = number.char_indices().rev().nth(3).and_then(|(place, _)| number.get(place..)).unwrap_or(number);
+        let last4 = number
+            .char_indices()
+            .rev()
+            .nth(3)
+            .and_then(|(place, _)| number.get(place..))
+            .unwrap_or(number);
         Self {
             id: ids::object_id("pm"),
             created: now,
@@ -190,8 +215,8 @@ fn from_token(token: &str) -> Option<&'static str> {
 
 fn behaviour(number: &str) -> Behaviour {
     match number {
-        "4242424242424242" | "4000056655665556" | "5555555555554444" | "378282246310005" | "4000002500003155"
-        | "4000002760003184" => Behaviour::Succeeds,
+        "4242424242424242" | "4000056655665556" | "5555555555554444" | "378282246310005"
+        | "4000002500003155" | "4000002760003184" => Behaviour::Succeeds,
         "4000000000007726" => Behaviour::RefundsSlowly,
         "DE89370400440532013000" => Behaviour::Delayed,
         "4000000000000002" => Behaviour::Declined(Decline::Generic),

@@ -1,4 +1,5 @@
-//! The undocumented routes through which Stripe's page and command line pay a session, by API instead of by form.
+//! The undocumented routes through which Stripe's page and command line pay a session, by API
+//! instead of by form.
 
 use serde_json::{Value, json};
 
@@ -31,7 +32,10 @@ pub(super) fn create_payment_method(
     let mut card = parameters.nested("card")?.unwrap_or_default();
     let mut debit = parameters.nested("sepa_debit")?.unwrap_or_default();
     card.ignore(&["exp_month", "exp_year", "cvc"]);
-    let number = card.text("token")?.or(card.text("number")?).or(debit.text("iban")?);
+    let number = card
+        .text("token")?
+        .or(card.text("number")?)
+        .or(debit.text("iban")?);
     card.finish()?;
     debit.finish()?;
     let mut billing = parameters.nested("billing_details")?.unwrap_or_default();
@@ -56,9 +60,12 @@ pub(super) fn confirm(
     let expected = parameters.integer("expected_amount")?;
     let due = account.session(id)?.amount_total;
     if expected.is_some_and(|expected| expected != due) {
-        return Err(Refusal::invalid("expected_amount", format!("The amount due is {due}, not what was expected."))
-            .code("checkout_amount_mismatch")
-            .executed());
+        return Err(Refusal::invalid(
+            "expected_amount",
+            format!("The amount due is {due}, not what was expected."),
+        )
+        .code("checkout_amount_mismatch")
+        .executed());
     }
     let method = match account.payment_methods.get(&method) {
         Some(method) => method.clone(),

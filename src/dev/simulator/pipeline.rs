@@ -1,5 +1,6 @@
-//! The way of an API request: authentication, then the fault that a test has planted or chance has drawn, then the
-//! idempotency layer and the route. Requests run to their end even when the client has left, as at Stripe.
+//! The way of an API request: authentication, then the fault that a test has planted or chance has
+//! drawn, then the idempotency layer and the route. Requests run to their end even when the client
+//! has left, as at Stripe.
 
 use std::sync::Arc;
 
@@ -52,8 +53,14 @@ fn cut(line: &Line) -> Response {
 }
 
 /// Notes the status, and that the caller now knows the session it created.
-fn note_answer(state: &mut State, incoming: &Incoming, answer: &Answer) -> chrono::DateTime<chrono::Utc> {
-    let record = state.requests.newest_mut(|record| record.request_id == incoming.request_id);
+fn note_answer(
+    state: &mut State,
+    incoming: &Incoming,
+    answer: &Answer,
+) -> chrono::DateTime<chrono::Utc> {
+    let record = state
+        .requests
+        .newest_mut(|record| record.request_id == incoming.request_id);
     if let Some(record) = record {
         record.status = Some(answer.status);
     }

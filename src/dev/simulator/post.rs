@@ -15,14 +15,16 @@ use super::sandbox::{Sandbox, State, real_milliseconds};
 
 const STRIPE_USER_AGENT: &str = "Stripe/1.0 (+https://stripe.com/docs/webhooks)";
 
-/// Deliveries to one endpoint: one round after the other, those of a round at once. Batches of different causes run
-/// side by side, since Stripe promises no order; who needs one waits until the first has settled.
+/// Deliveries to one endpoint: one round after the other, those of a round at once. Batches of
+/// different causes run side by side, since Stripe promises no order; who needs one waits until the
+/// first has settled.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     rounds: Vec<Vec<u64>>,
 }
 
-/// Makes deliveries of the events that have none, as the plan says. What is not held is in flight from here on.
+/// Makes deliveries of the events that have none, as the plan says. What is not held is in flight
+/// from here on.
 pub(super) fn collect(state: &mut State) -> Vec<Batch> {
     let mut batches: BTreeMap<String, Batch> = BTreeMap::new();
     for id in std::mem::take(&mut state.account.unsent) {
@@ -51,18 +53,29 @@ pub(super) fn send_raw(state: &mut State, raw: &String) -> Vec<Batch> {
     let mut batches = Vec::new();
     for url in urls(state) {
         let round = address(state, ("raw", "raw", Some(raw)), &url, &Fate::default());
-        batches.push(Batch { rounds: vec![round] });
+        batches.push(Batch {
+            rounds: vec![round],
+        });
     }
     batches
 }
 
 /// Each address once: two endpoints of one address are one whose secret is being rolled.
 fn urls(state: &State) -> BTreeSet<String> {
-    state.endpoints.iter().map(|endpoint| endpoint.url.clone()).collect()
+    state
+        .endpoints
+        .iter()
+        .map(|endpoint| endpoint.url.clone())
+        .collect()
 }
 
 /// The deliveries of one event to one endpoint that begin now.
-fn address(state: &mut State, what: (&str, &str, Option<&String>), url: &str, fate: &Fate) -> Vec<u64> {
+fn address(
+    state: &mut State,
+    what: (&str, &str, Option<&String>),
+    url: &str,
+    fate: &Fate,
+) -> Vec<u64> {
     let (event, kind, raw) = what;
     let plan = state.plan.of(kind);
     let dropped = |attempt| DeliveryRecord {
@@ -91,7 +104,11 @@ fn address(state: &mut State, what: (&str, &str, Option<&String>), url: &str, fa
             raw: raw.cloned(),
             url: url.to_owned(),
             failures: 0,
-            state: if plan.hold { DeliveryState::Held } else { start },
+            state: if plan.hold {
+                DeliveryState::Held
+            } else {
+                start
+            },
             version: fate.version.clone(),
         };
         if fate.dropped && copy == copies && !plan.hold {
@@ -111,9 +128,14 @@ pub(super) fn due(state: &mut State, now_milliseconds: u64) -> Vec<Batch> {
     take_up(state, |delivery| delivery.is_due(now_milliseconds), None)
 }
 
-/// Takes up everything held or waiting, in the order of `events` if given; what it does not name comes last.
+/// Takes up everything held or waiting, in the order of `events` if given; what it does not name
+/// comes last.
 pub(super) fn due_now(state: &mut State, events: Option<&[String]>) -> Vec<Batch> {
-    take_up(state, |delivery| delivery.state != DeliveryState::InFlight, events)
+    take_up(
+        state,
+        |delivery| delivery.state != DeliveryState::InFlight,
+        events,
+    )
 }
 
 /// The events that wait for `deliver_due`, in the order of their creation, each once.
@@ -127,7 +149,11 @@ pub(super) fn waiting(state: &State) -> Vec<String> {
     events
 }
 
-fn take_up(state: &mut State, wanted: impl Fn(&Delivery) -> bool, order: Option<&[String]>) -> Vec<Batch> {
+fn take_up(
+    state: &mut State,
+    wanted: impl Fn(&Delivery) -> bool,
+    order: Option<&[String]>,
+) -> Vec<Batch> {
     let mut taken: Vec<(usize, String, u64)> = Vec::new();
     for delivery in &mut state.account.deliveries {
         if wanted(delivery) {
@@ -147,11 +173,9 @@ fn take_up(state: &mut State, wanted: impl Fn(&Delivery) -> bool, order: Option<
 
 /// Whether nothing is in flight or due.
 pub(super) fn is_quiet(state: &State, now_milliseconds: u64) -> bool {
-    !state
-        .account
-        .deliveries
-        .iter()
-        .any(|delivery| delivery.state == DeliveryState::InFlight || delivery.is_due(now_milliseconds))
+    !state.account.deliveries.iter().any(|delivery| {
+        delivery.state == DeliveryState::InFlight || delivery.is_due(now_milliseconds)
+    })
 }
 
 /// Makes one attempt at each delivery of the batch.
@@ -170,7 +194,10 @@ async fn attempt(sandbox: &Sandbox, id: u64) {
     let Some(message) = sandbox.peek(|state| write(state, id)) else {
         // Its endpoint is gone: there is nothing to wait for.
         sandbox.peek(|state| {
-            state.account.deliveries.retain(|delivery| delivery.id != id);
+            state
+                .account
+                .deliveries
+                .retain(|delivery| delivery.id != id);
         });
         sandbox.attempted.notify_waiters();
         return;
@@ -185,7 +212,9 @@ async fn attempt(sandbox: &Sandbox, id: u64) {
         .body(message.body)
         .send()
         .await;
-    let answer = sent.map(|response| response.status().as_u16()).map_err(|error| error.to_string());
+    let answer = sent
+        .map(|response| response.status().as_u16())
+        .map_err(|error| error.to_string());
     sandbox.peek(|state| conclude(state, id, answer));
     sandbox.attempted.notify_waiters();
 }
@@ -198,9 +227,21 @@ struct Message {
 
 /// Renders and signs the delivery as of now; every attempt has a fresh signature.
 fn write(state: &State, id: u64) -> Option<Message> {
-    let delivery = state.account.deliveries.iter().find(|delivery| delivery.id == id)?;
-    let endpoints: Vec<_> = state.endpoints.iter().filter(|endpoint| endpoint.url == delivery.url).collect();
-    let version = delivery.version.as_deref().or(endpoints.first()?.api_version.as_deref()).unwrap_or(API_VERSION);
+    let delivery = state
+        .account
+        .deliveries
+        .iter()
+        .find(|delivery| delivery.id == id)?;
+    let endpoints: Vec<_> = state
+        .endpoints
+        .iter()
+        .filter(|endpoint| endpoint.url == delivery.url)
+        .collect();
+    let version = delivery
+        .version
+        .as_deref()
+        .or(endpoints.first()?.api_version.as_deref())
+        .unwrap_or(API_VERSION);
     let body = if let Some(raw) = &delivery.raw {
         raw.clone()
     } else {
@@ -209,7 +250,11 @@ fn write(state: &State, id: u64) -> Option<Message> {
     };
     Some(Message {
         url: delivery.url.clone(),
-        signature: delivery::signature(endpoints.iter().map(|endpoint| endpoint.secret.as_str()), state.now(), &body),
+        signature: delivery::signature(
+            endpoints.iter().map(|endpoint| endpoint.secret.as_str()),
+            state.now(),
+            &body,
+        ),
         body,
     })
 }
@@ -229,7 +274,11 @@ fn conclude(state: &mut State, id: u64, answer: Result<u16, String>) {
         kind: delivery.kind.clone(),
         url: delivery.url.clone(),
         attempt: delivery.failures.saturating_add(1),
-        outcome: if acknowledged { "acknowledged" } else { "failed" },
+        outcome: if acknowledged {
+            "acknowledged"
+        } else {
+            "failed"
+        },
         status: answer.as_ref().ok().copied(),
         error: answer.err(),
     };

@@ -1,4 +1,5 @@
-//! Refunds: giving back all or part of a charge, now or later (<https://docs.stripe.com/api/refunds>).
+//! Refunds: giving back all or part of a charge, now or later
+//! (<https://docs.stripe.com/api/refunds>).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -83,20 +84,31 @@ impl Row for Refund {
         });
         if let (Value::Object(fields), RefundStatus::Failed) = (&mut object, self.status) {
             fields.insert("failure_reason".into(), "expired_or_canceled_card".into());
-            fields.insert("failure_balance_transaction".into(), format!("txn_f{suffix}").into());
+            fields.insert(
+                "failure_balance_transaction".into(),
+                format!("txn_f{suffix}").into(),
+            );
         }
         object
     }
 }
 
 /// `POST /v1/refunds`: by payment intent or charge; without an amount, the rest of the charge.
-pub(super) fn create(account: &mut Account, mut parameters: Parameters, cause: &Cause) -> Result<Value, Refusal> {
+pub(super) fn create(
+    account: &mut Account,
+    mut parameters: Parameters,
+    cause: &Cause,
+) -> Result<Value, Refusal> {
     let intent = parameters.text("payment_intent")?;
     let charge = parameters.text("charge")?;
     let amount = positive_amount(&mut parameters)?;
     let reason = parameters.choice("reason", REASONS)?;
     let metadata = parameters.metadata("metadata")?.into_metadata()?;
-    parameters.ignore(&["instructions_email", "refund_application_fee", "reverse_transfer"]);
+    parameters.ignore(&[
+        "instructions_email",
+        "refund_application_fee",
+        "reverse_transfer",
+    ]);
     parameters.finish()?;
     let charge = charge_to_refund(account, intent.as_deref(), charge.as_deref())?;
     let amount = refundable(&charge, amount)?;
@@ -131,7 +143,10 @@ pub(super) fn update(
 ) -> Result<Value, Refusal> {
     let change = parameters.metadata("metadata")?;
     parameters.finish()?;
-    let refund = account.refunds.get_mut(id).ok_or_else(|| Refusal::no_such("refund", id, "id"))?;
+    let refund = account
+        .refunds
+        .get_mut(id)
+        .ok_or_else(|| Refusal::no_such("refund", id, "id"))?;
     let before = refund.metadata.clone();
     change.apply(&mut refund.metadata)?;
     let object = refund.render();
@@ -141,10 +156,20 @@ pub(super) fn update(
 }
 
 /// What the bank says later. Money that could not be given back belongs to the charge again.
-pub(super) fn settle(account: &mut Account, id: &str, status: RefundStatus, cause: &Cause) -> Result<Value, Refusal> {
-    let refund = account.refunds.get_mut(id).ok_or_else(|| Refusal::no_such("refund", id, "id"))?;
+pub(super) fn settle(
+    account: &mut Account,
+    id: &str,
+    status: RefundStatus,
+    cause: &Cause,
+) -> Result<Value, Refusal> {
+    let refund = account
+        .refunds
+        .get_mut(id)
+        .ok_or_else(|| Refusal::no_such("refund", id, "id"))?;
     if refund.status.is_void() {
-        return Err(Refusal::conflict("This refund has already failed or been canceled."));
+        return Err(Refusal::conflict(
+            "This refund has already failed or been canceled.",
+        ));
     }
     let previous = json!({ "status": refund.status.as_str() });
     refund.status = status;
@@ -164,25 +189,39 @@ pub(super) fn settle(account: &mut Account, id: &str, status: RefundStatus, caus
 
 fn positive_amount(parameters: &mut Parameters) -> Result<Option<i64>, Refusal> {
     match parameters.integer("amount")? {
-        Some(amount) if amount < 1 => Err(Refusal::invalid("amount", "This value must be greater than or equal to 1.")
-            .code("parameter_invalid_integer")),
+        Some(amount) if amount < 1 => Err(Refusal::invalid(
+            "amount",
+            "This value must be greater than or equal to 1.",
+        )
+        .code("parameter_invalid_integer")),
         amount => Ok(amount),
     }
 }
 
-fn charge_to_refund(account: &Account, intent: Option<&str>, charge: Option<&str>) -> Result<Charge, Refusal> {
+fn charge_to_refund(
+    account: &Account,
+    intent: Option<&str>,
+    charge: Option<&str>,
+) -> Result<Charge, Refusal> {
     let charge = match (intent, charge) {
-        (_, Some(id)) => account.charges.get(id).ok_or_else(|| Refusal::no_such("charge", id, "charge"))?,
+        (_, Some(id)) => account
+            .charges
+            .get(id)
+            .ok_or_else(|| Refusal::no_such("charge", id, "charge"))?,
         (Some(id), None) => {
-            let intent =
-                account.intents.get(id).ok_or_else(|| Refusal::no_such("payment_intent", id, "payment_intent"))?;
+            let intent = account
+                .intents
+                .get(id)
+                .ok_or_else(|| Refusal::no_such("payment_intent", id, "payment_intent"))?;
             let charge = intent.latest_charge.as_ref();
             charge
                 .and_then(|charge| account.charges.get(charge))
                 .filter(|charge| charge.status == ChargeStatus::Succeeded)
                 .ok_or_else(|| {
-                    Refusal::conflict(format!("This PaymentIntent ({id}) does not have a successful charge to refund."))
-                        .code("payment_intent_unexpected_state")
+                    Refusal::conflict(format!(
+                        "This PaymentIntent ({id}) does not have a successful charge to refund."
+                    ))
+                    .code("payment_intent_unexpected_state")
                 })?
         }
         (None, None) => {
@@ -206,12 +245,17 @@ fn charge_to_refund(account: &Account, intent: Option<&str>, charge: Option<&str
 fn refundable(charge: &Charge, amount: Option<i64>) -> Result<i64, Refusal> {
     let rest = charge.unrefunded();
     if charge.disputed {
-        return Err(Refusal::conflict(format!("Charge {} has been charged back; cannot issue a refund.", charge.id))
-            .code("charge_disputed"));
+        return Err(Refusal::conflict(format!(
+            "Charge {} has been charged back; cannot issue a refund.",
+            charge.id
+        ))
+        .code("charge_disputed"));
     }
     if rest == 0 {
-        return Err(Refusal::conflict(format!("Charge {} has already been refunded.", charge.id))
-            .code("charge_already_refunded"));
+        return Err(
+            Refusal::conflict(format!("Charge {} has already been refunded.", charge.id))
+                .code("charge_already_refunded"),
+        );
     }
     let amount = amount.unwrap_or(rest);
     if amount <= rest {
@@ -220,7 +264,11 @@ fn refundable(charge: &Charge, amount: Option<i64>) -> Result<i64, Refusal> {
     let show = |amount| currency::format_amount(&charge.currency, amount);
     Err(Refusal::invalid(
         "amount",
-        format!("Refund amount ({}) is greater than unrefunded amount on charge ({})", show(amount), show(rest)),
+        format!(
+            "Refund amount ({}) is greater than unrefunded amount on charge ({})",
+            show(amount),
+            show(rest)
+        ),
     )
     .executed())
 }

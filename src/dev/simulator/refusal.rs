@@ -1,4 +1,5 @@
-//! Stripe's error answers: the body, the status, and whether the endpoint had begun to execute when it refused.
+//! Stripe's error answers: the body, the status, and whether the endpoint had begun to execute when
+//! it refused.
 
 use serde_json::{Map, Value, json};
 
@@ -15,8 +16,14 @@ pub(super) struct Refusal {
 impl Refusal {
     /// An error with its status and Stripe's `type`; nothing else is set and nothing was executed.
     pub(super) fn new(status: u16, kind: &str, message: impl Into<String>) -> Self {
-        let refusal = Self { status, executed: false, fields: Map::new() };
-        refusal.about("type", kind.into()).about("message", message.into().into())
+        let refusal = Self {
+            status,
+            executed: false,
+            fields: Map::new(),
+        };
+        refusal
+            .about("type", kind.into())
+            .about("message", message.into().into())
     }
 
     /// A parameter that fails validation.
@@ -36,7 +43,9 @@ impl Refusal {
 
     /// An id that names nothing; `param` is the parameter that carried it.
     pub(super) fn no_such(noun: &str, id: &str, param: &str) -> Self {
-        let mut refusal = Self::invalid(param, format!("No such {noun}: '{id}'")).code("resource_missing").executed();
+        let mut refusal = Self::invalid(param, format!("No such {noun}: '{id}'"))
+            .code("resource_missing")
+            .executed();
         refusal.status = 404;
         refusal
     }
@@ -53,7 +62,10 @@ impl Refusal {
     /// Adds Stripe's `code` and the page that explains it.
     pub(super) fn code(self, code: &str) -> Self {
         let page = code.replace('_', "-");
-        self.about("code", code.into()).about("doc_url", format!("https://docs.stripe.com/error-codes/{page}").into())
+        self.about("code", code.into()).about(
+            "doc_url",
+            format!("https://docs.stripe.com/error-codes/{page}").into(),
+        )
     }
 
     pub(super) fn executed(mut self) -> Self {
@@ -80,7 +92,10 @@ impl Refusal {
     /// The answer's body for the request `request_id`.
     pub(super) fn body(&self, request_id: &str) -> Value {
         let mut fields = self.fields();
-        fields.insert("request_log_url".into(), format!("https://dashboard.stripe.com/test/logs/{request_id}").into());
+        fields.insert(
+            "request_log_url".into(),
+            format!("https://dashboard.stripe.com/test/logs/{request_id}").into(),
+        );
         json!({ "error": fields })
     }
 }

@@ -1,4 +1,5 @@
-//! The running simulator: the one lock around its state, the tasks it spawned, and the post office for its events.
+//! The running simulator: the one lock around its state, the tasks it spawned, and the post office
+//! for its events.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -87,12 +88,15 @@ pub(super) struct Sandbox {
 impl Sandbox {
     pub(super) fn open(options: Options, base_url: String) -> std::io::Result<Arc<Self>> {
         let store = options.data_file.map(Store::new);
-        let account = store.as_ref().map_or_else(|| Ok(Account::default()), Store::load)?;
+        let account = store
+            .as_ref()
+            .map_or_else(|| Ok(Account::default()), Store::load)?;
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(ENDPOINT_TIMEOUT)
-            // Endpoints are on this machine, without TLS; loading the system's roots would slow every start.
+            // Endpoints are on this machine, without TLS; loading the system's roots would slow
+            // every start.
             .tls_certs_only([])
             .build()
             .map_err(std::io::Error::other)?;
@@ -125,8 +129,12 @@ impl Sandbox {
         look(&mut self.lock())
     }
 
-    /// Changes the state as of now: what is due expires first, and the events of the change are on their way after.
-    pub(super) fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> (R, Attempted) {
+    /// Changes the state as of now: what is due expires first, and the events of the change are on
+    /// their way after.
+    pub(super) fn change<R>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut State) -> R,
+    ) -> (R, Attempted) {
         let (result, batches) = {
             let mut state = self.lock();
             let now = state.now();
@@ -179,7 +187,9 @@ impl Sandbox {
             let batches = self.peek(|state| post::due(state, real_milliseconds()));
             drop(self.launch(batches));
             let now = real_milliseconds();
-            if self.peek(|state| state.now() >= state.account.quiet_until || chaos::is_due(state, now)) {
+            if self
+                .peek(|state| state.now() >= state.account.quiet_until || chaos::is_due(state, now))
+            {
                 self.apply(|state| chaos::settle(state, now));
             }
         }
@@ -199,7 +209,10 @@ impl Sandbox {
     /// Ends every task and connection.
     pub(super) fn close(&self) {
         self.closing.send_replace(true);
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .abort_all();
     }
 
     pub(super) async fn closed(&self) {
@@ -215,7 +228,9 @@ impl Sandbox {
 
 /// Real time: deliveries are retried while the simulated clock stands still.
 pub(super) fn real_milliseconds() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 

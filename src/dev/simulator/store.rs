@@ -15,7 +15,10 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(file: PathBuf) -> Self {
-        Self { file, written: Vec::new() }
+        Self {
+            file,
+            written: Vec::new(),
+        }
     }
 
     /// The account as it was last written; a missing file is an empty account.
@@ -35,7 +38,8 @@ impl Store {
         Ok(account)
     }
 
-    /// Writes a changed account beside the file and renames it, so that a crash leaves the old one or the new one.
+    /// Writes a changed account beside the file and renames it, so that a crash leaves the old one
+    /// or the new one.
     pub(super) fn save(&mut self, account: &Account) -> io::Result<()> {
         let text = serde_json::to_vec(account)?;
         if text == self.written {

@@ -23,7 +23,10 @@ pub(super) struct Table<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), places: HashMap::new() }
+        Self {
+            rows: Vec::new(),
+            places: HashMap::new(),
+        }
     }
 }
 

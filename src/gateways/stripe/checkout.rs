@@ -8,7 +8,9 @@ use stripe_checkout::checkout_session::{
     CreateCheckoutSessionPaymentIntentData, ProductData,
 };
 use stripe_client_core::StripeRequest;
-use stripe_shared::{CheckoutSessionLocale, CheckoutSessionMode, CheckoutSessionSubmitType, CheckoutSessionUiMode};
+use stripe_shared::{
+    CheckoutSessionLocale, CheckoutSessionMode, CheckoutSessionSubmitType, CheckoutSessionUiMode,
+};
 
 use super::webhook::APP;
 use crate::domain::booking::PaymentPart;
@@ -49,11 +51,15 @@ pub struct Line {
 }
 
 impl SessionRequest<'_> {
-    /// The form-encoded parameters. They must be stored and sent to the letter: Stripe replays an idempotency key only
-    /// for identical parameters, and `expires_at` would differ if it were computed again.
+    /// The form-encoded parameters. They must be stored and sent to the letter: Stripe replays an
+    /// idempotency key only for identical parameters, and `expires_at` would differ if it were
+    /// computed again.
     pub fn parameters(&self) -> String {
         let metadata = self.metadata();
-        let success_url = format!("{}/booking/success?session_id={{CHECKOUT_SESSION_ID}}", self.origin);
+        let success_url = format!(
+            "{}/booking/success?session_id={{CHECKOUT_SESSION_ID}}",
+            self.origin
+        );
         let payment_intent = CreateCheckoutSessionPaymentIntentData {
             // Stripe does not copy the session's metadata to the payment.
             metadata: Some(metadata.clone()),
@@ -76,13 +82,18 @@ impl SessionRequest<'_> {
                 .ui_mode(CheckoutSessionUiMode::HostedPage)
                 .submit_type(CheckoutSessionSubmitType::Book)
                 .success_url(success_url)
-                .cancel_url(format!("{}/booking/cancel?booking={}", self.origin, self.booking_id)),
+                .cancel_url(format!(
+                    "{}/booking/cancel?booking={}",
+                    self.origin, self.booking_id
+                )),
             Ui::Embedded => request
                 .ui_mode(CheckoutSessionUiMode::EmbeddedPage)
                 .submit_type(CheckoutSessionSubmitType::Book)
                 .return_url(success_url),
             // Stripe refuses `submit_type` where the front end has its own button.
-            Ui::Custom => request.ui_mode(CheckoutSessionUiMode::Elements).return_url(success_url),
+            Ui::Custom => request
+                .ui_mode(CheckoutSessionUiMode::Elements)
+                .return_url(success_url),
         };
         request.build().body.unwrap_or_default()
     }

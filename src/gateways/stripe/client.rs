@@ -1,6 +1,8 @@
-//! The transport to Stripe: pooled connections, time limits, a limit on the rate, and retries around one key.
+//! The transport to Stripe: pooled connections, time limits, a limit on the rate, and retries
+//! around one key.
 //!
-//! The client of async-stripe is not used: it opens a connection for each call and hides `Request-Id`.
+//! The client of async-stripe is not used: it opens a connection for each call and hides
+//! `Request-Id`.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -30,7 +32,8 @@ const RETRIES_MAX: usize = 6;
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause between two tries.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(4);
-/// What Stripe allows an account per second: 25 in a sandbox, 100 live. <https://docs.stripe.com/rate-limits>
+/// What Stripe allows an account per second: 25 in a sandbox, 100 live.
+/// <https://docs.stripe.com/rate-limits>
 const CALLS_PER_SECOND_TEST: NonZeroU32 = NonZeroU32::new(25).unwrap();
 const CALLS_PER_SECOND_LIVE: NonZeroU32 = NonZeroU32::new(100).unwrap();
 /// A simulator has no such limit: this one is out of reach.
@@ -56,7 +59,8 @@ pub enum StripeError {
         status: u16,
         /// Stripe's code, or its type of error.
         code: String,
-        /// The parameter that Stripe objects to. Its sentence is not kept: it repeats what was sent.
+        /// The parameter that Stripe objects to. Its sentence is not kept: it repeats what was
+        /// sent.
         param: String,
         /// Stripe's id of the request.
         request_id: String,
@@ -71,9 +75,10 @@ pub enum StripeError {
 }
 
 impl StripeError {
-    /// Whether Stripe has judged the request itself, so that what it asked for did not happen under its key and never
-    /// will. A refused API key (401, 403) says nothing about an earlier try: it is looked at before the idempotency key; and
-    /// an idempotency error means that something did happen under the key.
+    /// Whether Stripe has judged the request itself, so that what it asked for did not happen under
+    /// its key and never will. A refused API key (401, 403) says nothing about an earlier try: it
+    /// is looked at before the idempotency key; and an idempotency error means that something did
+    /// happen under the key.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Refused { status: 400 | 402 | 404, code, .. } if code != "idempotency_error")
     }
@@ -126,7 +131,8 @@ impl Stripe {
         })
     }
 
-    /// Sends `request` until it is answered for good, under one idempotency key, for at most [`TRIES_MAX`].
+    /// Sends `request` until it is answered for good, under one idempotency key, for at most
+    /// [`TRIES_MAX`].
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         request: RequestBuilder,
@@ -140,11 +146,15 @@ impl Stripe {
         let tries = (|| self.try_once(&request, key))
             .retry(backoff)
             .when(|failure: &Failure| failure.again)
-            .notify(|failure, pause| tracing::warn!("asking Stripe again in {pause:?}: {}", failure.error));
+            .notify(|failure, pause| {
+                tracing::warn!("asking Stripe again in {pause:?}: {}", failure.error)
+            });
         match tokio::time::timeout(TRIES_MAX, tries).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(failure)) => Err(failure.error),
-            Err(_) => Err(StripeError::Unavailable(format!("no answer within {TRIES_MAX:?}"))),
+            Err(_) => Err(StripeError::Unavailable(format!(
+                "no answer within {TRIES_MAX:?}"
+            ))),
         }
     }
 
@@ -152,7 +162,10 @@ impl Stripe {
     pub(super) async fn ask_balance(&self) -> Result<Probe, StripeError> {
         let request = RequestBuilder::new(StripeMethod::Get, "/balance");
         let answer = self.send(&request, None).await?;
-        let date = answer.headers.get(DATE).and_then(|value| value.to_str().ok());
+        let date = answer
+            .headers
+            .get(DATE)
+            .and_then(|value| value.to_str().ok());
         Ok(Probe {
             stripe_time: date
                 .and_then(|text| DateTime::parse_from_rfc2822(text).ok())
@@ -161,22 +174,40 @@ impl Stripe {
         })
     }
 
-    async fn try_once<T: DeserializeOwned>(&self, request: &RequestBuilder, key: Option<&str>) -> Result<T, Failure> {
+    async fn try_once<T: DeserializeOwned>(
+        &self,
+        request: &RequestBuilder,
+        key: Option<&str>,
+    ) -> Result<T, Failure> {
         self.limiter.until_ready().await;
-        let answer = self.send(request, key).await.map_err(|error| Failure { error, again: true })?;
+        let answer = self
+            .send(request, key)
+            .await
+            .map_err(|error| Failure { error, again: true })?;
         let request_id = header(&answer.headers, "request-id");
-        tracing::info!(stripe.request_id = request_id, stripe.path = request.path, "Stripe answered {}", answer.status);
+        tracing::info!(
+            stripe.request_id = request_id,
+            stripe.path = request.path,
+            "Stripe answered {}",
+            answer.status
+        );
         if answer.status.is_success() {
             // It may have happened although the answer is unreadable: ask again, with the same key.
             return serde_json::from_slice(&answer.body).map_err(|error| Failure {
-                error: StripeError::Unavailable(format!("unreadable answer: {error} (request {request_id})")),
+                error: StripeError::Unavailable(format!(
+                    "unreadable answer: {error} (request {request_id})"
+                )),
                 again: true,
             });
         }
         Err(answer.failure(request_id))
     }
 
-    async fn send(&self, request: &RequestBuilder, key: Option<&str>) -> Result<Answer, StripeError> {
+    async fn send(
+        &self,
+        request: &RequestBuilder,
+        key: Option<&str>,
+    ) -> Result<Answer, StripeError> {
         let method = match request.method {
             StripeMethod::Get => Method::GET,
             StripeMethod::Post => Method::POST,
@@ -194,9 +225,13 @@ impl Stripe {
             call = call.header("idempotency-key", key);
         }
         if let Some(body) = &request.body {
-            call = call.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body.clone());
+            call = call
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(body.clone());
         }
-        read(call).await.map_err(|error| StripeError::Unavailable(describe(&error)))
+        read(call)
+            .await
+            .map_err(|error| StripeError::Unavailable(describe(&error)))
     }
 }
 
@@ -209,7 +244,11 @@ async fn read(call: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
             break;
         }
     }
-    Ok(Answer { status: response.status(), headers: response.headers().clone(), body })
+    Ok(Answer {
+        status: response.status(),
+        headers: response.headers().clone(),
+        body,
+    })
 }
 
 impl Answer {
@@ -219,7 +258,10 @@ impl Answer {
         let replayed = header(&self.headers, "idempotent-replayed") == "true";
         if self.status.is_server_error() && replayed {
             let error = StripeError::ReplayedFailure(request_id.to_owned());
-            return Failure { error, again: false };
+            return Failure {
+                error,
+                again: false,
+            };
         }
         let again = match header(&self.headers, "stripe-should-retry") {
             "true" => true,
@@ -260,7 +302,10 @@ struct ErrorDetail {
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 /// What went wrong on the way, without the URL.
@@ -272,13 +317,17 @@ fn describe(error: &reqwest::Error) -> String {
     } else {
         "the connection broke"
     };
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let cause = std::error::Error::source(error)
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
     format!("{what}{cause}")
 }
 
 /// `id` if it can stand in a path as it is: async-stripe does not escape.
 pub(super) fn path_id(id: &str) -> Result<&str, StripeError> {
-    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let plain = id
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if plain && !id.is_empty() {
         Ok(id)
     } else {

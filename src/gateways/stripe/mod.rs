@@ -21,22 +21,28 @@ use crate::domain::ids::AttemptId;
 pub struct Probe {
     /// The time at Stripe when it answered, if it said so.
     pub stripe_time: Option<DateTime<Utc>>,
-    /// Whether Stripe accepts the key. A restricted key without the right to read the balance counts as accepted.
+    /// Whether Stripe accepts the key. A restricted key without the right to read the balance
+    /// counts as accepted.
     pub key_works: bool,
 }
 
 impl Stripe {
-    /// Asks for the session of `attempt` with exactly the stored `parameters`. The key is the attempt's, on every try, so
-    /// that asking again gives the same session. <https://docs.stripe.com/api/idempotent_requests>
-    pub async fn create_session(&self, attempt: AttemptId, parameters: &str) -> Result<OpenCheckout, StripeError> {
+    /// Asks for the session of `attempt` with exactly the stored `parameters`. The key is the
+    /// attempt's, on every try, so that asking again gives the same session.
+    /// <https://docs.stripe.com/api/idempotent_requests>
+    pub async fn create_session(
+        &self,
+        attempt: AttemptId,
+        parameters: &str,
+    ) -> Result<OpenCheckout, StripeError> {
         let mut request = RequestBuilder::new(StripeMethod::Post, "/checkout/sessions");
         request.body = Some(parameters.to_owned());
         let session: CheckoutSession = self.call(request, Some(&attempt.stripe_key())).await?;
         Ok(session.into())
     }
 
-    /// Ends an open session, so that it cannot be paid any more. Refused with 400 if it is not open.
-    /// <https://docs.stripe.com/api/checkout/sessions/expire>
+    /// Ends an open session, so that it cannot be paid any more. Refused with 400 if it is not
+    /// open. <https://docs.stripe.com/api/checkout/sessions/expire>
     pub async fn expire_session(&self, id: &str) -> Result<(), StripeError> {
         let path = format!("/checkout/sessions/{}/expire", client::path_id(id)?);
         let request = RequestBuilder::new(StripeMethod::Post, path);

@@ -1,6 +1,8 @@
-//! The few fields that we read of Stripe's objects, leniently: what is missing or of another type is simply not known.
+//! The few fields that we read of Stripe's objects, leniently: what is missing or of another type
+//! is simply not known.
 //!
-//! Strict types of a whole object fail when Stripe adds a value, and a payment must not be lost over that.
+//! Strict types of a whole object fail when Stripe adds a value, and a payment must not be lost
+//! over that.
 
 use chrono::{DateTime, Utc};
 use serde::de::Error;
@@ -12,7 +14,8 @@ use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::money::Money;
 use crate::domain::settlement::{Capture, Fact};
 
-/// A Checkout Session as an API call returns it. <https://docs.stripe.com/api/checkout/sessions/object>
+/// A Checkout Session as an API call returns it.
+/// <https://docs.stripe.com/api/checkout/sessions/object>
 #[derive(Deserialize)]
 pub(super) struct CheckoutSession {
     id: String,
@@ -43,29 +46,51 @@ pub struct SessionState {
 impl<'de> Deserialize<'de> for SessionState {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        let expanded = value.get("payment_intent").filter(|intent| intent.is_object());
-        let payment_intent = expanded.map(EventObject::deserialize).transpose().map_err(D::Error::custom)?;
-        Ok(Self { session: EventObject::deserialize(&value).map_err(D::Error::custom)?, payment_intent })
+        let expanded = value
+            .get("payment_intent")
+            .filter(|intent| intent.is_object());
+        let payment_intent = expanded
+            .map(EventObject::deserialize)
+            .transpose()
+            .map_err(D::Error::custom)?;
+        Ok(Self {
+            session: EventObject::deserialize(&value).map_err(D::Error::custom)?,
+            payment_intent,
+        })
     }
 }
 
 impl SessionState {
-    /// What it says of its attempt at `now`; `None` while it is open, or in a state that is not known here.
+    /// What it says of its attempt at `now`; `None` while it is open, or in a state that is not
+    /// known here.
     ///
-    /// A session whose delayed payment has failed stays complete and unpaid; its PaymentIntent goes back to wait for
-    /// another method, which nobody can give it. <https://docs.stripe.com/payments/paymentintents/lifecycle>
+    /// A session whose delayed payment has failed stays complete and unpaid; its PaymentIntent goes
+    /// back to wait for another method, which nobody can give it.
+    /// <https://docs.stripe.com/payments/paymentintents/lifecycle>
     pub fn fact(&self, now: DateTime<Utc>) -> Option<Fact> {
         let session = &self.session;
-        let captured = |money| Fact::Captured(Capture { money, booking_id: session.booking_id(), captured_at: now });
+        let captured = |money| {
+            Fact::Captured(Capture {
+                money,
+                booking_id: session.booking_id(),
+                captured_at: now,
+            })
+        };
         let intent = self.payment_intent.as_ref();
         let intent_status = intent.and_then(|intent| intent.status.as_deref());
-        match (session.status.as_deref(), session.payment_status.as_deref(), intent_status) {
+        match (
+            session.status.as_deref(),
+            session.payment_status.as_deref(),
+            intent_status,
+        ) {
             (Some("expired"), _, _) => Some(Fact::Expired),
             (Some("complete"), Some("paid"), _) => Some(captured(session.total())),
             (Some("complete"), Some("unpaid"), Some("succeeded")) => {
                 Some(captured(intent.and_then(EventObject::received)))
             }
-            (Some("complete"), Some("unpaid"), Some("requires_payment_method" | "canceled")) => Some(Fact::Failed),
+            (Some("complete"), Some("unpaid"), Some("requires_payment_method" | "canceled")) => {
+                Some(Fact::Failed)
+            }
             (Some("complete"), Some("unpaid"), _) => Some(Fact::Submitted),
             _ => None,
         }
@@ -112,7 +137,10 @@ impl EventObject {
     }
 
     fn money(&self, amount_minor: Option<i64>) -> Option<Money> {
-        Some(Money::new(amount_minor?, self.currency.as_deref()?.parse().ok()?))
+        Some(Money::new(
+            amount_minor?,
+            self.currency.as_deref()?.parse().ok()?,
+        ))
     }
 
     /// The name of the application that made the object, if its metadata says so.

@@ -17,7 +17,8 @@ const LIST_MAX: i64 = 100;
 /// What is to be given back.
 #[derive(Debug, Clone)]
 pub struct RefundRequest<'a> {
-    /// Ours. The idempotency key is `re-<id>`, and the metadata names it, so that it can be found again.
+    /// Ours. The idempotency key is `re-<id>`, and the metadata names it, so that it can be found
+    /// again.
     pub id: RefundId,
     /// The booking it belongs to.
     pub booking_id: BookingId,
@@ -73,14 +74,22 @@ impl RefundObject {
             Some("canceled") => RefundOutcome::Canceled,
             _ => RefundOutcome::Pending,
         };
-        MadeRefund { id: self.id, outcome, failure_reason: self.failure_reason }
+        MadeRefund {
+            id: self.id,
+            outcome,
+            failure_reason: self.failure_reason,
+        }
     }
 }
 
 impl Stripe {
     /// Asks for a refund. Asking again with the same id gives the same refund.
-    pub async fn create_refund(&self, request: &RefundRequest<'_>) -> Result<MadeRefund, StripeError> {
-        // Stripe compares the parameters of a key by their names, so that their order does not matter.
+    pub async fn create_refund(
+        &self,
+        request: &RefundRequest<'_>,
+    ) -> Result<MadeRefund, StripeError> {
+        // Stripe compares the parameters of a key by their names, so that their order does not
+        // matter.
         let metadata = HashMap::from([
             ("refundId".to_owned(), request.id.to_string()),
             ("bookingId".to_owned(), request.booking_id.to_string()),
@@ -90,16 +99,26 @@ impl Stripe {
             .payment_intent(request.payment_intent_id)
             .amount(request.amount_minor)
             .metadata(metadata);
-        let refund: RefundObject = self.call(create.build(), Some(&request.id.stripe_key())).await?;
+        let refund: RefundObject = self
+            .call(create.build(), Some(&request.id.stripe_key()))
+            .await?;
         Ok(refund.made())
     }
 
     /// Finds the refund of a payment that was asked for under `id`, if Stripe has made it.
-    pub async fn find_refund(&self, payment_intent_id: &str, id: RefundId) -> Result<Option<MadeRefund>, StripeError> {
-        let list = ListRefund::new().payment_intent(payment_intent_id).limit(LIST_MAX);
+    pub async fn find_refund(
+        &self,
+        payment_intent_id: &str,
+        id: RefundId,
+    ) -> Result<Option<MadeRefund>, StripeError> {
+        let list = ListRefund::new()
+            .payment_intent(payment_intent_id)
+            .limit(LIST_MAX);
         let list: List = self.call(list.build(), None).await?;
         let id = id.to_string();
-        let ours = |refund: &RefundObject| refund.metadata.get("refundId").and_then(Value::as_str) == Some(&id);
+        let ours = |refund: &RefundObject| {
+            refund.metadata.get("refundId").and_then(Value::as_str) == Some(&id)
+        };
         Ok(list.data.into_iter().find(ours).map(RefundObject::made))
     }
 }

@@ -11,10 +11,11 @@ use crate::domain::ids::AttemptId;
 use crate::domain::refusal::Refusal;
 use crate::domain::settlement::{Capture, Fact};
 
-/// How far the time of a signature may be from ours, in either direction. Stripe's libraries check the past only; a
-/// signature from the future is no less a sign of a forged or broken clock.
+/// How far the time of a signature may be from ours, in either direction. Stripe's libraries check
+/// the past only; a signature from the future is no less a sign of a forged or broken clock.
 const SIGNATURE_AGE_MAX: TimeDelta = TimeDelta::seconds(300);
-/// Signatures that are looked at. Stripe sends one per active secret, and at most two are active at once.
+/// Signatures that are looked at. Stripe sends one per active secret, and at most two are active at
+/// once.
 const SIGNATURES_MAX: usize = 16;
 /// The name that our sessions carry in their metadata.
 pub const APP: &str = "holdfast";
@@ -55,25 +56,48 @@ pub struct Subject {
 
 /// Refuses a body that was not signed with one of `secrets` within five minutes of `now`.
 ///
-/// The scheme is Stripe's `v1`: HMAC-SHA256 of `{t}.{body}`, compared in constant time; other schemes do not count.
-/// <https://docs.stripe.com/webhooks#verify-manually>
-pub fn verify(header: Option<&[u8]>, body: &[u8], secrets: &[Secret], now: DateTime<Utc>) -> Result<(), Refusal> {
+/// The scheme is Stripe's `v1`: HMAC-SHA256 of `{t}.{body}`, compared in constant time; other
+/// schemes do not count. <https://docs.stripe.com/webhooks#verify-manually>
+pub fn verify(
+    header: Option<&[u8]>,
+    body: &[u8],
+    secrets: &[Secret],
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
     let header = header.and_then(|bytes| str::from_utf8(bytes).ok());
-    let header = header.ok_or(Refusal::InvalidSignature("There is no readable header Stripe-Signature."))?;
+    let header = header.ok_or(Refusal::InvalidSignature(
+        "There is no readable header Stripe-Signature.",
+    ))?;
     let fields = || header.split(',').filter_map(|field| field.split_once('='));
-    let timestamp = fields().filter(|(key, _)| *key == "t").map(|(_, value)| value).next_back();
-    let timestamp = timestamp.ok_or(Refusal::InvalidSignature("The header Stripe-Signature has no time t."))?;
-    let signatures = fields().filter(|(key, _)| *key == "v1").take(SIGNATURES_MAX);
+    let timestamp = fields()
+        .filter(|(key, _)| *key == "t")
+        .map(|(_, value)| value)
+        .next_back();
+    let timestamp = timestamp.ok_or(Refusal::InvalidSignature(
+        "The header Stripe-Signature has no time t.",
+    ))?;
+    let signatures = fields()
+        .filter(|(key, _)| *key == "v1")
+        .take(SIGNATURES_MAX);
     let mut signatures = signatures.filter_map(|(_, value)| lower_hex(value));
-    if !signatures.any(|signature| secrets.iter().any(|secret| is_signed(secret, timestamp, body, &signature))) {
+    if !signatures.any(|signature| {
+        secrets
+            .iter()
+            .any(|secret| is_signed(secret, timestamp, body, &signature))
+    }) {
         return Err(Refusal::InvalidSignature(
             "No signature v1 fits the body and the configured secret; is STRIPE_WEBHOOK_SECRET that of this endpoint?",
         ));
     }
-    let signed_at = timestamp.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let signed_at = timestamp
+        .parse()
+        .ok()
+        .and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     match signed_at {
         Some(at) if now.signed_duration_since(at).abs() <= SIGNATURE_AGE_MAX => Ok(()),
-        _ => Err(Refusal::InvalidSignature("The signature is not from the last five minutes; are both clocks right?")),
+        _ => Err(Refusal::InvalidSignature(
+            "The signature is not from the last five minutes; are both clocks right?",
+        )),
     }
 }
 
@@ -110,18 +134,21 @@ struct Data {
     object: EventObject,
 }
 
-/// Reads a verified body. Refuses with `malformed_request` what is no snapshot event; anything else of whatever version,
-/// type or shape is an event, even if it says nothing that matters here.
+/// Reads a verified body. Refuses with `malformed_request` what is no snapshot event; anything else
+/// of whatever version, type or shape is an event, even if it says nothing that matters here.
 pub fn parse(body: &[u8]) -> Result<Event, Refusal> {
-    let envelope: Envelope = serde_json::from_slice(body)
-        .map_err(|error| Refusal::MalformedRequest(format!("The body is not a Stripe event: {error}.")))?;
+    let envelope: Envelope = serde_json::from_slice(body).map_err(|error| {
+        Refusal::MalformedRequest(format!("The body is not a Stripe event: {error}."))
+    })?;
     let ids = [&envelope.id, &envelope.kind];
     if envelope.object != "event" || !ids.into_iter().all(|id| is_printable(id)) {
-        let sentence = "The body is not a Stripe snapshot event; thin events are not subscribed to.";
+        let sentence =
+            "The body is not a Stripe snapshot event; thin events are not subscribed to.";
         return Err(Refusal::MalformedRequest(sentence.to_owned()));
     }
-    let created_at = DateTime::from_timestamp(envelope.created, 0)
-        .ok_or_else(|| Refusal::MalformedRequest("The event was created at no possible time.".to_owned()))?;
+    let created_at = DateTime::from_timestamp(envelope.created, 0).ok_or_else(|| {
+        Refusal::MalformedRequest("The event was created at no possible time.".to_owned())
+    })?;
     let object = envelope.data.object;
     Ok(Event {
         subject: subject(&object),
@@ -155,9 +182,9 @@ fn subject(object: &EventObject) -> Subject {
     }
 }
 
-/// Fulfilment stands on `completed` with the money there and on `async_payment_succeeded`, as Stripe asks for
-/// (<https://docs.stripe.com/checkout/fulfillment>), and on `payment_intent.succeeded`, which brings the same money if
-/// the others are lost or late.
+/// Fulfilment stands on `completed` with the money there and on `async_payment_succeeded`, as
+/// Stripe asks for (<https://docs.stripe.com/checkout/fulfillment>), and on
+/// `payment_intent.succeeded`, which brings the same money if the others are lost or late.
 fn fact(kind: &str, object: &EventObject, created_at: DateTime<Utc>) -> Result<Fact, &'static str> {
     let session = kind.strip_prefix("checkout.session.");
     let wanted = match session {
@@ -168,13 +195,27 @@ fn fact(kind: &str, object: &EventObject, created_at: DateTime<Utc>) -> Result<F
     if object.object.as_deref() != Some(wanted) {
         return Err("the object does not fit the type of the event");
     }
-    let captured = |money| Fact::Captured(Capture { money, booking_id: object.booking_id(), captured_at: created_at });
-    match (session, object.payment_status.as_deref(), object.status.as_deref()) {
+    let captured = |money| {
+        Fact::Captured(Capture {
+            money,
+            booking_id: object.booking_id(),
+            captured_at: created_at,
+        })
+    };
+    match (
+        session,
+        object.payment_status.as_deref(),
+        object.status.as_deref(),
+    ) {
         (None, _, Some("succeeded")) => Ok(captured(object.received())),
         (None, _, _) => Err("the payment intent has not succeeded"),
-        (Some("completed" | "async_payment_succeeded"), Some("paid"), _) => Ok(captured(object.total())),
+        (Some("completed" | "async_payment_succeeded"), Some("paid"), _) => {
+            Ok(captured(object.total()))
+        }
         (Some("completed"), Some("unpaid"), _) => Ok(Fact::Submitted),
-        (Some("completed" | "async_payment_succeeded"), _, _) => Err("the payment status is not known here"),
+        (Some("completed" | "async_payment_succeeded"), _, _) => {
+            Err("the payment status is not known here")
+        }
         (Some("async_payment_failed"), _, _) => Ok(Fact::Failed),
         (Some("expired"), _, _) => Ok(Fact::Expired),
         (Some(_), _, _) => Err("this type of event says nothing about a booking"),

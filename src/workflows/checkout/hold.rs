@@ -1,4 +1,5 @@
-//! The first transaction of a booking: seats are held for all who want some at this moment, or refused.
+//! The first transaction of a booking: seats are held for all who want some at this moment, or
+//! refused.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,8 +8,8 @@ use sqlx::PgConnection;
 
 use crate::app::{App, AppState};
 use crate::domain::booking::{
-    BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, NewAttempt, PaymentOption, PaymentPart,
-    reference_of,
+    BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, NewAttempt, PaymentOption,
+    PaymentPart, reference_of,
 };
 use crate::domain::catalogue::{BOOKING_SEATS_MAX, PolicyStep};
 use crate::domain::ids::{AttemptId, BookingId, ShowId};
@@ -21,7 +22,8 @@ use crate::gateways::stripe::checkout::{Line, SessionRequest};
 use crate::repositories::bookings::{self, NewHold};
 use crate::repositories::{idempotency_keys, shows};
 
-/// A session lives 35 minutes: Stripe's minimum of 30 is counted on its clock, and a call may be slow.
+/// A session lives 35 minutes: Stripe's minimum of 30 is counted on its clock, and a call may be
+/// slow.
 const SESSION_LIFE: TimeDelta = TimeDelta::minutes(35);
 /// A session outlives the hold at least by this.
 const SESSION_AFTER_HOLD: TimeDelta = TimeDelta::minutes(5);
@@ -29,10 +31,13 @@ const SESSION_AFTER_HOLD: TimeDelta = TimeDelta::minutes(5);
 /// A committed booking, and the attempt to pay for it unless it costs nothing.
 type Held = (BookingDetails, Option<NewAttempt>);
 
-/// Holds the seats of a wish, together with those of others who come meanwhile. Once it is in line, this goes on even if the
-/// caller goes away.
+/// Holds the seats of a wish, together with those of others who come meanwhile. Once it is in line,
+/// this goes on even if the caller goes away.
 pub(super) async fn hold(app: &AppState, wish: Wish) -> Result<Held> {
-    app.lines.wishes.join(app, wish, |app, wishes| Box::pin(hold_all(app, wishes))).await
+    app.lines
+        .wishes
+        .join(app, wish, |app, wishes| Box::pin(hold_all(app, wishes)))
+        .await
 }
 
 /// A wish that can be granted, as far as is known.
@@ -44,17 +49,25 @@ struct Plan<'a> {
     attempt: Option<NewAttempt>,
 }
 
-/// Holds what can be held, in one transaction, which it commits; who comes first gets a seat. No two of the wishes have the same
-/// key. The offers are read before it begins: in a rush most buyers learn from that look that they are too late.
+/// Holds what can be held, in one transaction, which it commits; who comes first gets a seat. No
+/// two of the wishes have the same key. The offers are read before it begins: in a rush most buyers
+/// learn from that look that they are too late.
 ///
-/// Round trips beside BEGIN and COMMIT: the offers, the holds; one more if there are idempotency keys.
+/// Round trips beside BEGIN and COMMIT: the offers, the holds; one more if there are idempotency
+/// keys.
 async fn hold_all(app: &App, wishes: &[Wish]) -> Result<Vec<Result<Held>>> {
     let now = app.now();
     let quotes = quotes(app, wishes.iter()).await?.into_iter().zip(wishes);
-    let mut plans: Vec<_> = quotes.map(|(quoted, wish)| Ok(plan(app, wish, quoted?, now))).collect();
+    let mut plans: Vec<_> = quotes
+        .map(|(quoted, wish)| Ok(plan(app, wish, quoted?, now)))
+        .collect();
     loop {
         let (first, late) = in_order(&plans);
-        let refused = if first.is_empty() { HashMap::new() } else { store(app, &first, now).await? };
+        let refused = if first.is_empty() {
+            HashMap::new()
+        } else {
+            store(app, &first, now).await?
+        };
         if refused.is_empty() {
             return Ok(without(late, plans).map(|plan| plan.map(held)).collect());
         }
@@ -73,32 +86,60 @@ fn without(
     })
 }
 
-/// Those who are the first to want their seats, and the others with the answer for them if the first get them.
-fn in_order<'p, 'w>(plans: &'p [Result<Plan<'w>>]) -> (Vec<&'p Plan<'w>>, HashMap<BookingId, Error>) {
+/// Those who are the first to want their seats, and the others with the answer for them if the
+/// first get them.
+fn in_order<'p, 'w>(
+    plans: &'p [Result<Plan<'w>>],
+) -> (Vec<&'p Plan<'w>>, HashMap<BookingId, Error>) {
     let mut wanted: HashMap<(ShowId, &str), &Booking> = HashMap::new();
     let (mut first, mut late) = (Vec::new(), HashMap::new());
     for plan in plans.iter().flatten() {
-        let seats = plan.booking.seats.iter().map(|label| (plan.show.id, label.as_str()));
-        let lost: Vec<_> = seats.clone().filter_map(|seat| Some((seat, *wanted.get(&seat)?))).collect();
+        let seats = plan
+            .booking
+            .seats
+            .iter()
+            .map(|label| (plan.show.id, label.as_str()));
+        let lost: Vec<_> = seats
+            .clone()
+            .filter_map(|seat| Some((seat, *wanted.get(&seat)?)))
+            .collect();
         if lost.is_empty() {
             wanted.extend(seats.map(|seat| (seat, &plan.booking)));
             first.push(plan);
         } else {
-            let own =
-                |booking: &Booking| booking.user_id == plan.wish.user.id && booking.status == BookingStatus::Pending;
-            let own_booking = lost.iter().find_map(|(_, booking)| own(booking).then_some(booking.id));
-            let seats = lost.iter().map(|((_, label), _)| (*label).to_owned()).collect();
-            late.insert(plan.booking.id, Refusal::SeatUnavailable { seats, own_booking }.into());
+            let own = |booking: &Booking| {
+                booking.user_id == plan.wish.user.id && booking.status == BookingStatus::Pending
+            };
+            let own_booking = lost
+                .iter()
+                .find_map(|(_, booking)| own(booking).then_some(booking.id));
+            let seats = lost
+                .iter()
+                .map(|((_, label), _)| (*label).to_owned())
+                .collect();
+            late.insert(
+                plan.booking.id,
+                Refusal::SeatUnavailable { seats, own_booking }.into(),
+            );
         }
     }
     (first, late)
 }
 
 /// What each of the wishes costs, or why it cannot be granted.
-async fn quotes(app: &App, wishes: impl Iterator<Item = &Wish> + Clone) -> Result<Vec<Result<(Offer, Quote)>>> {
-    // Who names more seats than any booking may have is refused for that, and the others are not looked up.
+async fn quotes(
+    app: &App,
+    wishes: impl Iterator<Item = &Wish> + Clone,
+) -> Result<Vec<Result<(Offer, Quote)>>> {
+    // Who names more seats than any booking may have is refused for that, and the others are not
+    // looked up.
     let seats_max = usize::try_from(BOOKING_SEATS_MAX).unwrap_or(usize::MAX);
-    let wanted = wishes.clone().map(|wish| (wish.show_id, wish.seats.get(..seats_max).unwrap_or(&wish.seats)));
+    let wanted = wishes.clone().map(|wish| {
+        (
+            wish.show_id,
+            wish.seats.get(..seats_max).unwrap_or(&wish.seats),
+        )
+    });
     let offers = shows::offers(&mut *app.acquire().await?, &wanted.collect::<Vec<_>>()).await?;
     let now = app.now();
     let quotes = offers.into_iter().zip(wishes).map(|(offer, wish)| {
@@ -110,7 +151,11 @@ async fn quotes(app: &App, wishes: impl Iterator<Item = &Wish> + Clone) -> Resul
 }
 
 /// Stores all of them and commits, or tells which of them are refused; then nothing is stored.
-async fn store(app: &App, plans: &[&Plan<'_>], now: DateTime<Utc>) -> Result<HashMap<BookingId, Error>> {
+async fn store(
+    app: &App,
+    plans: &[&Plan<'_>],
+    now: DateTime<Utc>,
+) -> Result<HashMap<BookingId, Error>> {
     let mut tx = app.begin().await?;
     let in_use = keys_in_use(&mut tx, plans, now).await?;
     if !in_use.is_empty() {
@@ -126,7 +171,11 @@ async fn store(app: &App, plans: &[&Plan<'_>], now: DateTime<Utc>) -> Result<Has
     let claimed = bookings::hold(&mut tx, &holds.collect::<Vec<_>>(), now).await?;
     let claimed: HashSet<(BookingId, String)> = claimed.into_iter().collect();
     let lost = plans.iter().map(|plan| {
-        let lost = plan.booking.seats.iter().filter(|label| !claimed.contains(&(plan.booking.id, (*label).clone())));
+        let lost = plan
+            .booking
+            .seats
+            .iter()
+            .filter(|label| !claimed.contains(&(plan.booking.id, (*label).clone())));
         (*plan, lost.cloned().collect::<Vec<_>>())
     });
     let lost: Vec<_> = lost.filter(|(_, lost)| !lost.is_empty()).collect();
@@ -139,7 +188,10 @@ async fn store(app: &App, plans: &[&Plan<'_>], now: DateTime<Utc>) -> Result<Has
         // Whether they are stored is not known. To try again would be to find the own seats taken.
         Err(error) if error.is_database_unavailable() => {
             let unsure = || Error::Database(sqlx::Error::Protocol(explain(&error)));
-            Ok(plans.iter().map(|plan| (plan.booking.id, unsure())).collect())
+            Ok(plans
+                .iter()
+                .map(|plan| (plan.booking.id, unsure()))
+                .collect())
         }
         Err(error) => Err(error),
     }
@@ -151,22 +203,37 @@ async fn keys_in_use(
     plans: &[&Plan<'_>],
     now: DateTime<Utc>,
 ) -> Result<HashMap<BookingId, Error>> {
-    let keyed = plans.iter().filter_map(|plan| Some((plan.wish.key.as_ref()?, Some(plan.booking.id))));
+    let keyed = plans
+        .iter()
+        .filter_map(|plan| Some((plan.wish.key.as_ref()?, Some(plan.booking.id))));
     let keyed: Vec<_> = keyed.collect();
     if keyed.is_empty() {
         return Ok(HashMap::new());
     }
     let claimed = idempotency_keys::claim(tx, &keyed, now).await?;
     let claimed: HashSet<_> = claimed.iter().map(|(caller, key)| (caller, key)).collect();
-    let in_use = keyed.into_iter().filter(|(using, _)| !claimed.contains(&(&using.caller, &using.key)));
-    Ok(in_use.filter_map(|(_, id)| Some((id?, Refusal::IdempotencyInProgress.into()))).collect())
+    let in_use = keyed
+        .into_iter()
+        .filter(|(using, _)| !claimed.contains(&(&using.caller, &using.key)));
+    Ok(in_use
+        .filter_map(|(_, id)| Some((id?, Refusal::IdempotencyInProgress.into())))
+        .collect())
 }
 
 /// Somebody was faster. A second look says whether it was the buyer himself, in another tab.
-async fn seats_lost(app: &App, lost: Vec<(&Plan<'_>, Vec<String>)>) -> Result<HashMap<BookingId, Error>> {
+async fn seats_lost(
+    app: &App,
+    lost: Vec<(&Plan<'_>, Vec<String>)>,
+) -> Result<HashMap<BookingId, Error>> {
     let quotes = quotes(app, lost.iter().map(|(plan, _)| plan.wish)).await?;
     let refused = lost.into_iter().zip(quotes).map(|((plan, seats), quoted)| {
-        let lost = || Refusal::SeatUnavailable { seats, own_booking: None }.into();
+        let lost = || {
+            Refusal::SeatUnavailable {
+                seats,
+                own_booking: None,
+            }
+            .into()
+        };
         (plan.booking.id, quoted.err().unwrap_or_else(lost))
     });
     Ok(refused.collect())
@@ -175,27 +242,54 @@ async fn seats_lost(app: &App, lost: Vec<(&Plan<'_>, Vec<String>)>) -> Result<Ha
 fn held(plan: Plan<'_>) -> Held {
     let booking = plan.booking;
     tracing::info!(booking.id = %booking.id, "holds {} seats for {}", booking.seats.len(), booking.reference);
-    (BookingDetails { booking, show: Some(plan.show), checkout: None }, plan.attempt)
+    (
+        BookingDetails {
+            booking,
+            show: Some(plan.show),
+            checkout: None,
+        },
+        plan.attempt,
+    )
 }
 
-fn plan<'a>(app: &App, wish: &'a Wish, (offer, quote): (Offer, Quote), now: DateTime<Utc>) -> Plan<'a> {
+fn plan<'a>(
+    app: &App,
+    wish: &'a Wish,
+    (offer, quote): (Offer, Quote),
+    now: DateTime<Utc>,
+) -> Plan<'a> {
     let id = BookingId::new();
     let hold = TimeDelta::from_std(app.config.hold).unwrap_or(SESSION_LIFE);
     let expires_at = now + SESSION_LIFE.max(hold + SESSION_AFTER_HOLD);
     let is_free = quote.total.amount_minor == 0;
     let attempt = (!is_free).then(|| new_attempt(id, wish, (&offer, &quote), expires_at));
     let cancellation_policy = offer.cancellation_policy.clone();
-    Plan { wish, booking: new_booking(id, wish, quote, (now, hold)), show: offer.into(), cancellation_policy, attempt }
+    Plan {
+        wish,
+        booking: new_booking(id, wish, quote, (now, hold)),
+        show: offer.into(),
+        cancellation_policy,
+        attempt,
+    }
 }
 
-fn new_booking(id: BookingId, wish: &Wish, quote: Quote, (now, hold): (DateTime<Utc>, TimeDelta)) -> Booking {
+fn new_booking(
+    id: BookingId,
+    wish: &Wish,
+    quote: Quote,
+    (now, hold): (DateTime<Utc>, TimeDelta),
+) -> Booking {
     let is_free = quote.total.amount_minor == 0;
     Booking {
         id,
         reference: reference_of(rand::random()),
         user_id: wish.user.id.clone(),
         kind: BookingKind::Show,
-        status: if is_free { BookingStatus::Confirmed } else { BookingStatus::Pending },
+        status: if is_free {
+            BookingStatus::Confirmed
+        } else {
+            BookingStatus::Pending
+        },
         seats: quote.seats,
         payment_option: PaymentOption::Full,
         total: quote.total,
@@ -218,7 +312,12 @@ fn new_attempt(
     let id = AttemptId::new();
     let part = PaymentPart::Full;
     let lines = quote.lines.iter().map(|line| Line {
-        name: format!("{} · {} · {}", offer.title, line.tier, line.seats.join(", ")),
+        name: format!(
+            "{} · {} · {}",
+            offer.title,
+            line.tier,
+            line.seats.join(", ")
+        ),
         unit: line.unit,
         quantity: u64::try_from(line.seats.len()).unwrap_or_default(),
     });
@@ -233,5 +332,12 @@ fn new_attempt(
         expires_at,
     };
     let parameters = request.parameters();
-    NewAttempt { id, part, ui: wish.ui, amount_minor: quote.total.amount_minor, parameters, expires_at }
+    NewAttempt {
+        id,
+        part,
+        ui: wish.ui,
+        amount_minor: quote.total.amount_minor,
+        parameters,
+        expires_at,
+    }
 }

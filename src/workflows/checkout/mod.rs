@@ -1,14 +1,17 @@
-//! Holding seats and opening the payment page for them: a transaction, a call to Stripe, a second transaction.
+//! Holding seats and opening the payment page for them: a transaction, a call to Stripe, a second
+//! transaction.
 //!
-//! Whatever happens between two lines, the seats are held by a committed booking or not at all, and what Stripe was asked
-//! is committed before it is asked.
+//! Whatever happens between two lines, the seats are held by a committed booking or not at all, and
+//! what Stripe was asked is committed before it is asked.
 
 mod hold;
 
 use chrono::TimeDelta;
 
 use crate::app::{App, AppState, Opening};
-use crate::domain::booking::{AttemptStatus, BookingDetails, BookingStatus, NewAttempt, OpenCheckout};
+use crate::domain::booking::{
+    AttemptStatus, BookingDetails, BookingStatus, NewAttempt, OpenCheckout,
+};
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
@@ -24,22 +27,26 @@ use crate::repositories::{idempotency_keys, jobs, settlements};
 const RETRY_SOON: TimeDelta = TimeDelta::seconds(3);
 /// Keys that one wish is sent under in one go.
 const KEYS_MAX: usize = 2;
-/// An attempt that has had no answer for longer than a request may take was left by a process that died.
+/// An attempt that has had no answer for longer than a request may take was left by a process that
+/// died.
 const UNFINISHED_AFTER: TimeDelta = TimeDelta::seconds(40);
 /// A hold whose end is past by so much has lost its job.
 const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(2);
 /// How much is looked at in one sweep.
 const SWEEP_MAX: i64 = 500;
-/// References are drawn at random, nearly a billion of them; a second draw is rare and a fifth does not happen.
+/// References are drawn at random, nearly a billion of them; a second draw is rare and a fifth does
+/// not happen.
 const REFERENCE_DRAWS_MAX: usize = 5;
 
-/// Holds the seats for the buyer and opens the payment page; a booking that costs nothing is confirmed at once.
+/// Holds the seats for the buyer and opens the payment page; a booking that costs nothing is
+/// confirmed at once.
 ///
-/// Refuses with `show_closed`, `too_many_seats`, `unknown_seat`, `seat_unavailable`, `amount_too_small`, `not_found`, or
-/// `idempotency_in_progress`; then nothing is held. Where Stripe cannot be reached, the booking stays and holds its
-/// seats, and [`resume`] goes on with it.
+/// Refuses with `show_closed`, `too_many_seats`, `unknown_seat`, `seat_unavailable`,
+/// `amount_too_small`, `not_found`, or `idempotency_in_progress`; then nothing is held. Where
+/// Stripe cannot be reached, the booking stays and holds its seats, and [`resume`] goes on with it.
 ///
-/// Commits twice. Round trips beside BEGIN and COMMIT: the offer, the hold, the session; one more with a key.
+/// Commits twice. Round trips beside BEGIN and COMMIT: the offer, the hold, the session; one more
+/// with a key.
 pub async fn book_seats(app: &AppState, wish: &Wish) -> Result<BookingDetails> {
     for _ in 0..REFERENCE_DRAWS_MAX {
         match hold::hold(app, wish.clone()).await {
@@ -52,8 +59,8 @@ pub async fn book_seats(app: &AppState, wish: &Wish) -> Result<BookingDetails> {
     Err(Error::fault("no reference that is not taken was drawn"))
 }
 
-/// Goes on with a booking whose request was cut short: asks Stripe again, under the same key and with the same
-/// parameters, if the answer is still missing. The booking must be the caller's.
+/// Goes on with a booking whose request was cut short: asks Stripe again, under the same key and
+/// with the same parameters, if the answer is still missing. The booking must be the caller's.
 pub async fn resume(app: &AppState, id: BookingId) -> Result<BookingDetails> {
     let creating = attempts::find_creating(&mut *app.acquire().await?, id).await?;
     if let Some(creating) = creating {
@@ -62,12 +69,17 @@ pub async fn resume(app: &AppState, id: BookingId) -> Result<BookingDetails> {
     reload(app, id).await
 }
 
-/// The payment page of a booking again, for its buyer to pay: the open one, or the one that Stripe has not answered yet.
+/// The payment page of a booking again, for its buyer to pay: the open one, or the one that Stripe
+/// has not answered yet.
 ///
 /// Refuses with `not_found`, `already_paid`, `booking_expired` or `booking_not_payable`.
 pub async fn reopen(app: &AppState, id: BookingId, owner: &UserId) -> Result<BookingDetails> {
-    let found = bookings::find(&mut *app.acquire().await?, id).await?.map(|details| details.booking);
-    let booking = found.filter(|booking| booking.user_id == *owner).ok_or(Refusal::NotFound("booking"))?;
+    let found = bookings::find(&mut *app.acquire().await?, id)
+        .await?
+        .map(|details| details.booking);
+    let booking = found
+        .filter(|booking| booking.user_id == *owner)
+        .ok_or(Refusal::NotFound("booking"))?;
     match booking.status {
         BookingStatus::Pending => {}
         BookingStatus::Confirmed => return Err(Refusal::AlreadyPaid.into()),
@@ -76,7 +88,10 @@ pub async fn reopen(app: &AppState, id: BookingId, owner: &UserId) -> Result<Boo
         | BookingStatus::Cancelled
         | BookingStatus::Failed
         | BookingStatus::Review => {
-            return Err(Refusal::BookingNotPayable { booking_status: booking.status }.into());
+            return Err(Refusal::BookingNotPayable {
+                booking_status: booking.status,
+            }
+            .into());
         }
     }
     let now = app.now();
@@ -87,11 +102,15 @@ pub async fn reopen(app: &AppState, id: BookingId, owner: &UserId) -> Result<Boo
     if details.payable(now).is_some() || details.booking.status == BookingStatus::Confirmed {
         return Ok(details);
     }
-    Err(Refusal::BookingNotPayable { booking_status: details.booking.status }.into())
+    Err(Refusal::BookingNotPayable {
+        booking_status: details.booking.status,
+    }
+    .into())
 }
 
-/// Sees to it that what dead processes have left is finished: attempts without an answer, and holds without an end. And
-/// forgets jobs that others have replaced, and idempotency keys that are too old to count.
+/// Sees to it that what dead processes have left is finished: attempts without an answer, and holds
+/// without an end. And forgets jobs that others have replaced, and idempotency keys that are too
+/// old to count.
 pub async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
     let mut db = app.acquire().await?;
@@ -106,12 +125,23 @@ pub async fn sweep(app: &App) -> Result<()> {
 }
 
 /// The call to Stripe and the second transaction, for a booking that is held.
-async fn open(app: &AppState, held: (BookingDetails, Option<NewAttempt>)) -> Result<BookingDetails> {
-    let (details, Some(attempt)) = held else { return Ok(held.0) };
+async fn open(
+    app: &AppState,
+    held: (BookingDetails, Option<NewAttempt>),
+) -> Result<BookingDetails> {
+    let (details, Some(attempt)) = held else {
+        return Ok(held.0);
+    };
     let id = details.booking.id;
-    let creating = Creating { id: attempt.id, parameters: attempt.parameters };
+    let creating = Creating {
+        id: attempt.id,
+        parameters: attempt.parameters,
+    };
     match open_session(app, creating, id).await {
-        Ok(Some(checkout)) => Ok(BookingDetails { checkout: Some(checkout), ..details }),
+        Ok(Some(checkout)) => Ok(BookingDetails {
+            checkout: Some(checkout),
+            ..details
+        }),
         Ok(None) => reload(app, id).await,
         Err(error) => {
             let job = Job::FinishCheckout { booking_id: id };
@@ -126,20 +156,32 @@ async fn reload(app: &AppState, id: BookingId) -> Result<BookingDetails> {
     found.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))
 }
 
-/// Asks Stripe for the session of an attempt and opens the attempt with it. `None` where the booking has gone on in the
-/// meantime: it was paid before Stripe's answer came, or it waits for nothing any more.
+/// Asks Stripe for the session of an attempt and opens the attempt with it. `None` where the
+/// booking has gone on in the meantime: it was paid before Stripe's answer came, or it waits for
+/// nothing any more.
 ///
-/// Where Stripe has stored a failure under the attempt's key and replays it for ever, the same wish goes out under a new
-/// one. If there is a session behind the failure after all, nobody was given its link.
-async fn open_session(app: &AppState, creating: Creating, booking_id: BookingId) -> Result<Option<OpenCheckout>> {
+/// Where Stripe has stored a failure under the attempt's key and replays it for ever, the same wish
+/// goes out under a new one. If there is a session behind the failure after all, nobody was given
+/// its link.
+async fn open_session(
+    app: &AppState,
+    creating: Creating,
+    booking_id: BookingId,
+) -> Result<Option<OpenCheckout>> {
     let mut creating = creating;
     for _ in 0..KEYS_MAX {
-        match app.stripe.create_session(creating.id, &creating.parameters).await {
+        match app
+            .stripe
+            .create_session(creating.id, &creating.parameters)
+            .await
+        {
             Ok(checkout) => return store_session(app, creating.id, booking_id, checkout).await,
-            Err(StripeError::ReplayedFailure(_)) => match with_new_key(app, &creating, booking_id).await? {
-                Some(next) => creating = next,
-                None => return Ok(None),
-            },
+            Err(StripeError::ReplayedFailure(_)) => {
+                match with_new_key(app, &creating, booking_id).await? {
+                    Some(next) => creating = next,
+                    None => return Ok(None),
+                }
+            }
             Err(error) => {
                 if error.is_final() {
                     give_up(app, &creating, booking_id).await?;
@@ -148,14 +190,23 @@ async fn open_session(app: &AppState, creating: Creating, booking_id: BookingId)
             }
         }
     }
-    Err(Error::ProviderUnavailable("Stripe answers every key with a stored failure".to_owned()))
+    Err(Error::ProviderUnavailable(
+        "Stripe answers every key with a stored failure".to_owned(),
+    ))
 }
 
-/// The attempt that takes the place of one whose key is spent: a new one, or that of another caller who was faster. None where
-/// the booking waits for nothing any more, because another of its sessions was paid; then the spent one is closed.
-async fn with_new_key(app: &AppState, spent: &Creating, booking_id: BookingId) -> Result<Option<Creating>> {
+/// The attempt that takes the place of one whose key is spent: a new one, or that of another caller
+/// who was faster. None where the booking waits for nothing any more, because another of its
+/// sessions was paid; then the spent one is closed.
+async fn with_new_key(
+    app: &AppState,
+    spent: &Creating,
+    booking_id: BookingId,
+) -> Result<Option<Creating>> {
     let id = AttemptId::new();
-    let parameters = spent.parameters.replace(&spent.id.to_string(), &id.to_string());
+    let parameters = spent
+        .parameters
+        .replace(&spent.id.to_string(), &id.to_string());
     let next = Creating { id, parameters };
     let mut tx = app.begin().await?;
     let standing = settlements::lock(&mut tx, (spent.id, booking_id)).await?;
@@ -178,8 +229,16 @@ async fn store_session(
     booking_id: BookingId,
     checkout: OpenCheckout,
 ) -> Result<Option<OpenCheckout>> {
-    let opening = Opening { attempt_id, checkout: checkout.clone() };
-    if app.lines.openings.join(app, opening, |app, batch| Box::pin(open_all(app, batch))).await? {
+    let opening = Opening {
+        attempt_id,
+        checkout: checkout.clone(),
+    };
+    if app
+        .lines
+        .openings
+        .join(app, opening, |app, batch| Box::pin(open_all(app, batch)))
+        .await?
+    {
         return Ok(Some(checkout));
     }
     let mut tx = app.begin_settling().await?;
@@ -200,7 +259,11 @@ async fn give_up(app: &AppState, creating: &Creating, booking_id: BookingId) -> 
     if standing.attempt_status == AttemptStatus::Creating {
         settlements::close(&mut tx, (creating.id, None), AttemptStatus::Failed, now).await?;
         if standing.status == BookingStatus::Pending {
-            let ended = if standing.cancel_requested { BookingStatus::Cancelled } else { BookingStatus::Failed };
+            let ended = if standing.cancel_requested {
+                BookingStatus::Cancelled
+            } else {
+                BookingStatus::Failed
+            };
             settlements::end(&mut tx, booking_id, ended, now).await?;
         }
     }
@@ -210,7 +273,14 @@ async fn give_up(app: &AppState, creating: &Creating, booking_id: BookingId) -> 
 
 /// Opens the attempts that wait for their sessions.
 async fn open_all(app: &App, openings: &[Opening]) -> Result<Vec<Result<bool>>> {
-    let sessions: Vec<_> = openings.iter().map(|opening| (opening.attempt_id, &opening.checkout)).collect();
-    let opened = attempts::open(&mut *app.settling_db.acquire().await?, &sessions, app.now()).await?;
-    Ok(openings.iter().map(|opening| Ok(opened.contains(&opening.attempt_id))).collect())
+    let sessions: Vec<_> = openings
+        .iter()
+        .map(|opening| (opening.attempt_id, &opening.checkout))
+        .collect();
+    let opened =
+        attempts::open(&mut *app.settling_db.acquire().await?, &sessions, app.now()).await?;
+    Ok(openings
+        .iter()
+        .map(|opening| Ok(opened.contains(&opening.attempt_id)))
+        .collect())
 }

@@ -12,30 +12,42 @@ use crate::gateways::stripe::webhook::{self, APP, Event};
 use crate::repositories::jobs;
 use crate::repositories::payment_events::{self, EventStatus, NewEvent, Recorded, Settled};
 
-/// A deferred event is looked at again after as long as it has waited, but at least and at most after this.
+/// A deferred event is looked at again after as long as it has waited, but at least and at most
+/// after this.
 const AGAIN_MIN: TimeDelta = TimeDelta::seconds(5);
 const AGAIN_MAX: TimeDelta = TimeDelta::hours(1);
-/// An event that matches nothing for as long as Stripe would have sent it again is left to a person.
+/// An event that matches nothing for as long as Stripe would have sent it again is left to a
+/// person.
 const DEFERRED_MAX: TimeDelta = TimeDelta::days(3);
 
-/// Records an event and does what it asks for, in one transaction that this function commits. An error means that nothing
-/// is stored, and the same event may come again. An event that was decided before is only counted.
+/// Records an event and does what it asks for, in one transaction that this function commits. An
+/// error means that nothing is stored, and the same event may come again. An event that was decided
+/// before is only counted.
 ///
-/// Round trips beside BEGIN and COMMIT: record and find, lock and read, write, mark. What is ordinary takes one less, in
-/// [`batch`](super::batch).
+/// Round trips beside BEGIN and COMMIT: record and find, lock and read, write, mark. What is
+/// ordinary takes one less, in [`batch`](super::batch).
 pub async fn settle(app: &App, event: &Event, payload: &str) -> Result<Outcome> {
     let now = app.now();
     let mut tx = app.begin_settling().await?;
-    let recorded = payment_events::record(&mut tx, &[new_event(event, payload)], now).await?.pop();
+    let recorded = payment_events::record(&mut tx, &[new_event(event, payload)], now)
+        .await?
+        .pop();
     let recorded = recorded.ok_or_else(|| Error::fault("an event was recorded nowhere"))?;
-    let outcome =
-        if recorded.status.is_settled() { Outcome::Duplicate } else { finish(&mut tx, app, event, &recorded).await? };
+    let outcome = if recorded.status.is_settled() {
+        Outcome::Duplicate
+    } else {
+        finish(&mut tx, app, event, &recorded).await?
+    };
     tx.commit().await?;
-    recorded.subject.iter().for_each(|(_, booking_id)| app.changes.tell(*booking_id));
+    recorded
+        .subject
+        .iter()
+        .for_each(|(_, booking_id)| app.changes.tell(*booking_id));
     Ok(outcome)
 }
 
-/// Settles an event that was deferred, from what was stored of it. Commits. One that is settled is left alone.
+/// Settles an event that was deferred, from what was stored of it. Commits. One that is settled is
+/// left alone.
 pub async fn settle_deferred(app: &App, event_id: &str) -> Result<()> {
     let mut tx = app.begin_settling().await?;
     let Some((recorded, payload)) = payment_events::lock_unsettled(&mut tx, event_id).await? else {
@@ -44,15 +56,33 @@ pub async fn settle_deferred(app: &App, event_id: &str) -> Result<()> {
     let event = webhook::parse(payload.as_bytes())?;
     finish(&mut tx, app, &event, &recorded).await?;
     tx.commit().await?;
-    recorded.subject.iter().for_each(|(_, booking_id)| app.changes.tell(*booking_id));
+    recorded
+        .subject
+        .iter()
+        .for_each(|(_, booking_id)| app.changes.tell(*booking_id));
     Ok(())
 }
 
 /// Decides, writes and marks.
-async fn finish(tx: &mut PgConnection, app: &App, event: &Event, recorded: &Recorded) -> Result<Outcome> {
+async fn finish(
+    tx: &mut PgConnection,
+    app: &App,
+    event: &Event,
+    recorded: &Recorded,
+) -> Result<Outcome> {
     let now = app.now();
     let (status, outcome) = conclude(tx, app, event, recorded, now).await?;
-    payment_events::mark(tx, &[Settled { id: &event.id, status, outcome, subject: recorded.subject }], now).await?;
+    payment_events::mark(
+        tx,
+        &[Settled {
+            id: &event.id,
+            status,
+            outcome,
+            subject: recorded.subject,
+        }],
+        now,
+    )
+    .await?;
     tracing::info!(event.id, event.kind, "{outcome}");
     Ok(match status {
         EventStatus::Ignored => Outcome::Ignored,
@@ -89,7 +119,10 @@ async fn conclude(
     match recorded.subject {
         Some(subject) => {
             let word = word(event, fact);
-            Ok((EventStatus::Processed, carry_out(db, subject, &word, now).await?))
+            Ok((
+                EventStatus::Processed,
+                carry_out(db, subject, &word, now).await?,
+            ))
         }
         None if event.subject.app.as_deref() == Some(APP) => wait(db, event, recorded, now).await,
         None => Ok((EventStatus::Ignored, NOT_OURS)),
@@ -119,7 +152,8 @@ pub(super) fn word<'a>(event: &'a Event, fact: &'a Fact) -> Word<'a> {
     }
 }
 
-/// Puts an event off whose attempt is not here. It is looked at again, and at once when the attempt is committed.
+/// Puts an event off whose attempt is not here. It is looked at again, and at once when the attempt
+/// is committed.
 async fn wait(
     db: &mut PgConnection,
     event: &Event,
@@ -129,9 +163,22 @@ async fn wait(
     let waited = now.signed_duration_since(recorded.received_at);
     if waited > DEFERRED_MAX {
         tracing::error!(event.id, "an event of ours has matched nothing for days");
-        return Ok((EventStatus::Failed, "failed: the attempt it names has never come"));
+        return Ok((
+            EventStatus::Failed,
+            "failed: the attempt it names has never come",
+        ));
     }
     let again = now + waited.clamp(AGAIN_MIN, AGAIN_MAX);
-    jobs::enqueue(db, &Job::SettleEvent { event_id: event.id.clone() }, again).await?;
-    Ok((EventStatus::Deferred, "deferred: the attempt it names is not known yet"))
+    jobs::enqueue(
+        db,
+        &Job::SettleEvent {
+            event_id: event.id.clone(),
+        },
+        again,
+    )
+    .await?;
+    Ok((
+        EventStatus::Deferred,
+        "deferred: the attempt it names is not known yet",
+    ))
 }

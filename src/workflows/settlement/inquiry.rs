@@ -1,4 +1,5 @@
-//! Asking Stripe itself how a session stands, and settling its answer as an event with the same words would be.
+//! Asking Stripe itself how a session stands, and settling its answer as an event with the same
+//! words would be.
 
 use tokio::sync::watch;
 use tracing::Instrument;
@@ -9,9 +10,14 @@ use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::settlement::Fact;
 use crate::error::Result;
 
-/// Asks in a task of its own, which nobody's impatience breaks off, unless Stripe is being asked about this attempt already.
-/// What is returned closes when the answer is settled, or there is none.
-pub(super) fn begin(app: &AppState, subject: (AttemptId, BookingId), session_id: &str) -> watch::Receiver<()> {
+/// Asks in a task of its own, which nobody's impatience breaks off, unless Stripe is being asked
+/// about this attempt already. What is returned closes when the answer is settled, or there is
+/// none.
+pub(super) fn begin(
+    app: &AppState,
+    subject: (AttemptId, BookingId),
+    session_id: &str,
+) -> watch::Receiver<()> {
     let (attempt_id, _) = subject;
     let (inquiry, to_make) = app.inquiries.join(attempt_id);
     if let Some(under_way) = to_make {
@@ -28,11 +34,24 @@ pub(super) fn begin(app: &AppState, subject: (AttemptId, BookingId), session_id:
     inquiry
 }
 
-/// Asks how a session stands, and settles that. False where Stripe's answer leaves it open. Commits.
-pub(super) async fn ask(app: &App, subject: (AttemptId, BookingId), session_id: &str) -> Result<bool> {
+/// Asks how a session stands, and settles that. False where Stripe's answer leaves it open.
+/// Commits.
+pub(super) async fn ask(
+    app: &App,
+    subject: (AttemptId, BookingId),
+    session_id: &str,
+) -> Result<bool> {
     let session = app.stripe.retrieve_session(session_id).await?;
-    let Some(fact) = session.fact(app.now()) else { return Ok(false) };
-    settle(app, subject, (Some(session_id), session.payment_intent_id()), &fact).await?;
+    let Some(fact) = session.fact(app.now()) else {
+        return Ok(false);
+    };
+    settle(
+        app,
+        subject,
+        (Some(session_id), session.payment_intent_id()),
+        &fact,
+    )
+    .await?;
     Ok(true)
 }
 
@@ -44,7 +63,12 @@ pub(super) async fn settle(
     fact: &Fact,
 ) -> Result<()> {
     let mut tx = app.begin_settling().await?;
-    let word = Word { fact, session_id, payment_intent_id, event_id: None };
+    let word = Word {
+        fact,
+        session_id,
+        payment_intent_id,
+        event_id: None,
+    };
     let sentence = carry_out(&mut tx, subject, &word, app.now()).await?;
     tx.commit().await?;
     let (_, booking_id) = subject;

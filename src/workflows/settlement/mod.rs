@@ -1,7 +1,8 @@
-//! What becomes of a word from Stripe, whoever brings it: decided and carried out in the caller's transaction.
+//! What becomes of a word from Stripe, whoever brings it: decided and carried out in the caller's
+//! transaction.
 //!
-//! Words come by [`event`], and by asking: [`release`] fences a session before its seats go free, [`verify`] asks for a
-//! buyer who has come back. What is not owed goes back by [`refund`].
+//! Words come by [`event`], and by asking: [`release`] fences a session before its seats go free,
+//! [`verify`] asks for a buyer who has come back. What is not owed goes back by [`refund`].
 
 pub mod batch;
 pub mod event;
@@ -25,7 +26,8 @@ use crate::error::Result;
 use crate::repositories::settlements::{self, Captured, Discrepancy};
 use crate::repositories::{jobs, refunds};
 
-/// How long the slowest of Stripe's delayed methods takes. <https://docs.stripe.com/payments/bank-debits>
+/// How long the slowest of Stripe's delayed methods takes.
+/// <https://docs.stripe.com/payments/bank-debits>
 const DELAYED_METHOD_MAX: TimeDelta = TimeDelta::days(14);
 
 /// What Stripe says of an attempt, and where it says so.
@@ -70,12 +72,23 @@ async fn carry_out(
             Ok(APPLIED)
         }
         Decision::ClaimAgain(paid) => claim_again(db, booking_id, &captured(paid), now).await,
-        Decision::Surplus(paid, reason) => keep_surplus(db, booking_id, (&captured(paid), reason), now).await,
+        Decision::Surplus(paid, reason) => {
+            keep_surplus(db, booking_id, (&captured(paid), reason), now).await
+        }
         Decision::Review(paid, mismatch) => {
             if let Some(paid) = paid.filter(|paid| paid.money.amount_minor > 0) {
-                settlements::keep_surplus(db, &captured(paid), SurplusReason::Mismatch.as_str(), now).await?;
+                settlements::keep_surplus(
+                    db,
+                    &captured(paid),
+                    SurplusReason::Mismatch.as_str(),
+                    now,
+                )
+                .await?;
             }
-            if !matches!(standing.status, BookingStatus::Confirmed | BookingStatus::Review) {
+            if !matches!(
+                standing.status,
+                BookingStatus::Confirmed | BookingStatus::Review
+            ) {
                 // The session that could have paid for the seats is complete, so they are free.
                 settlements::end(db, booking_id, BookingStatus::Review, now).await?;
             }
@@ -88,7 +101,13 @@ async fn carry_out(
         }
         Decision::Process => {
             let until = now + DELAYED_METHOD_MAX;
-            settlements::process(db, (attempt_id, word.session_id, word.payment_intent_id), until, now).await?;
+            settlements::process(
+                db,
+                (attempt_id, word.session_id, word.payment_intent_id),
+                until,
+                now,
+            )
+            .await?;
             Ok("the buyer has paid by a delayed method; the seats are kept")
         }
         Decision::Release(ending) => {
@@ -103,7 +122,8 @@ async fn carry_out(
     }
 }
 
-/// Confirms a booking whose hold had ended, if all its seats can still be had; else keeps the money as surplus.
+/// Confirms a booking whose hold had ended, if all its seats can still be had; else keeps the money
+/// as surplus.
 async fn claim_again(
     db: &mut PgConnection,
     booking_id: BookingId,
@@ -114,7 +134,9 @@ async fn claim_again(
     settlements::apply(&mut savepoint, slice::from_ref(captured), APPLIED, now).await?;
     if settlements::claim_again(&mut savepoint, booking_id, now).await? {
         savepoint.commit().await?;
-        return Ok("the payment came late; the seats were still free, are claimed again, and the booking is confirmed");
+        return Ok(
+            "the payment came late; the seats were still free, are claimed again, and the booking is confirmed",
+        );
     }
     savepoint.rollback().await?;
     keep_surplus(db, booking_id, (captured, SurplusReason::LatePayment), now).await
@@ -129,7 +151,8 @@ async fn keep_surplus(
 ) -> Result<&'static str> {
     settlements::keep_surplus(db, captured, reason.as_str(), now).await?;
     if reason.refunds_itself() {
-        let refund_id = refunds::request_surplus(db, captured.attempt_id, reason.as_str(), now).await?;
+        let refund_id =
+            refunds::request_surplus(db, captured.attempt_id, reason.as_str(), now).await?;
         jobs::enqueue(db, &Job::Refund { refund_id }, now).await?;
         return Ok("the money is kept as surplus, and its refund is on the way");
     }

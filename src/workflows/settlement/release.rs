@@ -1,6 +1,8 @@
-//! Fence, then release: seats go free only after Stripe has confirmed that they can no longer be paid for.
+//! Fence, then release: seats go free only after Stripe has confirmed that they can no longer be
+//! paid for.
 //!
-//! Run at the end of a hold, and when a booking is called off. An unsure answer keeps the seats and is asked again.
+//! Run at the end of a hold, and when a booking is called off. An unsure answer keeps the seats and
+//! is asked again.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -17,26 +19,30 @@ use crate::repositories::{bookings, jobs, settlements};
 
 /// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
 const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(5);
-/// Stripe closes sessions a little late. After its own end of a session, and this, it is asked how the session stands even
-/// if it has not answered to the wish to close it.
+/// Stripe closes sessions a little late. After its own end of a session, and this, it is asked how
+/// the session stands even if it has not answered to the wish to close it.
 const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
-/// How often Stripe is asked about a delayed payment whose bank has not decided when it should have.
+/// How often Stripe is asked about a delayed payment whose bank has not decided when it should
+/// have.
 const UNDECIDED_AGAIN: TimeDelta = TimeDelta::hours(6);
 
-/// Ends the hold of a booking whose time has come, or that was called off. One that has been paid or has ended is left alone,
-/// but nobody may pay it through another session. Commits. A hold that goes on is an error, so that the queue waits a little:
-/// its clock is the database's, which may be ahead of ours.
+/// Ends the hold of a booking whose time has come, or that was called off. One that has been paid
+/// or has ended is left alone, but nobody may pay it through another session. Commits. A hold that
+/// goes on is an error, so that the queue waits a little: its clock is the database's, which may be
+/// ahead of ours.
 pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
     let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
     let Some(hold) = hold else { return Ok(()) };
     let is_over = hold.expires_at.is_none_or(|end| end <= app.now()) || hold.cancel_requested;
     match hold.status {
-        BookingStatus::Pending | BookingStatus::Processing if !is_over => {
-            Err(Error::fault("the hold has not ended yet; are the clocks of this machine and the database's the same?"))
-        }
+        BookingStatus::Pending | BookingStatus::Processing if !is_over => Err(Error::fault(
+            "the hold has not ended yet; are the clocks of this machine and the database's the same?",
+        )),
         BookingStatus::Pending => {
             if release(app, id).await? == BookingStatus::Pending {
-                return Err(Error::fault("the booking is still held; another attempt has taken its place"));
+                return Err(Error::fault(
+                    "the booking is still held; another attempt has taken its place",
+                ));
             }
             Ok(())
         }
@@ -55,8 +61,8 @@ pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
     }
 }
 
-/// Asks Stripe what has become of a delayed payment, of which we have not heard in all the time that it may take. While its
-/// bank has not decided, the seats are kept.
+/// Asks Stripe what has become of a delayed payment, of which we have not heard in all the time
+/// that it may take. While its bank has not decided, the seats are kept.
 async fn end_processing(app: &App, id: BookingId, attempt: Option<Payable>) -> Result<()> {
     let session = attempt.and_then(|attempt| Some((attempt.id, attempt.session_id?)));
     let (attempt_id, session_id) =
@@ -68,16 +74,29 @@ async fn end_processing(app: &App, id: BookingId, attempt: Option<Payable>) -> R
 /// While a bank has not decided on a delayed payment, Stripe is asked about it now and then.
 async fn ask_again(app: &App, id: BookingId) -> Result<()> {
     let mut db = app.acquire().await?;
-    if attempts::find_hold(&mut db, id).await?.is_some_and(|hold| hold.payable.is_some()) {
+    if attempts::find_hold(&mut db, id)
+        .await?
+        .is_some_and(|hold| hold.payable.is_some())
+    {
         tracing::warn!(booking.id = %id, "a payment is still undecided");
-        jobs::enqueue(&mut db, &Job::EndHold { booking_id: id }, app.now() + UNDECIDED_AGAIN).await?;
+        jobs::enqueue(
+            &mut db,
+            &Job::EndHold { booking_id: id },
+            app.now() + UNDECIDED_AGAIN,
+        )
+        .await?;
     }
     Ok(())
 }
 
-/// Calls off a pending booking. Returns where it stands then: it may have been paid in the meantime. `None` if it was not
-/// pending at this version any more. Where Stripe does not answer, the intent stays and the background goes on with it.
-pub async fn cancel(app: &App, at: (BookingId, Option<i64>), reason: Option<&str>) -> Result<Option<BookingStatus>> {
+/// Calls off a pending booking. Returns where it stands then: it may have been paid in the
+/// meantime. `None` if it was not pending at this version any more. Where Stripe does not answer,
+/// the intent stays and the background goes on with it.
+pub async fn cancel(
+    app: &App,
+    at: (BookingId, Option<i64>),
+    reason: Option<&str>,
+) -> Result<Option<BookingStatus>> {
     let now = app.now();
     let (booking_id, _) = at;
     let mut tx = app.begin().await?;
@@ -89,8 +108,9 @@ pub async fn cancel(app: &App, at: (BookingId, Option<i64>), reason: Option<&str
     release(app, booking_id).await.map(Some)
 }
 
-/// Ends a pending booking if Stripe confirms that nobody can pay for it any more, as cancelled where it was called off,
-/// else as expired. Returns where it stands then. An error leaves the seats held.
+/// Ends a pending booking if Stripe confirms that nobody can pay for it any more, as cancelled
+/// where it was called off, else as expired. Returns where it stands then. An error leaves the
+/// seats held.
 async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
     let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
     let hold = hold.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))?;
@@ -105,7 +125,8 @@ async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
     Ok(hold.map_or(BookingStatus::Pending, |hold| hold.status))
 }
 
-/// Sees to it that an attempt can be paid no more, and settles that, or what else Stripe says of it.
+/// Sees to it that an attempt can be paid no more, and settles that, or what else Stripe says of
+/// it.
 async fn close(app: &App, id: BookingId, attempt: &Payable) -> Result<()> {
     let session_id = match &attempt.session_id {
         Some(session_id) => Some(session_id.clone()),
@@ -118,12 +139,22 @@ async fn close(app: &App, id: BookingId, attempt: &Payable) -> Result<()> {
     }
 }
 
-/// The session of an attempt that Stripe has not answered: asked for again under the same key. `None` where Stripe says
-/// that there is none, or keeps answering with a stored failure: then nobody was ever given a link.
+/// The session of an attempt that Stripe has not answered: asked for again under the same key.
+/// `None` where Stripe says that there is none, or keeps answering with a stored failure: then
+/// nobody was ever given a link.
 async fn learn_session(app: &App, attempt: &Payable) -> Result<Option<String>> {
-    match app.stripe.create_session(attempt.id, &attempt.parameters).await {
+    match app
+        .stripe
+        .create_session(attempt.id, &attempt.parameters)
+        .await
+    {
         Ok(checkout) => {
-            attempts::open(&mut *app.acquire().await?, &[(attempt.id, &checkout)], app.now()).await?;
+            attempts::open(
+                &mut *app.acquire().await?,
+                &[(attempt.id, &checkout)],
+                app.now(),
+            )
+            .await?;
             Ok(Some(checkout.session_id))
         }
         Err(StripeError::ReplayedFailure(_)) => Ok(None),
@@ -132,12 +163,19 @@ async fn learn_session(app: &App, attempt: &Payable) -> Result<Option<String>> {
     }
 }
 
-/// Asks Stripe to end the session. If it is not open any more, asks how it stands, and settles that: the buyer may have
-/// paid. <https://docs.stripe.com/api/checkout/sessions/expire>
-async fn fence(app: &App, subject: (AttemptId, BookingId), session_id: &str, expires_at: DateTime<Utc>) -> Result<()> {
+/// Asks Stripe to end the session. If it is not open any more, asks how it stands, and settles
+/// that: the buyer may have paid. <https://docs.stripe.com/api/checkout/sessions/expire>
+async fn fence(
+    app: &App,
+    subject: (AttemptId, BookingId),
+    session_id: &str,
+    expires_at: DateTime<Utc>,
+) -> Result<()> {
     let long_over = app.now() > expires_at + AFTER_EXPIRY;
     let refused = match app.stripe.expire_session(session_id).await {
-        Ok(()) => return inquiry::settle(app, subject, (Some(session_id), None), &Fact::Expired).await,
+        Ok(()) => {
+            return inquiry::settle(app, subject, (Some(session_id), None), &Fact::Expired).await;
+        }
         Err(StripeError::Refused { status: 400, .. }) => true,
         Err(_) if long_over => false,
         Err(error) => return Err(error.into()),
@@ -145,13 +183,21 @@ async fn fence(app: &App, subject: (AttemptId, BookingId), session_id: &str, exp
     if inquiry::ask(app, subject, session_id).await? {
         return Ok(());
     }
-    let how = if refused { "neither open nor over" } else { "still open" };
+    let how = if refused {
+        "neither open nor over"
+    } else {
+        "still open"
+    };
     Err(Error::ProviderUnavailable(format!("the session is {how}")))
 }
 
 /// Ends a booking that has no attempt which could be paid.
 async fn end_unpayable(app: &App, id: BookingId, cancel_requested: bool) -> Result<()> {
-    let ending = if cancel_requested { Ending::Cancelled } else { Ending::Expired };
+    let ending = if cancel_requested {
+        Ending::Cancelled
+    } else {
+        Ending::Expired
+    };
     let mut tx = app.begin().await?;
     if attempts::lock_unpayable(&mut tx, id).await? {
         settlements::end(&mut tx, id, ending.booking_status(), app.now()).await?;

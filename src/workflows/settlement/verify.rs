@@ -17,7 +17,8 @@ use crate::repositories::{attempts, bookings};
 
 /// A webhook usually arrives within this; then nobody has to ask.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How much longer than he wants to a buyer waits for Stripe once it is asked: it usually takes a fraction of this.
+/// How much longer than he wants to a buyer waits for Stripe once it is asked: it usually takes a
+/// fraction of this.
 const ANSWER_WAIT: Duration = Duration::from_secs(3);
 
 /// Whether Stripe has been asked.
@@ -30,27 +31,42 @@ enum Inquiry {
     Over,
 }
 
-/// The booking of a session of the caller's, as soon as it is settled, and else after `wait`, or up to three seconds later
-/// if Stripe takes longer: while our record still waits for the payment, Stripe is asked itself, and what it says is settled
-/// like an event, whether somebody still waits for it or not. Refuses with `not_found`.
-pub async fn verify(app: &AppState, session_id: &str, owner: &UserId, wait: Duration) -> Result<BookingDetails> {
+/// The booking of a session of the caller's, as soon as it is settled, and else after `wait`, or up
+/// to three seconds later if Stripe takes longer: while our record still waits for the payment,
+/// Stripe is asked itself, and what it says is settled like an event, whether somebody still waits
+/// for it or not. Refuses with `not_found`.
+pub async fn verify(
+    app: &AppState,
+    session_id: &str,
+    owner: &UserId,
+    wait: Duration,
+) -> Result<BookingDetails> {
     // Before the first look, so that no change falls between the two.
     let mut changes = app.changes.subscribe();
     let found = attempts::find_by_session(&mut *app.acquire().await?, session_id, owner).await?;
     let subject = found.ok_or(Refusal::NotFound("payment session"))?;
     let (_, booking_id) = subject;
-    let after = |wait: Duration| Instant::now().checked_add(wait).ok_or_else(|| Error::fault("an endless wait"));
+    let after = |wait: Duration| {
+        Instant::now()
+            .checked_add(wait)
+            .ok_or_else(|| Error::fault("an endless wait"))
+    };
     let (until, at_last) = (after(wait)?, after(wait.saturating_add(ANSWER_WAIT))?);
     let mut inquiry = Inquiry::Due(after(PATIENCE.min(wait))?);
     loop {
         let now = Instant::now();
         let details = bookings::find(&mut *app.acquire().await?, booking_id).await?;
-        let details = details.ok_or_else(|| Error::fault(format!("the booking {booking_id} has gone")))?;
+        let details =
+            details.ok_or_else(|| Error::fault(format!("the booking {booking_id} has gone")))?;
         let deadline = match (&inquiry, details.booking.status) {
             (Inquiry::Due(at), BookingStatus::Pending) => *at,
             // A delayed payment takes days, so there is nothing to wait for but Stripe's word.
             (Inquiry::Due(_), BookingStatus::Processing) => now,
-            (Inquiry::UnderWay(_), BookingStatus::Pending | BookingStatus::Processing) if now < at_last => at_last,
+            (Inquiry::UnderWay(_), BookingStatus::Pending | BookingStatus::Processing)
+                if now < at_last =>
+            {
+                at_last
+            }
             (Inquiry::Over, BookingStatus::Pending) if now < until => until,
             _ => return Ok(details),
         };

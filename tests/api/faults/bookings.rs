@@ -12,7 +12,8 @@ const HOLD: TimeDelta = TimeDelta::minutes(10);
 /// A hold that has lost its job is overdue by then.
 const OVERDUE: TimeDelta = TimeDelta::minutes(13);
 
-/// A booking without a key. Who hears nothing of it asks again, and finds his seat taken by himself.
+/// A booking without a key. Who hears nothing of it asks again, and finds his seat taken by
+/// himself.
 pub(super) struct Book;
 
 impl Flow for Book {
@@ -54,9 +55,18 @@ impl Flow for BookTogether {
         other["seats"] = json!(["A3"]);
         let line = &scene.stage.app.lines.wishes;
         let wishes = [(scene.buyer(), scene.wish()), (scene.rival(), other)];
-        let told =
-            at_once(line, wishes.iter().map(|(buyer, wish)| scene.post_as(buyer, "/api/bookings", wish, None))).await;
-        assert!(told.iter().all(|told| self.is_done(told) || told.is_clean()), "{told:?}");
+        let told = at_once(
+            line,
+            wishes
+                .iter()
+                .map(|(buyer, wish)| scene.post_as(buyer, "/api/bookings", wish, None)),
+        )
+        .await;
+        assert!(
+            told.iter()
+                .all(|told| self.is_done(told) || told.is_clean()),
+            "{told:?}"
+        );
         told.into_iter().next().unwrap()
     }
 
@@ -87,7 +97,9 @@ impl Flow for BookUnderKey {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
-        scene.post("/api/bookings", &scene.wish(), Some("one-wish")).await
+        scene
+            .post("/api/bookings", &scene.wish(), Some("one-wish"))
+            .await
     }
 
     fn is_done(&self, told: &Told) -> bool {
@@ -95,7 +107,9 @@ impl Flow for BookUnderKey {
     }
 
     async fn check(&self, scene: &Scene<'_>) {
-        let Told::Answer(again) = self.run(scene).await else { panic!("no answer") };
+        let Told::Answer(again) = self.run(scene).await else {
+            panic!("no answer")
+        };
         assert_eq!(again.headers["idempotent-replayed"], "true", "{again:?}");
         assert_eq!(again.body, scene.own_booking().await);
         scene.can_be_paid().await;
@@ -109,8 +123,16 @@ impl Flow for BookInVain {
     async fn begin(scene: &Scene<'_>) -> Self {
         // There was no money in the cases before.
         scene.stage.knob("reset", json!({})).await;
-        scene.stage.knob("clock", json!({ "now": scene.stage.now() })).await;
-        scene.plant(CREATE, json!({ "kind": "status", "status": 400, "times": 99 })).await;
+        scene
+            .stage
+            .knob("clock", json!({ "now": scene.stage.now() }))
+            .await;
+        scene
+            .plant(
+                CREATE,
+                json!({ "kind": "status", "status": 400, "times": 99 }),
+            )
+            .await;
         Self
     }
 
@@ -134,7 +156,12 @@ pub(super) struct BookAfterStoredFailure;
 
 impl Flow for BookAfterStoredFailure {
     async fn begin(scene: &Scene<'_>) -> Self {
-        scene.plant(CREATE, json!({ "kind": "status", "status": 500, "stored": true })).await;
+        scene
+            .plant(
+                CREATE,
+                json!({ "kind": "status", "status": 500, "stored": true }),
+            )
+            .await;
         Self
     }
 
@@ -151,7 +178,8 @@ impl Flow for BookAfterStoredFailure {
     }
 
     async fn check(&self, scene: &Scene<'_>) {
-        let others = "select count(*) from checkout_attempts a join bookings b on b.id = a.booking_id
+        let others =
+            "select count(*) from checkout_attempts a join bookings b on b.id = a.booking_id
                       where show_id = $show and a.status not in ('open', 'failed')";
         scene.finds(others, "0").await;
         scene.can_be_paid().await;
@@ -188,7 +216,11 @@ impl Flow for FinishCheckout {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
-        scene.perform(&job::Job::FinishCheckout { booking_id: id_of(&self.0) }).await
+        scene
+            .perform(&job::Job::FinishCheckout {
+                booking_id: id_of(&self.0),
+            })
+            .await
     }
 
     async fn check(&self, scene: &Scene<'_>) {
@@ -202,7 +234,10 @@ pub(super) struct Sweep;
 impl Flow for Sweep {
     async fn begin(scene: &Scene<'_>) -> Self {
         scene.unanswered().await;
-        sqlx::query("delete from graphile_worker._private_jobs").execute(scene.stage.db()).await.unwrap();
+        sqlx::query("delete from graphile_worker._private_jobs")
+            .execute(scene.stage.db())
+            .await
+            .unwrap();
         scene.stage.advance(OVERDUE).await;
         Self
     }
@@ -249,7 +284,11 @@ impl Flow for EndHold {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
-        scene.perform(&job::Job::EndHold { booking_id: id_of(&self.0) }).await
+        scene
+            .perform(&job::Job::EndHold {
+                booking_id: id_of(&self.0),
+            })
+            .await
     }
 
     async fn check(&self, scene: &Scene<'_>) {
@@ -270,7 +309,11 @@ impl Flow for EndUnansweredHold {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
-        scene.perform(&job::Job::EndHold { booking_id: id_of(&self.0) }).await
+        scene
+            .perform(&job::Job::EndHold {
+                booking_id: id_of(&self.0),
+            })
+            .await
     }
 
     async fn check(&self, scene: &Scene<'_>) {
@@ -289,6 +332,9 @@ pub(super) fn id_of(booking: &Value) -> holdfast::domain::ids::BookingId {
 /// The page of the booking is closed at Stripe.
 async fn is_closed(scene: &Scene<'_>, booking: &Value) {
     let session = booking["checkout"]["sessionId"].as_str().unwrap();
-    let session = scene.stage.ask_stripe(&format!("/v1/checkout/sessions/{session}")).await;
+    let session = scene
+        .stage
+        .ask_stripe(&format!("/v1/checkout/sessions/{session}"))
+        .await;
     assert_eq!(session["status"], "expired", "the page of {SEAT}");
 }

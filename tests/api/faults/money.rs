@@ -22,7 +22,10 @@ struct Unheard {
 impl Unheard {
     async fn of(scene: &Scene<'_>, seat: &str) -> Self {
         let booking = scene.booked(seat).await;
-        let events = scene.stage.pay_unheard(json!({ "session": booking["checkout"]["sessionId"] })).await;
+        let events = scene
+            .stage
+            .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
+            .await;
         Self { booking, events }
     }
 
@@ -93,7 +96,10 @@ impl Flow for PayTogether {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
-        let deliveries = self.0.iter().map(|unheard| scene.deliver(unheard.completed()));
+        let deliveries = self
+            .0
+            .iter()
+            .map(|unheard| scene.deliver(unheard.completed()));
         let mut told = at_once(&scene.stage.app.lines.arrivals, deliveries).await;
         let unsure = told.iter().position(|told| !told.is_success());
         told.swap_remove(unsure.unwrap_or_default())
@@ -120,22 +126,37 @@ impl Flow for SettleDeferred {
              insert into aside select * from gone"
         );
         let back = "with back as (delete from aside returning *) insert into checkout_attempts select * from back";
-        sqlx::raw_sql(sqlx::AssertSqlSafe(aside)).execute(scene.stage.db()).await.unwrap();
-        assert_eq!(scene.stage.deliver(unheard.completed()).await.body["outcome"], "deferred");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(aside))
+            .execute(scene.stage.db())
+            .await
+            .unwrap();
+        assert_eq!(
+            scene.stage.deliver(unheard.completed()).await.body["outcome"],
+            "deferred"
+        );
         sqlx::query(back).execute(scene.stage.db()).await.unwrap();
         Self(unheard)
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
         let event: Value = serde_json::from_str(self.0.completed()).unwrap();
-        scene.perform(&job::Job::SettleEvent { event_id: event["id"].as_str().unwrap().to_owned() }).await
+        scene
+            .perform(&job::Job::SettleEvent {
+                event_id: event["id"].as_str().unwrap().to_owned(),
+            })
+            .await
     }
 
     async fn check(&self, scene: &Scene<'_>) {
         scene.is_sold().await;
         self.0.tell_all(scene).await;
         scene.is_sold().await;
-        scene.finds("select count(*) from payment_events where status = 'deferred'", "0").await;
+        scene
+            .finds(
+                "select count(*) from payment_events where status = 'deferred'",
+                "0",
+            )
+            .await;
     }
 }
 
@@ -150,7 +171,11 @@ impl Flow for EndPaidHold {
     }
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
-        scene.perform(&job::Job::EndHold { booking_id: id_of(&self.0.booking) }).await
+        scene
+            .perform(&job::Job::EndHold {
+                booking_id: id_of(&self.0.booking),
+            })
+            .await
     }
 
     async fn check(&self, scene: &Scene<'_>) {
@@ -170,7 +195,9 @@ impl Flow for Verify {
 
     async fn run(&self, scene: &Scene<'_>) -> Told {
         let session = json!({ "sessionId": self.0.booking["checkout"]["sessionId"] });
-        scene.post("/api/payments/verify?wait=0", &session, None).await
+        scene
+            .post("/api/payments/verify?wait=0", &session, None)
+            .await
     }
 
     fn is_done(&self, told: &Told) -> bool {
@@ -221,7 +248,10 @@ impl PayTooLate {
         scene.finds(refunds, "succeeded").await;
         let event: Value = serde_json::from_str(self.0.completed()).unwrap();
         let intent = event["data"]["object"]["payment_intent"].as_str().unwrap();
-        let refunds = scene.stage.ask_stripe(&format!("/v1/refunds?payment_intent={intent}")).await;
+        let refunds = scene
+            .stage
+            .ask_stripe(&format!("/v1/refunds?payment_intent={intent}"))
+            .await;
         assert_eq!(refunds["data"].as_array().unwrap().len(), 1, "{refunds}");
     }
 }
@@ -249,7 +279,10 @@ impl Flow for Refund {
     async fn begin(scene: &Scene<'_>) -> Self {
         let late = PayTooLate::begin(scene).await;
         assert!(late.run(scene).await.is_success());
-        let id = format!("select id from refunds where booking_id = '{}'", id_of(&late.0.booking));
+        let id = format!(
+            "select id from refunds where booking_id = '{}'",
+            id_of(&late.0.booking)
+        );
         let refund_id = serde_json::from_value(json!(scene.stage.sql(&id).await)).unwrap();
         Self(late, job::Job::Refund { refund_id })
     }

@@ -77,7 +77,9 @@ impl Told {
             Self::Job(_) => true,
             Self::Answer(answer) => {
                 answer.status < 300
-                    || (problems.iter().any(|(status, code)| self.is_problem(*status, code))
+                    || (problems
+                        .iter()
+                        .any(|(status, code)| self.is_problem(*status, code))
                         && answer.headers["content-type"] == "application/problem+json")
             }
         }
@@ -97,7 +99,12 @@ pub(super) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     pub(super) async fn new(stage: &'a TestApp, router: &'a Router) -> Self {
-        Self { stage, router, show: stage.show().await, name: Uuid::now_v7().simple().to_string() }
+        Self {
+            stage,
+            router,
+            show: stage.show().await,
+            name: Uuid::now_v7().simple().to_string(),
+        }
     }
 
     /// Who wants the seat, and nobody has seen before.
@@ -122,9 +129,15 @@ impl<'a> Scene<'a> {
 
     /// The seat, held by a booking that Stripe has not answered.
     pub(super) async fn unanswered(&self) -> Value {
-        self.plant("POST /v1/checkout/sessions$", json!({ "kind": "status", "status": 503, "should_retry": false }))
-            .await;
-        self.buyer().book(&self.show, &[SEAT]).await.refused(503, "payment_provider_unavailable");
+        self.plant(
+            "POST /v1/checkout/sessions$",
+            json!({ "kind": "status", "status": 503, "should_retry": false }),
+        )
+        .await;
+        self.buyer()
+            .book(&self.show, &[SEAT])
+            .await
+            .refused(503, "payment_provider_unavailable");
         self.own_booking().await
     }
 
@@ -147,8 +160,16 @@ impl<'a> Scene<'a> {
     }
 
     /// Posts as somebody. The request is dropped with this future, as it is when its time is over.
-    pub(super) async fn post_as(&self, who: &Caller<'_>, path: &str, body: &Value, key: Option<&str>) -> Told {
-        let request = who.request(Method::POST, path).header("content-type", "application/json");
+    pub(super) async fn post_as(
+        &self,
+        who: &Caller<'_>,
+        path: &str,
+        body: &Value,
+        key: Option<&str>,
+    ) -> Told {
+        let request = who
+            .request(Method::POST, path)
+            .header("content-type", "application/json");
         let request = request.body(body.to_string());
         self.call(match key {
             Some(key) => request.header("idempotency-key", key),
@@ -159,22 +180,41 @@ impl<'a> Scene<'a> {
 
     /// Posts about a booking.
     pub(super) async fn act(&self, booking: &Value, what: &str) -> Told {
-        self.post(&format!("/api/bookings/{}/{what}", booking["id"].as_str().unwrap()), &json!({}), None).await
+        self.post(
+            &format!("/api/bookings/{}/{what}", booking["id"].as_str().unwrap()),
+            &json!({}),
+            None,
+        )
+        .await
     }
 
     /// Delivers as Stripe does.
     pub(super) async fn deliver(&self, body: &str) -> Told {
         let request = self.stage.request(Method::POST, "/api/stripe");
-        self.call(request.header("stripe-signature", self.stage.signature(body)).body(body.to_owned())).await
+        self.call(
+            request
+                .header("stripe-signature", self.stage.signature(body))
+                .body(body.to_owned()),
+        )
+        .await
     }
 
     async fn call(&self, request: RequestBuilder) -> Told {
         let request: Request<reqwest::Body> = request.build().unwrap().try_into().unwrap();
-        let response = self.router.clone().oneshot(request.map(Body::new)).await.unwrap();
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.map(Body::new))
+            .await
+            .unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         let body = serde_json::from_slice(&body).unwrap();
-        Told::Answer(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+        Told::Answer(Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        })
     }
 
     /// Does a job, once.
@@ -184,7 +224,13 @@ impl<'a> Scene<'a> {
 
     /// A value of the database, about the show `$show`.
     pub(super) async fn finds(&self, query: &str, value: &str) {
-        assert_eq!(self.stage.sql(&query.replace("$show", &format!("'{}'", self.show))).await, value, "{query}");
+        assert_eq!(
+            self.stage
+                .sql(&query.replace("$show", &format!("'{}'", self.show)))
+                .await,
+            value,
+            "{query}"
+        );
     }
 
     /// As [`Scene::finds`], after a while: the request of a caller who has gone goes on by itself.
@@ -200,12 +246,19 @@ impl<'a> Scene<'a> {
 
     /// How the bookings of the show stand, oldest first.
     pub(super) async fn stand(&self, status: &str) {
-        self.finds("select string_agg(status::text, ',' order by id) from bookings where show_id = $show", status)
-            .await;
+        self.finds(
+            "select string_agg(status::text, ',' order by id) from bookings where show_id = $show",
+            status,
+        )
+        .await;
     }
 
     pub(super) async fn claims(&self, count: &str) {
-        self.finds("select count(*) from seat_claims where show_id = $show", count).await;
+        self.finds(
+            "select count(*) from seat_claims where show_id = $show",
+            count,
+        )
+        .await;
     }
 
     /// The payments of the show.
@@ -247,7 +300,10 @@ impl<'a> Scene<'a> {
         let mut attempts = BTreeSet::new();
         for session in sessions.as_array().unwrap() {
             let attempt = session["metadata"]["attemptId"].as_str().unwrap();
-            assert!(attempts.insert(attempt), "two sessions of one attempt: {sessions}");
+            assert!(
+                attempts.insert(attempt),
+                "two sessions of one attempt: {sessions}"
+            );
         }
     }
 }

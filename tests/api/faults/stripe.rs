@@ -64,7 +64,8 @@ async fn a_refund_is_made_once() {
 /// What Stripe does to a call and, where the client would try again at once, to the next.
 fn faults() -> Vec<Vec<Value>> {
     let down = json!({ "kind": "status", "status": 503, "should_retry": false });
-    let answer = |status: u16| vec![json!({ "kind": "status", "status": status, "should_retry": false })];
+    let answer =
+        |status: u16| vec![json!({ "kind": "status", "status": status, "should_retry": false })];
     let then_down = |kind: &str| vec![json!({ "kind": kind }), down.clone()];
     let stored = json!({ "kind": "status", "status": 500, "stored": true, "should_retry": false });
     vec![
@@ -97,8 +98,12 @@ async fn survives<F: Flow>() {
 
     for route in &called {
         for faults in faults() {
-            let case = async { spoil::<F>(&Scene::new(&stage, &router).await, route, &faults).await };
-            assert!(AssertUnwindSafe(case).catch_unwind().await.is_ok(), "{route}: {faults:?}");
+            let case =
+                async { spoil::<F>(&Scene::new(&stage, &router).await, route, &faults).await };
+            assert!(
+                AssertUnwindSafe(case).catch_unwind().await.is_ok(),
+                "{route}: {faults:?}"
+            );
         }
     }
     stage.check_books().await;
@@ -114,7 +119,11 @@ async fn spoil<F: Flow>(scene: &Scene<'_>, route: &str, faults: &[Value]) {
         told = flow.run(scene) => Some(told),
         () = silence(scene, unanswered), if faults[0]["kind"] == "hang" => None,
     };
-    assert!(told.as_ref().is_none_or(|told| flow.is_done(told) || told.is_clean()), "{told:?}");
+    assert!(
+        told.as_ref()
+            .is_none_or(|told| flow.is_done(told) || told.is_clean()),
+        "{told:?}"
+    );
     spend(scene, route).await;
     ends_well(scene, &flow).await;
 }
@@ -122,8 +131,19 @@ async fn spoil<F: Flow>(scene: &Scene<'_>, route: &str, faults: &[Value]) {
 /// Takes a fault away that the flow did not come to, by a call that Stripe refuses anyway.
 async fn spend(scene: &Scene<'_>, route: &str) {
     let (method, path) = route.trim_end_matches('$').split_once(' ').unwrap();
-    let url = format!("{}{}", scene.stage.simulator.url(), path.replace('*', "cs_none"));
-    let refused = send(scene.stage.http.request(method.parse().unwrap(), url).bearer_auth("sk_test_stage")).await;
+    let url = format!(
+        "{}{}",
+        scene.stage.simulator.url(),
+        path.replace('*', "cs_none")
+    );
+    let refused = send(
+        scene
+            .stage
+            .http
+            .request(method.parse().unwrap(), url)
+            .bearer_auth("sk_test_stage"),
+    )
+    .await;
     assert!(refused.status >= 400, "{refused:?}");
 }
 
@@ -136,12 +156,21 @@ async fn silence(scene: &Scene<'_>, before: usize) {
 
 async fn unanswered(scene: &Scene<'_>) -> usize {
     let asked = scene.stage.stripe_requests().await;
-    asked.iter().filter(|asked| asked["fault"] == "Hang").count()
+    asked
+        .iter()
+        .filter(|asked| asked["fault"] == "Hang")
+        .count()
 }
 
 /// The route of a call, for any session.
 fn route(asked: &Value) -> String {
     let path = asked["path"].as_str().unwrap();
-    let names = path.split('/').map(|name| if name.starts_with("cs_") { "*" } else { name });
-    format!("{} {}$", asked["method"].as_str().unwrap(), names.collect::<Vec<_>>().join("/"))
+    let names = path
+        .split('/')
+        .map(|name| if name.starts_with("cs_") { "*" } else { name });
+    format!(
+        "{} {}$",
+        asked["method"].as_str().unwrap(),
+        names.collect::<Vec<_>>().join("/")
+    )
 }
