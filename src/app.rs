@@ -165,7 +165,7 @@ fn pool(url: &Secret, connections_max: u32) -> Result<PgPool> {
 
 /// A pool of two connections for a command, without the limits of a session: migrations may take
 /// their time. Fails only on a URL that cannot be read.
-pub fn unlimited_pool(url: &Secret) -> Result<PgPool> {
+pub fn migration_pool(url: &Secret) -> Result<PgPool> {
     let options: PgConnectOptions = url.reveal().parse()?;
     Ok(PgPoolOptions::new()
         .max_connections(2)

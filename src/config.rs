@@ -135,7 +135,7 @@ impl ConfigError {
             .map(|mistake| format!("  {}: {}", mistake.variable, mistake.remedy));
         let count = self.0.len();
         let head = format!(
-            "{count} setting{} to mend:",
+            "{count} setting{} to fix:",
             if count == 1 { "" } else { "s" }
         );
         std::iter::once(head)

@@ -408,7 +408,7 @@ fn a_note_of_something_to_do_is_told() {
     for word in UNFINISHED {
         let note = word.concat();
         assert_eq!(
-            unfinished("src/app.rs", &format!("// {note}: mend")).len(),
+            unfinished("src/app.rs", &format!("// {note}: fix")).len(),
             1,
             "{note}"
         );

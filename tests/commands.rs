@@ -13,13 +13,13 @@
     reason = "an overflow is a failed test"
 )]
 
-#[path = "sound/mod.rs"]
-mod sound;
-#[path = "wire/mod.rs"]
-mod wire;
+#[path = "invariants/mod.rs"]
+mod invariants;
+#[path = "pg_proxy/mod.rs"]
+mod pg_proxy;
 
 mod commands {
-    mod stage;
+    mod harness;
     mod world;
 
     mod arguments;

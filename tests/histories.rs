@@ -18,23 +18,23 @@
     reason = "the numbers of tests are small"
 )]
 
-#[path = "histories/acts.rs"]
-mod acts;
+#[path = "histories/actions.rs"]
+mod actions;
 #[path = "histories/background.rs"]
 mod background;
 #[path = "histories/ending.rs"]
 mod ending;
-#[path = "histories/outside.rs"]
-mod outside;
-#[path = "histories/plot.rs"]
-mod plot;
-mod sound;
-#[path = "api/stage.rs"]
+#[path = "histories/generator.rs"]
+mod generator;
+#[path = "api/harness.rs"]
 #[expect(
     dead_code,
-    reason = "the stage of all tests through the API; a history needs half of it"
+    reason = "the harness of all tests through the API; a history needs half of it"
 )]
-mod stage;
+mod harness;
+mod invariants;
+#[path = "histories/outside.rs"]
+mod outside;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -45,8 +45,8 @@ use std::thread;
 use futures_util::FutureExt;
 use tokio::runtime::Builder;
 
-use plot::{History, World};
-use sound::SOUND;
+use generator::{History, World};
+use invariants::INVARIANTS;
 
 /// How many are told. One of six is stormy: in these, Stripe errs too.
 const HISTORIES: u64 = 2_100;
@@ -115,8 +115,8 @@ async fn tell(next: &AtomicU64, end: u64, failures: &Mutex<Vec<String>>) {
             world = World::new().await;
         }
     }
-    for (what, query) in SOUND {
-        assert_eq!(world.stage.sql(query).await, "0", "{what}");
+    for (what, query) in INVARIANTS {
+        assert_eq!(world.harness.sql(query).await, "0", "{what}");
     }
 }
 

@@ -7,7 +7,7 @@
 )]
 
 mod simulator {
-    mod stage;
+    mod harness;
 
     mod chaos;
     mod clock;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::books;
 use crate::memory;
+use crate::reconcile;
 use crate::world::World;
 
 /// How long everything may take to come to its end: a job whose process was killed is found within
@@ -44,21 +44,21 @@ pub(crate) async fn come_to_an_end(world: &World) -> Vec<String> {
     world.pay_unanswered().await;
     let begun = Instant::now();
     let deadline = begun + DRAIN_MAX;
-    wrong.extend(drain(world, &books::UNDER_WAY, deadline).await);
+    wrong.extend(drain(world, &reconcile::UNDER_WAY, deadline).await);
     println!("all came to its end within {:.1?}", begun.elapsed());
     println!(
         "delayed payments of which nothing was heard: {}",
-        books::undecided(world).await
+        reconcile::undecided(world).await
     );
-    books::let_weeks_pass(world).await;
-    wrong.extend(drain(world, &books::UNDER_WAY_FOR_LONG, deadline).await);
-    wrong.extend(books::check_fence(world).await);
-    wrong.extend(books::check(world, "without the lost events").await);
+    reconcile::let_weeks_pass(world).await;
+    wrong.extend(drain(world, &reconcile::UNDER_WAY_FOR_LONG, deadline).await);
+    wrong.extend(reconcile::check_fence(world).await);
+    wrong.extend(reconcile::check(world, "without the lost events").await);
     expire_all(world).await;
     let found = find_lost(world).await;
-    wrong.extend(drain(world, &books::UNDER_WAY, deadline).await);
-    wrong.extend(drain(world, &books::OPEN, deadline).await);
-    wrong.extend(books::check(world, "with the lost events").await);
+    wrong.extend(drain(world, &reconcile::UNDER_WAY, deadline).await);
+    wrong.extend(drain(world, &reconcile::OPEN, deadline).await);
+    wrong.extend(reconcile::check(world, "with the lost events").await);
     let open = world.sessions("open").await;
     wrong.extend(
         open.iter()
@@ -74,7 +74,7 @@ async fn drain(world: &World, what: &[(&str, &str)], deadline: Instant) -> Optio
     loop {
         world.knob("deliver_due", json!({})).await;
         world.look("/_simulator/settled").await;
-        let left = books::left(world, what).await;
+        let left = reconcile::left(world, what).await;
         if left.is_empty() {
             return None;
         }
@@ -103,7 +103,7 @@ async fn expire_all(world: &World) {
 
 /// Has every event delivered that no process has acknowledged.
 async fn find_lost(world: &World) -> usize {
-    let lost = books::all(world, "events?delivery_success=false").await;
+    let lost = reconcile::all(world, "events?delivery_success=false").await;
     for event in &lost {
         let url = format!(
             "{}/v1/events/{}/retry",
@@ -129,7 +129,7 @@ async fn report(world: &World, weather: &Value) -> Vec<String> {
         println!("  {count:>7} {what}");
     }
     println!("\nwhat went wrong at Stripe: {}", weather["counts"]);
-    books::tell(world).await;
+    reconcile::tell(world).await;
     println!("\nmemory:");
     for process in &world.processes {
         let process = process.lock().await;

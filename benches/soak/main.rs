@@ -14,14 +14,14 @@
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow ends the run")]
 #![expect(clippy::print_stdout, reason = "it reports to a person")]
 
-#[path = "../../tests/sound/mod.rs"]
-mod sound;
+#[path = "../../tests/invariants/mod.rs"]
+mod invariants;
 
-mod books;
 mod buyer;
 mod end;
 mod memory;
 mod process;
+mod reconcile;
 mod world;
 
 use std::process::ExitCode;

@@ -6,11 +6,11 @@ use axum::body::Bytes;
 
 use super::line::{Line, Request};
 use crate::domain::booking::{BookingDetails, NewAttempt, OpenCheckout};
+use crate::domain::booking_request::BookingRequest;
 use crate::domain::ids::{AttemptId, BookingId, ShowId};
 use crate::domain::seats::{Layout, TakenSeats};
 use crate::domain::settlement::Outcome;
 use crate::domain::user::User;
-use crate::domain::wish::Wish;
 use crate::gateways::stripe::webhook::Event;
 
 /// What is asked for so often that many share a statement or a transaction.
@@ -18,7 +18,7 @@ pub struct Lines {
     /// Users to be stored.
     pub users: Arc<Line<User>>,
     /// Seats to be held.
-    pub wishes: Arc<Line<Wish>>,
+    pub wishes: Arc<Line<BookingRequest>>,
     /// Sessions to be stored.
     pub openings: Arc<Line<Opening>>,
     /// Events to be settled.
@@ -53,7 +53,7 @@ impl Request for User {
     }
 }
 
-impl Request for Wish {
+impl Request for BookingRequest {
     /// The booking, and the attempt to pay for it unless it costs nothing.
     type Answer = (BookingDetails, Option<NewAttempt>);
 

@@ -11,7 +11,7 @@ use holdfast::dev::identity::{Issuer, IssuerSettings, Site};
 use holdfast::dev::postgres::{LocalPostgres, Settings};
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
 use holdfast::repositories::database;
-use holdfast::workflows::programme;
+use holdfast::workflows::seed;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
@@ -50,8 +50,8 @@ pub(super) async fn run() -> Result<(), Failure> {
         Config::read(|variable| world.setting(variable))?,
         Clock::system(),
     )?;
-    database::migrate(&app::unlimited_pool(&app.config.database_url)?).await?;
-    programme::load(&app.db, app.now()).await?;
+    database::migrate(&app::migration_pool(&app.config.database_url)?).await?;
+    seed::load(&app.db, app.now()).await?;
     world.introduce(&app, &api)?;
     serve::until_stopped(listener, app).await
 }

@@ -3,7 +3,7 @@
 use holdfast::app::{self, Clock};
 use holdfast::config::{self, Config};
 use holdfast::repositories::database;
-use holdfast::workflows::programme;
+use holdfast::workflows::seed;
 
 use super::{Failure, connect, outdated, say};
 
@@ -13,7 +13,7 @@ pub(super) async fn run() -> Result<(), Failure> {
     if pending > 0 {
         return Err(outdated(pending).into());
     }
-    let line = match programme::load(&app::unlimited_pool(&url)?, Clock::system().now()).await? {
+    let line = match seed::load(&app::migration_pool(&url)?, Clock::system().now()).await? {
         0 => "there are shows to come already; nothing was added".to_owned(),
         added => format!("{added} shows added for the coming two weeks"),
     };

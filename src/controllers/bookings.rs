@@ -15,11 +15,11 @@ use crate::app::{App, AppState, Reading};
 use crate::domain::booking::{
     BookingDetails, BookingKind, BookingStatus, PaymentOption, PaymentStatus,
 };
+use crate::domain::booking_request::{BookingRequest, Ui};
 use crate::domain::ids::{BookingId, ShowId};
 use crate::domain::money::Money;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{Role, User};
-use crate::domain::wish::{Ui, Wish};
 use crate::error::{Error, Result};
 use crate::http::extract::{Created, Json, Path, Query};
 use crate::http::idempotency::{Idempotent, Keyed};
@@ -152,7 +152,7 @@ impl BookingView {
 
 impl CreateBooking {
     /// What the buyer wants, checked as far as it can be without the show.
-    fn wish(self, user: User, origin: String) -> Result<Wish, Refusal> {
+    fn wish(self, user: User, origin: String) -> Result<BookingRequest, Refusal> {
         if self.voucher.is_some() {
             // There are no vouchers yet, so none can be used.
             return Err(Refusal::VoucherInvalid);
@@ -170,7 +170,7 @@ impl CreateBooking {
                 "must name at least one seat, and each seat once",
             ));
         }
-        Ok(Wish {
+        Ok(BookingRequest {
             user,
             show_id: self.show_id,
             seats: self.seats,
@@ -200,7 +200,7 @@ pub async fn create_booking(
         .unwrap_or_default();
     let origin = allowed_origin(&app, &headers).unwrap_or(first).to_owned();
     let work = async |keyed: Keyed| {
-        let wish = Wish {
+        let wish = BookingRequest {
             key: keyed.using,
             ..body.wish(user, origin)?
         };

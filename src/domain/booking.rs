@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::booking_request::Ui;
 use super::ids::{AttemptId, BookingId, ShowId};
 use super::money::Money;
 use super::user::UserId;
-use super::wish::Ui;
 
 /// Where a booking stands. `pending` → `processing` → `confirmed`; the others end it, `review`
 /// waits for a person.

@@ -189,28 +189,28 @@ pub struct NewShow {
 impl ShowDraft {
     /// The show that this describes. Refuses with `validation_failed`, naming every fault at once.
     pub fn check(self, now: DateTime<Utc>) -> Result<NewShow, Refusal> {
-        let mut faults = Faults::default();
-        faults.title("title", &self.title);
-        faults.add_if("startsAt", self.starts_at <= now, "must lie in the future");
-        faults.add_if("startsAt", !has_instant(self.starts_at), YEARS_SENTENCE);
+        let mut errors = FieldErrors::default();
+        errors.title("title", &self.title);
+        errors.add_if("startsAt", self.starts_at <= now, "must lie in the future");
+        errors.add_if("startsAt", !has_instant(self.starts_at), YEARS_SENTENCE);
         let timezone = self.timezone.parse::<Tz>().ok();
-        faults.add_if(
+        errors.add_if(
             "timezone",
             timezone.is_none(),
             "must be an IANA time zone such as \"Europe/Berlin\"",
         );
         let max_seats_per_booking = self.max_seats_per_booking.unwrap_or(BOOKING_SEATS_DEFAULT);
-        faults.add_if(
+        errors.add_if(
             "maxSeatsPerBooking",
             !(1..=BOOKING_SEATS_MAX).contains(&max_seats_per_booking),
             format!("must be between 1 and {BOOKING_SEATS_MAX}"),
         );
-        let currency = faults.tiers(&self.tiers);
-        faults.row_tiers(&self.rows, &self.tiers);
-        let seats = faults.take(lay_out(&self.rows, &self.blocked));
+        let currency = errors.tiers(&self.tiers);
+        errors.row_tiers(&self.rows, &self.tiers);
+        let seats = errors.take(lay_out(&self.rows, &self.blocked));
         let cancellation_policy = self.cancellation_policy.unwrap_or_else(default_policy);
-        faults.policy(&cancellation_policy);
-        match (timezone, currency, seats, faults.0.is_empty()) {
+        errors.policy(&cancellation_policy);
+        match (timezone, currency, seats, errors.0.is_empty()) {
             (Some(timezone), Some(currency), Some(seats), true) => Ok(NewShow {
                 id: ShowId::new(),
                 movie_id: self.movie_id,
@@ -223,7 +223,7 @@ impl ShowDraft {
                 seats,
                 cancellation_policy,
             }),
-            _ => Err(Refusal::ValidationFailed(faults.0)),
+            _ => Err(Refusal::ValidationFailed(errors.0)),
         }
     }
 }
@@ -231,39 +231,39 @@ impl ShowDraft {
 impl MovieDetails {
     /// Refuses with `validation_failed`, naming every fault at once.
     pub fn check(self) -> Result<Self, Refusal> {
-        let mut faults = Faults::default();
-        faults.title("title", &self.title);
-        faults.add_if(
+        let mut errors = FieldErrors::default();
+        errors.title("title", &self.title);
+        errors.add_if(
             "runtimeMinutes",
             self.runtime_minutes
                 .is_some_and(|minutes| !(1..=10_000).contains(&minutes)),
             "must be between 1 and 10000",
         );
-        faults.add_if(
+        errors.add_if(
             "overview",
             self.overview
                 .as_ref()
                 .is_some_and(|text| text.chars().count() > 5_000),
             "must have at most 5000 characters",
         );
-        faults.add_if(
+        errors.add_if(
             "releaseDate",
             self.release_date.is_some_and(|date| !has_date(date)),
             YEARS_SENTENCE,
         );
-        faults.add_if("genres", self.genres.len() > 20, "must be at most 20");
+        errors.add_if("genres", self.genres.len() > 20, "must be at most 20");
         for (index, genre) in self.genres.iter().enumerate() {
-            faults.title(&format!("genres[{index}]"), genre);
+            errors.title(&format!("genres[{index}]"), genre);
         }
-        faults.add_if(
+        errors.add_if(
             "posterUrl",
             self.poster_url.as_ref().is_some_and(|url| !is_web_url(url)),
             "must be an absolute http or https URL of at most 2000 characters",
         );
-        if faults.0.is_empty() {
+        if errors.0.is_empty() {
             Ok(self)
         } else {
-            Err(Refusal::ValidationFailed(faults.0))
+            Err(Refusal::ValidationFailed(errors.0))
         }
     }
 }
@@ -278,9 +278,9 @@ fn is_web_url(url: &str) -> bool {
 
 /// What is wrong with a request so far, field by field.
 #[derive(Default)]
-struct Faults(Vec<FieldError>);
+struct FieldErrors(Vec<FieldError>);
 
-impl Faults {
+impl FieldErrors {
     fn add_if(&mut self, field: impl Into<String>, wrong: bool, message: impl Into<String>) {
         if wrong {
             self.0.push(FieldError {
@@ -316,7 +316,7 @@ impl Faults {
         let currency = tiers.first().map(|tier| tier.price.currency);
         for (index, tier) in tiers.iter().enumerate() {
             self.title(&format!("tiers[{index}].name"), &tier.name);
-            if let Some(message) = tier.price.price_fault() {
+            if let Some(message) = tier.price.price_error() {
                 self.add_if(format!("tiers[{index}].price.amountMinor"), true, message);
             }
             self.add_if(

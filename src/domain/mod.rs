@@ -2,16 +2,16 @@
 //! the time.
 
 pub mod booking;
+pub mod booking_request;
 pub mod calendar;
 pub mod catalogue;
 pub mod currency;
 pub mod ids;
 pub mod job;
 pub mod money;
-pub mod offer;
 pub mod refusal;
+pub mod seat_availability;
 pub mod seats;
 pub mod settlement;
 pub mod surplus;
 pub mod user;
-pub mod wish;

@@ -42,7 +42,7 @@ impl Money {
     }
 
     /// Why this cannot be a price, as a sentence, or `None` where it can.
-    pub fn price_fault(self) -> Option<String> {
+    pub fn price_error(self) -> Option<String> {
         let step_minor = self.currency.step_minor();
         if !(0..=AMOUNT_MINOR_MAX).contains(&self.amount_minor) {
             Some(format!("must be between 0 and {AMOUNT_MINOR_MAX}"))
@@ -78,12 +78,12 @@ mod tests {
 
     #[test]
     fn a_price_keeps_to_the_step_and_the_bounds() {
-        assert_eq!(money(0, "eur").price_fault(), None);
-        assert_eq!(money(AMOUNT_MINOR_MAX, "eur").price_fault(), None);
-        assert!(money(-1, "eur").price_fault().is_some());
-        assert!(money(AMOUNT_MINOR_MAX + 1, "eur").price_fault().is_some());
-        assert!(money(1_005, "kwd").price_fault().is_some());
-        assert_eq!(money(1_010, "kwd").price_fault(), None);
-        assert!(money(150, "isk").price_fault().is_some());
+        assert_eq!(money(0, "eur").price_error(), None);
+        assert_eq!(money(AMOUNT_MINOR_MAX, "eur").price_error(), None);
+        assert!(money(-1, "eur").price_error().is_some());
+        assert!(money(AMOUNT_MINOR_MAX + 1, "eur").price_error().is_some());
+        assert!(money(1_005, "kwd").price_error().is_some());
+        assert_eq!(money(1_010, "kwd").price_error(), None);
+        assert!(money(150, "isk").price_error().is_some());
     }
 }

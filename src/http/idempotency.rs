@@ -18,9 +18,9 @@ use super::extract::{Created, json_body, parse_json};
 use super::identity::CurrentUser;
 use super::problem::Problem;
 use crate::app::{App, AppState};
+use crate::domain::booking_request::IdempotencyKey;
 use crate::domain::ids::BookingId;
 use crate::domain::refusal::Refusal;
-use crate::domain::wish::Use;
 use crate::error::{Error, Result};
 use crate::repositories::idempotency_keys::{self, Answer, Entry};
 
@@ -39,13 +39,13 @@ pub struct Idempotent<T> {
 
 /// The idempotency key of a request, if it bears one.
 #[derive(Debug, Clone)]
-pub struct Idempotency(Option<Use>);
+pub struct Idempotency(Option<IdempotencyKey>);
 
 /// What the work is told about its key.
 #[derive(Debug, Clone)]
 pub struct Keyed {
     /// To be claimed in the transaction that does the work.
-    pub using: Option<Use>,
+    pub using: Option<IdempotencyKey>,
     /// The booking that the same request had made before it was cut short: go on with it.
     pub begun: Option<BookingId>,
 }
@@ -77,7 +77,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Idempotent<T> {
         let target = format!("{} {}", parts.method, parts.uri.path());
         let body = json_body(Request::from_parts(parts, body), app).await?;
         let parsed = parse_json(&body).map_err(|refusal| Problem::from(&refusal))?;
-        let using = key.map(|key| Use {
+        let using = key.map(|key| IdempotencyKey {
             caller: user.id.as_str().to_owned(),
             key,
             request_hash: request_hash(&target, &body),
@@ -168,7 +168,7 @@ impl Idempotency {
 /// be what the other has, and that one's answer counts.
 async fn keep<T: Serialize>(
     app: &App,
-    using: &Use,
+    using: &IdempotencyKey,
     result: Result<Created<T>>,
 ) -> Result<Response> {
     if let Err(Error::Refusal(Refusal::IdempotencyInProgress)) = &result {

@@ -11,7 +11,7 @@ use crate::error::Result;
 
 /// What is needed to ask Stripe for the session of an attempt, again and to the letter.
 #[derive(Debug, Clone)]
-pub struct Creating {
+pub struct UnansweredAttempt {
     /// The attempt.
     pub id: AttemptId,
     /// What Stripe is sent.
@@ -28,12 +28,12 @@ pub struct Hold {
     /// Whether it has been called off.
     pub cancel_requested: bool,
     /// The attempt that is not closed, if there is one.
-    pub payable: Option<Payable>,
+    pub unclosed: Option<UnclosedAttempt>,
 }
 
 /// An attempt that is not closed.
 #[derive(Debug, Clone)]
-pub struct Payable {
+pub struct UnclosedAttempt {
     /// Its id.
     pub id: AttemptId,
     /// What Stripe was or is sent.
@@ -59,12 +59,12 @@ pub async fn find_hold(db: &mut PgConnection, id: BookingId) -> Result<Option<Ho
     .fetch_optional(db)
     .await?;
     Ok(row.map(|row| {
-        let payable = row.attempt_id.zip(row.parameters).zip(row.expires_at);
+        let unclosed = row.attempt_id.zip(row.parameters).zip(row.expires_at);
         Hold {
             status: row.status,
             expires_at: row.hold_expires_at,
             cancel_requested: row.cancel_requested_at.is_some(),
-            payable: payable.map(|((id, parameters), expires_at)| Payable {
+            unclosed: unclosed.map(|((id, parameters), expires_at)| UnclosedAttempt {
                 id,
                 parameters,
                 session_id: row.session_id,
@@ -139,9 +139,9 @@ pub async fn list_unfinished(
 pub async fn find_creating(
     db: &mut PgConnection,
     booking_id: BookingId,
-) -> Result<Option<Creating>> {
+) -> Result<Option<UnansweredAttempt>> {
     let creating = sqlx::query_as!(
-        Creating,
+        UnansweredAttempt,
         r#"select id as "id: _", parameters
            from checkout_attempts
            where booking_id = $1 and status = 'creating'"#,
@@ -211,7 +211,7 @@ pub async fn name_session(db: &mut PgConnection, id: AttemptId, session_id: &str
 pub async fn replace(
     db: &mut PgConnection,
     id: AttemptId,
-    next: &Creating,
+    next: &UnansweredAttempt,
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query!(

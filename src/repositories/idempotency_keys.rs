@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::Columns;
+use crate::domain::booking_request::IdempotencyKey;
 use crate::domain::ids::BookingId;
-use crate::domain::wish::Use;
 use crate::error::Result;
 
 /// How long an answer is kept under its key.
@@ -42,7 +42,11 @@ pub struct Answer {
 }
 
 /// What is known of the key, unless it is older than 24 hours.
-pub async fn find(db: &mut PgConnection, using: &Use, now: DateTime<Utc>) -> Result<Option<Entry>> {
+pub async fn find(
+    db: &mut PgConnection,
+    using: &IdempotencyKey,
+    now: DateTime<Utc>,
+) -> Result<Option<Entry>> {
     let row = sqlx::query!(
         r#"select request_hash, booking_id as "booking_id: BookingId", locked_until,
                   response_status, response_location, response_body
@@ -75,7 +79,7 @@ pub async fn find(db: &mut PgConnection, using: &Use, now: DateTime<Utc>) -> Res
 /// transaction that is just taking one of them.
 pub async fn claim(
     db: &mut PgConnection,
-    uses: &[(&Use, Option<BookingId>)],
+    uses: &[(&IdempotencyKey, Option<BookingId>)],
     now: DateTime<Utc>,
 ) -> Result<Vec<(String, String)>> {
     let claimed = sqlx::query!(
@@ -113,7 +117,7 @@ pub async fn claim(
 }
 
 /// Keeps the first answer of a key that this request has claimed.
-pub async fn finish(db: &mut PgConnection, using: &Use, answer: &Answer) -> Result<()> {
+pub async fn finish(db: &mut PgConnection, using: &IdempotencyKey, answer: &Answer) -> Result<()> {
     sqlx::query!(
         "update idempotency_keys
          set response_status = $4, response_location = $5, response_body = $6
@@ -132,7 +136,11 @@ pub async fn finish(db: &mut PgConnection, using: &Use, answer: &Answer) -> Resu
 
 /// Lets the next request with this key go on at once: this one has failed and is not answered for
 /// good.
-pub async fn unlock(db: &mut PgConnection, using: &Use, now: DateTime<Utc>) -> Result<()> {
+pub async fn unlock(
+    db: &mut PgConnection,
+    using: &IdempotencyKey,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query!(
         "update idempotency_keys set locked_until = $3 where caller = $1 and key = $2 and response_status is null",
         using.caller,

@@ -9,7 +9,7 @@ use crate::domain::booking::BookingStatus;
 use crate::domain::catalogue::{Movie, MovieDetails, NewShow, PolicyStep, Show, ShowStatus, Tier};
 use crate::domain::ids::{BookingId, MovieId, ShowId};
 use crate::domain::money::Money;
-use crate::domain::offer::{Offer, OfferedSeat};
+use crate::domain::seat_availability::{SeatAvailability, WantedSeat};
 use crate::domain::seats::{Layout, PricedSeat, TakenSeats};
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
@@ -249,12 +249,12 @@ pub async fn layout(db: &mut PgConnection, id: ShowId) -> Result<Layout> {
     })
 }
 
-/// Shows with those of the wanted seats that they have, and who has claimed them: one offer for
+/// Shows with those of the wanted seats that they have, and who has claimed them: one availability for
 /// each of `wanted`, in its order, if there is such a show. Nothing is locked. One round trip.
-pub async fn offers(
+pub async fn availabilities(
     db: &mut PgConnection,
     wanted: &[(ShowId, &[String])],
-) -> Result<Vec<Option<Offer>>> {
+) -> Result<Vec<Option<SeatAvailability>>> {
     let seats = wanted
         .iter()
         .enumerate()
@@ -285,7 +285,7 @@ pub async fn offers(
     )
     .fetch_all(db)
     .await?;
-    let mut offers: Vec<Option<Offer>> = vec![None; wanted.len()];
+    let mut availabilities: Vec<Option<SeatAvailability>> = vec![None; wanted.len()];
     for row in rows {
         let seat = row
             .label
@@ -294,11 +294,12 @@ pub async fn offers(
             .zip(row.price_minor);
         let claim = row.claimed_by.zip(row.claimed_for).zip(row.claimed_as);
         let currency = row.currency.parse().map_err(Error::Fault)?;
-        let offer = usize::try_from(row.number)
+        let availability = usize::try_from(row.number)
             .ok()
-            .and_then(|number| offers.get_mut(number));
-        let offer = offer.ok_or_else(|| Error::fault("an offer that nobody has asked for"))?;
-        let offer = offer.get_or_insert_with(|| Offer {
+            .and_then(|number| availabilities.get_mut(number));
+        let availability = availability
+            .ok_or_else(|| Error::fault("an availability that nobody has asked for"))?;
+        let availability = availability.get_or_insert_with(|| SeatAvailability {
             show_id: row.show_id,
             title: row.title,
             starts_at: row.starts_at,
@@ -309,15 +310,17 @@ pub async fn offers(
             cancellation_policy: row.cancellation_policy.0,
             seats: Vec::new(),
         });
-        offer.seats.extend(
-            seat.map(|(((label, tier), sellable), price_minor)| OfferedSeat {
-                label,
-                tier,
-                price_minor,
-                sellable,
-                claimed_by: claim.map(|((id, user_id), status)| (id, user_id, status)),
-            }),
-        );
+        availability
+            .seats
+            .extend(
+                seat.map(|(((label, tier), sellable), price_minor)| WantedSeat {
+                    label,
+                    tier,
+                    price_minor,
+                    sellable,
+                    claimed_by: claim.map(|((id, user_id), status)| (id, user_id, status)),
+                }),
+            );
     }
-    Ok(offers)
+    Ok(availabilities)
 }

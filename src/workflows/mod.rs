@@ -2,5 +2,5 @@
 //! of each other.
 
 pub mod checkout;
-pub mod programme;
+pub mod seed;
 pub mod settlement;

@@ -5,7 +5,7 @@ use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
-use crate::stage::{Answer, ORIGIN, TestApp, send};
+use crate::harness::{Answer, ORIGIN, TestApp, send};
 
 const KNOWN: &str = "select string_agg(id || ' ' || coalesce(email, '-') || ' ' || coalesce(name, '-'), ', ') from users";
 
@@ -14,8 +14,8 @@ fn movie() -> Value {
 }
 
 /// A request by cookie, as a browser sends it for a page of `origin`.
-async fn by_cookie(stage: &TestApp, method: Method, origin: Option<&str>) -> Answer {
-    let mut claims = stage.claims("user_admin", "admin@example.com");
+async fn by_cookie(harness: &TestApp, method: Method, origin: Option<&str>) -> Answer {
+    let mut claims = harness.claims("user_admin", "admin@example.com");
     claims["metadata"] = json!({ "role": "admin" });
     let path = if method == Method::POST {
         "/api/admin/movies"
@@ -24,9 +24,9 @@ async fn by_cookie(stage: &TestApp, method: Method, origin: Option<&str>) -> Ans
     };
     let cookies = format!(
         "theme=dark; __session={}; other=1",
-        stage.issuer.token(&claims)
+        harness.issuer.token(&claims)
     );
-    let request = stage
+    let request = harness
         .request(method, path)
         .header("cookie", cookies)
         .header("content-type", "application/json");
@@ -38,10 +38,10 @@ async fn by_cookie(stage: &TestApp, method: Method, origin: Option<&str>) -> Ans
 
 #[tokio::test]
 async fn the_session_cookie_lets_read_from_anywhere() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     for origin in [None, Some(ORIGIN), Some("http://evil.example")] {
-        let answer = by_cookie(&stage, Method::GET, origin).await;
+        let answer = by_cookie(&harness, Method::GET, origin).await;
 
         assert_eq!(answer.status, 200, "{answer:?}");
     }
@@ -49,7 +49,7 @@ async fn the_session_cookie_lets_read_from_anywhere() {
 
 #[tokio::test]
 async fn a_cookie_request_from_an_origin_not_allowed_is_refused() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     for origin in [
         None,
@@ -59,22 +59,22 @@ async fn a_cookie_request_from_an_origin_not_allowed_is_refused() {
         Some("http://front.example/"),
         Some("https://front.example"),
     ] {
-        by_cookie(&stage, Method::POST, origin)
+        by_cookie(&harness, Method::POST, origin)
             .await
             .refused(403, "origin_not_allowed");
     }
     for origin in [ORIGIN, "http://other-front.example"] {
         assert_eq!(
-            by_cookie(&stage, Method::POST, Some(origin)).await.status,
+            by_cookie(&harness, Method::POST, Some(origin)).await.status,
             201
         );
     }
-    assert_eq!(stage.sql("select count(*) from movies").await, "2");
+    assert_eq!(harness.sql("select count(*) from movies").await, "2");
 }
 
 #[tokio::test]
 async fn a_cookie_that_does_not_stand_is_unauthenticated() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     for cookie in [
         "__session=garbage",
@@ -84,7 +84,7 @@ async fn a_cookie_that_does_not_stand_is_unauthenticated() {
         "__session_x=y",
     ] {
         let answer = send(
-            stage
+            harness
                 .request(Method::GET, "/api/bookings")
                 .header("cookie", cookie),
         )
@@ -97,15 +97,15 @@ async fn a_cookie_that_does_not_stand_is_unauthenticated() {
 
 #[tokio::test]
 async fn a_cookie_that_is_not_ascii_does_not_hide_the_session() {
-    let stage = TestApp::new().await;
-    let token = stage
+    let harness = TestApp::new().await;
+    let token = harness
         .issuer
-        .token(&stage.claims("user_dana", "dana@example.com"));
+        .token(&harness.claims("user_dana", "dana@example.com"));
     let cookies =
         HeaderValue::from_bytes(format!("name=Zo\u{eb}; __session={token}").as_bytes()).unwrap();
 
     let answer = send(
-        stage
+        harness
             .request(Method::GET, "/api/bookings")
             .header("cookie", cookies),
     )
@@ -116,15 +116,15 @@ async fn a_cookie_that_is_not_ascii_does_not_hide_the_session() {
 
 #[tokio::test]
 async fn the_header_goes_before_the_cookie() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let (dana, eve) = (stage.customer("dana"), stage.customer("eve"));
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let (dana, eve) = (harness.customer("dana"), harness.customer("eve"));
     dana.booked(&show, &["A2"]).await;
     let cookie = format!(
         "__session={}",
-        stage
+        harness
             .issuer
-            .token(&stage.claims("user_dana", "dana@example.com"))
+            .token(&harness.claims("user_dana", "dana@example.com"))
     );
 
     let both = send(
@@ -133,7 +133,7 @@ async fn the_header_goes_before_the_cookie() {
     )
     .await;
     let bad = send(
-        stage
+        harness
             .bearer("garbage".to_owned())
             .request(Method::GET, "/api/bookings")
             .header("cookie", &cookie),
@@ -146,8 +146,8 @@ async fn the_header_goes_before_the_cookie() {
 
 #[tokio::test]
 async fn a_bearer_request_from_a_foreign_origin_is_served() {
-    let stage = TestApp::new().await;
-    let request = stage
+    let harness = TestApp::new().await;
+    let request = harness
         .admin()
         .request(Method::POST, "/api/admin/movies")
         .header("origin", "http://evil.example");
@@ -164,8 +164,8 @@ async fn a_bearer_request_from_a_foreign_origin_is_served() {
 
 #[tokio::test]
 async fn what_is_public_asks_for_no_token_and_minds_no_bad_one() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
 
     for path in [
         "/api/shows",
@@ -174,9 +174,9 @@ async fn what_is_public_asks_for_no_token_and_minds_no_bad_one() {
         &format!("/api/shows/{show}/seats"),
         "/health",
     ] {
-        assert_eq!(stage.get(path).await.status, 200, "{path}");
+        assert_eq!(harness.get(path).await.status, 200, "{path}");
         assert_eq!(
-            stage.bearer("garbage".to_owned()).get(path).await.status,
+            harness.bearer("garbage".to_owned()).get(path).await.status,
             200,
             "{path}"
         );
@@ -185,7 +185,7 @@ async fn what_is_public_asks_for_no_token_and_minds_no_bad_one() {
 
 #[tokio::test]
 async fn admin_without_the_role_is_forbidden() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let roles = [
         json!(null),
         json!({}),
@@ -196,28 +196,28 @@ async fn admin_without_the_role_is_forbidden() {
     ];
 
     for metadata in roles {
-        let mut claims = stage.claims("user_dana", "dana@example.com");
+        let mut claims = harness.claims("user_dana", "dana@example.com");
         claims["metadata"] = metadata;
         claims["role"] = json!("admin");
-        let caller = stage.bearer(stage.issuer.token(&claims));
+        let caller = harness.bearer(harness.issuer.token(&claims));
         for path in ["/api/admin/movies", "/api/admin/shows"] {
             caller.post(path, movie()).await.refused(403, "forbidden");
         }
     }
-    assert_eq!(stage.sql("select count(*) from movies").await, "0");
+    assert_eq!(harness.sql("select count(*) from movies").await, "0");
 }
 
 #[tokio::test]
 async fn who_may_not_learns_nothing_of_his_body() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     for path in ["/api/admin/movies", "/api/admin/shows"] {
-        stage
+        harness
             .customer("dana")
             .post(path, json!({ "nonsense": 1 }))
             .await
             .refused(403, "forbidden");
-        let anonymous = stage
+        let anonymous = harness
             .request(Method::POST, path)
             .header("content-type", "application/json");
         send(anonymous.body("{"))
@@ -228,30 +228,30 @@ async fn who_may_not_learns_nothing_of_his_body() {
 
 #[tokio::test]
 async fn another_users_booking_or_session_id_is_not_found() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
     let path = format!("/api/bookings/{}", booking["id"].as_str().unwrap());
     let session = json!({ "sessionId": booking["checkout"]["sessionId"] });
-    let eve = stage.customer("eve");
+    let eve = harness.customer("eve");
 
     eve.get(&path).await.refused(404, "not_found");
     eve.post("/api/payments/verify", session)
         .await
         .refused(404, "not_found");
-    stage.get(&path).await.refused(401, "unauthenticated");
+    harness.get(&path).await.refused(401, "unauthenticated");
     assert_eq!(eve.get("/api/bookings").await.body["items"], json!([]));
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn an_admin_sees_every_booking_but_lists_his_own() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
 
-    let seen = stage.admin().booking(&booking).await;
-    let listed = stage.admin().get("/api/bookings").await;
+    let seen = harness.admin().booking(&booking).await;
+    let listed = harness.admin().get("/api/bookings").await;
 
     assert_eq!(seen, booking);
     assert_eq!(listed.body["items"], json!([]));
@@ -259,9 +259,9 @@ async fn an_admin_sees_every_booking_but_lists_his_own() {
 
 #[tokio::test]
 async fn a_client_sent_price_is_refused() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
 
     for name in [
         "price",
@@ -279,29 +279,29 @@ async fn a_client_sent_price_is_refused() {
         answer.refused(422, "validation_failed");
         assert_eq!(answer.fields(), [name]);
     }
-    assert_eq!(stage.sql("select count(*) from bookings").await, "0");
-    assert!(stage.stripe_requests().await.is_empty());
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from bookings").await, "0");
+    assert!(harness.stripe_requests().await.is_empty());
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_user_is_kept_when_he_is_first_seen() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     assert_eq!(
-        stage.customer("dana").get("/api/bookings").await.status,
+        harness.customer("dana").get("/api/bookings").await.status,
         200
     );
 
     assert_eq!(
-        stage.sql(KNOWN).await,
+        harness.sql(KNOWN).await,
         "user_dana dana@example.com user_dana"
     );
 }
 
 #[tokio::test]
 async fn what_changes_of_a_user_is_kept_and_what_is_missing_stays() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let cases = [
         (
             json!("dana@example.com"),
@@ -332,44 +332,44 @@ async fn what_changes_of_a_user_is_kept_and_what_is_missing_stays() {
     ];
 
     for (email, name, kept) in cases {
-        let mut claims = stage.claims("user_dana", "");
+        let mut claims = harness.claims("user_dana", "");
         claims["email"] = email;
         claims["name"] = name;
         assert_eq!(
-            stage
-                .bearer(stage.issuer.token(&claims))
+            harness
+                .bearer(harness.issuer.token(&claims))
                 .get("/api/bookings")
                 .await
                 .status,
             200
         );
 
-        assert_eq!(stage.sql(KNOWN).await, kept);
+        assert_eq!(harness.sql(KNOWN).await, kept);
     }
 }
 
 #[tokio::test]
 async fn a_token_may_say_nothing_but_who_it_is() {
-    let stage = TestApp::new().await;
-    let mut claims = stage.claims("user_dana", "");
+    let harness = TestApp::new().await;
+    let mut claims = harness.claims("user_dana", "");
     claims
         .as_object_mut()
         .unwrap()
         .retain(|name, _| ["sub", "iss", "exp"].contains(&name.as_str()));
 
-    let answer = stage
-        .bearer(stage.issuer.token(&claims))
+    let answer = harness
+        .bearer(harness.issuer.token(&claims))
         .get("/api/bookings")
         .await;
 
     assert_eq!(answer.status, 200);
-    assert_eq!(stage.sql(KNOWN).await, "user_dana - -");
+    assert_eq!(harness.sql(KNOWN).await, "user_dana - -");
 }
 
 #[tokio::test]
 async fn an_address_that_is_none_stops_no_booking() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let long = format!("{}@example.com", "x".repeat(300));
 
     for (email, seat) in [
@@ -379,20 +379,20 @@ async fn an_address_that_is_none_stops_no_booking() {
         (&long, "A5"),
         ("@", "A6"),
     ] {
-        let token = stage
+        let token = harness
             .issuer
-            .token(&stage.claims(&format!("user_{seat}"), email));
-        stage.bearer(token).booked(&show, &[seat]).await;
+            .token(&harness.claims(&format!("user_{seat}"), email));
+        harness.bearer(token).booked(&show, &[seat]).await;
     }
-    stage.customer("dana").booked(&show, &["A7"]).await;
+    harness.customer("dana").booked(&show, &["A7"]).await;
 
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(email, ', ') from users where id <> 'user_admin'")
             .await,
         "dana@example.com"
     );
     let asked = "select string_agg(substring(parameters from 'customer_email=[^&]*'), ', ') from checkout_attempts";
-    assert_eq!(stage.sql(asked).await, "customer_email=dana@example.com");
-    stage.check_books().await;
+    assert_eq!(harness.sql(asked).await, "customer_email=dana@example.com");
+    harness.reconcile().await;
 }

@@ -8,23 +8,23 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
+use crate::harness::{Answer, TestApp};
 use crate::lines::at_once;
-use crate::stage::{Answer, TestApp};
 
 /// Bookings that are all paid, of which we have not heard; the events of each, by type.
-async fn paid_unheard(stage: &TestApp, number: usize) -> Vec<(Value, HashMap<String, String>)> {
-    let show = stage
+async fn paid_unheard(harness: &TestApp, number: usize) -> Vec<(Value, HashMap<String, String>)> {
+    let show = harness
         .show_with(
             json!({ "rows": [{ "row": "A", "seats": number, "tier": "regular" }], "blocked": [] }),
         )
         .await;
     let mut paid = Vec::new();
     for seat in 1..=number {
-        let booking = stage
+        let booking = harness
             .customer("dana")
             .booked(&show, &[&format!("A{seat}")])
             .await;
-        let events = stage
+        let events = harness
             .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
             .await;
         paid.push((booking, events));
@@ -33,10 +33,10 @@ async fn paid_unheard(stage: &TestApp, number: usize) -> Vec<(Value, HashMap<Str
 }
 
 /// Delivers `bodies`, which all wait in line until the last has come, so that they are one batch.
-async fn together(stage: &TestApp, bodies: &[&str]) -> Vec<Answer> {
+async fn together(harness: &TestApp, bodies: &[&str]) -> Vec<Answer> {
     at_once(
-        &stage.app.lines.arrivals,
-        bodies.iter().map(|body| stage.deliver(body)),
+        &harness.app.lines.arrivals,
+        bodies.iter().map(|body| harness.deliver(body)),
     )
     .await
 }
@@ -55,37 +55,37 @@ fn outcomes(answers: &[Answer]) -> Vec<(u16, &str)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_wait_together_share_a_transaction() {
-    let stage = TestApp::new().await;
-    let paid = paid_unheard(&stage, 8).await;
+    let harness = TestApp::new().await;
+    let paid = paid_unheard(&harness, 8).await;
     let bodies: Vec<&str> = paid
         .iter()
         .map(|(_, events)| events["checkout.session.completed"].as_str())
         .collect();
 
-    let answers = together(&stage, &bodies).await;
+    let answers = together(&harness, &bodies).await;
 
     assert_eq!(outcomes(&answers), vec![(200, "processed"); 8]);
     assert_eq!(
-        stage
+        harness
             .sql("select count(*) from bookings where status = 'confirmed'")
             .await,
         "8"
     );
     assert_eq!(
-        stage
+        harness
             .sql("select count(distinct xmin::text) from payments")
             .await,
         "1"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_changes_nothing_goes_with_the_others() {
-    let stage = TestApp::new().await;
-    let paid = paid_unheard(&stage, 6).await;
+    let harness = TestApp::new().await;
+    let paid = paid_unheard(&harness, 6).await;
     let completed = |number: usize| paid[number].1["checkout.session.completed"].as_str();
-    stage.deliver(completed(5)).await;
+    harness.deliver(completed(5)).await;
     let strange = completed(4).replace("checkout.session.completed", "checkout.session.invented");
     let strange = strange.replace("\"id\": \"evt_", "\"id\": \"evt_strange");
     let bodies = [
@@ -100,7 +100,7 @@ async fn what_changes_nothing_goes_with_the_others() {
         completed(2),
     ];
 
-    let answers = together(&stage, &bodies).await;
+    let answers = together(&harness, &bodies).await;
 
     let mut counted: HashMap<_, usize> = HashMap::new();
     for outcome in outcomes(&answers) {
@@ -112,57 +112,57 @@ async fn what_changes_nothing_goes_with_the_others() {
         ((200, "duplicate"), 2),
     ];
     assert_eq!(counted, HashMap::from(expected));
-    assert_eq!(stage.sql("select count(*) from payments").await, "5");
+    assert_eq!(harness.sql("select count(*) from payments").await, "5");
     let together =
         "select count(*) > 0 from payment_events as one join payment_events as other on other.xmin = one.xmin
                     where one.status = 'ignored' and other.status = 'processed'";
-    assert_eq!(stage.sql(together).await, "true");
-    stage.deliver(completed(4)).await;
-    stage.check_books().await;
+    assert_eq!(harness.sql(together).await, "true");
+    harness.deliver(completed(4)).await;
+    harness.reconcile().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_asks_for_more_gets_it_and_holds_nobody_up() {
-    let stage = TestApp::new().await;
-    let paid = paid_unheard(&stage, 6).await;
+    let harness = TestApp::new().await;
+    let paid = paid_unheard(&harness, 6).await;
     // The seat of the last was sold again before his payment came.
-    stage.hear_of_expiry(&paid[5].0).await;
+    harness.hear_of_expiry(&paid[5].0).await;
     let show = paid[5].0["show"]["id"].as_str().unwrap();
-    stage.customer("emil").booked(show, &["A6"]).await;
+    harness.customer("emil").booked(show, &["A6"]).await;
     let bodies: Vec<&str> = paid
         .iter()
         .map(|(_, events)| events["checkout.session.completed"].as_str())
         .collect();
 
-    let answers = together(&stage, &bodies).await;
-    stage.run_jobs().await;
+    let answers = together(&harness, &bodies).await;
+    harness.run_jobs().await;
 
     assert_eq!(outcomes(&answers), vec![(200, "processed"); 6]);
     assert_eq!(
-        stage
+        harness
             .sql("select count(*) from payments where disposition = 'applied'")
             .await,
         "5"
     );
-    assert_eq!(stage.sql("select status from refunds").await, "succeeded");
+    assert_eq!(harness.sql("select status from refunds").await, "succeeded");
     assert_eq!(
-        stage
+        harness
             .sql("select max(deliveries) from payment_events")
             .await,
         "1"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_fails_fails_alone() {
-    let stage = TestApp::new().await;
-    let paid = paid_unheard(&stage, 6).await;
+    let harness = TestApp::new().await;
+    let paid = paid_unheard(&harness, 6).await;
     let spoilt = paid[4].0["id"].as_str().unwrap();
     let refuse =
         format!("alter table payments add constraint spoilt check (booking_id <> '{spoilt}')");
     sqlx::query(sqlx::AssertSqlSafe(refuse))
-        .execute(stage.db())
+        .execute(harness.db())
         .await
         .unwrap();
     let bodies: Vec<&str> = paid
@@ -170,57 +170,57 @@ async fn one_that_fails_fails_alone() {
         .map(|(_, events)| events["checkout.session.completed"].as_str())
         .collect();
 
-    let answers = together(&stage, &bodies).await;
+    let answers = together(&harness, &bodies).await;
     sqlx::query("alter table payments drop constraint spoilt")
-        .execute(stage.db())
+        .execute(harness.db())
         .await
         .unwrap();
-    let again = stage.deliver(bodies[4]).await;
+    let again = harness.deliver(bodies[4]).await;
 
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 500, 200]);
     assert_eq!(again.body["outcome"], "processed");
     assert_eq!(
-        stage
+        harness
             .sql("select count(*) from bookings where status = 'confirmed'")
             .await,
         "6"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_who_goes_away_leaves_nobody_waiting() {
-    let stage = TestApp::new().await;
-    let paid = paid_unheard(&stage, 4).await;
+    let harness = TestApp::new().await;
+    let paid = paid_unheard(&harness, 4).await;
     let bodies: Vec<&str> = paid
         .iter()
         .map(|(_, events)| events["checkout.session.completed"].as_str())
         .collect();
 
-    let gone = stage.deliver(bodies[0]);
+    let gone = harness.deliver(bodies[0]);
     assert!(gone.now_or_never().is_none());
-    let answers = join_all(bodies.iter().map(|body| stage.deliver(body))).await;
+    let answers = join_all(bodies.iter().map(|body| harness.deliver(body))).await;
 
     assert!(
         answers.iter().all(|answer| answer.status == 200),
         "{answers:?}"
     );
-    assert_eq!(stage.sql("select count(*) from payments").await, "4");
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from payments").await, "4");
+    harness.reconcile().await;
 }
 
 const WAITING: &str = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_waits_for_a_lock_keeps_only_his_own_waiting() {
-    let stage = TestApp::new().await;
-    let paid = paid_unheard(&stage, 6).await;
+    let harness = TestApp::new().await;
+    let paid = paid_unheard(&harness, 6).await;
     let bodies: Vec<&str> = paid
         .iter()
         .map(|(_, events)| events["checkout.session.completed"].as_str())
         .collect();
-    let mut other = PgConnection::connect(stage.app.config.database_url.reveal())
+    let mut other = PgConnection::connect(harness.app.config.database_url.reveal())
         .await
         .unwrap();
     let mut lock = other.begin().await.unwrap();
@@ -230,20 +230,20 @@ async fn whoever_waits_for_a_lock_keeps_only_his_own_waiting() {
         .unwrap();
     let mut locked = Vec::new();
     for body in &bodies[..4] {
-        let mut delivery = Box::pin(stage.deliver(body));
-        while stage.sql(WAITING).await.parse::<usize>().unwrap() <= locked.len() {
+        let mut delivery = Box::pin(harness.deliver(body));
+        while harness.sql(WAITING).await.parse::<usize>().unwrap() <= locked.len() {
             assert!((&mut delivery).now_or_never().is_none());
         }
         locked.push(delivery);
     }
 
-    let others = join_all(bodies[4..].iter().map(|body| stage.deliver(body))).await;
-    let again = stage.deliver(&paid[0].1["payment_intent.succeeded"]);
+    let others = join_all(bodies[4..].iter().map(|body| harness.deliver(body))).await;
+    let again = harness.deliver(&paid[0].1["payment_intent.succeeded"]);
     lock.rollback().await.unwrap();
     let (first, again) = tokio::join!(join_all(locked), again);
 
     assert_eq!(outcomes(&others), [(200, "processed"); 2]);
     assert_eq!(outcomes(&first), [(200, "processed"); 4]);
     assert_eq!(outcomes(&[again]), [(200, "processed")]);
-    stage.check_books().await;
+    harness.reconcile().await;
 }

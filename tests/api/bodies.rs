@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::stage::{Answer, TestApp, send};
+use crate::harness::{Answer, TestApp, send};
 
 const MOVIES: &str = "/api/admin/movies";
 const SHOWS: &str = "/api/admin/shows";
 const BOOKINGS: &str = "/api/bookings";
 
 /// Posts a body, letter by letter, as an admin.
-async fn post(stage: &TestApp, path: &str, body: impl Into<reqwest::Body>) -> Answer {
-    let request = stage.admin().request(Method::POST, path);
+async fn post(harness: &TestApp, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+    let request = harness.admin().request(Method::POST, path);
     send(
         request
             .header("content-type", "application/json")
@@ -25,8 +25,8 @@ async fn post(stage: &TestApp, path: &str, body: impl Into<reqwest::Body>) -> An
 }
 
 /// Sends a request that no client would send; returns all that comes back.
-async fn send_raw(stage: &TestApp, request: &[u8]) -> String {
-    let address = stage.url.trim_start_matches("http://");
+async fn send_raw(harness: &TestApp, request: &[u8]) -> String {
+    let address = harness.url.trim_start_matches("http://");
     let mut connection = TcpStream::connect(address).await.unwrap();
     connection.write_all(request).await.unwrap();
     let mut answer = Vec::new();
@@ -36,7 +36,7 @@ async fn send_raw(stage: &TestApp, request: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_body_that_is_no_json_is_malformed() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let deep = format!("{{\"title\":\"x\",\"genres\":{}", "[".repeat(5_000));
     let bodies: [&[u8]; 12] = [
         b"",
@@ -54,18 +54,18 @@ async fn a_body_that_is_no_json_is_malformed() {
     ];
 
     for body in bodies {
-        post(&stage, MOVIES, body.to_vec())
+        post(&harness, MOVIES, body.to_vec())
             .await
             .refused(400, "malformed_request");
     }
 
-    assert_eq!(post(&stage, MOVIES, deep).await.status, 422);
-    assert_eq!(stage.sql("select count(*) from movies").await, "0");
+    assert_eq!(post(&harness, MOVIES, deep).await.status, 422);
+    assert_eq!(harness.sql("select count(*) from movies").await, "0");
 }
 
 #[tokio::test]
 async fn a_body_of_another_shape_names_its_field() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let cases = [
         (MOVIES, "null", ""),
         (MOVIES, r#"["x",null,null,null,[],null]"#, ""),
@@ -176,7 +176,7 @@ async fn a_body_of_another_shape_names_its_field() {
     ];
 
     for (path, body, field) in cases {
-        let answer = post(&stage, path, body).await;
+        let answer = post(&harness, path, body).await;
 
         answer.refused(422, "validation_failed");
         assert_eq!(answer.fields(), [field], "{body}");
@@ -185,8 +185,8 @@ async fn a_body_of_another_shape_names_its_field() {
 
 #[tokio::test]
 async fn a_nul_character_is_refused_wherever_a_string_may_be() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let show_with = |name: &str, value: Value| {
         let mut body = json!({
             "title": "Metropolis", "startsAt": "2026-12-24T19:30:00Z", "timezone": "Europe/Berlin",
@@ -244,7 +244,7 @@ async fn a_nul_character_is_refused_wherever_a_string_may_be() {
     ];
 
     for (path, body, field) in cases {
-        let answer = stage.admin().post(path, body).await;
+        let answer = harness.admin().post(path, body).await;
 
         answer.refused(422, "validation_failed");
         assert_eq!(answer.fields(), [field], "{path}");
@@ -255,18 +255,18 @@ async fn a_nul_character_is_refused_wherever_a_string_may_be() {
         "/api/shows/%00/seats",
         "/%00",
     ] {
-        stage.get(path).await.refused(404, "not_found");
+        harness.get(path).await.refused(404, "not_found");
     }
-    stage
+    harness
         .get("/api/shows?cursor=%00")
         .await
         .refused(422, "validation_failed");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn nul_characters_of_stripes_are_kept_as_they_came() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let object = json!({
         "id": "cs_\0", "object": "checkout.session", "client_reference_id": "\0", "payment_intent": "pi_\0",
         "currency": "\0", "amount_total": 1, "payment_status": "paid", "status": "complete",
@@ -277,13 +277,13 @@ async fn nul_characters_of_stripes_are_kept_as_they_came() {
         "created": 1, "livemode": false, "data": { "object": object },
     });
 
-    let taken = stage.deliver(&event.to_string()).await;
+    let taken = harness.deliver(&event.to_string()).await;
     event["id"] = json!("evt_\0");
-    let nameless = stage.deliver(&event.to_string()).await;
+    let nameless = harness.deliver(&event.to_string()).await;
 
     assert_eq!(taken.status, 200, "{taken:?}");
     assert!(
-        stage
+        harness
             .sql("select payload from payment_events")
             .await
             .contains(r"\u0000")
@@ -293,8 +293,8 @@ async fn nul_characters_of_stripes_are_kept_as_they_came() {
 
 #[tokio::test]
 async fn a_year_without_four_digits_is_refused() {
-    let stage = TestApp::new().await;
-    let admin = stage.admin();
+    let harness = TestApp::new().await;
+    let admin = harness.admin();
     let show = |starts_at: &str| {
         json!({
             "title": "Metropolis", "startsAt": starts_at, "timezone": "Europe/Berlin",
@@ -305,11 +305,11 @@ async fn a_year_without_four_digits_is_refused() {
 
     for (answer, field) in [
         (
-            stage.get("/api/shows?from=-200000-01-01T00:00:00Z").await,
+            harness.get("/api/shows?from=-200000-01-01T00:00:00Z").await,
             "from",
         ),
         (
-            stage.get("/api/shows?to=%2B200000-01-01T00:00:00Z").await,
+            harness.get("/api/shows?to=%2B200000-01-01T00:00:00Z").await,
             "to",
         ),
         (
@@ -333,9 +333,9 @@ async fn a_year_without_four_digits_is_refused() {
 
 #[tokio::test]
 async fn a_backslash_before_the_letters_of_a_nul_is_text() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
-    let answer = post(&stage, MOVIES, r#"{"title":"\\u0000"}"#).await;
+    let answer = post(&harness, MOVIES, r#"{"title":"\\u0000"}"#).await;
 
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(answer.body["title"], r"\u0000");
@@ -343,9 +343,9 @@ async fn a_backslash_before_the_letters_of_a_nul_is_text() {
 
 #[tokio::test]
 async fn a_body_that_is_not_called_json_is_an_unsupported_media_type() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let request = || {
-        stage
+        harness
             .admin()
             .request(Method::POST, MOVIES)
             .body(r#"{"title":"x"}"#)
@@ -386,12 +386,12 @@ async fn a_body_that_is_not_called_json_is_an_unsupported_media_type() {
 
 #[tokio::test]
 async fn a_body_of_more_than_64_kib_is_too_large() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let title = r#"{"title":"x"}"#;
     let padding = " ".repeat((64 << 10) - title.len());
 
-    let largest = post(&stage, MOVIES, format!("{title}{padding}")).await;
-    let larger = post(&stage, MOVIES, format!("{title}{padding} ")).await;
+    let largest = post(&harness, MOVIES, format!("{title}{padding}")).await;
+    let larger = post(&harness, MOVIES, format!("{title}{padding} ")).await;
 
     assert_eq!(largest.status, 201, "{largest:?}");
     larger.refused(413, "body_too_large");
@@ -399,10 +399,10 @@ async fn a_body_of_more_than_64_kib_is_too_large() {
 
 #[tokio::test]
 async fn an_event_of_more_than_1_mib_is_too_large() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
-    let largest = stage.deliver(&" ".repeat(1 << 20)).await;
-    let larger = stage.deliver(&" ".repeat((1 << 20) + 1)).await;
+    let largest = harness.deliver(&" ".repeat(1 << 20)).await;
+    let larger = harness.deliver(&" ".repeat((1 << 20) + 1)).await;
 
     largest.refused(400, "malformed_request");
     larger.refused(413, "body_too_large");
@@ -410,17 +410,17 @@ async fn an_event_of_more_than_1_mib_is_too_large() {
 
 #[tokio::test]
 async fn a_body_in_chunks_is_too_large_at_the_same_size() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let head = "POST /api/stripe HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
 
     let largest = send_raw(
-        &stage,
+        &harness,
         format!("{head}{}0\r\n\r\n", chunk.repeat(16)).as_bytes(),
     )
     .await;
     let larger = send_raw(
-        &stage,
+        &harness,
         format!("{head}{}1\r\n \r\n0\r\n\r\n", chunk.repeat(16)).as_bytes(),
     )
     .await;
@@ -437,13 +437,13 @@ async fn a_body_in_chunks_is_too_large_at_the_same_size() {
 
 #[tokio::test]
 async fn a_body_far_too_large_is_answered_too() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
-    stage
+    harness
         .deliver(&" ".repeat(20 << 20))
         .await
         .refused(413, "body_too_large");
-    post(&stage, MOVIES, " ".repeat(20 << 20))
+    post(&harness, MOVIES, " ".repeat(20 << 20))
         .await
         .refused(413, "body_too_large");
 }

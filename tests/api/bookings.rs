@@ -3,18 +3,18 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::stage::TestApp;
+use crate::harness::TestApp;
 
 #[tokio::test]
 async fn a_seat_is_booked_paid_and_confirmed() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
 
     let answer = dana.book(&show, &["A10", "A2", "B1"]).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     let held = answer.body;
-    stage.pay(&held).await;
+    harness.pay(&held).await;
     let confirmed = dana.booking(&held).await;
 
     assert_eq!(
@@ -36,15 +36,15 @@ async fn a_seat_is_booked_paid_and_confirmed() {
     assert_eq!(confirmed["holdExpiresAt"], Value::Null);
     assert_eq!(confirmed["balance"]["amountMinor"], 0);
     assert!(confirmed["version"].as_i64() > held["version"].as_i64());
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_booking_has_every_member_of_its_shape() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
 
-    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
 
     let members: Vec<&str> = booking
         .as_object()
@@ -68,11 +68,11 @@ async fn a_booking_has_every_member_of_its_shape() {
 
 #[tokio::test]
 async fn seats_that_are_gone_are_named() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    stage.customer("emil").booked(&show, &["A10", "A3"]).await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    harness.customer("emil").booked(&show, &["A10", "A3"]).await;
 
-    let answer = stage
+    let answer = harness
         .customer("dana")
         .book(&show, &["A2", "A10", "A1", "A3"])
         .await;
@@ -88,13 +88,13 @@ async fn seats_that_are_gone_are_named() {
 
 #[tokio::test]
 async fn ones_own_pending_booking_is_named() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let held = dana.booked(&show, &["A2"]).await;
 
     let pending = dana.book(&show, &["A2", "A3"]).await;
-    stage.pay(&held).await;
+    harness.pay(&held).await;
     let confirmed = dana.book(&show, &["A2"]).await;
 
     pending.refused(409, "seat_unavailable");
@@ -105,9 +105,9 @@ async fn ones_own_pending_booking_is_named() {
 
 #[tokio::test]
 async fn what_cannot_be_booked_is_refused_and_nothing_is_held() {
-    let stage = TestApp::new().await;
-    let show = stage.show_with(json!({ "maxSeatsPerBooking": 3 })).await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show_with(json!({ "maxSeatsPerBooking": 3 })).await;
+    let dana = harness.customer("dana");
     let wish = |changes: Value| {
         let mut wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
         for (name, value) in changes.as_object().unwrap() {
@@ -153,19 +153,19 @@ async fn what_cannot_be_booked_is_refused_and_nothing_is_held() {
             "{changes}: {answer:?}"
         );
     }
-    assert_eq!(stage.sql("select count(*) from bookings").await, "0");
-    assert_eq!(stage.stripe_requests().await.len(), 0);
+    assert_eq!(harness.sql("select count(*) from bookings").await, "0");
+    assert_eq!(harness.stripe_requests().await.len(), 0);
 }
 
 #[tokio::test]
 async fn refusals_say_what_would_do() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let cheap = json!([{ "name": "regular", "price": { "amountMinor": 49, "currency": "eur" } }]);
     let rows = json!([{ "row": "A", "seats": 9, "tier": "regular" }]);
-    let show = stage
+    let show = harness
         .show_with(json!({ "tiers": cheap, "rows": rows, "maxSeatsPerBooking": 2 }))
         .await;
-    let dana = stage.customer("dana");
+    let dana = harness.customer("dana");
 
     let small = dana.book(&show, &["A2"]).await;
     let many = dana.book(&show, &["A2", "A3", "A4"]).await;
@@ -186,15 +186,15 @@ async fn refusals_say_what_would_do() {
 
 #[tokio::test]
 async fn a_show_that_has_begun_is_closed() {
-    let stage = TestApp::new().await;
-    let show = stage
+    let harness = TestApp::new().await;
+    let show = harness
         .show_with(json!({ "startsAt": "2026-11-21T13:00:00Z" }))
         .await;
 
-    stage.advance(TimeDelta::minutes(59)).await;
-    let before = stage.customer("dana").book(&show, &["A2"]).await;
-    stage.advance(TimeDelta::minutes(1)).await;
-    let after = stage.customer("dana").book(&show, &["A3"]).await;
+    harness.advance(TimeDelta::minutes(59)).await;
+    let before = harness.customer("dana").book(&show, &["A2"]).await;
+    harness.advance(TimeDelta::minutes(1)).await;
+    let after = harness.customer("dana").book(&show, &["A3"]).await;
 
     assert_eq!(before.status, 201);
     after.refused(409, "show_closed");
@@ -202,17 +202,17 @@ async fn a_show_that_has_begun_is_closed() {
 
 #[tokio::test]
 async fn a_show_that_is_off_sale_is_closed() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     for status in ["closed", "cancelled"] {
-        let show = stage.show().await;
+        let show = harness.show().await;
         let update =
             format!("update shows set status = '{status}' where id = '{show}' returning 1");
         sqlx::query(sqlx::AssertSqlSafe(update))
-            .execute(stage.db())
+            .execute(harness.db())
             .await
             .unwrap();
 
-        stage
+        harness
             .customer("dana")
             .book(&show, &["A2"])
             .await
@@ -222,35 +222,35 @@ async fn a_show_that_is_off_sale_is_closed() {
 
 #[tokio::test]
 async fn what_costs_nothing_is_confirmed_at_once() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let free = json!([{ "name": "regular", "price": { "amountMinor": 0, "currency": "eur" } }]);
     let rows = json!([{ "row": "A", "seats": 9, "tier": "regular" }]);
-    let show = stage
+    let show = harness
         .show_with(json!({ "tiers": free, "rows": rows }))
         .await;
 
-    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
 
     assert_eq!(booking["status"], "confirmed");
     assert_eq!(booking["paymentStatus"], "paid");
     assert_eq!(booking["isPaid"], true);
     assert_eq!(booking["checkout"], Value::Null);
     assert_eq!(booking["confirmedAt"], "2026-11-21T12:00:00Z");
-    assert_eq!(stage.stripe_requests().await.len(), 0);
-    stage.check_books().await;
+    assert_eq!(harness.stripe_requests().await.len(), 0);
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_user_sees_his_own_bookings_newest_first() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let mut made = Vec::new();
     for seat in ["A2", "A3", "A4"] {
         made.push(dana.booked(&show, &[seat]).await);
     }
-    stage.customer("emil").booked(&show, &["A5"]).await;
-    stage.pay(&made[1]).await;
+    harness.customer("emil").booked(&show, &["A5"]).await;
+    harness.pay(&made[1]).await;
 
     let first = dana.get("/api/bookings?limit=2").await.body;
     let cursor = first["nextCursor"].as_str().unwrap();

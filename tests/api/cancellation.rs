@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::stage::{Answer, Caller, TestApp};
+use crate::harness::{Answer, Caller, TestApp};
 
 async fn cancel(caller: &Caller<'_>, booking: &Value, body: Value) -> Answer {
     caller
@@ -25,9 +25,9 @@ async fn reopen(caller: &Caller<'_>, booking: &Value) -> Answer {
 
 #[tokio::test]
 async fn a_pending_booking_can_be_called_off_and_its_seats_are_free_at_once() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
 
     let cancelled = cancel(&dana, &booking, json!({ "version": 1, "reason": "ill" })).await;
@@ -44,27 +44,27 @@ async fn a_pending_booking_can_be_called_off_and_its_seats_are_free_at_once() {
     assert_eq!(rebooked.status, 201);
     let session = booking["checkout"]["sessionId"].as_str().unwrap();
     assert_eq!(
-        stage
+        harness
             .ask_stripe(&format!("/v1/checkout/sessions/{session}"))
             .await["status"],
         "expired"
     );
     assert_eq!(
-        stage
+        harness
             .sql("select cancel_reason from bookings where status = 'cancelled'")
             .await,
         "ill"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_payment_that_was_faster_than_the_cancellation_stands() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    stage
+    harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
 
@@ -76,38 +76,38 @@ async fn a_payment_that_was_faster_than_the_cancellation_stands() {
     cancel(&dana, &booking, json!({}))
         .await
         .refused(409, "already_paid");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_cancellation_that_stripe_does_not_confirm_frees_nothing_and_goes_on_in_the_background() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
     let down = json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7 });
-    stage.knob("faults", down).await;
+    harness.knob("faults", down).await;
 
     cancel(&dana, &booking, json!({}))
         .await
         .refused(503, "payment_provider_unavailable");
     let kept = dana.booking(&booking).await;
-    stage.advance(TimeDelta::seconds(5)).await;
-    stage.run_jobs().await;
+    harness.advance(TimeDelta::seconds(5)).await;
+    harness.run_jobs().await;
 
     assert_eq!(kept["status"], "pending");
     assert_eq!(dana.booking(&booking).await["status"], "cancelled");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn only_the_buyer_or_an_admin_calls_off_and_only_what_he_has_seen() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
 
-    cancel(&stage.customer("emil"), &booking, json!({}))
+    cancel(&harness.customer("emil"), &booking, json!({}))
         .await
         .refused(404, "not_found");
     cancel(&dana, &booking, json!({ "version": 7 }))
@@ -119,20 +119,20 @@ async fn only_the_buyer_or_an_admin_calls_off_and_only_what_he_has_seen() {
     cancel(&dana, &booking, json!({ "reason": "x".repeat(501) }))
         .await
         .refused(422, "validation_failed");
-    let by_admin = cancel(&stage.admin(), &booking, json!({})).await;
+    let by_admin = cancel(&harness.admin(), &booking, json!({})).await;
 
     assert_eq!(by_admin.body["status"], "cancelled");
 }
 
 #[tokio::test]
 async fn the_open_page_is_given_again() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
 
     let (one, other) = tokio::join!(reopen(&dana, &booking), reopen(&dana, &booking));
-    let strangers = reopen(&stage.customer("emil"), &booking).await;
+    let strangers = reopen(&harness.customer("emil"), &booking).await;
 
     assert_eq!((one.status, other.status), (200, 200));
     assert_eq!(one.body["checkout"], booking["checkout"]);
@@ -142,9 +142,9 @@ async fn the_open_page_is_given_again() {
 
 #[tokio::test]
 async fn who_wants_another_page_gets_the_open_one_as_it_is() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
 
     for (opened, seat, secret_is_told) in [
         ("hosted", "A2", false),
@@ -174,15 +174,15 @@ async fn who_wants_another_page_gets_the_open_one_as_it_is() {
             );
         }
     }
-    let sessions = stage.all_at_stripe("checkout/sessions").await;
+    let sessions = harness.all_at_stripe("checkout/sessions").await;
     assert_eq!(sessions.len(), 3);
 }
 
 #[tokio::test]
 async fn ones_own_pending_booking_locks_nobody_out() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let forgotten = dana.booked(&show, &["A2", "A3"]).await;
 
     let refused = dana.book(&show, &["A2"]).await;
@@ -190,7 +190,7 @@ async fn ones_own_pending_booking_locks_nobody_out() {
     let resumed = reopen(&dana, &own).await;
     let called_off = cancel(&dana, &own, json!({})).await;
     let again = dana.booked(&show, &["A2"]).await;
-    stage.pay(&again).await;
+    harness.pay(&again).await;
 
     refused.refused(409, "seat_unavailable");
     assert_eq!(own["id"], forgotten["id"]);
@@ -202,36 +202,36 @@ async fn ones_own_pending_booking_locks_nobody_out() {
     );
     assert_eq!(dana.booking(&again).await["status"], "confirmed");
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(label, ',') from seat_claims")
             .await,
         "A2"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_booking_that_was_resumed_can_be_paid() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     dana.booked(&show, &["A2"]).await;
     let own = json!({ "id": dana.book(&show, &["A2"]).await.body["ownBooking"] });
 
     let resumed = reopen(&dana, &own).await.body;
-    stage.pay(&resumed).await;
+    harness.pay(&resumed).await;
 
     assert_eq!(dana.booking(&own).await["status"], "confirmed");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn two_tabs_that_finish_an_unanswered_create_get_the_same_session() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let lost = json!({ "route": "POST /v1/checkout/sessions$", "kind": "lost_answer", "times": 7 });
-    stage.knob("faults", lost).await;
-    let dana = stage.customer("dana");
+    harness.knob("faults", lost).await;
+    let dana = harness.customer("dana");
     dana.book(&show, &["A2"])
         .await
         .refused(503, "payment_provider_unavailable");
@@ -243,7 +243,7 @@ async fn two_tabs_that_finish_an_unanswered_create_get_the_same_session() {
     assert!(one.body["checkout"]["url"].is_string());
     assert_eq!(one.body["checkout"], other.body["checkout"]);
     assert_eq!(
-        stage.ask_stripe("/v1/checkout/sessions").await["data"]
+        harness.ask_stripe("/v1/checkout/sessions").await["data"]
             .as_array()
             .unwrap()
             .len(),
@@ -253,18 +253,18 @@ async fn two_tabs_that_finish_an_unanswered_create_get_the_same_session() {
 
 #[tokio::test]
 async fn what_cannot_be_paid_any_more_is_not_opened_again() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let paid = dana.booked(&show, &["A2"]).await;
-    stage.pay(&paid).await;
+    harness.pay(&paid).await;
     let called_off = dana.booked(&show, &["A3"]).await;
     cancel(&dana, &called_off, json!({})).await;
     let over = dana.booked(&show, &["A4"]).await;
 
     reopen(&dana, &paid).await.refused(409, "already_paid");
     let refused = reopen(&dana, &called_off).await;
-    stage.advance(TimeDelta::minutes(10)).await;
+    harness.advance(TimeDelta::minutes(10)).await;
     reopen(&dana, &over).await.refused(409, "booking_expired");
 
     refused.refused(409, "booking_not_payable");
@@ -273,12 +273,12 @@ async fn what_cannot_be_paid_any_more_is_not_opened_again() {
 
 #[tokio::test]
 async fn a_cancellation_is_repeated_without_harm() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
     let down = json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7 });
-    stage.knob("faults", down).await;
+    harness.knob("faults", down).await;
 
     cancel(&dana, &booking, json!({ "version": 1 }))
         .await
@@ -293,18 +293,18 @@ async fn a_cancellation_is_repeated_without_harm() {
         (&json!("cancelled"), &json!("cancelled")),
         "{one:?} {other:?}"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_booking_whose_page_stripe_never_made_can_be_called_off() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let stored = json!({
         "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true, "times": 9,
     });
-    stage.knob("faults", stored).await;
-    let dana = stage.customer("dana");
+    harness.knob("faults", stored).await;
+    let dana = harness.customer("dana");
     dana.book(&show, &["A2"])
         .await
         .refused(503, "payment_provider_unavailable");
@@ -313,5 +313,5 @@ async fn a_booking_whose_page_stripe_never_made_can_be_called_off() {
     let cancelled = cancel(&dana, &booking, json!({})).await;
 
     assert_eq!(cancelled.body["status"], "cancelled", "{cancelled:?}");
-    stage.check_books().await;
+    harness.reconcile().await;
 }

@@ -4,13 +4,13 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::stage::{Answer, TestApp};
+use crate::harness::{Answer, TestApp};
 
 const NOBODY: &str = "0193a000-0000-7000-8000-000000000000";
 
 /// Adds a movie; returns its id.
-async fn movie(stage: &TestApp, title: &str) -> String {
-    let made = stage
+async fn movie(harness: &TestApp, title: &str) -> String {
+    let made = harness
         .admin()
         .post("/api/admin/movies", json!({ "title": title }))
         .await;
@@ -19,8 +19,8 @@ async fn movie(stage: &TestApp, title: &str) -> String {
 }
 
 /// Adds a show of a movie; returns its id.
-async fn show_of(stage: &TestApp, movie: &str, starts_at: &str, timezone: &str) -> String {
-    stage
+async fn show_of(harness: &TestApp, movie: &str, starts_at: &str, timezone: &str) -> String {
+    harness
         .show_with(json!({ "movieId": movie, "startsAt": starts_at, "timezone": timezone }))
         .await
 }
@@ -37,8 +37,8 @@ fn ids(answer: &Answer) -> Vec<&str> {
 }
 
 /// The dates of a movie, each with the starts of its shows.
-async fn dates(stage: &TestApp, movie: &str) -> Vec<(String, Vec<String>)> {
-    let movie = stage.get(&format!("/api/movies/{movie}")).await.body;
+async fn dates(harness: &TestApp, movie: &str) -> Vec<(String, Vec<String>)> {
+    let movie = harness.get(&format!("/api/movies/{movie}")).await.body;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let starts = |date: &Value| {
         date["shows"]
@@ -65,11 +65,11 @@ fn on(date: &str, starts: &[&str]) -> (String, Vec<String>) {
 }
 
 /// All pages of a list, as ids.
-async fn pages(stage: &TestApp, path: &str) -> Vec<Vec<String>> {
+async fn pages(harness: &TestApp, path: &str) -> Vec<Vec<String>> {
     let mut pages: Vec<Vec<String>> = Vec::new();
     let mut next = path.to_owned();
     loop {
-        let answer = stage.get(&next).await;
+        let answer = harness.get(&next).await;
         pages.push(ids(&answer).into_iter().map(str::to_owned).collect());
         match answer.body["nextCursor"].as_str() {
             Some(cursor) => next = format!("{path}&cursor={cursor}"),
@@ -80,20 +80,20 @@ async fn pages(stage: &TestApp, path: &str) -> Vec<Vec<String>> {
 
 #[tokio::test]
 async fn what_there_is_not_is_not_found() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     for path in ["shows/ID", "shows/ID/seats", "movies/ID"] {
-        stage
+        harness
             .get(&format!("/api/{}", path.replace("ID", NOBODY)))
             .await
             .refused(404, "not_found");
     }
     assert_eq!(
-        stage.get("/api/shows").await.body,
+        harness.get("/api/shows").await.body,
         json!({ "items": [], "nextCursor": null })
     );
     assert_eq!(
-        stage
+        harness
             .get(&format!("/api/shows?movieId={NOBODY}"))
             .await
             .body["items"],
@@ -103,13 +103,13 @@ async fn what_there_is_not_is_not_found() {
 
 #[tokio::test]
 async fn the_seat_map_says_of_each_seat_what_it_is() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
-    stage.pay(&dana.booked(&show, &["B10", "A3"]).await).await;
-    stage.customer("eve").booked(&show, &["A2"]).await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
+    harness.pay(&dana.booked(&show, &["B10", "A3"]).await).await;
+    harness.customer("eve").booked(&show, &["A2"]).await;
 
-    let map = stage.get(&format!("/api/shows/{show}/seats")).await.body;
+    let map = harness.get(&format!("/api/shows/{show}/seats")).await.body;
 
     assert_eq!(map["showId"], show.as_str());
     let seats = map["seats"].as_array().unwrap();
@@ -140,22 +140,22 @@ async fn the_seat_map_says_of_each_seat_what_it_is() {
         json!({ "label": "B10", "tier": "box", "price": price, "state": "sold" })
     );
     assert_eq!(
-        stage.get(&format!("/api/shows/{show}")).await.body["seats"],
+        harness.get(&format!("/api/shows/{show}")).await.body["seats"],
         json!({ "total": 20, "free": 16 })
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn row_aa_comes_after_row_z() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let row = |row: &str| json!({ "row": row, "seats": 2, "tier": "regular" });
     let rows = json!([row("AA"), row("Z"), row("B")]);
-    let show = stage
+    let show = harness
         .show_with(json!({ "rows": rows, "blocked": [] }))
         .await;
 
-    let map = stage.get(&format!("/api/shows/{show}/seats")).await.body;
+    let map = harness.get(&format!("/api/shows/{show}/seats")).await.body;
 
     let labels: Vec<&str> = map["seats"]
         .as_array()
@@ -168,11 +168,11 @@ async fn row_aa_comes_after_row_z() {
 
 #[tokio::test]
 async fn shows_are_filtered_by_movie_and_time() {
-    let stage = TestApp::new().await;
-    let (one, two) = (movie(&stage, "One").await, movie(&stage, "Two").await);
-    let third = show_of(&stage, &one, "2026-12-03T20:00:00Z", "Europe/Berlin").await;
-    let first = show_of(&stage, &one, "2026-12-01T20:00:00Z", "Europe/Berlin").await;
-    let second = show_of(&stage, &two, "2026-12-02T20:00:00Z", "Europe/Berlin").await;
+    let harness = TestApp::new().await;
+    let (one, two) = (movie(&harness, "One").await, movie(&harness, "Two").await);
+    let third = show_of(&harness, &one, "2026-12-03T20:00:00Z", "Europe/Berlin").await;
+    let first = show_of(&harness, &one, "2026-12-01T20:00:00Z", "Europe/Berlin").await;
+    let second = show_of(&harness, &two, "2026-12-02T20:00:00Z", "Europe/Berlin").await;
     let cases = [
         (String::new(), vec![&first, &second, &third]),
         (format!("movieId={one}"), vec![&first, &third]),
@@ -204,7 +204,7 @@ async fn shows_are_filtered_by_movie_and_time() {
 
     for (query, shows) in cases {
         assert_eq!(
-            ids(&stage.get(&format!("/api/shows?{query}")).await),
+            ids(&harness.get(&format!("/api/shows?{query}")).await),
             shows,
             "{query}"
         );
@@ -214,7 +214,7 @@ async fn shows_are_filtered_by_movie_and_time() {
         ("from=yesterday", "from"),
         ("to=2026-12-02", "to"),
     ] {
-        let answer = stage.get(&format!("/api/shows?{query}")).await;
+        let answer = harness.get(&format!("/api/shows?{query}")).await;
         answer.refused(422, "validation_failed");
         assert_eq!(answer.fields(), [field]);
     }
@@ -222,17 +222,17 @@ async fn shows_are_filtered_by_movie_and_time() {
 
 #[tokio::test]
 async fn pages_of_shows_neither_skip_nor_repeat_where_starts_are_equal() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     for starts_at in [
         "2026-12-02T20:00:00Z",
         "2026-12-01T20:00:00Z",
         "2026-12-02T20:00:00.000001Z",
     ] {
         for _ in 0..2 {
-            stage.show_with(json!({ "startsAt": starts_at })).await;
+            harness.show_with(json!({ "startsAt": starts_at })).await;
         }
     }
-    let all = pages(&stage, "/api/shows?limit=100").await.concat();
+    let all = pages(&harness, "/api/shows?limit=100").await.concat();
     assert_eq!(all.len(), 6);
 
     for (limit, sizes) in [
@@ -243,7 +243,7 @@ async fn pages_of_shows_neither_skip_nor_repeat_where_starts_are_equal() {
         (5, vec![5, 1]),
         (6, vec![6]),
     ] {
-        let pages = pages(&stage, &format!("/api/shows?limit={limit}")).await;
+        let pages = pages(&harness, &format!("/api/shows?limit={limit}")).await;
 
         assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), sizes);
         assert_eq!(pages.concat(), all);
@@ -252,15 +252,15 @@ async fn pages_of_shows_neither_skip_nor_repeat_where_starts_are_equal() {
 
 #[tokio::test]
 async fn a_page_has_50_items_where_no_limit_is_named() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let rows = json!([{ "row": "A", "seats": 1, "tier": "regular" }]);
     for _ in 0..51 {
-        stage
+        harness
             .show_with(json!({ "rows": rows, "blocked": [] }))
             .await;
     }
 
-    let page = stage.get("/api/shows").await;
+    let page = harness.get("/api/shows").await;
 
     assert_eq!(ids(&page).len(), 50);
     assert!(page.body["nextCursor"].is_string());
@@ -268,26 +268,29 @@ async fn a_page_has_50_items_where_no_limit_is_named() {
 
 #[tokio::test]
 async fn movies_with_coming_shows_are_listed_newest_first() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let mut movies = Vec::new();
     for title in ["One", "Two", "Three"] {
-        let id = movie(&stage, title).await;
-        show_of(&stage, &id, "2026-12-24T19:30:00Z", "Europe/Berlin").await;
+        let id = movie(&harness, title).await;
+        show_of(&harness, &id, "2026-12-24T19:30:00Z", "Europe/Berlin").await;
         movies.insert(0, id);
     }
-    movie(&stage, "Without a show").await;
+    movie(&harness, "Without a show").await;
 
-    let list = stage.get("/api/movies").await;
+    let list = harness.get("/api/movies").await;
 
     assert_eq!(ids(&list), movies);
     assert_eq!(
-        pages(&stage, "/api/movies?limit=2").await,
+        pages(&harness, "/api/movies?limit=2").await,
         [&movies[..2], &movies[2..]]
     );
-    let alone = stage.get(&format!("/api/movies/{}", movies[0])).await.body;
+    let alone = harness
+        .get(&format!("/api/movies/{}", movies[0]))
+        .await
+        .body;
     assert_eq!(list.body["items"][0], alone);
     assert_eq!(alone["dates"][0]["date"], "2026-12-24");
-    let shows = stage
+    let shows = harness
         .get(&format!("/api/shows?movieId={}", movies[0]))
         .await
         .body;
@@ -296,8 +299,8 @@ async fn movies_with_coming_shows_are_listed_newest_first() {
 
 #[tokio::test]
 async fn a_movies_shows_are_grouped_by_the_date_of_the_place() {
-    let stage = TestApp::new().await;
-    let id = movie(&stage, "Metropolis").await;
+    let harness = TestApp::new().await;
+    let id = movie(&harness, "Metropolis").await;
     for (starts_at, timezone) in [
         ("2026-12-02T23:30:00Z", "Europe/Berlin"),
         ("2026-12-02T22:30:00Z", "Europe/Berlin"),
@@ -305,10 +308,10 @@ async fn a_movies_shows_are_grouped_by_the_date_of_the_place() {
         ("2026-12-02T02:00:00Z", "America/Los_Angeles"),
         ("2026-12-02T12:00:00Z", "Pacific/Kiritimati"),
     ] {
-        show_of(&stage, &id, starts_at, timezone).await;
+        show_of(&harness, &id, starts_at, timezone).await;
     }
 
-    let dates = dates(&stage, &id).await;
+    let dates = dates(&harness, &id).await;
 
     let expected = [
         on("2026-12-01", &["2026-12-02T02:00:00Z"]),
@@ -326,10 +329,10 @@ async fn a_movies_shows_are_grouped_by_the_date_of_the_place() {
 
 #[tokio::test]
 async fn show_time_is_right_across_a_dst_change() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let (berlin, new_york) = (
-        movie(&stage, "Berlin").await,
-        movie(&stage, "New York").await,
+        movie(&harness, "Berlin").await,
+        movie(&harness, "New York").await,
     );
     // Said with the offset of the place, before and after the clocks there change.
     for starts_at in [
@@ -343,7 +346,7 @@ async fn show_time_is_right_across_a_dst_change() {
         "2027-10-31T02:30:00+01:00",
         "2027-10-31T23:30:00+01:00",
     ] {
-        show_of(&stage, &berlin, starts_at, "Europe/Berlin").await;
+        show_of(&harness, &berlin, starts_at, "Europe/Berlin").await;
     }
     for starts_at in [
         "2027-03-13T23:30:00-05:00",
@@ -351,7 +354,7 @@ async fn show_time_is_right_across_a_dst_change() {
         "2027-03-14T23:30:00-04:00",
         "2027-03-15T00:30:00-04:00",
     ] {
-        show_of(&stage, &new_york, starts_at, "America/New_York").await;
+        show_of(&harness, &new_york, starts_at, "America/New_York").await;
     }
 
     let of_berlin = [
@@ -375,7 +378,7 @@ async fn show_time_is_right_across_a_dst_change() {
             ],
         ),
     ];
-    assert_eq!(dates(&stage, &berlin).await, of_berlin);
+    assert_eq!(dates(&harness, &berlin).await, of_berlin);
     let of_new_york = [
         on("2027-03-13", &["2027-03-14T04:30:00Z"]),
         on(
@@ -384,102 +387,102 @@ async fn show_time_is_right_across_a_dst_change() {
         ),
         on("2027-03-15", &["2027-03-15T04:30:00Z"]),
     ];
-    assert_eq!(dates(&stage, &new_york).await, of_new_york);
+    assert_eq!(dates(&harness, &new_york).await, of_new_york);
 }
 
 #[tokio::test]
 async fn a_booking_carries_the_instant_and_the_zone_of_its_show() {
-    let stage = TestApp::new().await;
-    let show = stage
+    let harness = TestApp::new().await;
+    let show = harness
         .show_with(json!({ "startsAt": "2027-03-28T03:00:00+02:00" }))
         .await;
 
-    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
 
     assert_eq!(booking["show"]["startsAt"], "2027-03-28T01:00:00Z");
     assert_eq!(booking["show"]["timezone"], "Europe/Berlin");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_show_that_has_begun_is_closed() {
-    let stage = TestApp::new().await;
-    let id = movie(&stage, "Metropolis").await;
-    let show = show_of(&stage, &id, "2026-11-21T12:10:00Z", "Europe/Berlin").await;
+    let harness = TestApp::new().await;
+    let id = movie(&harness, "Metropolis").await;
+    let show = show_of(&harness, &id, "2026-11-21T12:10:00Z", "Europe/Berlin").await;
 
-    stage.advance(TimeDelta::seconds(599)).await;
+    harness.advance(TimeDelta::seconds(599)).await;
     assert_eq!(
-        stage.get(&format!("/api/shows/{show}")).await.body["status"],
+        harness.get(&format!("/api/shows/{show}")).await.body["status"],
         "onSale"
     );
-    assert_eq!(ids(&stage.get("/api/movies").await), [id.as_str()]);
-    stage.advance(TimeDelta::seconds(1)).await;
+    assert_eq!(ids(&harness.get("/api/movies").await), [id.as_str()]);
+    harness.advance(TimeDelta::seconds(1)).await;
 
     assert_eq!(
-        stage.get(&format!("/api/shows/{show}")).await.body["status"],
+        harness.get(&format!("/api/shows/{show}")).await.body["status"],
         "closed"
     );
-    stage
+    harness
         .customer("dana")
         .book(&show, &["A2"])
         .await
         .refused(409, "show_closed");
-    assert!(ids(&stage.get("/api/shows").await).is_empty());
-    assert!(ids(&stage.get("/api/movies").await).is_empty());
-    assert!(dates(&stage, &id).await.is_empty());
+    assert!(ids(&harness.get("/api/shows").await).is_empty());
+    assert!(ids(&harness.get("/api/movies").await).is_empty());
+    assert!(dates(&harness, &id).await.is_empty());
     assert_eq!(
-        ids(&stage.get("/api/shows?from=2026-11-21T12:10:00Z").await),
+        ids(&harness.get("/api/shows?from=2026-11-21T12:10:00Z").await),
         [show]
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_show_that_is_cancelled_says_so_and_sells_no_movie() {
-    let stage = TestApp::new().await;
-    let (one, two) = (movie(&stage, "One").await, movie(&stage, "Two").await);
-    let cancelled = show_of(&stage, &one, "2026-12-01T20:00:00Z", "Europe/Berlin").await;
-    let alone = show_of(&stage, &two, "2026-12-01T20:00:00Z", "Europe/Berlin").await;
-    show_of(&stage, &one, "2026-12-02T20:00:00Z", "Europe/Berlin").await;
+    let harness = TestApp::new().await;
+    let (one, two) = (movie(&harness, "One").await, movie(&harness, "Two").await);
+    let cancelled = show_of(&harness, &one, "2026-12-01T20:00:00Z", "Europe/Berlin").await;
+    let alone = show_of(&harness, &two, "2026-12-01T20:00:00Z", "Europe/Berlin").await;
+    show_of(&harness, &one, "2026-12-02T20:00:00Z", "Europe/Berlin").await;
     let cancel = sqlx::query("update shows set status = 'cancelled' where id::text = any($1)");
     cancel
         .bind(vec![&cancelled, &alone])
-        .execute(stage.db())
+        .execute(harness.db())
         .await
         .unwrap();
 
-    stage
+    harness
         .customer("dana")
         .book(&cancelled, &["A2"])
         .await
         .refused(409, "show_closed");
     assert_eq!(
-        stage.get(&format!("/api/shows/{cancelled}")).await.body["status"],
+        harness.get(&format!("/api/shows/{cancelled}")).await.body["status"],
         "cancelled"
     );
-    assert_eq!(ids(&stage.get("/api/movies").await), [one.as_str()]);
+    assert_eq!(ids(&harness.get("/api/movies").await), [one.as_str()]);
     assert_eq!(
-        dates(&stage, &one).await,
+        dates(&harness, &one).await,
         [on("2026-12-02", &["2026-12-02T20:00:00Z"])]
     );
-    assert!(dates(&stage, &two).await.is_empty());
-    stage.check_books().await;
+    assert!(dates(&harness, &two).await.is_empty());
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_seat_map_follows_a_change_of_the_layout() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let path = format!("/api/shows/{show}/seats");
-    let before = stage.get(&path).await.body;
+    let before = harness.get(&path).await.body;
 
     for change in [
         "update show_seats set sellable = false where label = 'A2'",
         "update show_tiers set price_minor = 1300",
     ] {
-        sqlx::query(change).execute(stage.db()).await.unwrap();
+        sqlx::query(change).execute(harness.db()).await.unwrap();
     }
-    let after = stage.get(&path).await.body;
+    let after = harness.get(&path).await.body;
 
     assert_eq!(
         (&before["seats"][1]["label"], &before["seats"][1]["state"]),

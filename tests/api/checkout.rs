@@ -5,25 +5,25 @@ use holdfast::domain::job::Job;
 use holdfast::jobs;
 use serde_json::{Value, json};
 
-use crate::stage::{ORIGIN, TestApp, send};
+use crate::harness::{ORIGIN, TestApp, send};
 
 #[tokio::test]
 async fn stripe_is_asked_for_what_the_contract_says() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
 
-    let booking = stage
+    let booking = harness
         .customer("dana")
         .booked(&show, &["A3", "B1", "A2"])
         .await;
 
-    let asked = &stage.stripe_requests().await[0];
+    let asked = &harness.stripe_requests().await[0];
     let form = form(asked);
     let id = booking["id"].as_str().unwrap();
-    let attempt = stage.sql("select id from checkout_attempts").await;
+    let attempt = harness.sql("select id from checkout_attempts").await;
     assert_eq!(asked["idempotencyKey"], format!("cs-{attempt}"));
     assert_eq!(asked["stripeVersion"], "2026-09-30.endive");
-    let expires_at = (stage.now() + TimeDelta::minutes(35))
+    let expires_at = (harness.now() + TimeDelta::minutes(35))
         .timestamp()
         .to_string();
     for (name, value) in [
@@ -69,9 +69,9 @@ async fn stripe_is_asked_for_what_the_contract_says() {
 
 #[tokio::test]
 async fn an_allowed_origin_is_where_the_buyer_returns_to() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
 
     for (origin, seat, returns_to) in [
         (
@@ -93,7 +93,7 @@ async fn an_allowed_origin_is_where_the_buyer_returns_to() {
         .await;
 
         assert_eq!(answer.status, 201);
-        let form = form(stage.stripe_requests().await.last().unwrap());
+        let form = form(harness.stripe_requests().await.last().unwrap());
         let success_url = &form.iter().find(|(key, _)| key == "success_url").unwrap().1;
         assert!(
             success_url.starts_with(&format!("{returns_to}/booking/success?")),
@@ -104,21 +104,21 @@ async fn an_allowed_origin_is_where_the_buyer_returns_to() {
 
 #[tokio::test]
 async fn an_embedded_or_custom_page_gets_a_client_secret_and_one_return_url() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
 
     for (ui, ui_mode, seat) in [
         ("embedded", "embedded_page", "A2"),
         ("custom", "elements", "A3"),
     ] {
         let wish = json!({ "kind": "show", "showId": show, "seats": [seat], "ui": ui });
-        let booking = stage
+        let booking = harness
             .customer("dana")
             .post("/api/bookings", wish)
             .await
             .body;
 
-        let form = form(stage.stripe_requests().await.last().unwrap());
+        let form = form(harness.stripe_requests().await.last().unwrap());
         let value = |name: &str| {
             form.iter()
                 .find(|(key, _)| key == name)
@@ -138,18 +138,18 @@ async fn an_embedded_or_custom_page_gets_a_client_secret_and_one_return_url() {
 
 #[tokio::test]
 async fn a_buyer_without_an_address_is_not_given_one() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let mut claims = stage.claims("user_quiet", "");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let mut claims = harness.claims("user_quiet", "");
     claims.as_object_mut().unwrap().remove("email");
 
-    stage
-        .bearer(stage.issuer.token(&claims))
+    harness
+        .bearer(harness.issuer.token(&claims))
         .booked(&show, &["A2"])
         .await;
 
     assert!(
-        !form(&stage.stripe_requests().await[0])
+        !form(&harness.stripe_requests().await[0])
             .iter()
             .any(|(key, _)| key == "customer_email")
     );
@@ -157,8 +157,8 @@ async fn a_buyer_without_an_address_is_not_given_one() {
 
 #[tokio::test]
 async fn every_try_uses_the_same_key_and_the_same_parameters() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     for fault in [
         json!({ "kind": "status", "status": 429 }),
         json!({ "kind": "status", "status": 503 }),
@@ -168,12 +168,12 @@ async fn every_try_uses_the_same_key_and_the_same_parameters() {
     ] {
         let mut fault = fault;
         fault["route"] = json!("POST /v1/checkout/sessions$");
-        stage.knob("faults", fault).await;
+        harness.knob("faults", fault).await;
     }
 
-    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
 
-    let tries = stage.stripe_requests().await;
+    let tries = harness.stripe_requests().await;
     assert!(tries.len() >= 5, "{}", tries.len());
     assert!(
         tries
@@ -182,229 +182,240 @@ async fn every_try_uses_the_same_key_and_the_same_parameters() {
     );
     assert!(tries.iter().all(|asked| asked["raw"] == tries[0]["raw"]));
     assert_eq!(
-        stage.ask_stripe("/v1/checkout/sessions").await["data"]
+        harness.ask_stripe("/v1/checkout/sessions").await["data"]
             .as_array()
             .unwrap()
             .len(),
         1
     );
-    stage.pay(&booking).await;
-    stage.check_books().await;
+    harness.pay(&booking).await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_failure_that_stripe_stored_is_left_behind_with_a_new_key() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let stored = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true });
-    stage.knob("faults", stored).await;
-    let dana = stage.customer("dana");
+    harness.knob("faults", stored).await;
+    let dana = harness.customer("dana");
 
     let booking = dana.booked(&show, &["A2"]).await;
-    stage.pay(&booking).await;
+    harness.pay(&booking).await;
 
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(status::text, ',' order by id) from checkout_attempts")
             .await,
         "failed,paid"
     );
-    let last = stage.stripe_requests().await.pop().unwrap();
-    let attempt = stage
+    let last = harness.stripe_requests().await.pop().unwrap();
+    let attempt = harness
         .sql("select id from checkout_attempts where status = 'paid'")
         .await;
     assert_eq!(last["idempotencyKey"], format!("cs-{attempt}"));
     assert!(form(&last).contains(&("metadata[attemptId]".to_owned(), attempt)));
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_session_that_ended_unseen_beside_a_paid_one_is_closed() {
-    let stage = TestApp::new().await;
-    book_behind_a_failure(&stage).await;
+    let harness = TestApp::new().await;
+    book_behind_a_failure(&harness).await;
     // Of another session the answer is lost.
     let create = "POST /v1/checkout/sessions$";
-    stage
+    harness
         .knob("faults", json!({ "route": create, "kind": "delay" }))
         .await;
-    stage
+    harness
         .knob("faults", json!({ "route": create, "kind": "lost_answer" }))
         .await;
-    stage
+    harness
         .knob(
             "faults",
             json!({ "route": create, "kind": "status", "status": 503, "should_retry": false }),
         )
         .await;
-    stage.advance(TimeDelta::seconds(5)).await;
-    assert_eq!(stage.run_jobs().await, 0);
-    let sessions = stage.ask_stripe("/v1/checkout/sessions").await["data"]
+    harness.advance(TimeDelta::seconds(5)).await;
+    assert_eq!(harness.run_jobs().await, 0);
+    let sessions = harness.ask_stripe("/v1/checkout/sessions").await["data"]
         .as_array()
         .unwrap()
         .clone();
     assert_eq!(sessions.len(), 2);
 
-    stage
+    harness
         .knob("pay", json!({ "session": sessions[1]["id"] }))
         .await;
-    stage.simulator.settled().await;
-    stage.knob("deliveries", json!({ "drop": true })).await;
-    stage.advance(TimeDelta::minutes(45)).await;
-    stage.run_jobs().await;
+    harness.simulator.settled().await;
+    harness.knob("deliveries", json!({ "drop": true })).await;
+    harness.advance(TimeDelta::minutes(45)).await;
+    harness.run_jobs().await;
 
     let attempts = "select string_agg(status::text, ',' order by id) from checkout_attempts";
-    assert_eq!(stage.sql(attempts).await, "paid,expired");
-    assert_eq!(stage.sql("select status from bookings").await, "confirmed");
+    assert_eq!(harness.sql(attempts).await, "paid,expired");
     assert_eq!(
-        stage
+        harness.sql("select status from bookings").await,
+        "confirmed"
+    );
+    assert_eq!(
+        harness
             .sql("select count(*) from graphile_worker._private_jobs")
             .await,
         "0"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn an_attempt_that_lost_its_job_is_closed_though_another_was_paid() {
-    let stage = TestApp::new().await;
-    book_behind_a_failure(&stage).await;
+    let harness = TestApp::new().await;
+    book_behind_a_failure(&harness).await;
     // Whoever asks under another key dies before Stripe hears of it.
     let create = "POST /v1/checkout/sessions$";
-    stage
+    harness
         .knob("faults", json!({ "route": create, "kind": "delay" }))
         .await;
-    stage
+    harness
         .knob(
             "faults",
             json!({ "route": create, "kind": "status", "status": 503, "should_retry": false }),
         )
         .await;
-    stage.advance(TimeDelta::seconds(5)).await;
-    assert_eq!(stage.run_jobs().await, 0);
+    harness.advance(TimeDelta::seconds(5)).await;
+    assert_eq!(harness.run_jobs().await, 0);
     sqlx::query("delete from graphile_worker._private_jobs")
-        .execute(stage.db())
+        .execute(harness.db())
         .await
         .unwrap();
-    let sessions = stage.ask_stripe("/v1/checkout/sessions").await["data"]
+    let sessions = harness.ask_stripe("/v1/checkout/sessions").await["data"]
         .as_array()
         .unwrap()
         .clone();
 
-    stage
+    harness
         .knob("pay", json!({ "session": sessions[0]["id"] }))
         .await;
-    stage.simulator.settled().await;
-    stage.advance(TimeDelta::minutes(1)).await;
-    jobs::perform(&stage.app, &Job::Sweep).await.unwrap();
-    stage.run_jobs().await;
+    harness.simulator.settled().await;
+    harness.advance(TimeDelta::minutes(1)).await;
+    jobs::perform(&harness.app, &Job::Sweep).await.unwrap();
+    harness.run_jobs().await;
 
-    assert_eq!(stage.sql("select status from bookings").await, "confirmed");
     assert_eq!(
-        stage
+        harness.sql("select status from bookings").await,
+        "confirmed"
+    );
+    assert_eq!(
+        harness
             .sql("select string_agg(status::text, ',' order by id) from checkout_attempts")
             .await,
         "paid,expired"
     );
     assert_eq!(
-        stage.ask_stripe("/v1/checkout/sessions?status=open").await["data"],
+        harness
+            .ask_stripe("/v1/checkout/sessions?status=open")
+            .await["data"],
         json!([])
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn an_attempt_that_can_only_fail_is_closed_once_another_was_paid() {
-    let stage = TestApp::new().await;
-    book_behind_a_failure(&stage).await;
+    let harness = TestApp::new().await;
+    book_behind_a_failure(&harness).await;
     // Under every other key there is a failure with nothing behind it.
     let stored = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true, "times": 99 });
-    stage.knob("faults", stored).await;
-    stage.advance(TimeDelta::seconds(5)).await;
-    stage.run_jobs().await;
-    let sessions = stage.ask_stripe("/v1/checkout/sessions").await["data"]
+    harness.knob("faults", stored).await;
+    harness.advance(TimeDelta::seconds(5)).await;
+    harness.run_jobs().await;
+    let sessions = harness.ask_stripe("/v1/checkout/sessions").await["data"]
         .as_array()
         .unwrap()
         .clone();
 
-    stage
+    harness
         .knob("pay", json!({ "session": sessions[0]["id"] }))
         .await;
-    stage.simulator.settled().await;
-    stage.advance(TimeDelta::minutes(45)).await;
-    stage.run_jobs().await;
+    harness.simulator.settled().await;
+    harness.advance(TimeDelta::minutes(45)).await;
+    harness.run_jobs().await;
 
     assert_eq!(sessions.len(), 1);
-    assert_eq!(stage.sql("select status from bookings").await, "confirmed");
     assert_eq!(
-        stage
+        harness.sql("select status from bookings").await,
+        "confirmed"
+    );
+    assert_eq!(
+        harness
             .sql("select string_agg(distinct status::text, ',') from checkout_attempts")
             .await,
         "failed,paid"
     );
     assert_eq!(
-        stage
+        harness
             .sql("select count(*) from graphile_worker._private_jobs")
             .await,
         "0"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn when_stripe_is_away_the_seats_stay_held_and_the_caller_is_told() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 100 });
-    stage.knob("faults", down).await;
+    harness.knob("faults", down).await;
 
-    let answer = stage.customer("dana").book(&show, &["A2"]).await;
+    let answer = harness.customer("dana").book(&show, &["A2"]).await;
 
     answer.refused(503, "payment_provider_unavailable");
     assert!(answer.headers.contains_key("retry-after"));
     assert_eq!(
-        stage.sql("select status from checkout_attempts").await,
+        harness.sql("select status from checkout_attempts").await,
         "creating"
     );
-    assert_eq!(stage.sql("select count(*) from seat_claims").await, "1");
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from seat_claims").await, "1");
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn when_stripe_refuses_for_good_the_seats_are_free_at_once() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let refusal =
         json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 400 });
-    stage.knob("faults", refusal).await;
+    harness.knob("faults", refusal).await;
 
-    let answer = stage.customer("emil").book(&show, &["A2"]).await;
+    let answer = harness.customer("emil").book(&show, &["A2"]).await;
 
     answer.refused(502, "payment_provider_error");
-    assert_eq!(stage.sql("select status from bookings").await, "failed");
-    assert_eq!(stage.sql("select count(*) from seat_claims").await, "0");
+    assert_eq!(harness.sql("select status from bookings").await, "failed");
+    assert_eq!(harness.sql("select count(*) from seat_claims").await, "0");
     assert_eq!(
-        stage.customer("dana").book(&show, &["A2"]).await.status,
+        harness.customer("dana").book(&show, &["A2"]).await.status,
         201
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_caller_who_hangs_up_does_not_stop_his_booking() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    stage
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    harness
         .knob(
             "faults",
             json!({ "route": "POST /v1/checkout/sessions$", "kind": "delay", "seconds": 1 }),
         )
         .await;
-    let dana = stage.customer("dana");
+    let dana = harness.customer("dana");
 
     let booking = dana.book(&show, &["A2"]);
     let held = async {
-        while stage.sql("select count(*) from bookings").await != "1" {
+        while harness.sql("select count(*) from bookings").await != "1" {
             tokio::task::yield_now().await;
         }
     };
@@ -412,7 +423,7 @@ async fn a_caller_who_hangs_up_does_not_stop_his_booking() {
         answer = booking => panic!("it was to be cut off: {answer:?}"),
         () = held => {}
     }
-    while stage.sql("select status from checkout_attempts").await != "open" {
+    while harness.sql("select status from checkout_attempts").await != "open" {
         tokio::task::yield_now().await;
     }
 
@@ -421,12 +432,12 @@ async fn a_caller_who_hangs_up_does_not_stop_his_booking() {
 }
 
 /// The form that Stripe was sent.
-/// Books, and the session is made behind a failure that Stripe keeps telling.
-async fn book_behind_a_failure(stage: &TestApp) {
-    let show = stage.show().await;
+/// Reconcile, and the session is made behind a failure that Stripe keeps telling.
+async fn book_behind_a_failure(harness: &TestApp) {
+    let show = harness.show().await;
     let stored = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true, "after": true, "should_retry": false });
-    stage.knob("faults", stored).await;
-    stage
+    harness.knob("faults", stored).await;
+    harness
         .customer("dana")
         .book(&show, &["A2"])
         .await
@@ -443,8 +454,8 @@ fn form(asked: &Value) -> Vec<(String, String)> {
 /// The answer to the wish to close the second session is lost, so that it is found closed.
 #[tokio::test]
 async fn a_second_session_that_nobody_waits_for_is_closed_even_if_the_answer_is_lost() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let create = "POST /v1/checkout/sessions$";
     for fault in [
         json!({ "route": create, "kind": "status", "status": 500, "stored": true, "after": true }),
@@ -452,20 +463,20 @@ async fn a_second_session_that_nobody_waits_for_is_closed_even_if_the_answer_is_
         json!({ "route": create, "kind": "delay", "after": true, "seconds": 3 }),
         json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "lost_answer" }),
     ] {
-        stage.knob("faults", fault).await;
+        harness.knob("faults", fault).await;
     }
-    let dana = stage.customer("dana");
+    let dana = harness.customer("dana");
     let ghost = async {
         loop {
             let sessions = send(
-                stage
+                harness
                     .http
-                    .get(format!("{}/_simulator/sessions", stage.simulator.url())),
+                    .get(format!("{}/_simulator/sessions", harness.simulator.url())),
             )
             .await
             .body;
             if sessions.as_array().unwrap().len() == 2 {
-                return stage
+                return harness
                     .pay(&json!({ "checkout": { "sessionId": sessions[0]["id"] } }))
                     .await;
             }
@@ -480,12 +491,12 @@ async fn a_second_session_that_nobody_waits_for_is_closed_even_if_the_answer_is_
         (201, &json!("confirmed")),
         "{booked:?}"
     );
-    stage.run_jobs().await;
+    harness.run_jobs().await;
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(status::text, ',' order by id) from checkout_attempts")
             .await,
         "paid,expired"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }

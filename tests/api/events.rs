@@ -4,16 +4,16 @@ use holdfast::gateways::stripe::webhook;
 use holdfast::workflows::settlement::event;
 use serde_json::{Value, json};
 
-use crate::stage::{TestApp, cut_short};
+use crate::harness::{TestApp, cut_short};
 
 /// Makes an event strange.
 type Change = fn(&mut Value);
 
 /// An event that pays the pending booking of A2, told to nobody yet.
-async fn paying(stage: &TestApp) -> (Value, Value) {
-    let show = stage.show().await;
-    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
-    let events = stage
+async fn paying(harness: &TestApp) -> (Value, Value) {
+    let show = harness.show().await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
     (
@@ -24,8 +24,8 @@ async fn paying(stage: &TestApp) -> (Value, Value) {
 
 #[tokio::test]
 async fn strange_events_are_stored_and_ignored_with_a_reason() {
-    let stage = TestApp::new().await;
-    let (booking, event) = paying(&stage).await;
+    let harness = TestApp::new().await;
+    let (booking, event) = paying(&harness).await;
     let cases: [(&str, Change); 12] = [
         ("unknown type", |event| {
             event["type"] = json!("wibble.created")
@@ -74,14 +74,14 @@ async fn strange_events_are_stored_and_ignored_with_a_reason() {
         strange["id"] = json!(id);
         change(&mut strange);
 
-        let answer = stage.deliver(&strange.to_string()).await;
+        let answer = harness.deliver(&strange.to_string()).await;
 
         assert_eq!(
             (answer.status, answer.body["outcome"].as_str()),
             (200, Some("ignored")),
             "{what}: {answer:?}"
         );
-        let reason = stage
+        let reason = harness
             .sql(&format!(
                 "select status || ': ' || outcome from payment_events where id = '{id}'"
             ))
@@ -92,10 +92,10 @@ async fn strange_events_are_stored_and_ignored_with_a_reason() {
         );
     }
     assert_eq!(
-        stage.customer("dana").booking(&booking).await["status"],
+        harness.customer("dana").booking(&booking).await["status"],
         "pending"
     );
-    assert_eq!(stage.sql("select count(*) from payments").await, "0");
+    assert_eq!(harness.sql("select count(*) from payments").await, "0");
 }
 
 #[tokio::test]
@@ -130,25 +130,25 @@ async fn a_paying_event_of_another_shape_still_pays() {
         }),
     ];
     for (what, change) in cases {
-        let stage = TestApp::new().await;
-        let (booking, mut event) = paying(&stage).await;
+        let harness = TestApp::new().await;
+        let (booking, mut event) = paying(&harness).await;
         change(&mut event);
 
-        let answer = stage.deliver(&event.to_string()).await;
+        let answer = harness.deliver(&event.to_string()).await;
 
         assert_eq!(answer.body["outcome"], "processed", "{what}: {answer:?}");
         assert_eq!(
-            stage.customer("dana").booking(&booking).await["status"],
+            harness.customer("dana").booking(&booking).await["status"],
             "confirmed",
             "{what}"
         );
-        stage.check_books().await;
+        harness.reconcile().await;
     }
 }
 
 #[tokio::test]
 async fn what_is_signed_but_no_event_is_malformed() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let thin = json!({ "id": "evt_1", "object": "v2.core.event", "type": "v1.billing.meter.error_report_triggered",
                        "livemode": false, "created": "2026-09-17T06:20:52.246Z" });
     for body in [
@@ -166,25 +166,28 @@ async fn what_is_signed_but_no_event_is_malformed() {
         .to_string(),
         "[".repeat(100_000),
     ] {
-        stage.deliver(&body).await.refused(400, "malformed_request");
+        harness.deliver(&body).await.refused(400, "malformed_request");
     }
-    assert_eq!(stage.sql("select count(*) from payment_events").await, "0");
+    assert_eq!(
+        harness.sql("select count(*) from payment_events").await,
+        "0"
+    );
 }
 
 #[tokio::test]
 async fn an_event_of_ours_that_matches_nothing_yet_waits() {
-    let stage = TestApp::new().await;
-    let (_, mut event) = paying(&stage).await;
+    let harness = TestApp::new().await;
+    let (_, mut event) = paying(&harness).await;
     event["data"]["object"]["id"] = json!("cs_test_unknown");
     event["data"]["object"]["payment_intent"] = json!("pi_unknown");
     event["data"]["object"]["metadata"]["attemptId"] =
         json!("01930000-0000-7000-8000-000000000000");
 
-    let answer = stage.deliver(&event.to_string()).await;
+    let answer = harness.deliver(&event.to_string()).await;
 
     assert_eq!(answer.body["outcome"], "deferred");
     assert_eq!(
-        stage
+        harness
             .sql("select status || ' ' || coalesce(processed_at::text, '-') from payment_events")
             .await,
         "deferred -"
@@ -193,39 +196,42 @@ async fn an_event_of_ours_that_matches_nothing_yet_waits() {
 
 #[tokio::test]
 async fn an_event_without_app_but_with_a_session_of_ours_is_ours() {
-    let stage = TestApp::new().await;
-    let (booking, mut event) = paying(&stage).await;
+    let harness = TestApp::new().await;
+    let (booking, mut event) = paying(&harness).await;
     event["data"]["object"]["metadata"] = json!({ "note": "by hand" });
 
-    let answer = stage.deliver(&event.to_string()).await;
+    let answer = harness.deliver(&event.to_string()).await;
 
     assert_eq!(answer.body["outcome"], "processed");
     assert_eq!(
-        stage.customer("dana").booking(&booking).await["status"],
+        harness.customer("dana").booking(&booking).await["status"],
         "confirmed"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn the_payload_is_kept_as_it_came() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let body = r#"{ "id":"evt_1", "object":"event", "type":"wibble.created", "created":1795000070,
         "livemode":false, "data":{"object":{"name":"Zo\u00eb \ud83d\ude00", "odd":"\ud800", "nul":"\u0000"}} }"#;
 
-    let answer = stage.deliver(body).await;
+    let answer = harness.deliver(body).await;
 
     assert_eq!(answer.body["outcome"], "ignored");
-    assert_eq!(stage.sql("select payload from payment_events").await, body);
+    assert_eq!(
+        harness.sql("select payload from payment_events").await,
+        body
+    );
 }
 
 #[tokio::test]
 async fn a_caller_who_hangs_up_leaves_no_transaction_open() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let events = stage
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
     let body = &events["checkout.session.completed"];
@@ -234,7 +240,7 @@ async fn a_caller_who_hangs_up_leaves_no_transaction_open() {
     // Whatever the next ones write outside a transaction of their own must be there for everyone.
     for (polls, seat) in ["A3", "A4", "A5", "A6", "A7", "A8"].into_iter().enumerate() {
         let cut = cut_short(
-            event::settle(&stage.app, &event, body),
+            event::settle(&harness.app, &event, body),
             u32::try_from(polls).unwrap() + 1,
         )
         .await;
@@ -244,7 +250,7 @@ async fn a_caller_who_hangs_up_leaves_no_transaction_open() {
             other["id"].as_str().unwrap()
         );
         assert_eq!(
-            stage.sql(&stored).await,
+            harness.sql(&stored).await,
             "open",
             "after {} polls: {cut:?}",
             polls + 1

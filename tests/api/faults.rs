@@ -17,8 +17,8 @@ use futures_util::FutureExt;
 use holdfast::domain::job::Job;
 use holdfast::{jobs, routes};
 
-use crate::stage::{TestApp, database};
-use crate::wire::{Held, Way, Wire};
+use crate::harness::{TestApp, database};
+use crate::pg_proxy::{Held, PgProxy, Way};
 use scene::{Flow, Scene};
 
 /// What can go wrong on the way to Postgres: a statement is lost, its answer is lost, or it takes
@@ -141,16 +141,16 @@ async fn a_refund_is_made_once() {
 #[tokio::test]
 async fn whoever_gives_up_at_the_beginning_leaves_no_transaction_open() {
     let database = database().await;
-    let wire = Wire::lay(&database.options()).await;
-    let stage = TestApp::on(database, &[("DATABASE_URL", wire.url())]).await;
-    let db = &stage.app.db;
+    let pg_proxy = PgProxy::lay(&database.options()).await;
+    let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
+    let db = &harness.app.db;
 
-    wire.hold_up(Held::Answer, 1);
+    pg_proxy.hold_up(Held::Answer, 1);
     tokio::select! {
-        begun = stage.app.begin() => panic!("it was to be held up: {begun:?}"),
-        () = wire.held() => {}
+        begun = harness.app.begin() => panic!("it was to be held up: {begun:?}"),
+        () = pg_proxy.held() => {}
     }
-    wire.let_go(Way::Through);
+    pg_proxy.let_go(Way::Through);
     while db.num_idle() == 0 {
         tokio::task::yield_now().await;
     }
@@ -159,25 +159,28 @@ async fn whoever_gives_up_at_the_beginning_leaves_no_transaction_open() {
         .await
         .unwrap();
 
-    assert_eq!(wire.statements(), ["BEGIN"]);
+    assert_eq!(pg_proxy.statements(), ["BEGIN"]);
     assert_eq!(db.size(), 1, "it was another connection");
-    assert_eq!(stage.sql("select to_regclass('written')").await, "written");
+    assert_eq!(
+        harness.sql("select to_regclass('written')").await,
+        "written"
+    );
 }
 
 /// It waits for the limit of a batch, 20 seconds.
 #[tokio::test]
 async fn a_database_that_falls_silent_counts_as_away() {
     let database = database().await;
-    let wire = Wire::lay(&database.options()).await;
-    let stage = TestApp::on(database, &[("DATABASE_URL", wire.url())]).await;
-    let show = stage.show().await;
+    let pg_proxy = PgProxy::lay(&database.options()).await;
+    let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
+    let show = harness.show().await;
     let map = format!("/api/shows/{show}/seats");
-    let dana = stage.customer("dana");
+    let dana = harness.customer("dana");
     assert_eq!(dana.get(&map).await.status, 200);
-    wire.hold_up(Held::Statement, 1);
+    pg_proxy.hold_up(Held::Statement, 1);
 
     let answer = dana.get(&map).await;
-    wire.let_go(Way::Through);
+    pg_proxy.let_go(Way::Through);
 
     answer.refused(503, "database_unavailable");
     assert_eq!(dana.get(&map).await.status, 200);
@@ -186,19 +189,19 @@ async fn a_database_that_falls_silent_counts_as_away() {
 /// Spoils each step of the flow in each way.
 async fn survives<F: Flow>() {
     let database = database().await;
-    let wire = Wire::lay(&database.options()).await;
-    let stage = TestApp::on(database, &[("DATABASE_URL", wire.url())]).await;
-    let router = routes::router(stage.app.clone());
+    let pg_proxy = PgProxy::lay(&database.options()).await;
+    let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
+    let router = routes::router(harness.app.clone());
     for (held, way) in FAULTS {
         for step in 1..=STEPS_MAX {
             let case = async {
-                let scene = Scene::new(&stage, &router).await;
-                spoil::<F>(&scene, &wire, (held, way, step)).await
+                let scene = Scene::new(&harness, &router).await;
+                spoil::<F>(&scene, &pg_proxy, (held, way, step)).await
             };
             let Ok(spoilt) = AssertUnwindSafe(case).catch_unwind().await else {
                 panic!(
                     "{held:?} {way:?} at step {step}, the last of {:#?}",
-                    wire.statements()
+                    pg_proxy.statements()
                 );
             };
             if !spoilt {
@@ -208,32 +211,32 @@ async fn survives<F: Flow>() {
             assert!(step < STEPS_MAX, "a flow without an end");
         }
     }
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 /// Spoils one step; false if the flow has not so many.
 async fn spoil<F: Flow>(
     scene: &Scene<'_>,
-    wire: &Wire,
+    pg_proxy: &PgProxy,
     (held, way, step): (Held, Way, usize),
 ) -> bool {
     let flow = F::begin(scene).await;
-    wire.hold_up(held, step);
+    pg_proxy.hold_up(held, step);
     let told = {
         let mut run = pin!(flow.run(scene));
         tokio::select! {
             told = &mut run => Some(told),
-            () = wire.held() => match way {
+            () = pg_proxy.held() => match way {
                 Way::Cut => {
-                    wire.let_go(way);
+                    pg_proxy.let_go(way);
                     Some(run.await)
                 }
                 Way::Through => None,
             }
         }
     };
-    wire.let_go(way);
-    let spoilt = wire.mend();
+    pg_proxy.let_go(way);
+    let spoilt = pg_proxy.restore();
     assert!(
         told.as_ref()
             .is_none_or(|told| flow.is_done(told) || (spoilt && told.is_clean())),
@@ -253,9 +256,11 @@ async fn ends_well<F: Flow>(scene: &Scene<'_>, flow: &F) {
         if done {
             break;
         }
-        scene.stage.advance(PAUSE).await;
-        jobs::perform(&scene.stage.app, &Job::Sweep).await.unwrap();
-        scene.stage.run_jobs().await;
+        scene.harness.advance(PAUSE).await;
+        jobs::perform(&scene.harness.app, &Job::Sweep)
+            .await
+            .unwrap();
+        scene.harness.run_jobs().await;
     }
     assert!(done, "whoever asks again gets nowhere");
     flow.check(scene).await;

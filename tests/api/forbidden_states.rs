@@ -8,8 +8,8 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::vault::{
-    Vault, attempt_as, booking_as, claim, expire, hold, id, payment, release, sale, set,
+use crate::schema_harness::{
+    SchemaHarness, attempt_as, booking_as, claim, expire, hold, id, payment, release, sale, set,
 };
 
 const STATES: [&str; 7] = [
@@ -48,17 +48,17 @@ const LEGAL_MOVES: [(&str, &[&str]); 7] = [
 
 #[tokio::test]
 async fn one_seat_never_belongs_to_two_live_bookings() {
-    let vault = Vault::new().await;
-    vault.allows(&hold(1, &["S1", "S2"])).await;
+    let schema = SchemaHarness::new().await;
+    schema.allows(&hold(1, &["S1", "S2"])).await;
 
-    vault.refuses("seat_claims_pkey", &hold(2, &["S1"])).await;
-    vault
+    schema.refuses("seat_claims_pkey", &hold(2, &["S1"])).await;
+    schema
         .refuses("seat_claims_pkey", &hold(2, &["S3", "S2"]))
         .await;
 
-    vault.allows(&expire(1)).await;
-    vault.allows(&hold(2, &["S1"])).await;
-    vault
+    schema.allows(&expire(1)).await;
+    schema.allows(&hold(2, &["S1"])).await;
+    schema
         .refuses(
             "seat_claims_pkey",
             &(set(1, "status = 'confirmed', paid_minor = 2000") + &claim(1, "S1")),
@@ -68,12 +68,12 @@ async fn one_seat_never_belongs_to_two_live_bookings() {
 
 #[tokio::test]
 async fn a_seat_that_is_unknown_or_blocked_cannot_be_claimed() {
-    let vault = Vault::new().await;
+    let schema = SchemaHarness::new().await;
 
-    vault
+    schema
         .refuses("seat_claims_seat_is_sellable", &hold(1, &["Z9"]))
         .await;
-    vault
+    schema
         .refuses("seat_claims_seat_is_sellable", &hold(1, &["X1"]))
         .await;
     let as_if_sellable = format!(
@@ -81,7 +81,7 @@ async fn a_seat_that_is_unknown_or_blocked_cannot_be_claimed() {
         id(0),
         id(1)
     );
-    vault
+    schema
         .refuses(
             "seat_claims_sellable_check",
             &(hold(1, &["S1"]) + &as_if_sellable),
@@ -91,59 +91,59 @@ async fn a_seat_that_is_unknown_or_blocked_cannot_be_claimed() {
 
 #[tokio::test]
 async fn a_seat_that_is_claimed_cannot_be_blocked_or_removed() {
-    let vault = Vault::new().await;
-    vault.allows(&hold(1, &["S1"])).await;
+    let schema = SchemaHarness::new().await;
+    schema.allows(&hold(1, &["S1"])).await;
 
     let block = "update show_seats set sellable = false where label = 'S1'";
-    vault.refuses("seat_claims_seat_is_sellable", block).await;
-    vault
+    schema.refuses("seat_claims_seat_is_sellable", block).await;
+    schema
         .refuses(
             "seat_claims_seat_is_sellable",
             "delete from show_seats where label = 'S1'",
         )
         .await;
-    vault
+    schema
         .refuses(
             "seat_claims_seat_is_sellable",
             "update show_seats set label = 'S0' where label = 'S1'",
         )
         .await;
 
-    vault.allows(&expire(1)).await;
-    vault.allows(block).await;
+    schema.allows(&expire(1)).await;
+    schema.allows(block).await;
 }
 
 #[tokio::test]
 async fn a_dead_booking_keeps_no_seat() {
-    let vault = Vault::new().await;
-    vault.allows(&hold(1, &["S1"])).await;
+    let schema = SchemaHarness::new().await;
+    schema.allows(&hold(1, &["S1"])).await;
 
     for end in ["expired", "cancelled", "failed", "review"] {
-        vault
+        schema
             .refuses(
                 "seat_claims_booking_is_live",
                 &set(1, &format!("status = '{end}'")),
             )
             .await;
     }
-    vault
+    schema
         .refuses(
             "seat_claims_live_check",
             "update seat_claims set live = false",
         )
         .await;
-    vault
+    schema
         .refuses(
             "seat_claims_booking_is_live",
             &format!("delete from bookings where id = '{}'", id(1)),
         )
         .await;
 
-    vault.allows(&expire(1)).await;
-    vault
+    schema.allows(&expire(1)).await;
+    schema
         .refuses("seat_claims_booking_is_live", &claim(1, "S1"))
         .await;
-    vault
+    schema
         .refuses(
             "seat_claims_booking_is_live",
             &(booking_as("failed", 2, &["S1"], 0) + &claim(2, "S1")),
@@ -153,17 +153,17 @@ async fn a_dead_booking_keeps_no_seat() {
 
 #[tokio::test]
 async fn a_live_booking_loses_no_seat() {
-    let vault = Vault::new().await;
-    vault
+    let schema = SchemaHarness::new().await;
+    schema
         .allows(&(hold(1, &["S1", "S2"]) + &hold(2, &["S3"])))
         .await;
     let name = "bookings_live_has_seats";
 
-    vault.refuses(name, &release(1)).await;
-    vault
+    schema.refuses(name, &release(1)).await;
+    schema
         .refuses(name, "delete from seat_claims where label = 'S2'")
         .await;
-    vault
+    schema
         .refuses(
             name,
             "update seat_claims set label = 'S4' where label = 'S2'",
@@ -173,47 +173,47 @@ async fn a_live_booking_loses_no_seat() {
         "update seat_claims set booking_id = '{}' where label = 'S2'",
         id(2)
     );
-    vault.refuses(name, &moved).await;
-    vault.refuses(name, "truncate seat_claims").await;
-    vault
+    schema.refuses(name, &moved).await;
+    schema.refuses(name, "truncate seat_claims").await;
+    schema
         .refuses(
             name,
             &(hold(3, &["S5"]) + "delete from seat_claims where label = 'S5'"),
         )
         .await;
-    vault
+    schema
         .refuses(name, &(release(1) + &set(1, "status = 'processing'")))
         .await;
 }
 
 #[tokio::test]
 async fn a_live_booking_holds_exactly_the_seats_it_names() {
-    let vault = Vault::new().await;
-    vault.allows(&hold(1, &["S1", "S2"])).await;
+    let schema = SchemaHarness::new().await;
+    schema.allows(&hold(1, &["S1", "S2"])).await;
     let name = "bookings_live_has_seats";
 
-    vault
+    schema
         .refuses(
             name,
             &(booking_as("pending", 2, &["S3", "S4"], 1_000) + &claim(2, "S3")),
         )
         .await;
-    vault
+    schema
         .refuses(name, &booking_as("confirmed", 2, &["S3"], 0))
         .await;
-    vault.refuses(name, &claim(1, "S3")).await;
-    vault
+    schema.refuses(name, &claim(1, "S3")).await;
+    schema
         .refuses(name, &(hold(2, &["S3"]) + &claim(2, "S4")))
         .await;
-    vault
+    schema
         .refuses(
             name,
             &(booking_as("pending", 2, &["S3", "S3"], 1_000) + &claim(2, "S3")),
         )
         .await;
     let twice = booking_as("pending", 2, &["S3", "S3"], 1_000) + &claim(2, "S3") + &claim(2, "S4");
-    vault.refuses(name, &twice).await;
-    vault
+    schema.refuses(name, &twice).await;
+    schema
         .refuses(
             name,
             &(booking_as("pending", 2, &["S3", "NULL"], 1_000) + &claim(2, "S3")),
@@ -221,24 +221,24 @@ async fn a_live_booking_holds_exactly_the_seats_it_names() {
         .await;
     let hidden =
         booking_as("pending", 2, &["S3", "NULL"], 1_000) + &claim(2, "S3") + &claim(2, "S4");
-    vault.refuses(name, &hidden).await;
+    schema.refuses(name, &hidden).await;
 }
 
 #[tokio::test]
 async fn a_booking_of_seats_names_a_show_and_some_seats() {
-    let vault = Vault::new().await;
+    let schema = SchemaHarness::new().await;
 
-    vault
+    schema
         .refuses("bookings_show_has_seats", &booking_as("pending", 1, &[], 0))
         .await;
     let nowhere = booking_as("expired", 1, &["S1"], 0).replace(&format!("'{}'", id(0)), "null");
-    vault.refuses("bookings_show_has_id", &nowhere).await;
+    schema.refuses("bookings_show_has_id", &nowhere).await;
 }
 
 #[tokio::test]
 async fn what_was_sold_is_never_rewritten() {
-    let vault = Vault::new().await;
-    vault.allows(&(hold(1, &["S1"]) + &sale(2, "S2"))).await;
+    let schema = SchemaHarness::new().await;
+    schema.allows(&(hold(1, &["S1"]) + &sale(2, "S2"))).await;
     let changes = [
         "seats = '{S3}'",
         "show_id = gen_random_uuid()",
@@ -252,12 +252,12 @@ async fn what_was_sold_is_never_rewritten() {
 
     for change in changes {
         for booking in [1, 2] {
-            vault
+            schema
                 .refuses("bookings_sale_is_final", &set(booking, change))
                 .await;
         }
     }
-    vault
+    schema
         .allows(&set(
             1,
             "seats = seats, currency = currency, updated_at = now()",
@@ -267,19 +267,19 @@ async fn what_was_sold_is_never_rewritten() {
 
 #[tokio::test]
 async fn a_hold_has_an_end() {
-    let vault = Vault::new().await;
-    vault.allows(&hold(1, &["S1"])).await;
+    let schema = SchemaHarness::new().await;
+    schema.allows(&hold(1, &["S1"])).await;
 
-    vault
+    schema
         .refuses("bookings_hold_has_end", &set(1, "hold_expires_at = null"))
         .await;
-    vault
+    schema
         .refuses(
             "bookings_hold_has_end",
             &set(1, "status = 'processing', hold_expires_at = null"),
         )
         .await;
-    vault
+    schema
         .refuses(
             "bookings_confirmed_has_time",
             &(sale(2, "S2") + &set(2, "confirmed_at = null")),
@@ -289,7 +289,7 @@ async fn a_hold_has_an_end() {
 
 #[tokio::test]
 async fn a_booking_makes_no_move_that_is_not_in_the_table() {
-    let vault = Vault::new().await;
+    let schema = SchemaHarness::new().await;
     let pairs = STATES
         .iter()
         .flat_map(|from| STATES.iter().map(move |to| (*from, *to)));
@@ -310,31 +310,31 @@ async fn a_booking_makes_no_move_that_is_not_in_the_table() {
         let legal = LEGAL_MOVES
             .iter()
             .any(|(start, ends)| *start == from && ends.contains(&to));
-        vault.allows(&before).await;
+        schema.allows(&before).await;
 
         if legal || from == to {
-            vault.allows(&step).await;
+            schema.allows(&step).await;
         } else {
-            vault.refuses("bookings_legal_move", &step).await;
+            schema.refuses("bookings_legal_move", &step).await;
         }
         let state = format!(
             "bookings where id = '{}' and status = '{}'",
             id(number),
             if legal { to } else { from }
         );
-        assert_eq!(vault.count(&state).await, 1, "{from} to {to}");
+        assert_eq!(schema.count(&state).await, 1, "{from} to {to}");
     }
 }
 
 #[tokio::test]
 async fn every_change_of_a_booking_is_a_new_version() {
-    let vault = Vault::new().await;
-    vault.allows(&hold(1, &["S1"])).await;
+    let schema = SchemaHarness::new().await;
+    schema.allows(&hold(1, &["S1"])).await;
 
-    vault.allows(&set(1, "updated_at = now()")).await;
-    vault.allows(&set(1, "version = 1")).await;
+    schema.allows(&set(1, "updated_at = now()")).await;
+    schema.allows(&set(1, "version = 1")).await;
 
-    assert_eq!(vault.count("bookings where version = 3").await, 1);
+    assert_eq!(schema.count("bookings where version = 3").await, 1);
 }
 
 /// What the database must never hold of the bookings that were fought over.
@@ -350,14 +350,14 @@ const WRITERS: usize = 2;
 /// follows from it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn careless_code_that_confirms_and_expires_the_same_bookings_at_once_does_no_harm() {
-    let vault = Vault::new().await;
+    let schema = SchemaHarness::new().await;
     let pool = PgPoolOptions::new()
         .max_connections(12)
-        .connect_lazy_with(vault.options());
+        .connect_lazy_with(schema.options());
     let mut writers = JoinSet::new();
     for number in 1..=60 {
         let seat = format!("S{number}");
-        vault
+        schema
             .allows(&(hold(number, &[&seat]) + &attempt_as("open", number + 100, number, "full")))
             .await;
     }
@@ -398,7 +398,7 @@ async fn careless_code_that_confirms_and_expires_the_same_bookings_at_once_does_
     }
     let outcomes = writers.join_all().await;
 
-    assert_eq!(vault.count(FORBIDDEN).await, 0);
+    assert_eq!(schema.count(FORBIDDEN).await, 0);
     let refused = outcomes.iter().filter(|outcome| outcome.is_err()).count();
     assert!(
         (120..=180).contains(&refused),

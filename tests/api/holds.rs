@@ -7,20 +7,20 @@ use holdfast::repositories::jobs::{enqueue, put_off};
 use serde_json::{Value, json};
 use sqlx::query_as;
 
-use crate::stage::{TestApp, send};
+use crate::harness::{TestApp, send};
 
 #[tokio::test]
 async fn an_abandoned_page_is_closed_at_stripe_before_its_seats_go_free() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
 
-    stage.advance(TimeDelta::seconds(599)).await;
-    stage.run_jobs().await;
+    harness.advance(TimeDelta::seconds(599)).await;
+    harness.run_jobs().await;
     let before = dana.booking(&booking).await;
-    stage.advance(TimeDelta::seconds(1)).await;
-    stage.run_jobs().await;
+    harness.advance(TimeDelta::seconds(1)).await;
+    harness.run_jobs().await;
     let after = dana.booking(&booking).await;
 
     assert_eq!(before["status"], "pending");
@@ -28,166 +28,166 @@ async fn an_abandoned_page_is_closed_at_stripe_before_its_seats_go_free() {
     assert_eq!(after["checkout"], Value::Null);
     let session = booking["checkout"]["sessionId"].as_str().unwrap();
     assert_eq!(
-        stage
+        harness
             .ask_stripe(&format!("/v1/checkout/sessions/{session}"))
             .await["status"],
         "expired"
     );
-    let page = stage
+    let page = harness
         .http
         .post(booking["checkout"]["url"].as_str().unwrap())
         .body("number=4242424242424242");
     assert_eq!(send(page).await.status, 402);
-    assert!(stage.all_at_stripe("charges").await.is_empty());
+    assert!(harness.all_at_stripe("charges").await.is_empty());
     assert_eq!(
-        stage.customer("emil").book(&show, &["A2"]).await.status,
+        harness.customer("emil").book(&show, &["A2"]).await.status,
         201
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_buyer_who_has_just_paid_keeps_his_seats_when_the_hold_ends() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let events = stage
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
 
-    stage.advance(TimeDelta::minutes(10)).await;
-    stage.run_jobs().await;
+    harness.advance(TimeDelta::minutes(10)).await;
+    harness.run_jobs().await;
 
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
     for body in events.values() {
-        assert_eq!(stage.deliver(body).await.status, 200);
+        assert_eq!(harness.deliver(body).await.status, 200);
     }
-    assert_eq!(stage.sql("select count(*) from payments").await, "1");
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from payments").await, "1");
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn an_unsure_answer_keeps_the_seats_and_is_asked_again() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
     let down = json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7 });
-    stage.knob("faults", down).await;
+    harness.knob("faults", down).await;
 
-    stage.advance(TimeDelta::minutes(10)).await;
-    let first = stage.run_jobs().await;
+    harness.advance(TimeDelta::minutes(10)).await;
+    let first = harness.run_jobs().await;
     let unsure = dana.booking(&booking).await;
-    let second = stage.run_jobs().await;
+    let second = harness.run_jobs().await;
 
     assert_eq!((first, second), (0, 1));
     assert_eq!(unsure["status"], "pending");
     assert_eq!(dana.booking(&booking).await["status"], "expired");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn an_answer_that_was_lost_is_made_good_at_the_end_of_the_hold() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let lost = json!({ "route": "POST /v1/checkout/sessions$", "kind": "lost_answer", "times": 7 });
-    stage.knob("faults", lost).await;
-    let dana = stage.customer("dana");
+    harness.knob("faults", lost).await;
+    let dana = harness.customer("dana");
     dana.book(&show, &["A2"])
         .await
         .refused(503, "payment_provider_unavailable");
 
-    stage.advance(TimeDelta::minutes(10)).await;
-    stage.run_jobs().await;
+    harness.advance(TimeDelta::minutes(10)).await;
+    harness.run_jobs().await;
 
-    assert_eq!(stage.sql("select status from bookings").await, "expired");
-    let sessions = stage.ask_stripe("/v1/checkout/sessions").await;
+    assert_eq!(harness.sql("select status from bookings").await, "expired");
+    let sessions = harness.ask_stripe("/v1/checkout/sessions").await;
     assert_eq!(sessions["data"].as_array().unwrap().len(), 1);
     assert_eq!(sessions["data"][0]["status"], "expired");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn an_unanswered_create_is_finished_in_the_background() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 7 });
-    stage.knob("faults", down).await;
-    let dana = stage.customer("dana");
+    harness.knob("faults", down).await;
+    let dana = harness.customer("dana");
     dana.book(&show, &["A2"])
         .await
         .refused(503, "payment_provider_unavailable");
 
-    stage.advance(TimeDelta::seconds(5)).await;
-    stage.run_jobs().await;
+    harness.advance(TimeDelta::seconds(5)).await;
+    harness.run_jobs().await;
 
     let booking = dana.get("/api/bookings").await.body["items"][0].clone();
     assert!(booking["checkout"]["url"].is_string(), "{booking}");
-    stage.pay(&booking).await;
+    harness.pay(&booking).await;
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn the_end_of_a_hold_leaves_a_paid_booking_alone() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    stage.pay(&booking).await;
+    harness.pay(&booking).await;
 
-    stage.advance(TimeDelta::minutes(10)).await;
-    stage.run_jobs().await;
+    harness.advance(TimeDelta::minutes(10)).await;
+    harness.run_jobs().await;
 
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
     assert_eq!(
-        stage
+        harness
             .sql("select count(*) from graphile_worker._private_jobs")
             .await,
         "0"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_late_payment_for_sold_seats_goes_back_once() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
-    let events = stage
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
     // Stripe's word that the session has ended comes first, although it was paid: order is not
     // guaranteed.
-    stage.hear_of_expiry(&booking).await;
-    stage.customer("emil").booked(&show, &["A2"]).await;
+    harness.hear_of_expiry(&booking).await;
+    harness.customer("emil").booked(&show, &["A2"]).await;
     let lost = json!({ "route": "POST /v1/refunds", "kind": "lost_answer", "times": 7 });
-    stage.knob("faults", lost).await;
+    harness.knob("faults", lost).await;
 
     for body in events.values() {
-        stage.deliver(body).await;
+        harness.deliver(body).await;
     }
-    stage.run_jobs().await;
-    let unsure = stage.sql("select status from refunds").await;
-    stage.run_jobs().await;
-    stage.run_jobs().await;
+    harness.run_jobs().await;
+    let unsure = harness.sql("select status from refunds").await;
+    harness.run_jobs().await;
+    harness.run_jobs().await;
 
     assert_eq!(unsure, "requested");
     assert_eq!(
-        stage
+        harness
             .sql("select status || ' ' || source from refunds")
             .await,
         "succeeded surplus"
     );
     assert_eq!(
-        stage
+        harness
             .sql("select status from bookings where user_id = 'user_dana'")
             .await,
         "expired"
     );
-    let key = format!("re-{}", stage.sql("select id from refunds").await);
-    let mut tries = stage.stripe_requests().await;
+    let key = format!("re-{}", harness.sql("select id from refunds").await);
+    let mut tries = harness.stripe_requests().await;
     tries.retain(|asked| asked["method"] == "POST" && asked["path"] == "/v1/refunds");
     assert!(tries.len() > 7, "{tries:?}");
     assert!(
@@ -195,44 +195,44 @@ async fn a_late_payment_for_sold_seats_goes_back_once() {
         "{key}: {tries:?}"
     );
     assert_eq!(
-        stage.ask_stripe("/v1/refunds").await["data"]
+        harness.ask_stripe("/v1/refunds").await["data"]
             .as_array()
             .unwrap()
             .len(),
         1
     );
     assert_eq!(
-        stage
+        harness
             .sql("select sum(amount_minor) from ledger_transfers where kind = 'refund'")
             .await,
         "1200"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn an_event_that_came_before_its_attempt_is_settled_when_the_attempt_is_there() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let events = stage
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
     // As if the event had come before our row: the attempt is put aside, and back.
     let aside = "with gone as (delete from checkout_attempts returning *) insert into aside select * from gone";
     for statement in ["create table aside (like checkout_attempts)", aside] {
-        sqlx::query(statement).execute(stage.db()).await.unwrap();
+        sqlx::query(statement).execute(harness.db()).await.unwrap();
     }
 
-    let deferred = stage.deliver(&events["checkout.session.completed"]).await;
+    let deferred = harness.deliver(&events["checkout.session.completed"]).await;
     let back = "insert into checkout_attempts select * from aside";
-    sqlx::query(back).execute(stage.db()).await.unwrap();
-    stage.run_jobs().await;
+    sqlx::query(back).execute(harness.db()).await.unwrap();
+    harness.run_jobs().await;
 
     assert_eq!(deferred.body["outcome"], "deferred");
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
@@ -241,45 +241,45 @@ async fn a_hold_whose_session_stripe_never_made_ends_too() {
         json!({ "status": 500, "stored": true, "times": 9 }),
         json!({ "status": 503, "times": 7 }),
     ] {
-        let stage = TestApp::new().await;
-        let show = stage.show().await;
+        let harness = TestApp::new().await;
+        let show = harness.show().await;
         let mut fault = fault;
         fault["route"] = json!("POST /v1/checkout/sessions$");
         fault["kind"] = json!("status");
-        stage.knob("faults", fault).await;
-        stage
+        harness.knob("faults", fault).await;
+        harness
             .customer("dana")
             .book(&show, &["A2"])
             .await
             .refused(503, "payment_provider_unavailable");
 
-        stage.advance(TimeDelta::minutes(10)).await;
-        while stage.run_jobs().await == 0 {}
+        harness.advance(TimeDelta::minutes(10)).await;
+        while harness.run_jobs().await == 0 {}
 
-        assert_eq!(stage.sql("select live from bookings").await, "false");
-        assert_eq!(stage.sql("select count(*) from seat_claims").await, "0");
-        stage.check_books().await;
+        assert_eq!(harness.sql("select live from bookings").await, "false");
+        assert_eq!(harness.sql("select count(*) from seat_claims").await, "0");
+        harness.reconcile().await;
     }
 }
 
 #[tokio::test]
 async fn a_background_try_that_fails_stays_one_job() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 14 });
-    stage.knob("faults", down).await;
-    stage
+    harness.knob("faults", down).await;
+    harness
         .customer("dana")
         .book(&show, &["A2"])
         .await
         .refused(503, "payment_provider_unavailable");
 
-    stage.advance(TimeDelta::seconds(5)).await;
-    stage.run_jobs().await;
+    harness.advance(TimeDelta::seconds(5)).await;
+    harness.run_jobs().await;
 
     let jobs =
         "select string_agg(payload->>'kind', ',' order by id) from graphile_worker._private_jobs";
-    assert_eq!(stage.sql(jobs).await, "endHold,finishCheckout");
+    assert_eq!(harness.sql(jobs).await, "endHold,finishCheckout");
 }
 
 #[tokio::test]
@@ -288,30 +288,30 @@ async fn a_hold_whose_job_is_lost_or_buried_is_found() {
         "delete from graphile_worker._private_jobs",
         "update graphile_worker._private_jobs set attempts = max_attempts, run_at = 'infinity'",
     ] {
-        let stage = TestApp::new().await;
-        let show = stage.show().await;
-        let booking = stage.customer("dana").booked(&show, &["A2"]).await;
-        sqlx::query(gone).execute(stage.db()).await.unwrap();
+        let harness = TestApp::new().await;
+        let show = harness.show().await;
+        let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+        sqlx::query(gone).execute(harness.db()).await.unwrap();
 
-        stage.advance(TimeDelta::minutes(13)).await;
-        jobs::perform(&stage.app, &Job::Sweep).await.unwrap();
-        stage.run_jobs().await;
+        harness.advance(TimeDelta::minutes(13)).await;
+        jobs::perform(&harness.app, &Job::Sweep).await.unwrap();
+        harness.run_jobs().await;
 
         assert_eq!(
-            stage.customer("dana").booking(&booking).await["status"],
+            harness.customer("dana").booking(&booking).await["status"],
             "expired",
             "{gone}"
         );
-        stage.check_books().await;
+        harness.reconcile().await;
     }
 }
 
 /// A webhook may ask for the job again between its failure and the end of its pause.
 #[tokio::test]
 async fn a_job_that_was_asked_for_again_is_not_put_off() {
-    let stage = TestApp::new().await;
-    let mut db = stage.db().acquire().await.unwrap();
-    let later = stage.now() + TimeDelta::days(14);
+    let harness = TestApp::new().await;
+    let mut db = harness.db().acquire().await.unwrap();
+    let later = harness.now() + TimeDelta::days(14);
     enqueue(&mut db, &Job::Sweep, later).await.unwrap();
     let jobs = "select id, run_at from graphile_worker._private_jobs";
     let (id, _) = query_as::<_, (i64, DateTime<Utc>)>(jobs)
@@ -340,38 +340,38 @@ async fn a_job_that_was_asked_for_again_is_not_put_off() {
 
 #[tokio::test]
 async fn a_refund_whose_key_is_spent_goes_under_a_new_one() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
-    let events = stage
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
-    stage.hear_of_expiry(&booking).await;
-    stage.customer("emil").booked(&show, &["A2"]).await;
+    harness.hear_of_expiry(&booking).await;
+    harness.customer("emil").booked(&show, &["A2"]).await;
     let stored =
         json!({ "route": "POST /v1/refunds", "kind": "status", "status": 500, "stored": true });
-    stage.knob("faults", stored).await;
+    harness.knob("faults", stored).await;
 
-    stage.deliver(&events["checkout.session.completed"]).await;
-    stage.run_jobs().await;
-    stage.advance(TimeDelta::seconds(30)).await;
-    stage.run_jobs().await;
+    harness.deliver(&events["checkout.session.completed"]).await;
+    harness.run_jobs().await;
+    harness.advance(TimeDelta::seconds(30)).await;
+    harness.run_jobs().await;
 
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(status::text, ',' order by id) from refunds")
             .await,
         "failed,succeeded"
     );
     let key = format!(
         "re-{}",
-        stage
+        harness
             .sql("select id from refunds where status = 'succeeded'")
             .await
     );
     assert_eq!(
-        stage.stripe_requests().await.last().unwrap()["idempotencyKey"],
+        harness.stripe_requests().await.last().unwrap()["idempotencyKey"],
         key
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }

@@ -4,19 +4,19 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::stage::{TestApp, send};
+use crate::harness::{TestApp, send};
 
 #[tokio::test]
 async fn the_same_key_gives_the_same_answer() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
     let first = dana
         .post_keyed("/api/bookings", wish.clone(), "key-1")
         .await;
-    stage.pay(&first.body).await;
+    harness.pay(&first.body).await;
     let again = dana.post_keyed("/api/bookings", wish, "key-1").await;
 
     assert_eq!((first.status, again.status), (201, 201));
@@ -24,15 +24,15 @@ async fn the_same_key_gives_the_same_answer() {
     assert_eq!(first.headers["location"], again.headers["location"]);
     assert!(first.headers.get("idempotent-replayed").is_none());
     assert_eq!(again.headers["idempotent-replayed"], "true");
-    assert_eq!(stage.sql("select count(*) from bookings").await, "1");
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from bookings").await, "1");
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn spaces_and_order_do_not_make_another_request() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let spaced = format!(r#"{{ "seats" : ["A2"], "showId":"{show}", "kind":"show" }}"#);
 
     dana.post_keyed(
@@ -56,23 +56,23 @@ async fn spaces_and_order_do_not_make_another_request() {
 
 #[tokio::test]
 async fn the_same_key_for_another_request_is_refused() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
 
     let wish = |seat| json!({ "kind": "show", "showId": show, "seats": [seat] });
     dana.post_keyed("/api/bookings", wish("A2"), "key-1").await;
     let other = dana.post_keyed("/api/bookings", wish("A3"), "key-1").await;
 
     other.refused(422, "idempotency_key_reused");
-    assert_eq!(stage.sql("select count(*) from bookings").await, "1");
+    assert_eq!(harness.sql("select count(*) from bookings").await, "1");
 }
 
 #[tokio::test]
 async fn a_used_key_is_looked_at_before_the_rules() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
 
     dana.post_keyed(
         "/api/bookings",
@@ -88,15 +88,15 @@ async fn a_used_key_is_looked_at_before_the_rules() {
 
 #[tokio::test]
 async fn keys_of_different_callers_never_meet() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
 
     let wish = |seat| json!({ "kind": "show", "showId": show, "seats": [seat] });
-    let dana = stage
+    let dana = harness
         .customer("dana")
         .post_keyed("/api/bookings", wish("A2"), "key-1")
         .await;
-    let emil = stage
+    let emil = harness
         .customer("emil")
         .post_keyed("/api/bookings", wish("A3"), "key-1")
         .await;
@@ -106,11 +106,11 @@ async fn keys_of_different_callers_never_meet() {
 
 #[tokio::test]
 async fn a_request_whose_first_is_still_running_is_told_so() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
-    stage
+    harness
         .knob(
             "faults",
             json!({ "route": "POST /v1/checkout/sessions$", "kind": "delay", "seconds": 1 }),
@@ -119,7 +119,7 @@ async fn a_request_whose_first_is_still_running_is_told_so() {
 
     let first = dana.post_keyed("/api/bookings", wish.clone(), "key-1");
     let second = async {
-        until(&stage, "select count(*) from idempotency_keys", "1").await;
+        until(&harness, "select count(*) from idempotency_keys", "1").await;
         dana.post_keyed("/api/bookings", wish.clone(), "key-1")
             .await
     };
@@ -132,9 +132,9 @@ async fn a_request_whose_first_is_still_running_is_told_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_at_once_with_one_key_make_one_booking() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
     let answers =
@@ -149,22 +149,22 @@ async fn ten_at_once_with_one_key_make_one_booking() {
     }
     let last = dana.post_keyed("/api/bookings", wish, "key-1").await;
     assert_eq!(last.status, 201);
-    assert_eq!(stage.sql("select count(*) from bookings").await, "1");
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from bookings").await, "1");
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_refusal_is_an_answer_too() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let first = stage.customer("first").booked(&show, &["A2"]).await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let first = harness.customer("first").booked(&show, &["A2"]).await;
+    let dana = harness.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
     let refused = dana
         .post_keyed("/api/bookings", wish.clone(), "key-1")
         .await;
-    end_at_stripe(&stage, &first).await;
+    end_at_stripe(&harness, &first).await;
     let again = dana
         .post_keyed("/api/bookings", wish.clone(), "key-1")
         .await;
@@ -179,12 +179,12 @@ async fn a_refusal_is_an_answer_too() {
 
 #[tokio::test]
 async fn after_a_fault_the_same_key_goes_on_with_the_same_booking() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
     let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 7 });
-    stage.knob("faults", down).await;
+    harness.knob("faults", down).await;
 
     let failed = dana
         .post_keyed("/api/bookings", wish.clone(), "key-1")
@@ -194,21 +194,21 @@ async fn after_a_fault_the_same_key_goes_on_with_the_same_booking() {
     failed.refused(503, "payment_provider_unavailable");
     assert_eq!(again.status, 201, "{again:?}");
     assert!(again.headers.get("idempotent-replayed").is_none());
-    assert_eq!(stage.sql("select count(*) from bookings").await, "1");
-    stage.pay(&again.body).await;
+    assert_eq!(harness.sql("select count(*) from bookings").await, "1");
+    harness.pay(&again.body).await;
     assert_eq!(dana.booking(&again.body).await["status"], "confirmed");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_booking_that_has_ended_is_no_answer_to_who_repeats_his_wish() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
     let refusal =
         json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 400 });
-    stage.knob("faults", refusal).await;
+    harness.knob("faults", refusal).await;
 
     let refused = dana
         .post_keyed("/api/bookings", wish.clone(), "key-1")
@@ -222,28 +222,28 @@ async fn a_booking_that_has_ended_is_no_answer_to_who_repeats_his_wish() {
         "{again:?}"
     );
     assert!(again.body["checkout"]["url"].is_string());
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_key_is_kept_for_a_day() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
-    stage
+    harness
         .customer("dana")
         .post_keyed("/api/bookings", wish.clone(), "key-1")
         .await;
 
-    stage
+    harness
         .advance(TimeDelta::hours(24) - TimeDelta::seconds(1))
         .await;
-    let within = stage
+    let within = harness
         .customer("dana")
         .post_keyed("/api/bookings", wish.clone(), "key-1")
         .await;
-    stage.advance(TimeDelta::seconds(1)).await;
-    let after = stage
+    harness.advance(TimeDelta::seconds(1)).await;
+    let after = harness
         .customer("dana")
         .post_keyed("/api/bookings", wish, "key-1")
         .await;
@@ -258,9 +258,9 @@ async fn a_key_is_kept_for_a_day() {
 
 #[tokio::test]
 async fn a_key_is_visible_ascii_of_bounded_length() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
     for key in ["", "two words", &"x".repeat(256)] {
@@ -276,24 +276,24 @@ async fn a_key_is_visible_ascii_of_bounded_length() {
 }
 
 /// Lets a booking's session end unpaid, so that its seats are free.
-async fn end_at_stripe(stage: &TestApp, booking: &serde_json::Value) {
+async fn end_at_stripe(harness: &TestApp, booking: &serde_json::Value) {
     let session = booking["checkout"]["sessionId"].as_str().unwrap();
     let url = format!(
         "{}/v1/checkout/sessions/{session}/expire",
-        stage.simulator.url()
+        harness.simulator.url()
     );
     assert_eq!(
-        send(stage.http.post(url).bearer_auth("sk_test_stage"))
+        send(harness.http.post(url).bearer_auth("sk_test_stage"))
             .await
             .status,
         200
     );
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
 }
 
 /// Waits until the database says so; the test ends by its own limit if it never does.
-async fn until(stage: &TestApp, query: &str, value: &str) {
-    while stage.sql(query).await != value {
+async fn until(harness: &TestApp, query: &str, value: &str) {
+    while harness.sql(query).await != value {
         tokio::task::yield_now().await;
     }
 }

@@ -11,16 +11,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::stage::{Answer, ORIGIN, TestApp, send};
+use crate::harness::{Answer, ORIGIN, TestApp, send};
 
 /// Asks, with this token, for what only a user may see.
-async fn ask(stage: &TestApp, token: impl Into<String>) -> Answer {
-    stage.bearer(token.into()).get("/api/bookings").await
+async fn ask(harness: &TestApp, token: impl Into<String>) -> Answer {
+    harness.bearer(token.into()).get("/api/bookings").await
 }
 
 /// Asks with a token of dana's whose claims are changed so; a null takes the claim away.
-async fn ask_with(stage: &TestApp, changes: Value) -> Answer {
-    let mut claims = stage.claims("user_dana", "dana@example.com");
+async fn ask_with(harness: &TestApp, changes: Value) -> Answer {
+    let mut claims = harness.claims("user_dana", "dana@example.com");
     for (name, value) in changes.as_object().unwrap() {
         claims[name] = value.clone();
     }
@@ -28,7 +28,7 @@ async fn ask_with(stage: &TestApp, changes: Value) -> Answer {
         .as_object_mut()
         .unwrap()
         .retain(|_, value| !value.is_null());
-    ask(stage, stage.issuer.token(&claims)).await
+    ask(harness, harness.issuer.token(&claims)).await
 }
 
 fn refused(answer: &Answer) {
@@ -59,11 +59,11 @@ async fn another_issuer() -> Issuer {
 
 #[tokio::test]
 async fn without_a_token_nobody_is_let_in() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
-    refused(&stage.get("/api/bookings").await);
-    refused(&send(stage.request(Method::POST, "/api/bookings")).await);
-    refused(&send(stage.request(Method::POST, "/api/admin/movies")).await);
+    refused(&harness.get("/api/bookings").await);
+    refused(&send(harness.request(Method::POST, "/api/bookings")).await);
+    refused(&send(harness.request(Method::POST, "/api/admin/movies")).await);
     for value in [
         "",
         "Bearer",
@@ -74,7 +74,7 @@ async fn without_a_token_nobody_is_let_in() {
     ] {
         refused(
             &send(
-                stage
+                harness
                     .request(Method::GET, "/api/bookings")
                     .header("authorization", value),
             )
@@ -85,10 +85,10 @@ async fn without_a_token_nobody_is_let_in() {
 
 #[tokio::test]
 async fn what_is_no_token_is_refused() {
-    let stage = TestApp::new().await;
-    let good = stage
+    let harness = TestApp::new().await;
+    let good = harness
         .issuer
-        .token(&stage.claims("user_dana", "dana@example.com"));
+        .token(&harness.claims("user_dana", "dana@example.com"));
     let parts: Vec<&str> = good.split('.').collect();
     let cut = format!("{}.{}", parts[0], parts[1]);
     let unsigned = format!("{cut}.");
@@ -104,20 +104,20 @@ async fn what_is_no_token_is_refused() {
         longer.as_str(),
         longest.as_str(),
     ] {
-        refused(&ask(&stage, token).await);
+        refused(&ask(&harness, token).await);
     }
-    assert_eq!(ask(&stage, good).await.status, 200);
+    assert_eq!(ask(&harness, good).await.status, 200);
 }
 
 #[tokio::test]
 async fn another_algorithm_than_rs256_is_refused() {
-    let stage = TestApp::new().await;
-    let claims = stage.claims("user_dana", "dana@example.com");
-    let good = stage.issuer.token(&claims);
+    let harness = TestApp::new().await;
+    let claims = harness.claims("user_dana", "dana@example.com");
+    let good = harness.issuer.token(&claims);
     let jwks = send(
-        stage
+        harness
             .http
-            .get(format!("{}/.well-known/jwks.json", stage.issuer.url())),
+            .get(format!("{}/.well-known/jwks.json", harness.issuer.url())),
     )
     .await
     .body;
@@ -140,7 +140,7 @@ async fn another_algorithm_than_rs256_is_refused() {
         );
         refused(
             &ask(
-                &stage,
+                &harness,
                 format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)),
             )
             .await,
@@ -150,22 +150,22 @@ async fn another_algorithm_than_rs256_is_refused() {
     for algorithm in [
         "none", "None", "NONE", "", "HS256", "PS256", "ES256", "RS512",
     ] {
-        refused(&ask(&stage, format!("{}.", message(algorithm))).await);
-        refused(&ask(&stage, format!("{}.{signature}", message(algorithm))).await);
+        refused(&ask(&harness, format!("{}.", message(algorithm))).await);
+        refused(&ask(&harness, format!("{}.{signature}", message(algorithm))).await);
     }
 }
 
 #[tokio::test]
 async fn a_token_that_was_changed_is_refused() {
-    let stage = TestApp::new().await;
-    let mut claims = stage.claims("user_dana", "dana@example.com");
-    let good = stage.issuer.token(&claims);
+    let harness = TestApp::new().await;
+    let mut claims = harness.claims("user_dana", "dana@example.com");
+    let good = harness.issuer.token(&claims);
     let parts: Vec<&str> = good.split('.').collect();
     claims["metadata"] = json!({ "role": "admin" });
 
     refused(
         &ask(
-            &stage,
+            &harness,
             format!("{}.{}.{}", parts[0], encode(&claims), parts[2]),
         )
         .await,
@@ -174,11 +174,11 @@ async fn a_token_that_was_changed_is_refused() {
 
 #[tokio::test]
 async fn an_expired_token_counts_for_60_seconds_more() {
-    let stage = TestApp::new().await;
-    let now = stage.now().timestamp();
+    let harness = TestApp::new().await;
+    let now = harness.now().timestamp();
 
     assert_eq!(
-        ask_with(&stage, json!({ "exp": now - 59 })).await.status,
+        ask_with(&harness, json!({ "exp": now - 59 })).await.status,
         200
     );
     for exp in [
@@ -190,18 +190,18 @@ async fn an_expired_token_counts_for_60_seconds_more() {
         json!(null),
         json!("tomorrow"),
     ] {
-        refused(&ask_with(&stage, json!({ "exp": exp })).await);
+        refused(&ask_with(&harness, json!({ "exp": exp })).await);
     }
 }
 
 #[tokio::test]
 async fn a_token_expires_while_time_goes_by() {
-    let stage = TestApp::new().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let dana = harness.customer("dana");
 
-    stage.advance(TimeDelta::seconds(3_600 + 59)).await;
+    harness.advance(TimeDelta::seconds(3_600 + 59)).await;
     let last = dana.get("/api/bookings").await;
-    stage.advance(TimeDelta::seconds(1)).await;
+    harness.advance(TimeDelta::seconds(1)).await;
     let too_late = dana.get("/api/bookings").await;
 
     assert_eq!(last.status, 200);
@@ -210,41 +210,41 @@ async fn a_token_expires_while_time_goes_by() {
 
 #[tokio::test]
 async fn a_token_of_the_future_counts_60_seconds_before() {
-    let stage = TestApp::new().await;
-    let now = stage.now().timestamp();
+    let harness = TestApp::new().await;
+    let now = harness.now().timestamp();
 
     for nbf in [json!(now + 59), json!(now + 60), json!(null)] {
         assert_eq!(
-            ask_with(&stage, json!({ "nbf": nbf })).await.status,
+            ask_with(&harness, json!({ "nbf": nbf })).await.status,
             200,
             "{nbf}"
         );
     }
     for nbf in [now + 61, i64::MAX] {
-        refused(&ask_with(&stage, json!({ "nbf": nbf })).await);
+        refused(&ask_with(&harness, json!({ "nbf": nbf })).await);
     }
 }
 
 #[tokio::test]
 async fn a_token_of_another_issuer_is_refused() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     for issuer in [
         json!("https://evil.example"),
         json!(""),
         json!(null),
-        json!(format!("{}.evil", stage.issuer.url())),
+        json!(format!("{}.evil", harness.issuer.url())),
     ] {
-        refused(&ask_with(&stage, json!({ "iss": issuer })).await);
+        refused(&ask_with(&harness, json!({ "iss": issuer })).await);
     }
 }
 
 #[tokio::test]
 async fn a_token_for_another_application_is_refused() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     for party in ["https://evil.example", "", "http://front.example/"] {
-        refused(&ask_with(&stage, json!({ "azp": party })).await);
+        refused(&ask_with(&harness, json!({ "azp": party })).await);
     }
     for party in [
         json!(null),
@@ -252,7 +252,7 @@ async fn a_token_for_another_application_is_refused() {
         json!("http://other-front.example"),
     ] {
         assert_eq!(
-            ask_with(&stage, json!({ "azp": party })).await.status,
+            ask_with(&harness, json!({ "azp": party })).await.status,
             200,
             "{party}"
         );
@@ -261,11 +261,11 @@ async fn a_token_for_another_application_is_refused() {
 
 #[tokio::test]
 async fn the_parties_can_be_named() {
-    let stage = TestApp::with(&[("CLERK_AUTHORIZED_PARTIES", "https://app.example")]).await;
+    let harness = TestApp::with(&[("CLERK_AUTHORIZED_PARTIES", "https://app.example")]).await;
 
-    refused(&ask_with(&stage, json!({ "azp": ORIGIN })).await);
+    refused(&ask_with(&harness, json!({ "azp": ORIGIN })).await);
     assert_eq!(
-        ask_with(&stage, json!({ "azp": "https://app.example" }))
+        ask_with(&harness, json!({ "azp": "https://app.example" }))
             .await
             .status,
         200
@@ -274,7 +274,7 @@ async fn the_parties_can_be_named() {
 
 #[tokio::test]
 async fn a_token_names_a_user_of_1_to_255_bytes() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     for sub in [
         json!(""),
@@ -283,10 +283,10 @@ async fn a_token_names_a_user_of_1_to_255_bytes() {
         json!("u".repeat(256)),
         json!("u\0"),
     ] {
-        refused(&ask_with(&stage, json!({ "sub": sub })).await);
+        refused(&ask_with(&harness, json!({ "sub": sub })).await);
     }
     assert_eq!(
-        ask_with(&stage, json!({ "sub": "u".repeat(255) }))
+        ask_with(&harness, json!({ "sub": "u".repeat(255) }))
             .await
             .status,
         200
@@ -295,24 +295,24 @@ async fn a_token_names_a_user_of_1_to_255_bytes() {
 
 #[tokio::test]
 async fn a_key_that_is_not_the_issuers_opens_nothing() {
-    let stage = TestApp::new().await;
-    let claims = stage.claims("user_dana", "dana@example.com");
+    let harness = TestApp::new().await;
+    let claims = harness.claims("user_dana", "dana@example.com");
     let (good, forged) = (
-        stage.issuer.token(&claims),
+        harness.issuer.token(&claims),
         another_issuer().await.token(&claims),
     );
     let mut disguised = header(&good);
     disguised["jku"] = json!("https://evil.example/jwks.json");
     let signature = forged.rsplit('.').next().unwrap();
 
-    let unknown_key = ask(&stage, forged.as_str()).await;
+    let unknown_key = ask(&harness, forged.as_str()).await;
     let wrong_key = ask(
-        &stage,
+        &harness,
         format!("{}.{}.{signature}", encode(&disguised), encode(&claims)),
     )
     .await;
     let no_key = ask(
-        &stage,
+        &harness,
         format!(
             "{}.{}.{signature}",
             encode(&json!({ "alg": "RS256" })),
@@ -328,100 +328,105 @@ async fn a_key_that_is_not_the_issuers_opens_nothing() {
 
 #[tokio::test]
 async fn the_issuer_is_asked_once_for_its_keys() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     for name in ["dana", "eve", "dana"] {
-        assert_eq!(stage.customer(name).get("/api/bookings").await.status, 200);
+        assert_eq!(
+            harness.customer(name).get("/api/bookings").await.status,
+            200
+        );
     }
-    stage.advance(TimeDelta::minutes(59)).await;
+    harness.advance(TimeDelta::minutes(59)).await;
     assert_eq!(
-        stage.customer("dana").get("/api/bookings").await.status,
+        harness.customer("dana").get("/api/bookings").await.status,
         200
     );
 
-    assert_eq!(stage.issuer.jwks_requests(), 1);
+    assert_eq!(harness.issuer.jwks_requests(), 1);
 }
 
 #[tokio::test]
 async fn a_new_key_is_fetched_when_it_is_met_and_the_old_one_goes() {
-    let stage = TestApp::new().await;
-    let old = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let old = harness.customer("dana");
     assert_eq!(old.get("/api/bookings").await.status, 200);
-    stage.issuer.rotate();
-    stage.advance(TimeDelta::seconds(30)).await;
+    harness.issuer.rotate();
+    harness.advance(TimeDelta::seconds(30)).await;
     assert_eq!(
         old.get("/api/bookings").await.status,
         200,
         "its key is still known"
     );
 
-    let new = stage.customer("dana").get("/api/bookings").await;
+    let new = harness.customer("dana").get("/api/bookings").await;
 
     assert_eq!(new.status, 200);
-    assert_eq!(stage.issuer.jwks_requests(), 2);
+    assert_eq!(harness.issuer.jwks_requests(), 2);
     refused(&old.get("/api/bookings").await);
 }
 
 #[tokio::test]
 async fn unknown_keys_make_one_request_in_30_seconds() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     assert_eq!(
-        stage.customer("dana").get("/api/bookings").await.status,
+        harness.customer("dana").get("/api/bookings").await.status,
         200
     );
-    let claims = stage.claims("user_dana", "dana@example.com");
+    let claims = harness.claims("user_dana", "dana@example.com");
     let forged = another_issuer().await.token(&claims);
 
     for (seconds, requests) in [(0, 1), (29, 1), (1, 2), (29, 2), (1, 3)] {
-        stage.advance(TimeDelta::seconds(seconds)).await;
-        refused(&ask(&stage, forged.as_str()).await);
-        refused(&ask(&stage, forged.as_str()).await);
+        harness.advance(TimeDelta::seconds(seconds)).await;
+        refused(&ask(&harness, forged.as_str()).await);
+        refused(&ask(&harness, forged.as_str()).await);
 
-        assert_eq!(stage.issuer.jwks_requests(), requests);
+        assert_eq!(harness.issuer.jwks_requests(), requests);
     }
 }
 
 #[tokio::test]
 async fn a_withdrawn_key_ends_within_an_hour() {
-    let stage = TestApp::new().await;
-    let mut claims = stage.claims("user_dana", "dana@example.com");
-    claims["exp"] = json!(stage.now().timestamp() + 86_400);
-    let token = stage.issuer.token(&claims);
-    assert_eq!(ask(&stage, token.as_str()).await.status, 200);
-    stage.issuer.rotate();
+    let harness = TestApp::new().await;
+    let mut claims = harness.claims("user_dana", "dana@example.com");
+    claims["exp"] = json!(harness.now().timestamp() + 86_400);
+    let token = harness.issuer.token(&claims);
+    assert_eq!(ask(&harness, token.as_str()).await.status, 200);
+    harness.issuer.rotate();
 
-    stage.advance(TimeDelta::minutes(60)).await;
-    let last = ask(&stage, token.as_str()).await;
-    stage.advance(TimeDelta::seconds(1)).await;
-    let gone = ask(&stage, token.as_str()).await;
+    harness.advance(TimeDelta::minutes(60)).await;
+    let last = ask(&harness, token.as_str()).await;
+    harness.advance(TimeDelta::seconds(1)).await;
+    let gone = ask(&harness, token.as_str()).await;
 
     assert_eq!(last.status, 200);
     refused(&gone);
 }
 
-/// A stage whose keys come from elsewhere, and a token that is signed by `signer`.
+/// A harness whose keys come from elsewhere, and a token that is signed by `signer`.
 async fn stage_with_keys(jwks_url: &str, signer: &Issuer) -> (TestApp, String) {
-    let stage = TestApp::with(&[("CLERK_JWKS_URL", jwks_url)]).await;
-    let mut claims = stage.claims("user_dana", "dana@example.com");
-    claims["exp"] = json!((stage.now() + TimeDelta::days(1)).timestamp());
-    (stage, signer.token(&claims))
+    let harness = TestApp::with(&[("CLERK_JWKS_URL", jwks_url)]).await;
+    let mut claims = harness.claims("user_dana", "dana@example.com");
+    claims["exp"] = json!((harness.now() + TimeDelta::days(1)).timestamp());
+    (harness, signer.token(&claims))
 }
 
 #[tokio::test]
 async fn while_the_issuer_is_down_the_keys_at_hand_go_on_to_count() {
     let keys = another_issuer().await;
-    let (stage, token) =
+    let (harness, token) =
         stage_with_keys(&format!("{}/.well-known/jwks.json", keys.url()), &keys).await;
-    assert_eq!(ask(&stage, token.as_str()).await.status, 200);
+    assert_eq!(ask(&harness, token.as_str()).await.status, 200);
 
     drop(keys);
-    stage.advance(TimeDelta::hours(2)).await;
+    harness.advance(TimeDelta::hours(2)).await;
 
-    assert_eq!(ask(&stage, token.as_str()).await.status, 200);
+    assert_eq!(ask(&harness, token.as_str()).await.status, 200);
     refused(
         &ask(
-            &stage,
-            another_issuer().await.token(&stage.claims("user_dana", "")),
+            &harness,
+            another_issuer()
+                .await
+                .token(&harness.claims("user_dana", "")),
         )
         .await,
     );
@@ -430,12 +435,12 @@ async fn while_the_issuer_is_down_the_keys_at_hand_go_on_to_count() {
 #[tokio::test]
 async fn without_any_key_of_the_issuer_only_the_public_is_served() {
     let keys = another_issuer().await;
-    let (stage, token) = stage_with_keys("http://127.0.0.1:1/jwks.json", &keys).await;
+    let (harness, token) = stage_with_keys("http://127.0.0.1:1/jwks.json", &keys).await;
 
-    ask(&stage, token.as_str()).await.refused(500, "internal");
-    assert_eq!(stage.bearer(token).get("/api/shows").await.status, 200);
-    assert_eq!(stage.get("/health").await.status, 200);
-    assert_eq!(stage.get("/ready").await.status, 503);
+    ask(&harness, token.as_str()).await.refused(500, "internal");
+    assert_eq!(harness.bearer(token).get("/api/shows").await.status, 200);
+    assert_eq!(harness.get("/health").await.status, 200);
+    assert_eq!(harness.get("/ready").await.status, 503);
 }
 
 #[tokio::test]
@@ -458,7 +463,7 @@ async fn a_key_of_an_unknown_kind_does_not_hide_the_others() {
     let router = Router::new().route("/", get(async move || jwks.to_string()));
     tokio::spawn(async move { axum::serve(listener, router).await });
 
-    let (stage, token) = stage_with_keys(&url, &keys).await;
+    let (harness, token) = stage_with_keys(&url, &keys).await;
 
-    assert_eq!(ask(&stage, token).await.status, 200);
+    assert_eq!(ask(&harness, token).await.status, 200);
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use tokio::task::yield_now;
 
-use crate::stage::{Answer, TestApp};
+use crate::harness::{Answer, TestApp};
 
 /// Makes requests one after the other, which all wait in line until the last is there, so that they
 /// are one batch. One that fails before it gets there is waited for no longer.
@@ -34,11 +34,11 @@ pub(crate) async fn at_once<R: Request, T>(
 }
 
 /// Buyers who want seats at the same moment, in this order.
-async fn book_at_once(stage: &TestApp, show: &str, wishes: &[(&str, &[&str])]) -> Vec<Answer> {
+async fn book_at_once(harness: &TestApp, show: &str, wishes: &[(&str, &[&str])]) -> Vec<Answer> {
     let wishes = wishes
         .iter()
-        .map(async |(name, seats)| stage.customer(name).book(show, seats).await);
-    at_once(&stage.app.lines.wishes, wishes).await
+        .map(async |(name, seats)| harness.customer(name).book(show, seats).await);
+    at_once(&harness.app.lines.wishes, wishes).await
 }
 
 fn statuses(answers: &[Answer]) -> Vec<u16> {
@@ -47,24 +47,24 @@ fn statuses(answers: &[Answer]) -> Vec<u16> {
 
 #[tokio::test]
 async fn buyers_who_come_together_share_a_transaction() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let wishes: [(&str, &[&str]); 3] =
         [("dana", &["A2"]), ("emil", &["A3", "A4"]), ("fay", &["A5"])];
 
-    let answers = book_at_once(&stage, &show, &wishes).await;
+    let answers = book_at_once(&harness, &show, &wishes).await;
 
     assert_eq!(statuses(&answers), [201, 201, 201]);
     for (answer, (_, seats)) in answers.iter().zip(wishes) {
         assert_eq!(answer.body["seats"], json!(seats));
         assert_eq!(
-            stage.customer("dana").get("/api/bookings").await.status,
+            harness.customer("dana").get("/api/bookings").await.status,
             200
         );
     }
     for table in ["bookings", "seat_claims"] {
         assert_eq!(
-            stage
+            harness
                 .sql(&format!("select count(distinct xmin::text) from {table}"))
                 .await,
             "1",
@@ -72,18 +72,18 @@ async fn buyers_who_come_together_share_a_transaction() {
         );
     }
     assert_eq!(
-        stage
+        harness
             .sql("select count(*) from graphile_worker._private_jobs")
             .await,
         "3"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn who_comes_first_gets_the_seat() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     let wishes: [(&str, &[&str]); 5] = [
         ("dana", &["A2"]),
         ("emil", &["A2", "A3"]),
@@ -92,7 +92,7 @@ async fn who_comes_first_gets_the_seat() {
         ("gil", &["A4"]),
     ];
 
-    let answers = book_at_once(&stage, &show, &wishes).await;
+    let answers = book_at_once(&harness, &show, &wishes).await;
 
     assert_eq!(statuses(&answers), [201, 409, 201, 409, 201]);
     assert_eq!(
@@ -106,19 +106,19 @@ async fn who_comes_first_gets_the_seat() {
         json!(["A2"])
     );
     assert_eq!(answers[3].body["ownBooking"], answers[0].body["id"]);
-    assert_eq!(stage.sql("select count(*) from bookings").await, "3");
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from bookings").await, "3");
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn one_wish_under_one_key_is_granted_once() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
     let answers = at_once(
-        &stage.app.lines.wishes,
+        &harness.app.lines.wishes,
         (0..2).map(async |_| dana.post_keyed("/api/bookings", wish.clone(), "key").await),
     )
     .await;
@@ -127,20 +127,20 @@ async fn one_wish_under_one_key_is_granted_once() {
     assert_eq!(answers[0].status, 201);
     answers[1].refused(409, "idempotency_in_progress");
     assert_eq!(again.body["id"], answers[0].body["id"]);
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn one_who_cannot_be_served_fails_alone() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
     sqlx::query("alter table bookings add constraint spoilt check (user_id <> 'user_emil')")
-        .execute(stage.db())
+        .execute(harness.db())
         .await
         .unwrap();
 
     let answers = book_at_once(
-        &stage,
+        &harness,
         &show,
         &[
             ("dana", &["A2"]),
@@ -153,22 +153,22 @@ async fn one_who_cannot_be_served_fails_alone() {
 
     assert_eq!(statuses(&answers), [201, 500, 201, 422]);
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(label, ',' order by label) from seat_claims")
             .await,
         "A2,A4"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 const WAITING: &str = "select count(*) > 0 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seat_that_goes_to_another_process_in_between_costs_only_him_who_wanted_it() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    stage.customer("gil").booked(&show, &["A9"]).await;
-    let mut other = PgConnection::connect(stage.app.config.database_url.reveal())
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    harness.customer("gil").booked(&show, &["A9"]).await;
+    let mut other = PgConnection::connect(harness.app.config.database_url.reveal())
         .await
         .unwrap();
     let mut faster = other.begin().await.unwrap();
@@ -186,7 +186,7 @@ async fn a_seat_that_goes_to_another_process_in_between_costs_only_him_who_wante
 
     let ours = async {
         book_at_once(
-            &stage,
+            &harness,
             &show,
             &[
                 ("dana", &["A2"]),
@@ -198,7 +198,7 @@ async fn a_seat_that_goes_to_another_process_in_between_costs_only_him_who_wante
         .await
     };
     let theirs = async {
-        while stage.sql(WAITING).await != "true" {
+        while harness.sql(WAITING).await != "true" {
             yield_now().await;
         }
         faster.commit().await.unwrap();
@@ -210,6 +210,6 @@ async fn a_seat_that_goes_to_another_process_in_between_costs_only_him_who_wante
         answers[0].refused(409, "seat_unavailable").body["seats"],
         json!(["A2"])
     );
-    assert_eq!(stage.sql("select count(*) from seat_claims").await, "4");
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from seat_claims").await, "4");
+    harness.reconcile().await;
 }

@@ -16,7 +16,6 @@ mod access;
 mod batches;
 mod bodies;
 mod bookings;
-mod books;
 mod cancellation;
 mod catalogue;
 mod checkout;
@@ -25,24 +24,25 @@ mod events;
 mod faults;
 mod forbidden_money;
 mod forbidden_states;
+mod harness;
 mod holds;
 mod idempotency;
 mod identity;
+#[path = "../invariants/mod.rs"]
+mod invariants;
 mod lines;
+mod listings;
 mod openapi;
 mod payments;
 mod permutations;
+#[path = "../pg_proxy/mod.rs"]
+mod pg_proxy;
 mod problems;
-mod programme;
+mod reconcile;
+mod schema_harness;
 mod seat_rush;
 mod settings;
 mod signatures;
-#[path = "../sound/mod.rs"]
-mod sound;
-mod stage;
 mod two_sessions;
-mod vault;
 mod verification;
 mod webhook_storm;
-#[path = "../wire/mod.rs"]
-mod wire;

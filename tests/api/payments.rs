@@ -4,22 +4,22 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::stage::{Caller, TestApp, send};
+use crate::harness::{Caller, TestApp, send};
 
 /// A show, a buyer, and his pending booking of A2.
-async fn held<'a>(stage: &'a TestApp, name: &str) -> (Caller<'a>, Value) {
-    let show = stage.show().await;
-    let buyer = stage.customer(name);
+async fn held<'a>(harness: &'a TestApp, name: &str) -> (Caller<'a>, Value) {
+    let show = harness.show().await;
+    let buyer = harness.customer(name);
     let booking = buyer.booked(&show, &["A2"]).await;
     (buyer, booking)
 }
 
 #[tokio::test]
 async fn the_event_may_arrive_before_our_create_call_has_returned() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
-    stage
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
+    harness
         .knob(
             "faults",
             json!({ "route": "POST /v1/checkout/sessions$", "kind": "pay_then_answer" }),
@@ -32,26 +32,26 @@ async fn the_event_may_arrive_before_our_create_call_has_returned() {
     assert_eq!(answer.body["status"], "confirmed");
     assert_eq!(answer.body["checkout"], Value::Null);
     assert_eq!(
-        stage
+        harness
             .sql("select count(*) from payment_events where status = 'deferred'")
             .await,
         "0"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn the_buyer_of_a_session_whose_money_was_faster_than_our_create_call_is_told_of_it() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
-    stage
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
+    harness
         .knob(
             "deliveries",
             json!({ "drop": true, "types": ["checkout.session.completed"] }),
         )
         .await;
-    stage
+    harness
         .knob(
             "faults",
             json!({ "route": "POST /v1/checkout/sessions$", "kind": "pay_then_answer" }),
@@ -59,7 +59,7 @@ async fn the_buyer_of_a_session_whose_money_was_faster_than_our_create_call_is_t
         .await;
 
     let booking = dana.booked(&show, &["A2"]).await;
-    let session = stage.ask_stripe("/v1/checkout/sessions").await["data"][0]["id"].clone();
+    let session = harness.ask_stripe("/v1/checkout/sessions").await["data"][0]["id"].clone();
     let verified = dana
         .post("/api/payments/verify", json!({ "sessionId": session }))
         .await;
@@ -70,29 +70,29 @@ async fn the_buyer_of_a_session_whose_money_was_faster_than_our_create_call_is_t
         (200, &json!("confirmed")),
         "{verified:?}"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn an_event_whose_transaction_failed_is_processed_when_it_comes_again() {
-    let stage = TestApp::new().await;
-    let (dana, booking) = held(&stage, "dana").await;
-    let events = stage
+    let harness = TestApp::new().await;
+    let (dana, booking) = held(&harness, "dana").await;
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
     let completed = &events["checkout.session.completed"];
 
     sqlx::query("alter table ledger_transfers rename to away")
-        .execute(stage.db())
+        .execute(harness.db())
         .await
         .unwrap();
-    let failed = stage.deliver(completed).await;
-    let stored = stage.sql("select count(*) from payment_events").await;
+    let failed = harness.deliver(completed).await;
+    let stored = harness.sql("select count(*) from payment_events").await;
     sqlx::query("alter table away rename to ledger_transfers")
-        .execute(stage.db())
+        .execute(harness.db())
         .await
         .unwrap();
-    let again = stage.deliver(completed).await;
+    let again = harness.deliver(completed).await;
 
     failed.refused(500, "internal");
     assert_eq!(stored, "0");
@@ -101,19 +101,19 @@ async fn an_event_whose_transaction_failed_is_processed_when_it_comes_again() {
         json!({ "received": true, "outcome": "processed" })
     );
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_payment_told_many_times_at_once_is_applied_once() {
-    let stage = TestApp::new().await;
-    let (dana, booking) = held(&stage, "dana").await;
-    let events = stage
+    let harness = TestApp::new().await;
+    let (dana, booking) = held(&harness, "dana").await;
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
 
-    let completed = (0..5).map(|_| stage.deliver(&events["checkout.session.completed"]));
-    let succeeded = (0..2).map(|_| stage.deliver(&events["payment_intent.succeeded"]));
+    let completed = (0..5).map(|_| harness.deliver(&events["checkout.session.completed"]));
+    let succeeded = (0..2).map(|_| harness.deliver(&events["payment_intent.succeeded"]));
     let answers = join_all(completed.chain(succeeded)).await;
 
     let outcomes: Vec<&str> = answers
@@ -140,38 +140,38 @@ async fn one_payment_told_many_times_at_once_is_applied_once() {
         5,
         "{outcomes:?}"
     );
-    assert_eq!(stage.sql("select count(*) from payments").await, "1");
+    assert_eq!(harness.sql("select count(*) from payments").await, "1");
     assert_eq!(
-        stage.sql("select count(*) from ledger_transfers").await,
+        harness.sql("select count(*) from ledger_transfers").await,
         "1"
     );
     assert_eq!(
-        stage
+        harness
             .sql("select sum(deliveries) from payment_events")
             .await,
         "7"
     );
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_servers_that_hear_of_one_payment_apply_it_once() {
-    let stage = TestApp::new().await;
-    let second = stage.second_server().await;
-    let (_, booking) = held(&stage, "dana").await;
-    let events = stage
+    let harness = TestApp::new().await;
+    let second = harness.second_server().await;
+    let (_, booking) = held(&harness, "dana").await;
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
 
     let deliveries = events
         .values()
-        .flat_map(|body| [(&stage.url, body), (&second, body), (&second, body)]);
+        .flat_map(|body| [(&harness.url, body), (&second, body), (&second, body)]);
     let answers = join_all(deliveries.map(|(server, body)| {
-        let request = stage.http.post(format!("{server}/api/stripe"));
+        let request = harness.http.post(format!("{server}/api/stripe"));
         send(
             request
-                .header("stripe-signature", stage.signature(body))
+                .header("stripe-signature", harness.signature(body))
                 .body(body.clone()),
         )
     }))
@@ -181,8 +181,8 @@ async fn two_servers_that_hear_of_one_payment_apply_it_once() {
         answers.iter().all(|answer| answer.status == 200),
         "{answers:?}"
     );
-    assert_eq!(stage.sql("select count(*) from payments").await, "1");
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from payments").await, "1");
+    harness.reconcile().await;
 }
 
 #[tokio::test]
@@ -197,91 +197,91 @@ async fn another_currency_goes_to_a_person() {
 
 #[tokio::test]
 async fn metadata_that_names_another_booking_goes_to_a_person() {
-    let stage = TestApp::new().await;
-    let (dana, booking) = held(&stage, "dana").await;
+    let harness = TestApp::new().await;
+    let (dana, booking) = held(&harness, "dana").await;
     let other = json!({ "bookingId": "01930000-0000-7000-8000-000000000000" });
     let pay = json!({ "session": booking["checkout"]["sessionId"], "metadata": other });
-    let events = stage.pay_unheard(pay).await;
+    let events = harness.pay_unheard(pay).await;
 
-    stage.deliver(&events["checkout.session.completed"]).await;
+    harness.deliver(&events["checkout.session.completed"]).await;
 
     assert_eq!(dana.booking(&booking).await["status"], "review");
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(kind, ',') from discrepancies")
             .await,
         "booking_mismatch"
     );
     assert_eq!(
-        stage
+        harness
             .sql("select disposition || ' ' || surplus_reason from payments")
             .await,
         "surplus mismatch"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_later_word_that_differs_is_flagged_and_moves_no_money() {
-    let stage = TestApp::new().await;
-    let (dana, booking) = held(&stage, "dana").await;
+    let harness = TestApp::new().await;
+    let (dana, booking) = held(&harness, "dana").await;
     let other = json!({ "bookingId": "01930000-0000-7000-8000-000000000000" });
     let pay = json!({ "session": booking["checkout"]["sessionId"], "metadata": other });
-    let events = stage.pay_unheard(pay).await;
+    let events = harness.pay_unheard(pay).await;
 
-    stage.deliver(&events["payment_intent.succeeded"]).await;
-    stage.deliver(&events["checkout.session.completed"]).await;
+    harness.deliver(&events["payment_intent.succeeded"]).await;
+    harness.deliver(&events["checkout.session.completed"]).await;
 
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(kind, ',') from discrepancies")
             .await,
         "booking_mismatch"
     );
-    assert_eq!(stage.sql("select count(*) from payments").await, "1");
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from payments").await, "1");
+    harness.reconcile().await;
 }
 
 async fn different_money_goes_to_a_person(change: Value, kind: &str) {
-    let stage = TestApp::new().await;
-    let (dana, booking) = held(&stage, "dana").await;
+    let harness = TestApp::new().await;
+    let (dana, booking) = held(&harness, "dana").await;
     let mut knob = change;
     knob["session"] = booking["checkout"]["sessionId"].clone();
 
-    stage.knob("pay", knob).await;
-    stage.simulator.settled().await;
+    harness.knob("pay", knob).await;
+    harness.simulator.settled().await;
 
     let after = dana.booking(&booking).await;
     assert_eq!(after["status"], "review");
     assert_eq!(after["isPaid"], false);
     assert_eq!(after["confirmedAt"], Value::Null);
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(kind, ',') from discrepancies where status = 'open'")
             .await,
         kind
     );
     assert_eq!(
-        stage
+        harness
             .sql("select disposition || ' ' || surplus_reason from payments")
             .await,
         "surplus mismatch"
     );
     assert_eq!(
-        stage
+        harness
             .sql("select debit || '>' || credit from ledger_transfers")
             .await,
         "stripe_balance>customer_surplus"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn an_amount_that_cannot_be_read_is_never_taken_for_the_right_one() {
-    let stage = TestApp::new().await;
-    let (dana, booking) = held(&stage, "dana").await;
-    let events = stage
+    let harness = TestApp::new().await;
+    let (dana, booking) = held(&harness, "dana").await;
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
     let mut completed: Value = serde_json::from_str(&events["checkout.session.completed"]).unwrap();
@@ -293,189 +293,192 @@ async fn an_amount_that_cannot_be_read_is_never_taken_for_the_right_one() {
         completed["id"] = json!(format!("evt_garbled{number}"));
         completed["data"]["object"]["amount_total"] = amount;
         assert_eq!(
-            stage.deliver(&completed.to_string()).await.body["outcome"],
+            harness.deliver(&completed.to_string()).await.body["outcome"],
             "processed"
         );
     }
 
     assert_eq!(dana.booking(&booking).await["status"], "review");
-    stage.deliver(&events["payment_intent.succeeded"]).await;
+    harness.deliver(&events["payment_intent.succeeded"]).await;
     assert_eq!(
-        stage
+        harness
             .sql("select disposition || ' ' || surplus_reason from payments")
             .await,
         "surplus under_review"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_session_that_ends_unpaid_frees_its_seats() {
-    let stage = TestApp::new().await;
-    let (dana, booking) = held(&stage, "dana").await;
+    let harness = TestApp::new().await;
+    let (dana, booking) = held(&harness, "dana").await;
 
-    stage.advance(TimeDelta::minutes(36)).await;
+    harness.advance(TimeDelta::minutes(36)).await;
 
     let after = dana.booking(&booking).await;
     assert_eq!(after["status"], "expired");
     assert_eq!(after["checkout"], Value::Null);
     assert_eq!(after["seats"], json!(["A2"]));
     let show = booking["show"]["id"].as_str().unwrap();
-    assert_eq!(stage.customer("emil").book(show, &["A2"]).await.status, 201);
-    stage.check_books().await;
+    assert_eq!(
+        harness.customer("emil").book(show, &["A2"]).await.status,
+        201
+    );
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_late_payment_claims_free_seats_again() {
-    let stage = TestApp::new().await;
-    let (dana, booking) = held(&stage, "dana").await;
-    let events = stage
+    let harness = TestApp::new().await;
+    let (dana, booking) = held(&harness, "dana").await;
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
-    stage.hear_of_expiry(&booking).await;
+    harness.hear_of_expiry(&booking).await;
 
-    let settled = stage.deliver(&events["checkout.session.completed"]).await;
+    let settled = harness.deliver(&events["checkout.session.completed"]).await;
 
     assert_eq!(settled.body["outcome"], "processed");
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(label, ',') from seat_claims")
             .await,
         "A2"
     );
     assert_eq!(
-        stage
+        harness
             .sql("select outcome from payment_events where id not like 'evt_expired%'")
             .await,
         "the payment came late; the seats were still free, are claimed again, and the booking is confirmed"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_late_payment_for_seats_that_are_sold_is_kept_as_surplus() {
-    let stage = TestApp::new().await;
-    let (dana, booking) = held(&stage, "dana").await;
-    let events = stage
+    let harness = TestApp::new().await;
+    let (dana, booking) = held(&harness, "dana").await;
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
-    stage.hear_of_expiry(&booking).await;
+    harness.hear_of_expiry(&booking).await;
     let show = booking["show"]["id"].as_str().unwrap();
-    let emil = stage.customer("emil").booked(show, &["A2"]).await;
+    let emil = harness.customer("emil").booked(show, &["A2"]).await;
 
-    let settled = stage.deliver(&events["checkout.session.completed"]).await;
+    let settled = harness.deliver(&events["checkout.session.completed"]).await;
 
     assert_eq!(settled.body["outcome"], "processed");
     assert_eq!(dana.booking(&booking).await["status"], "expired");
     assert_eq!(
-        stage
+        harness
             .sql("select disposition || ' ' || surplus_reason from payments")
             .await,
         "surplus late_payment"
     );
     assert_eq!(
-        stage.customer("emil").booking(&emil).await["status"],
+        harness.customer("emil").booking(&emil).await["status"],
         "pending"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_late_payment_for_a_show_that_has_begun_is_kept_as_surplus() {
-    let stage = TestApp::new().await;
-    let show = stage
+    let harness = TestApp::new().await;
+    let show = harness
         .show_with(json!({ "startsAt": "2026-11-21T12:20:00Z" }))
         .await;
-    let booking = stage.customer("dana").booked(&show, &["A2"]).await;
-    let events = stage
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
-    stage.hear_of_expiry(&booking).await;
+    harness.hear_of_expiry(&booking).await;
 
-    stage.advance(TimeDelta::minutes(20)).await;
-    stage.deliver(&events["checkout.session.completed"]).await;
+    harness.advance(TimeDelta::minutes(20)).await;
+    harness.deliver(&events["checkout.session.completed"]).await;
 
     assert_eq!(
-        stage.sql("select surplus_reason from payments").await,
+        harness.sql("select surplus_reason from payments").await,
         "late_payment"
     );
-    assert_eq!(stage.sql("select count(*) from seat_claims").await, "0");
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from seat_claims").await, "0");
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_delayed_method_keeps_the_seats_until_it_succeeds() {
-    let stage = TestApp::new().await;
-    let (dana, booking) = held(&stage, "dana").await;
+    let harness = TestApp::new().await;
+    let (dana, booking) = held(&harness, "dana").await;
 
     let session = &booking["checkout"]["sessionId"];
-    stage
+    harness
         .knob(
             "pay",
             json!({ "session": session, "card": "DE89370400440532013000" }),
         )
         .await;
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
     let processing = dana.booking(&booking).await;
-    stage.advance(TimeDelta::days(3)).await;
-    stage
+    harness.advance(TimeDelta::days(3)).await;
+    harness
         .knob(
             "settle",
             json!({ "session": session, "outcome": "succeeded" }),
         )
         .await;
-    stage.simulator.settled().await;
-    let settled = stage.customer("dana").booking(&booking).await;
+    harness.simulator.settled().await;
+    let settled = harness.customer("dana").booking(&booking).await;
 
     assert_eq!(processing["status"], "processing");
     assert_eq!(processing["paymentStatus"], "processing");
     assert_eq!(processing["isPaid"], false);
     assert_eq!(settled["status"], "confirmed");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_delayed_method_that_fails_frees_the_seats() {
-    let stage = TestApp::new().await;
-    let (dana, booking) = held(&stage, "dana").await;
+    let harness = TestApp::new().await;
+    let (dana, booking) = held(&harness, "dana").await;
 
     let session = &booking["checkout"]["sessionId"];
-    stage
+    harness
         .knob(
             "pay",
             json!({ "session": session, "card": "DE89370400440532013000" }),
         )
         .await;
-    stage.simulator.settled().await;
-    stage
+    harness.simulator.settled().await;
+    harness
         .knob("settle", json!({ "session": session, "outcome": "failed" }))
         .await;
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
 
     assert_eq!(dana.booking(&booking).await["status"], "failed");
-    assert_eq!(stage.sql("select count(*) from seat_claims").await, "0");
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from seat_claims").await, "0");
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_declined_card_leaves_the_page_open() {
-    let stage = TestApp::new().await;
-    let (dana, booking) = held(&stage, "dana").await;
+    let harness = TestApp::new().await;
+    let (dana, booking) = held(&harness, "dana").await;
 
     let session = &booking["checkout"]["sessionId"];
-    stage
+    harness
         .knob(
             "pay",
             json!({ "session": session, "card": "4000000000000002" }),
         )
         .await;
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
     let declined = dana.booking(&booking).await;
-    stage.pay(&booking).await;
+    harness.pay(&booking).await;
 
     assert_eq!(declined["status"], "pending");
     assert_eq!(declined["checkout"], booking["checkout"]);
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
-    stage.check_books().await;
+    harness.reconcile().await;
 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::TestApp;
+use crate::harness::TestApp;
 
 const SEPA: &str = "DE89370400440532013000";
 const COMPLETED: &str = "checkout.session.completed";
@@ -48,43 +48,47 @@ enum Story {
     BothExpired,
 }
 
-/// A stage on which Stripe's own deliveries go nowhere, with a show that has a seat for each
+/// A harness on which Stripe's own deliveries go nowhere, with a show that has a seat for each
 /// telling.
 struct Theatre {
-    stage: TestApp,
+    harness: TestApp,
     show: String,
     seats: Vec<String>,
 }
 
 impl Theatre {
     async fn open() -> Self {
-        let stage = TestApp::new().await;
+        let harness = TestApp::new().await;
         let rows = ["A", "B", "C", "D"];
         let plan = rows.map(|row| json!({ "row": row, "seats": 30, "tier": "regular" }));
-        let show = stage
+        let show = harness
             .show_with(json!({ "rows": plan, "blocked": [] }))
             .await;
-        stage.knob("deliveries", json!({ "drop": true })).await;
+        harness.knob("deliveries", json!({ "drop": true })).await;
         let seats = rows
             .iter()
             .flat_map(|row| (1..=30).map(move |number| format!("{row}{number}")))
             .collect();
-        Self { stage, show, seats }
+        Self {
+            harness,
+            show,
+            seats,
+        }
     }
 
     /// Lets a story happen to a new booking.
     async fn play(&mut self, story: Story) -> Value {
         let seat = self.seats.pop().unwrap();
-        let stage = &self.stage;
+        let harness = &self.harness;
         if matches!(story, Story::Paid | Story::PaidLater | Story::FailedLater) {
-            let booking = stage.customer("dana").booked(&self.show, &[&seat]).await;
+            let booking = harness.customer("dana").booked(&self.show, &[&seat]).await;
             let session = &booking["checkout"]["sessionId"];
             let card = if matches!(story, Story::Paid) {
                 "tok_visa"
             } else {
                 SEPA
             };
-            stage
+            harness
                 .knob("pay", json!({ "session": session, "card": card }))
                 .await;
             if !matches!(story, Story::Paid) {
@@ -93,22 +97,22 @@ impl Theatre {
                 } else {
                     "failed"
                 };
-                stage
+                harness
                     .knob("settle", json!({ "session": session, "outcome": outcome }))
                     .await;
             }
             return booking;
         }
-        let (booking, old) = stage.booked_twice(&self.show, &seat).await;
+        let (booking, old) = harness.booked_twice(&self.show, &seat).await;
         let new = &booking["checkout"]["sessionId"];
         for (session, paid) in [
             (&old, matches!(story, Story::OldOnePaid | Story::BothPaid)),
             (new, matches!(story, Story::OldOneExpired | Story::BothPaid)),
         ] {
             if paid {
-                stage.knob("pay", json!({ "session": session })).await;
+                harness.knob("pay", json!({ "session": session })).await;
             } else {
-                stage.expire(session).await;
+                harness.expire(session).await;
             }
         }
         booking
@@ -116,7 +120,7 @@ impl Theatre {
 
     /// The events of these types that Stripe has made of the newest booking, as they happened.
     async fn events(&self, booking: &Value, kinds: &[&str]) -> Vec<String> {
-        let newest = self.stage.ask_stripe("/v1/events?limit=10").await;
+        let newest = self.harness.ask_stripe("/v1/events?limit=10").await;
         let newest = newest["data"].as_array().unwrap().iter().rev();
         let meant = newest.filter(|event| {
             let is_of_booking = event["data"]["object"]["metadata"]["bookingId"] == booking["id"];
@@ -134,15 +138,15 @@ impl Theatre {
         let booking = self.play(story).await;
         let events = self.events(&booking, kinds).await;
         for place in order {
-            let answer = self.stage.deliver(&events[*place]).await;
+            let answer = self.harness.deliver(&events[*place]).await;
             assert_eq!(answer.status, 200, "{order:?}: {answer:?}");
         }
-        self.stage.run_jobs().await;
+        self.harness.run_jobs().await;
         let end = END.replace(
             "$booking",
             &format!("'{}'", booking["id"].as_str().unwrap()),
         );
-        self.stage.sql(&end).await
+        self.harness.sql(&end).await
     }
 
     /// Tells a story in order, and then in each of these orders: it always ends so.
@@ -155,7 +159,7 @@ impl Theatre {
                 "{story:?}: {kinds:?} in the order {order:?}"
             );
         }
-        self.stage.check_books().await;
+        self.harness.reconcile().await;
     }
 }
 

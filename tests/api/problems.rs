@@ -11,13 +11,13 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::stage::{Answer, ORIGIN, TestApp, send};
+use crate::harness::{Answer, ORIGIN, TestApp, send};
 
 #[tokio::test]
 async fn a_problem_is_whole() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
-    let answer = stage
+    let answer = harness
         .get("/api/shows/0193a000-0000-7000-8000-000000000000")
         .await;
 
@@ -39,7 +39,7 @@ async fn a_problem_is_whole() {
 
 #[tokio::test]
 async fn an_unknown_path_is_not_found() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     for path in [
         "/",
@@ -52,10 +52,10 @@ async fn an_unknown_path_is_not_found() {
         "/%FF",
         "//",
     ] {
-        stage.get(path).await.refused(404, "not_found");
+        harness.get(path).await.refused(404, "not_found");
     }
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
-        send(stage.request(method, "/api/nothing").body("{"))
+        send(harness.request(method, "/api/nothing").body("{"))
             .await
             .refused(404, "not_found");
     }
@@ -63,7 +63,7 @@ async fn an_unknown_path_is_not_found() {
 
 #[tokio::test]
 async fn a_wrong_method_is_told_which_ones_there_are() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let id = "0193a000-0000-7000-8000-000000000000";
     let cases = [
         (
@@ -84,7 +84,7 @@ async fn a_wrong_method_is_told_which_ones_there_are() {
     ];
 
     for (method, path, allowed) in cases {
-        let answer = send(stage.request(method, &path)).await;
+        let answer = send(harness.request(method, &path)).await;
 
         answer.refused(405, "method_not_allowed");
         let mut allow: Vec<&str> = answer.headers["allow"]
@@ -100,10 +100,10 @@ async fn a_wrong_method_is_told_which_ones_there_are() {
 
 #[tokio::test]
 async fn head_answers_like_get_without_a_body() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
-    let found = send(stage.request(Method::HEAD, "/api/shows")).await;
-    let missing = send(stage.request(Method::HEAD, "/api/nothing")).await;
+    let found = send(harness.request(Method::HEAD, "/api/shows")).await;
+    let missing = send(harness.request(Method::HEAD, "/api/nothing")).await;
 
     assert_eq!((found.status, found.body), (200, json!("")));
     assert_eq!((missing.status, missing.body), (404, json!("")));
@@ -113,13 +113,13 @@ async fn head_answers_like_get_without_a_body() {
 
 #[tokio::test]
 async fn what_is_not_utf8_is_never_a_fault() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
-    stage
+    harness
         .get("/api/shows/%FF")
         .await
         .refused(400, "malformed_request");
-    stage
+    harness
         .get("/api/shows/%FF/seats")
         .await
         .refused(400, "malformed_request");
@@ -130,7 +130,7 @@ async fn what_is_not_utf8_is_never_a_fault() {
         "from=%FF",
         "limit=%FF",
     ] {
-        stage
+        harness
             .get(&format!("/api/shows?{query}"))
             .await
             .refused(422, "validation_failed");
@@ -143,13 +143,13 @@ async fn what_is_not_utf8_is_never_a_fault() {
         ("stripe-signature", 401, "unauthenticated"),
     ] {
         let value = HeaderValue::from_bytes(b"a\xff=\xfe").unwrap();
-        let request = stage
+        let request = harness
             .request(Method::POST, "/api/bookings")
             .header(HeaderName::from_static(name), value);
         send(request.body("{}")).await.refused(status, code);
     }
     let signature = HeaderValue::from_bytes(b"t=1,v1=\xff").unwrap();
-    let delivery = stage
+    let delivery = harness
         .request(Method::POST, "/api/stripe")
         .header("stripe-signature", signature);
     send(delivery.body("{}"))
@@ -159,9 +159,9 @@ async fn what_is_not_utf8_is_never_a_fault() {
 
 #[tokio::test]
 async fn an_idempotency_key_has_1_to_255_visible_ascii_characters() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let request = |key: &[u8]| {
-        let request = stage
+        let request = harness
             .admin()
             .request(Method::POST, "/api/admin/movies")
             .header("content-type", "application/json");
@@ -181,8 +181,8 @@ async fn an_idempotency_key_has_1_to_255_visible_ascii_characters() {
 
 #[tokio::test]
 async fn an_id_that_is_no_uuid_names_nothing() {
-    let stage = TestApp::new().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let dana = harness.customer("dana");
 
     for id in [
         "1",
@@ -209,8 +209,8 @@ async fn an_id_that_is_no_uuid_names_nothing() {
 
 #[tokio::test]
 async fn a_list_takes_1_to_100_items_and_its_own_cursors_only() {
-    let stage = TestApp::new().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let dana = harness.customer("dana");
     let faults = [
         ("limit=0", "limit"),
         ("limit=101", "limit"),
@@ -251,11 +251,11 @@ async fn a_list_takes_1_to_100_items_and_its_own_cursors_only() {
 
 #[tokio::test]
 async fn a_request_id_is_taken_over_where_it_is_readable() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let ask = |id: &[u8]| {
         let id = HeaderValue::from_bytes(id).unwrap();
         send(
-            stage
+            harness
                 .request(Method::GET, "/api/nothing")
                 .header("x-request-id", id),
         )
@@ -275,7 +275,7 @@ async fn a_request_id_is_taken_over_where_it_is_readable() {
         assert!(uuid::Uuid::try_parse(made).is_ok(), "{made}");
     }
     assert!(
-        stage
+        harness
             .get("/health")
             .await
             .headers
@@ -285,23 +285,23 @@ async fn a_request_id_is_taken_over_where_it_is_readable() {
 
 #[tokio::test]
 async fn without_the_database_the_caller_is_told_to_come_again() {
-    let stage = TestApp::new().await;
-    stage.app.db.close().await;
+    let harness = TestApp::new().await;
+    harness.app.db.close().await;
 
     for answer in [
-        stage.get("/api/shows").await,
-        stage.customer("dana").get("/api/bookings").await,
+        harness.get("/api/shows").await,
+        harness.customer("dana").get("/api/bookings").await,
     ] {
         answer.refused(503, "database_unavailable");
         assert_eq!(answer.headers["retry-after"], "1");
     }
-    let ready = stage.get("/ready").await;
+    let ready = harness.get("/ready").await;
     ready.refused(503, "database_unavailable");
     assert_eq!(
         ready.body["missing"],
         json!(["the database cannot be reached; check DATABASE_URL"])
     );
-    assert_eq!(stage.get("/health").await.status, 200);
+    assert_eq!(harness.get("/health").await.status, 200);
 }
 
 #[tokio::test]
@@ -323,8 +323,8 @@ async fn a_panic_is_an_internal_error_without_its_words() {
 
 #[tokio::test]
 async fn a_user_who_asks_too_often_is_told_when_to_go_on() {
-    let stage = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "3")]).await;
-    let (dana, eve) = (stage.customer("dana"), stage.customer("eve"));
+    let harness = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "3")]).await;
+    let (dana, eve) = (harness.customer("dana"), harness.customer("eve"));
     for _ in 0..3 {
         assert_eq!(dana.get("/api/bookings").await.status, 200);
     }
@@ -339,70 +339,73 @@ async fn a_user_who_asks_too_often_is_told_when_to_go_on() {
         .unwrap();
     assert!((1..=21).contains(&wait), "{wait}");
     assert_eq!(eve.get("/api/bookings").await.status, 200);
-    assert_eq!(stage.get("/api/shows").await.status, 200);
+    assert_eq!(harness.get("/api/shows").await.status, 200);
 }
 
 /// A lock is waited for five seconds.
 #[tokio::test]
 async fn somebody_who_keeps_a_lock_makes_the_database_unavailable() {
-    let stage = TestApp::new().await;
-    let mut other = stage.db().begin().await.unwrap();
+    let harness = TestApp::new().await;
+    let mut other = harness.db().begin().await.unwrap();
     sqlx::query("lock table shows")
         .execute(&mut *other)
         .await
         .unwrap();
 
-    let answer = stage.get("/api/shows").await;
+    let answer = harness.get("/api/shows").await;
 
     answer.refused(503, "database_unavailable");
     other.rollback().await.unwrap();
-    assert_eq!(stage.get("/api/shows").await.status, 200);
+    assert_eq!(harness.get("/api/shows").await.status, 200);
 }
 
 #[tokio::test]
 async fn without_a_token_that_stands_the_address_is_counted() {
-    let stage = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "3")]).await;
-    stage
+    let harness = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "3")]).await;
+    harness
         .bearer("garbage".to_owned())
         .get("/api/bookings")
         .await
         .refused(401, "unauthenticated");
-    stage
+    harness
         .get("/api/bookings")
         .await
         .refused(401, "unauthenticated");
-    assert_eq!(stage.get("/api/shows").await.status, 200);
+    assert_eq!(harness.get("/api/shows").await.status, 200);
 
-    let another_token = stage
+    let another_token = harness
         .bearer("other garbage".to_owned())
         .get("/api/bookings")
         .await;
 
     another_token.refused(429, "rate_limited");
-    stage.get("/api/movies").await.refused(429, "rate_limited");
+    harness
+        .get("/api/movies")
+        .await
+        .refused(429, "rate_limited");
     assert_eq!(
-        stage.customer("dana").get("/api/bookings").await.status,
+        harness.customer("dana").get("/api/bookings").await.status,
         200
     );
 }
 
 #[tokio::test]
 async fn neither_stripe_nor_operators_are_ever_limited() {
-    let stage = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "1")]).await;
+    let harness = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "1")]).await;
 
     for _ in 0..5 {
-        stage
+        harness
             .deliver("no event")
             .await
             .refused(400, "malformed_request");
-        assert_eq!(stage.get("/health").await.status, 200);
-        assert_eq!(stage.get("/ready").await.status, 200);
+        assert_eq!(harness.get("/health").await.status, 200);
+        assert_eq!(harness.get("/ready").await.status, 200);
     }
 }
 
 /// Asks as a browser does before it sends a request from a page of `origin`.
-async fn preflight(stage: &TestApp, origin: &str) -> Answer {
-    let request = stage
+async fn preflight(harness: &TestApp, origin: &str) -> Answer {
+    let request = harness
         .request(Method::OPTIONS, "/api/bookings")
         .header("origin", origin);
     let request = request.header("access-control-request-method", "POST");
@@ -415,12 +418,12 @@ async fn preflight(stage: &TestApp, origin: &str) -> Answer {
 
 #[tokio::test]
 async fn a_page_of_an_allowed_origin_may_send_and_read() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     for origin in [ORIGIN, "http://other-front.example"] {
-        let asked = preflight(&stage, origin).await;
+        let asked = preflight(&harness, origin).await;
         let answered = send(
-            stage
+            harness
                 .customer("dana")
                 .request(Method::GET, "/api/nothing")
                 .header("origin", origin),
@@ -465,7 +468,7 @@ async fn a_page_of_an_allowed_origin_may_send_and_read() {
 
 #[tokio::test]
 async fn a_page_of_a_foreign_origin_may_not() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     for origin in [
         "http://evil.example",
@@ -473,9 +476,9 @@ async fn a_page_of_a_foreign_origin_may_not() {
         "http://front.example.evil.example",
         "https://front.example",
     ] {
-        let asked = preflight(&stage, origin).await;
+        let asked = preflight(&harness, origin).await;
         let answered = send(
-            stage
+            harness
                 .customer("dana")
                 .request(Method::GET, "/api/bookings")
                 .header("origin", origin),

@@ -3,21 +3,25 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::stage::{TestApp, send};
+use crate::harness::{TestApp, send};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_fifty_who_want_one_seat_over_two_servers_one_has_it() {
-    let stage = TestApp::new().await;
-    let second = stage.second_server().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let second = harness.second_server().await;
+    let show = harness.show().await;
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] }).to_string();
 
     let requests = (0..50).map(|number| {
-        let server = if number % 2 == 0 { &stage.url } else { &second };
-        let token = stage
+        let server = if number % 2 == 0 {
+            &harness.url
+        } else {
+            &second
+        };
+        let token = harness
             .issuer
-            .token(&stage.claims(&format!("user_{number}"), "buyer@example.com"));
-        let request = stage
+            .token(&harness.claims(&format!("user_{number}"), "buyer@example.com"));
+        let request = harness
             .http
             .post(format!("{server}/api/bookings"))
             .bearer_auth(token);
@@ -42,31 +46,31 @@ async fn of_fifty_who_want_one_seat_over_two_servers_one_has_it() {
         ("1", "checkout_attempts"),
     ] {
         assert_eq!(
-            stage.sql(&format!("select count(*) from {table}")).await,
+            harness.sql(&format!("select count(*) from {table}")).await,
             count,
             "{table}"
         );
     }
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_seats_in_another_order_never_deadlock() {
-    let stage = TestApp::new().await;
-    let second = stage.second_server().await;
-    let show = stage.show().await;
+    let harness = TestApp::new().await;
+    let second = harness.second_server().await;
+    let show = harness.show().await;
 
     let requests = (0..40).map(|number| {
         let (server, seats) = if number % 2 == 0 {
-            (&stage.url, ["A2", "A3"])
+            (&harness.url, ["A2", "A3"])
         } else {
             (&second, ["A3", "A2"])
         };
-        let token = stage
+        let token = harness
             .issuer
-            .token(&stage.claims(&format!("user_{number}"), "buyer@example.com"));
+            .token(&harness.claims(&format!("user_{number}"), "buyer@example.com"));
         let wish = json!({ "kind": "show", "showId": show, "seats": seats }).to_string();
-        let request = stage
+        let request = harness
             .http
             .post(format!("{server}/api/bookings"))
             .bearer_auth(token);
@@ -86,17 +90,17 @@ async fn the_same_seats_in_another_order_never_deadlock() {
         answers.iter().filter(|answer| answer.status == 409).count(),
         39
     );
-    assert_eq!(stage.sql("select count(*) from seat_claims").await, "2");
-    stage.check_books().await;
+    assert_eq!(harness.sql("select count(*) from seat_claims").await, "2");
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_booking_that_cannot_have_all_its_seats_has_none() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    stage.customer("first").booked(&show, &["A5"]).await;
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    harness.customer("first").booked(&show, &["A5"]).await;
 
-    let answer = stage
+    let answer = harness
         .customer("second")
         .book(&show, &["A4", "A5", "A6"])
         .await;
@@ -104,10 +108,10 @@ async fn a_booking_that_cannot_have_all_its_seats_has_none() {
     answer.refused(409, "seat_unavailable");
     assert_eq!(answer.body["seats"], json!(["A5"]));
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(label, ',') from seat_claims")
             .await,
         "A5"
     );
-    assert_eq!(stage.sql("select count(*) from bookings").await, "1");
+    assert_eq!(harness.sql("select count(*) from bookings").await, "1");
 }

@@ -72,10 +72,7 @@ fn all_mistakes_are_told_at_once() {
     assert_eq!(variables.iter().copied().collect::<BTreeSet<_>>(), required);
     assert_eq!(variables.len(), required.len(), "{nothing}");
     let sentences = nothing.to_string();
-    assert!(
-        sentences.starts_with("5 settings to mend:\n"),
-        "{sentences}"
-    );
+    assert!(sentences.starts_with("5 settings to fix:\n"), "{sentences}");
     for variable in required {
         assert!(
             sentences.contains(&format!("\n  {variable}: is missing; set it to ")),
@@ -85,7 +82,7 @@ fn all_mistakes_are_told_at_once() {
 
     let one = read(&[("BIND", "3000")]).unwrap_err().to_string();
     assert!(
-        one.starts_with("1 setting to mend:\n  BIND: must be an address and a port"),
+        one.starts_with("1 setting to fix:\n  BIND: must be an address and a port"),
         "{one}"
     );
 }

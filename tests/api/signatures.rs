@@ -6,7 +6,7 @@ use holdfast::gateways::stripe::webhook::verify;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::stage::{SECRET, TestApp, sign};
+use crate::harness::{SECRET, TestApp, sign};
 
 #[derive(Deserialize)]
 struct Vector {
@@ -61,12 +61,12 @@ fn a_signature_is_good_for_300_seconds_in_both_directions() {
 
 #[tokio::test]
 async fn while_a_secret_is_rolled_both_are_valid() {
-    let stage = TestApp::with(&[("STRIPE_WEBHOOK_SECRET", "whsec_old, whsec_new")]).await;
+    let harness = TestApp::with(&[("STRIPE_WEBHOOK_SECRET", "whsec_old, whsec_new")]).await;
     let body =
         json!({ "id": "evt_1", "object": "event", "type": "x.y", "created": 1, "livemode": false,
                        "data": { "object": {} } })
         .to_string();
-    let now = stage.now().timestamp();
+    let now = harness.now().timestamp();
     let (old, new) = (sign("whsec_old", now, &body), sign("whsec_new", now, &body));
     let wrong = sign("whsec_wrong", now, &body);
 
@@ -76,7 +76,7 @@ async fn while_a_secret_is_rolled_both_are_valid() {
         format!("t={now},v1={wrong},v1={new}"),
         format!("t={now},v1={old},v1={wrong},v0={wrong}"),
     ] {
-        let answer = stage.deliver_signed(&body, &signature).await;
+        let answer = harness.deliver_signed(&body, &signature).await;
 
         assert_eq!(answer.status, 200, "{signature}: {answer:?}");
     }
@@ -84,9 +84,9 @@ async fn while_a_secret_is_rolled_both_are_valid() {
 
 #[tokio::test]
 async fn what_is_not_signed_rightly_is_refused_and_not_stored() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let body = r#"{"id":"evt_1"}"#;
-    let now = stage.now().timestamp();
+    let now = harness.now().timestamp();
     let right = sign(SECRET, now, body);
 
     for signature in [
@@ -102,29 +102,32 @@ async fn what_is_not_signed_rightly_is_refused_and_not_stored() {
         format!("t={},v1={}", now - 301, sign(SECRET, now - 301, body)),
         format!("t={},v1={}", now + 301, sign(SECRET, now + 301, body)),
     ] {
-        stage
+        harness
             .deliver_signed(body, &signature)
             .await
             .refused(400, "invalid_signature");
     }
-    let without = stage
+    let without = harness
         .request(reqwest::Method::POST, "/api/stripe")
         .body(body);
-    crate::stage::send(without)
+    crate::harness::send(without)
         .await
         .refused(400, "invalid_signature");
-    assert_eq!(stage.sql("select count(*) from payment_events").await, "0");
+    assert_eq!(
+        harness.sql("select count(*) from payment_events").await,
+        "0"
+    );
 }
 
 #[tokio::test]
 async fn a_delivery_is_judged_by_the_time_of_its_arrival() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let body = r#"{"id":"evt_1"}"#;
-    let signature = stage.signature(body);
+    let signature = harness.signature(body);
 
-    stage.advance(TimeDelta::seconds(301)).await;
+    harness.advance(TimeDelta::seconds(301)).await;
 
-    stage
+    harness
         .deliver_signed(body, &signature)
         .await
         .refused(400, "invalid_signature");

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::delayed::SEPA;
-use crate::stage::{TestApp, send};
+use crate::harness::{TestApp, send};
 
 impl TestApp {
     /// A pending booking of Dana's with a session that nobody was told of: Stripe made it and
@@ -68,8 +68,8 @@ impl TestApp {
 #[tokio::test]
 async fn of_two_sessions_that_are_paid_the_first_counts_and_the_second_goes_back_once() {
     for hidden_first in [false, true] {
-        let stage = TestApp::new().await;
-        let (booking, hidden) = stage.booked_twice(&stage.show().await, "A2").await;
+        let harness = TestApp::new().await;
+        let (booking, hidden) = harness.booked_twice(&harness.show().await, "A2").await;
         let open = booking["checkout"]["sessionId"].clone();
         let [first, second] = if hidden_first {
             [hidden, open]
@@ -77,16 +77,16 @@ async fn of_two_sessions_that_are_paid_the_first_counts_and_the_second_goes_back
             [open, hidden]
         };
 
-        let applied = stage.pay_unheard(json!({ "session": first })).await;
-        let surplus = stage.pay_unheard(json!({ "session": second })).await;
+        let applied = harness.pay_unheard(json!({ "session": first })).await;
+        let surplus = harness.pay_unheard(json!({ "session": second })).await;
         for _ in 0..2 {
             for body in applied.values().chain(surplus.values()) {
-                assert_eq!(stage.deliver(body).await.status, 200);
+                assert_eq!(harness.deliver(body).await.status, 200);
             }
-            stage.run_jobs().await;
+            harness.run_jobs().await;
         }
 
-        let dana = stage.customer("dana");
+        let dana = harness.customer("dana");
         let after = dana.booking(&booking).await;
         assert_eq!(
             (&after["status"], &after["isPaid"]),
@@ -95,7 +95,7 @@ async fn of_two_sessions_that_are_paid_the_first_counts_and_the_second_goes_back
         );
         assert_eq!(after["paid"], booking["total"]);
         let intents = [&first, &second].map(async |session| {
-            let session = stage
+            let session = harness
                 .ask_stripe(&format!(
                     "/v1/checkout/sessions/{}",
                     session.as_str().unwrap()
@@ -110,109 +110,114 @@ async fn of_two_sessions_that_are_paid_the_first_counts_and_the_second_goes_back
         {
             let payment = "select concat_ws(' ', disposition, surplus_reason, (select status from refunds
                            where payment_id = p.id)) from payments p where stripe_payment_intent_id";
-            assert_eq!(stage.sql(&format!("{payment} = '{intent}'")).await, became);
+            assert_eq!(
+                harness.sql(&format!("{payment} = '{intent}'")).await,
+                became
+            );
         }
-        let refunds = stage.all_at_stripe("refunds").await;
+        let refunds = harness.all_at_stripe("refunds").await;
         assert_eq!(refunds.len(), 1, "{refunds:?}");
         assert_eq!(refunds[0]["payment_intent"], intents[1]);
-        stage.check_books().await;
+        harness.reconcile().await;
     }
 }
 
 /// A booking that was paid through the session that nobody was told of; its own is still open.
-async fn paid_by_the_other(stage: &TestApp) -> Value {
-    let (booking, hidden) = stage.booked_twice(&stage.show().await, "A2").await;
-    stage.knob("pay", json!({ "session": hidden })).await;
-    stage.simulator.settled().await;
+async fn paid_by_the_other(harness: &TestApp) -> Value {
+    let (booking, hidden) = harness.booked_twice(&harness.show().await, "A2").await;
+    harness.knob("pay", json!({ "session": hidden })).await;
+    harness.simulator.settled().await;
     booking
 }
 
 #[tokio::test]
 async fn what_is_open_beside_a_paid_session_is_closed_when_the_hold_ends() {
-    let stage = TestApp::new().await;
-    let booking = paid_by_the_other(&stage).await;
+    let harness = TestApp::new().await;
+    let booking = paid_by_the_other(&harness).await;
 
-    stage.advance(TimeDelta::minutes(10)).await;
-    stage.run_jobs().await;
+    harness.advance(TimeDelta::minutes(10)).await;
+    harness.run_jobs().await;
 
     assert_eq!(
-        stage.customer("dana").booking(&booking).await["status"],
+        harness.customer("dana").booking(&booking).await["status"],
         "confirmed"
     );
     assert_eq!(
-        stage.ask_stripe("/v1/checkout/sessions?status=open").await["data"],
+        harness
+            .ask_stripe("/v1/checkout/sessions?status=open")
+            .await["data"],
         json!([])
     );
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(status::text, ',' order by id) from checkout_attempts")
             .await,
         "paid,expired"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_second_payment_of_which_nothing_is_heard_is_found_when_the_hold_ends_and_goes_back() {
-    let stage = TestApp::new().await;
-    let booking = paid_by_the_other(&stage).await;
-    stage
+    let harness = TestApp::new().await;
+    let booking = paid_by_the_other(&harness).await;
+    harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
 
-    stage.advance(TimeDelta::minutes(10)).await;
-    stage.run_jobs().await;
+    harness.advance(TimeDelta::minutes(10)).await;
+    harness.run_jobs().await;
 
     assert_eq!(
-        stage.customer("dana").booking(&booking).await["status"],
+        harness.customer("dana").booking(&booking).await["status"],
         "confirmed"
     );
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(concat_ws(' ', disposition, surplus_reason), ',' order by id) from payments")
             .await,
         "applied,surplus already_paid"
     );
     assert_eq!(
-        stage
+        harness
             .sql("select string_agg(status::text, ',') from refunds")
             .await,
         "succeeded"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_second_payment_whose_bank_is_undecided_is_asked_about_until_it_decides() {
-    let stage = TestApp::new().await;
-    let booking = paid_by_the_other(&stage).await;
+    let harness = TestApp::new().await;
+    let booking = paid_by_the_other(&harness).await;
     let open = &booking["checkout"]["sessionId"];
-    stage
+    harness
         .pay_unheard(json!({ "session": open, "card": SEPA }))
         .await;
 
-    stage.advance(TimeDelta::minutes(10)).await;
-    stage.run_jobs().await;
-    let undecided = stage.sql("select count(*) from payments").await;
-    stage.knob("deliveries", json!({ "drop": true })).await;
-    stage
+    harness.advance(TimeDelta::minutes(10)).await;
+    harness.run_jobs().await;
+    let undecided = harness.sql("select count(*) from payments").await;
+    harness.knob("deliveries", json!({ "drop": true })).await;
+    harness
         .knob("settle", json!({ "session": open, "outcome": "succeeded" }))
         .await;
-    stage.advance(TimeDelta::hours(6)).await;
-    stage.run_jobs().await;
+    harness.advance(TimeDelta::hours(6)).await;
+    harness.run_jobs().await;
 
     assert_eq!(undecided, "1");
     assert_eq!(
-        stage
+        harness
             .sql("select count(stripe_refund_id) from refunds")
             .await,
         "1"
     );
     assert_eq!(
-        stage
+        harness
             .sql("select count(*) from graphile_worker._private_jobs")
             .await,
         "0"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }

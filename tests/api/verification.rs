@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::stage::{Answer, Caller, TestApp};
+use crate::harness::{Answer, Caller, TestApp};
 
 /// Sooner than a call to Stripe is given up, or a long wait ends.
 const SOON: Duration = Duration::from_secs(15);
@@ -19,12 +19,12 @@ async fn verify(caller: &Caller<'_>, booking: &Value, wait: u64) -> Answer {
 }
 
 /// How often Stripe was asked how the session of a booking stands.
-async fn asked(stage: &TestApp, booking: &Value) -> usize {
+async fn asked(harness: &TestApp, booking: &Value) -> usize {
     let path = format!(
         "/v1/checkout/sessions/{}",
         booking["checkout"]["sessionId"].as_str().unwrap()
     );
-    let requests = stage.stripe_requests().await;
+    let requests = harness.stripe_requests().await;
     requests
         .iter()
         .filter(|asked| asked["method"] == "GET" && asked["path"] == path)
@@ -32,8 +32,8 @@ async fn asked(stage: &TestApp, booking: &Value) -> usize {
 }
 
 /// Waits until Stripe is asked how a session stands.
-async fn until_asked(stage: &TestApp) {
-    while !stage
+async fn until_asked(harness: &TestApp) {
+    while !harness
         .stripe_requests()
         .await
         .iter()
@@ -45,11 +45,11 @@ async fn until_asked(stage: &TestApp) {
 
 #[tokio::test]
 async fn stripe_is_asked_when_our_record_lags() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let events = stage
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
 
@@ -64,27 +64,27 @@ async fn stripe_is_asked_when_our_record_lags() {
     assert_eq!(verified.body["booking"]["isPaid"], true);
     assert_eq!(again.body, verified.body);
     for body in events.values() {
-        assert_eq!(stage.deliver(body).await.status, 200);
+        assert_eq!(harness.deliver(body).await.status, 200);
     }
-    assert_eq!(stage.sql("select count(*) from payments").await, "1");
+    assert_eq!(harness.sql("select count(*) from payments").await, "1");
     assert_eq!(
-        stage.sql("select count(*) from ledger_transfers").await,
+        harness.sql("select count(*) from ledger_transfers").await,
         "1"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn whoever_waits_is_told_when_the_webhook_arrives() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let events = stage
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
     // Stripe itself is of no help, so that only the webhook can end the wait.
-    stage
+    harness
         .knob(
             "faults",
             json!({ "route": "GET /v1/checkout/sessions", "kind": "hang", "times": 9 }),
@@ -92,24 +92,24 @@ async fn whoever_waits_is_told_when_the_webhook_arrives() {
         .await;
 
     let delivered = async {
-        until_asked(&stage).await;
-        stage.deliver(&events["checkout.session.completed"]).await
+        until_asked(&harness).await;
+        harness.deliver(&events["checkout.session.completed"]).await
     };
     let both = async { tokio::join!(verify(&dana, &booking, 25), delivered) };
     let (verified, delivered) = timeout(SOON, both).await.unwrap();
 
     assert_eq!(delivered.body["outcome"], "processed");
     assert_eq!(verified.body["status"], "confirmed");
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn nobody_waits_for_stripe_much_longer_than_he_wants_to() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    stage
+    harness
         .knob(
             "faults",
             json!({ "route": "GET /v1/checkout/sessions", "kind": "hang", "times": 9 }),
@@ -126,14 +126,14 @@ async fn nobody_waits_for_stripe_much_longer_than_he_wants_to() {
 
 #[tokio::test]
 async fn what_stripe_says_counts_although_the_buyer_has_hung_up() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    stage
+    harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
-    stage
+    harness
         .knob(
             "faults",
             json!({ "route": "GET /v1/checkout/sessions", "kind": "delay", "seconds": 1 }),
@@ -142,7 +142,7 @@ async fn what_stripe_says_counts_although_the_buyer_has_hung_up() {
 
     tokio::select! {
         answer = verify(&dana, &booking, 25) => panic!("he was to hang up: {answer:?}"),
-        () = until_asked(&stage) => {}
+        () = until_asked(&harness) => {}
     }
     let settled = async {
         while dana.booking(&booking).await["status"] != "confirmed" {
@@ -151,22 +151,22 @@ async fn what_stripe_says_counts_although_the_buyer_has_hung_up() {
     };
 
     timeout(SOON, settled).await.unwrap();
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_buyer_with_five_tabs_asks_stripe_once() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
     let other = dana.booked(&show, &["A3"]).await;
-    stage
+    harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
     let delay =
         json!({ "route": "GET /v1/checkout/sessions", "kind": "delay", "seconds": 1, "times": 2 });
-    stage.knob("faults", delay).await;
+    harness.knob("faults", delay).await;
 
     let tabs = join_all((0..5).map(|_| verify(&dana, &booking, 0)));
     let (verified, of_other) = tokio::join!(tabs, verify(&dana, &other, 0));
@@ -183,24 +183,27 @@ async fn a_buyer_with_five_tabs_asks_stripe_once() {
         (&json!("pending"), &json!("pending"))
     );
     assert_eq!(
-        (asked(&stage, &booking).await, asked(&stage, &other).await),
+        (
+            asked(&harness, &booking).await,
+            asked(&harness, &other).await
+        ),
         (1, 2)
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_webhook_five_times_a_poll_and_the_payment_itself_are_one_payment() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let events = stage
+    let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
 
-    let completed = (0..5).map(|_| stage.deliver(&events["checkout.session.completed"]));
-    let succeeded = [stage.deliver(&events["payment_intent.succeeded"])];
+    let completed = (0..5).map(|_| harness.deliver(&events["checkout.session.completed"]));
+    let succeeded = [harness.deliver(&events["payment_intent.succeeded"])];
     let deliveries = join_all(completed.chain(succeeded));
     let polls = join_all((0..3).map(|_| verify(&dana, &booking, 0)));
     let (delivered, polled) = tokio::join!(deliveries, polls);
@@ -212,25 +215,25 @@ async fn a_webhook_five_times_a_poll_and_the_payment_itself_are_one_payment() {
             .all(|answer| answer.status == 200),
         "{delivered:?} {polled:?}"
     );
-    assert_eq!(stage.sql("select count(*) from payments").await, "1");
+    assert_eq!(harness.sql("select count(*) from payments").await, "1");
     assert_eq!(
-        stage.sql("select count(*) from ledger_transfers").await,
+        harness.sql("select count(*) from ledger_transfers").await,
         "1"
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 #[tokio::test]
 async fn a_session_that_is_still_open_is_pending_and_a_strangers_is_not_there() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
 
     let open = verify(&dana, &booking, 0).await;
 
     assert_eq!(open.body["status"], "pending");
-    verify(&stage.customer("emil"), &booking, 0)
+    verify(&harness.customer("emil"), &booking, 0)
         .await
         .refused(404, "not_found");
     let unknown = json!({ "sessionId": "cs_test_unknown" });
@@ -244,11 +247,11 @@ async fn a_session_that_is_still_open_is_pending_and_a_strangers_is_not_there() 
 
 #[tokio::test]
 async fn when_stripe_does_not_answer_the_buyer_sees_what_we_know() {
-    let stage = TestApp::new().await;
-    let show = stage.show().await;
-    let dana = stage.customer("dana");
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    stage
+    harness
         .knob(
             "faults",
             json!({ "route": "GET /v1/checkout/sessions", "kind": "status", "status": 400 }),

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use futures_util::stream::iter;
 use serde_json::{Value, json};
 
-use crate::stage::{Answer, TestApp};
+use crate::harness::{Answer, TestApp};
 
 const BUYERS: usize = 200;
 const WEBHOOKS: usize = 500;
@@ -16,13 +16,13 @@ const AT_ONCE: usize = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_webhook_is_refused_while_two_hundred_buyers_poll_under_the_default_limit() {
-    let stage = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "")]).await;
-    let bookings = pay_for_all(&stage).await;
+    let harness = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "")]).await;
+    let bookings = pay_for_all(&harness).await;
     let all_told = AtomicBool::new(false);
 
     let webhooks = async {
-        let deliveries =
-            iter(events(&stage).await).map(async |event| stage.deliver(&event.to_string()).await);
+        let deliveries = iter(events(&harness).await)
+            .map(async |event| harness.deliver(&event.to_string()).await);
         let answers: Vec<Answer> = deliveries.buffer_unordered(AT_ONCE).collect().await;
         all_told.store(true, Ordering::Release);
         answers
@@ -31,7 +31,7 @@ async fn no_webhook_is_refused_while_two_hundred_buyers_poll_under_the_default_l
     let stranger = async {
         let mut answers = Vec::new();
         while !all_told.load(Ordering::Acquire) || answers.len() < 400 {
-            answers.push(stage.get("/api/bookings").await.status);
+            answers.push(harness.get("/api/bookings").await.status);
         }
         answers
     };
@@ -39,7 +39,7 @@ async fn no_webhook_is_refused_while_two_hundred_buyers_poll_under_the_default_l
         bookings
             .iter()
             .enumerate()
-            .map(|(number, booking)| poll(&stage, number, booking, &all_told)),
+            .map(|(number, booking)| poll(&harness, number, booking, &all_told)),
     );
     let (delivered, seen, _) = tokio::join!(webhooks, stranger, buyers);
 
@@ -63,29 +63,29 @@ async fn no_webhook_is_refused_while_two_hundred_buyers_poll_under_the_default_l
         "the limit is not in force: {seen:?}"
     );
     assert_eq!(
-        stage
+        harness
             .sql("select count(*) from bookings where status = 'confirmed'")
             .await,
         BUYERS.to_string()
     );
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 /// Each buyer books a seat and pays; Stripe has told nobody yet.
-async fn pay_for_all(stage: &TestApp) -> Vec<Value> {
+async fn pay_for_all(harness: &TestApp) -> Vec<Value> {
     let rows =
         ["A", "B", "C", "D"].map(|row| json!({ "row": row, "seats": 50, "tier": "regular" }));
-    let show = stage
+    let show = harness
         .show_with(json!({ "rows": rows, "blocked": [] }))
         .await;
-    stage.knob("deliveries", json!({ "drop": true })).await;
+    harness.knob("deliveries", json!({ "drop": true })).await;
     let paid = iter(0..BUYERS).map(async |number| {
         let seat = format!("{}{}", ["A", "B", "C", "D"][number / 50], number % 50 + 1);
-        let booking = stage
+        let booking = harness
             .customer(&number.to_string())
             .booked(&show, &[&seat])
             .await;
-        stage
+        harness
             .knob(
                 "pay",
                 json!({ "session": booking["checkout"]["sessionId"] }),
@@ -97,8 +97,8 @@ async fn pay_for_all(stage: &TestApp) -> Vec<Value> {
 }
 
 /// What Stripe tells of the payments, and some of it twice.
-async fn events(stage: &TestApp) -> Vec<Value> {
-    let mut events = stage.all_at_stripe("events").await;
+async fn events(harness: &TestApp) -> Vec<Value> {
+    let mut events = harness.all_at_stripe("events").await;
     let kinds = ["checkout.session.completed", "payment_intent.succeeded"];
     events.retain(|event| kinds.iter().any(|kind| event["type"] == *kind));
     assert_eq!(events.len(), 2 * BUYERS);
@@ -108,8 +108,8 @@ async fn events(stage: &TestApp) -> Vec<Value> {
 
 /// A buyer has come back and looks at his booking, by either way, until it is confirmed or nobody
 /// has more to tell.
-async fn poll(stage: &TestApp, number: usize, booking: &Value, all_told: &AtomicBool) {
-    let buyer = stage.customer(&number.to_string());
+async fn poll(harness: &TestApp, number: usize, booking: &Value, all_told: &AtomicBool) {
+    let buyer = harness.customer(&number.to_string());
     let session = json!({ "sessionId": booking["checkout"]["sessionId"] });
     while !all_told.load(Ordering::Acquire) && buyer.booking(booking).await["status"] != "confirmed"
     {

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use super::stage::{Ended, Stage};
+use super::harness::{Ended, Harness};
 
 fn holdfast(arguments: &[&str]) -> Ended {
     Ended::of(
@@ -77,30 +77,32 @@ fn wrong_arguments_end_with_2() {
 
 #[tokio::test]
 async fn a_file_env_is_read_and_the_environment_goes_before_it() {
-    let stage = Stage::new().await;
-    std::fs::write(stage.folder.join(".env"), "HOLD_SECONDS=0\nBIND=nowhere\n").unwrap();
+    let harness = Harness::new().await;
+    std::fs::write(
+        harness.folder.join(".env"),
+        "HOLD_SECONDS=0\nBIND=nowhere\n",
+    )
+    .unwrap();
 
-    let ended = stage.run(&["serve"], &[]);
+    let ended = harness.run(&["serve"], &[]);
 
     assert_eq!(ended.code, Some(1));
     assert!(
-        ended
-            .stderr
-            .contains("1 setting to mend:\n  HOLD_SECONDS: "),
+        ended.stderr.contains("1 setting to fix:\n  HOLD_SECONDS: "),
         "{ended:?}"
     );
 }
 
 #[tokio::test]
 async fn a_file_env_that_cannot_be_read_is_told_without_what_it_holds() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     std::fs::write(
-        stage.folder.join(".env"),
+        harness.folder.join(".env"),
         "HOLD_SECONDS=5\nSTRIPE_SECRET_KEY=\"sk_live_51secret\n",
     )
     .unwrap();
 
-    let ended = stage.run(&["serve"], &[]);
+    let ended = harness.run(&["serve"], &[]);
 
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains(".env"), "{ended:?}");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sqlx::{Postgres, Transaction};
 use tokio::task::JoinHandle;
 
-use super::stage::{PATIENCE, Server, Stage};
+use super::harness::{Harness, PATIENCE, Server};
 use super::world::Buyer;
 
 pub(crate) const SESSIONS: &str = "/v1/checkout/sessions";
@@ -24,26 +24,26 @@ type Lost = JoinHandle<reqwest::Result<(u16, Value)>>;
 
 /// A show is on sale, and Dana wants one of its seats.
 pub(crate) struct Scene {
-    pub(crate) stage: Stage,
+    pub(crate) harness: Harness,
     dana: Buyer,
     wish: Value,
 }
 
 impl Scene {
     pub(crate) async fn new() -> Self {
-        let stage = Stage::new().await;
-        assert_eq!(stage.run(&["seed"], &[]).code, Some(0));
+        let harness = Harness::new().await;
+        assert_eq!(harness.run(&["seed"], &[]).code, Some(0));
         let free = "select show_id::text, label from show_seats join shows on shows.id = show_id
                     where sellable and status = 'on_sale' order by show_id, position limit 1";
         let (show, seat): (String, String) = sqlx::query_as(free)
-            .fetch_one(stage.database.pool())
+            .fetch_one(harness.database.pool())
             .await
             .unwrap();
         let wish = json!({ "kind": "show", "showId": show, "seats": [seat] });
         Self {
-            dana: Buyer::new(&stage, "dana"),
+            dana: Buyer::new(&harness, "dana"),
             wish,
-            stage,
+            harness,
         }
     }
 
@@ -73,7 +73,7 @@ impl Scene {
 
     /// Sooner than it would be so: the lease of a dead request is over.
     async fn end_lease(&self) {
-        self.stage
+        self.harness
             .sql("update idempotency_keys set locked_until = now()")
             .await;
     }
@@ -81,7 +81,7 @@ impl Scene {
     /// Sooner than it would be so: the hold has ended, and whatever is to be done is due.
     async fn end_hold(&self) {
         let ends = "update bookings set hold_expires_at = now() where status = 'pending'";
-        self.stage
+        self.harness
             .sql(&format!(
                 "{ends}; update graphile_worker._private_jobs set run_at = now()"
             ))
@@ -90,7 +90,7 @@ impl Scene {
 
     pub(crate) async fn text(&self, query: &'static str) -> String {
         sqlx::query_scalar(query)
-            .fetch_one(self.stage.database.pool())
+            .fetch_one(self.harness.database.pool())
             .await
             .unwrap()
     }
@@ -103,17 +103,17 @@ impl Scene {
         lock: Transaction<'static, Postgres>,
         statement: &str,
     ) {
-        self.stage.until_waiting(statement).await;
+        self.harness.until_waiting(statement).await;
         server.kill();
         lock.rollback().await.unwrap();
-        self.stage.until_forgotten().await;
+        self.harness.until_forgotten().await;
     }
 
     /// Proves that the seat is free, once: it is sold once more, and not twice.
     pub(crate) async fn seat_is_free(&self, server: &Server) {
-        self.stage.finds(CLAIMS, "0").await;
+        self.harness.finds(CLAIMS, "0").await;
         self.booked(server).await;
-        let emil = Buyer::new(&self.stage, "emil");
+        let emil = Buyer::new(&self.harness, "emil");
         let (status, problem) = emil
             .post(server, "/api/bookings", &self.wish, None)
             .await
@@ -123,13 +123,13 @@ impl Scene {
             (409, &json!("seat_unavailable")),
             "{problem}"
         );
-        self.stage.finds(CLAIMS, "1").await;
-        self.stage.check_books().await;
+        self.harness.finds(CLAIMS, "1").await;
+        self.harness.reconcile().await;
     }
 
     /// Dana pays, and Stripe tells of it twice: one payment.
     pub(crate) async fn pays(&self, server: &Server, session_id: &str) {
-        let event = self.stage.pay(session_id).await;
+        let event = self.harness.pay(session_id).await;
         for outcome in ["processed", "duplicate"] {
             let (status, receipt) = server.deliver(&event).await.unwrap();
             assert_eq!(
@@ -142,11 +142,11 @@ impl Scene {
     }
 
     pub(crate) async fn is_paid(&self) {
-        self.stage.finds(BOOKING, "confirmed").await;
-        self.stage.finds(CLAIMS, "1").await;
-        self.stage.finds(PAYMENTS, "1").await;
-        assert_eq!(self.stage.at_stripe("/v1/charges").await, 1);
-        self.stage.check_books().await;
+        self.harness.finds(BOOKING, "confirmed").await;
+        self.harness.finds(CLAIMS, "1").await;
+        self.harness.finds(PAYMENTS, "1").await;
+        assert_eq!(self.harness.at_stripe("/v1/charges").await, 1);
+        self.harness.reconcile().await;
     }
 }
 
@@ -154,19 +154,21 @@ impl Scene {
 async fn a_request_that_died_while_stripe_was_asked_is_gone_on_with() {
     for executed in [false, true] {
         let scene = Scene::new().await;
-        let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-        stage
+        let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
+        harness
             .fault(&format!(
                 r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": {executed} }}"#
             ))
             .await;
         let lost = scene.ask(&first);
-        stage.until_asked("POST", SESSIONS).await;
-        stage.until_at_stripe(SESSIONS, usize::from(executed)).await;
+        harness.until_asked("POST", SESSIONS).await;
+        harness
+            .until_at_stripe(SESSIONS, usize::from(executed))
+            .await;
 
         first.kill();
         assert!(lost.await.unwrap().is_err());
-        let second = stage.serve(&[]);
+        let second = harness.serve(&[]);
 
         let (early, problem) = scene.ask(&second).await.unwrap().unwrap();
         assert_eq!(
@@ -180,8 +182,8 @@ async fn a_request_that_died_while_stripe_was_asked_is_gone_on_with() {
         assert!(booking["checkout"]["url"].is_string(), "{booking}");
         let (_, again) = scene.ask(&second).await.unwrap().unwrap();
         assert_eq!(again, booking);
-        stage.finds(BOOKING, "pending").await;
-        assert_eq!(stage.at_stripe(SESSIONS).await, 1, "executed: {executed}");
+        harness.finds(BOOKING, "pending").await;
+        assert_eq!(harness.at_stripe(SESSIONS).await, 1, "executed: {executed}");
         scene
             .pays(&second, booking["checkout"]["sessionId"].as_str().unwrap())
             .await;
@@ -191,18 +193,18 @@ async fn a_request_that_died_while_stripe_was_asked_is_gone_on_with() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_buyer_comes_back_without_his_key_and_gets_the_session_that_stripe_had_made() {
     let scene = Scene::new().await;
-    let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-    stage
+    let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
+    harness
         .fault(&format!(
             r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": true }}"#
         ))
         .await;
     let lost = scene.ask(&first);
-    stage.until_at_stripe(SESSIONS, 1).await;
+    harness.until_at_stripe(SESSIONS, 1).await;
 
     first.kill();
     assert!(lost.await.unwrap().is_err());
-    let second = stage.serve(&[]);
+    let second = harness.serve(&[]);
 
     let booking = json!({ "id": scene.text("select id::text from bookings").await });
     let (status, reopened) = scene
@@ -211,7 +213,7 @@ async fn a_buyer_comes_back_without_his_key_and_gets_the_session_that_stripe_had
         .unwrap()
         .unwrap();
     assert_eq!(status, 200, "{reopened}");
-    let made = stage.ask_stripe(SESSIONS).await;
+    let made = harness.ask_stripe(SESSIONS).await;
     assert_eq!(made["data"].as_array().unwrap().len(), 1);
     assert_eq!(reopened["checkout"]["sessionId"], made["data"][0]["id"]);
     assert_eq!(reopened["checkout"]["url"], made["data"][0]["url"]);
@@ -221,29 +223,31 @@ async fn a_buyer_comes_back_without_his_key_and_gets_the_session_that_stripe_had
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_was_stored_for_nobody_is_given_to_the_buyer_who_repeats() {
     let scene = Scene::new().await;
-    let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-    stage
+    let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
+    harness
         .fault(&format!(
             r#"{{ "route": "POST {SESSIONS}", "kind": "delay", "seconds": 1, "after": true }}"#
         ))
         .await;
     let lost = scene.ask(&first);
-    stage.until_at_stripe(SESSIONS, 1).await;
+    harness.until_at_stripe(SESSIONS, 1).await;
 
-    let lock = stage.lock("select from checkout_attempts for update").await;
+    let lock = harness
+        .lock("select from checkout_attempts for update")
+        .await;
     scene
         .kill_waiting(first, lock, "%set status = _open_%")
         .await;
     assert!(lost.await.unwrap().is_err());
-    stage
+    harness
         .finds("select status from checkout_attempts", "open")
         .await;
-    let second = stage.serve(&[]);
+    let second = harness.serve(&[]);
 
     scene.end_lease().await;
     let (status, booking) = scene.ask(&second).await.unwrap().unwrap();
     assert_eq!(status, 201, "{booking}");
-    assert_eq!(stage.at_stripe(SESSIONS).await, 1);
+    assert_eq!(harness.at_stripe(SESSIONS).await, 1);
     assert_eq!(booking["checkout"]["sessionId"], scene.text(SESSION).await);
     scene.pays(&second, &scene.text(SESSION).await).await;
 }
@@ -252,25 +256,29 @@ async fn a_session_that_was_stored_for_nobody_is_given_to_the_buyer_who_repeats(
 async fn a_seat_that_nobody_comes_back_for_is_fenced_and_freed() {
     for executed in [false, true] {
         let scene = Scene::new().await;
-        let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-        stage
+        let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
+        harness
             .fault(&format!(
                 r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": {executed} }}"#
             ))
             .await;
         let lost = scene.ask(&first);
-        stage.until_asked("POST", SESSIONS).await;
-        stage.until_at_stripe(SESSIONS, usize::from(executed)).await;
+        harness.until_asked("POST", SESSIONS).await;
+        harness
+            .until_at_stripe(SESSIONS, usize::from(executed))
+            .await;
 
         first.kill();
         assert!(lost.await.unwrap().is_err());
         scene.end_hold().await;
-        let second = stage.serve(&[]);
+        let second = harness.serve(&[]);
 
-        stage.until(BOOKING, "expired", PATIENCE).await;
-        assert_eq!(stage.at_stripe(SESSIONS).await, 1);
+        harness.until(BOOKING, "expired", PATIENCE).await;
+        assert_eq!(harness.at_stripe(SESSIONS).await, 1);
         assert_eq!(
-            stage.at_stripe(&format!("{SESSIONS}?status=expired")).await,
+            harness
+                .at_stripe(&format!("{SESSIONS}?status=expired"))
+                .await,
             1
         );
         scene.seat_is_free(&second).await;
@@ -280,14 +288,14 @@ async fn a_seat_that_nobody_comes_back_for_is_fenced_and_freed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hold_that_was_not_committed_nothing_remains() {
     let scene = Scene::new().await;
-    let stage = &scene.stage;
+    let harness = &scene.harness;
     for step in [
         "lock table idempotency_keys in exclusive mode",
         "lock table seat_claims in exclusive mode",
         "lock table graphile_worker._private_jobs in exclusive mode",
     ] {
-        let server = stage.serve(&[]);
-        let lock = stage.lock(step).await;
+        let server = harness.serve(&[]);
+        let lock = harness.lock(step).await;
         let lost = scene.ask(&server);
 
         scene.kill_waiting(server, lock, "%").await;
@@ -299,20 +307,20 @@ async fn of_a_hold_that_was_not_committed_nothing_remains() {
             "seat_claims",
             "idempotency_keys",
         ] {
-            stage
+            harness
                 .finds(&format!("select count(*) from {what}"), "0")
                 .await;
         }
-        stage
+        harness
             .finds(
                 "select count(*) from graphile_worker._private_jobs where key like 'end-hold%'",
                 "0",
             )
             .await;
-        assert_eq!(stage.asked("POST", SESSIONS).await, 0, "{step}");
+        assert_eq!(harness.asked("POST", SESSIONS).await, 0, "{step}");
     }
 
-    let server = stage.serve(&[]);
+    let server = harness.serve(&[]);
     let (status, booking) = scene.ask(&server).await.unwrap().unwrap();
     assert_eq!(status, 201, "{booking}");
     scene
@@ -323,10 +331,10 @@ async fn of_a_hold_that_was_not_committed_nothing_remains() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_was_not_committed_is_processed_when_it_comes_again() {
     let scene = Scene::new().await;
-    let stage = &scene.stage;
-    let mut server = stage.serve(&[]);
+    let harness = &scene.harness;
+    let mut server = harness.serve(&[]);
     let booking = scene.booked(&server).await;
-    let event = stage
+    let event = harness
         .pay(booking["checkout"]["sessionId"].as_str().unwrap())
         .await;
     for step in [
@@ -334,19 +342,19 @@ async fn an_event_that_was_not_committed_is_processed_when_it_comes_again() {
         "select from bookings for update",
         "lock table ledger_transfers in exclusive mode",
     ] {
-        let lock = stage.lock(step).await;
+        let lock = harness.lock(step).await;
         let lost = tokio::spawn(server.deliver(&event));
 
         scene.kill_waiting(server, lock, "%").await;
 
         assert!(lost.await.unwrap().is_err());
-        stage.finds(BOOKING, "pending").await;
+        harness.finds(BOOKING, "pending").await;
         for what in ["payment_events", "payments", "ledger_transfers"] {
-            stage
+            harness
                 .finds(&format!("select count(*) from {what}"), "0")
                 .await;
         }
-        server = stage.serve(&[]);
+        server = harness.serve(&[]);
     }
 
     for outcome in ["processed", "duplicate"] {
@@ -364,27 +372,29 @@ async fn an_event_that_was_not_committed_is_processed_when_it_comes_again() {
 async fn a_cancellation_that_died_at_the_fence_is_finished_and_the_seat_is_free_once() {
     for executed in [false, true] {
         let scene = Scene::new().await;
-        let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
+        let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
         let booking = scene.booked(&first).await;
-        stage
+        harness
             .fault(&format!(
                 r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang", "after": {executed} }}"#
             ))
             .await;
         let lost = scene.act(&first, &booking, "cancel");
-        stage.until_asked("POST", "/expire").await;
-        stage
+        harness.until_asked("POST", "/expire").await;
+        harness
             .until_at_stripe(&format!("{SESSIONS}?status=expired"), usize::from(executed))
             .await;
 
         first.kill();
         assert!(lost.await.unwrap().is_err());
-        stage.finds(CLAIMS, "1").await;
-        let second = stage.serve(&[]);
+        harness.finds(CLAIMS, "1").await;
+        let second = harness.serve(&[]);
 
-        stage.until(BOOKING, "cancelled", PATIENCE).await;
+        harness.until(BOOKING, "cancelled", PATIENCE).await;
         assert_eq!(
-            stage.at_stripe(&format!("{SESSIONS}?status=expired")).await,
+            harness
+                .at_stripe(&format!("{SESSIONS}?status=expired"))
+                .await,
             1
         );
         scene.seat_is_free(&second).await;
@@ -394,47 +404,49 @@ async fn a_cancellation_that_died_at_the_fence_is_finished_and_the_seat_is_free_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancellation_that_died_between_stripes_word_and_its_commit_is_finished() {
     let scene = Scene::new().await;
-    let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
+    let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
     let booking = scene.booked(&first).await;
 
-    let lock = stage.lock("select from seat_claims for update").await;
+    let lock = harness.lock("select from seat_claims for update").await;
     let lost = scene.act(&first, &booking, "cancel");
     scene
         .kill_waiting(first, lock, "%delete from seat_claims%")
         .await;
 
     assert!(lost.await.unwrap().is_err());
-    stage.finds(BOOKING, "pending").await;
+    harness.finds(BOOKING, "pending").await;
     assert_eq!(
-        stage.at_stripe(&format!("{SESSIONS}?status=expired")).await,
+        harness
+            .at_stripe(&format!("{SESSIONS}?status=expired"))
+            .await,
         1
     );
-    let second = stage.serve(&[]);
-    stage.until(BOOKING, "cancelled", PATIENCE).await;
+    let second = harness.serve(&[]);
+    harness.until(BOOKING, "cancelled", PATIENCE).await;
     scene.seat_is_free(&second).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_booking_that_is_paid_while_its_cancellation_is_dead_is_confirmed() {
     let scene = Scene::new().await;
-    let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
+    let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
     let booking = scene.booked(&first).await;
-    stage
+    harness
         .fault(&format!(
             r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang" }}"#
         ))
         .await;
     let lost = scene.act(&first, &booking, "cancel");
-    stage.until_asked("POST", "/expire").await;
+    harness.until_asked("POST", "/expire").await;
 
     first.kill();
     assert!(lost.await.unwrap().is_err());
-    let event = stage
+    let event = harness
         .pay(booking["checkout"]["sessionId"].as_str().unwrap())
         .await;
-    let second = stage.serve(&[]);
+    let second = harness.serve(&[]);
 
-    stage.until(BOOKING, "confirmed", PATIENCE).await;
+    harness.until(BOOKING, "confirmed", PATIENCE).await;
     scene.is_paid().await;
     assert_eq!(
         second.deliver(&event).await.unwrap().1["outcome"],
@@ -446,24 +458,27 @@ async fn a_booking_that_is_paid_while_its_cancellation_is_dead_is_confirmed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_under_way_is_finished_before_the_process_stops() {
     let scene = Scene::new().await;
-    let (stage, mut server) = (&scene.stage, scene.stage.serve(&[("HOLD_SECONDS", "1")]));
-    stage
+    let (harness, mut server) = (
+        &scene.harness,
+        scene.harness.serve(&[("HOLD_SECONDS", "1")]),
+    );
+    harness
         .fault(&format!(
             r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "delay", "seconds": 1.5 }}"#
         ))
         .await;
     scene.booked(&server).await;
-    stage.until_asked("POST", "/expire").await;
+    harness.until_asked("POST", "/expire").await;
 
     server.signal("TERM");
 
     assert_eq!(server.ended(Duration::from_secs(5)).code(), Some(0));
-    stage.finds(BOOKING, "expired").await;
-    stage
+    harness.finds(BOOKING, "expired").await;
+    harness
         .finds(
             "select count(*) from graphile_worker._private_jobs where key like 'end-hold%'",
             "0",
         )
         .await;
-    scene.seat_is_free(&stage.serve(&[])).await;
+    scene.seat_is_free(&harness.serve(&[])).await;
 }

@@ -11,10 +11,10 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use super::crashes::SESSIONS;
-use super::stage::{PATIENCE, Server, Stage};
+use super::harness::{Harness, PATIENCE, Server};
 use super::world::Buyer;
-use crate::sound::SOUND;
-use crate::wire::{Held, Way, Wire};
+use crate::invariants::INVARIANTS;
+use crate::pg_proxy::{Held, PgProxy, Way};
 
 /// Before the statement, and after it: the answer comes for nobody.
 const DEATHS: [(Held, Way); 2] = [(Held::Statement, Way::Cut), (Held::Answer, Way::Through)];
@@ -73,20 +73,20 @@ enum Flow {
 
 /// Kills the process at each step of the flow.
 async fn survives(flow: Flow) {
-    let stage = Stage::new().await;
-    assert_eq!(stage.run(&["seed"], &[]).code, Some(0));
-    let wire = Wire::lay(&stage.database.options()).await;
-    let mut server = Some(serve(&stage, &wire));
+    let harness = Harness::new().await;
+    assert_eq!(harness.run(&["seed"], &[]).code, Some(0));
+    let pg_proxy = PgProxy::lay(&harness.database.options()).await;
+    let mut server = Some(serve(&harness, &pg_proxy));
     for (held, way) in DEATHS {
         for step in 1..=STEPS_MAX {
             let case = async {
-                let scene = Scene::new(&stage).await;
-                kill(flow, &scene, &wire, (held, way, step, &mut server)).await
+                let scene = Scene::new(&harness).await;
+                kill(flow, &scene, &pg_proxy, (held, way, step, &mut server)).await
             };
             let Ok(killed) = AssertUnwindSafe(case).catch_unwind().await else {
                 panic!(
                     "{flow:?}, {held:?} {way:?} at step {step}, the last of {:#?}",
-                    wire.statements()
+                    pg_proxy.statements()
                 );
             };
             if !killed {
@@ -96,35 +96,35 @@ async fn survives(flow: Flow) {
             assert!(step < STEPS_MAX, "a flow without an end");
         }
     }
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
-fn serve(stage: &Stage, wire: &Wire) -> Server {
-    stage.serve(&[("DATABASE_URL", wire.url())])
+fn serve(harness: &Harness, pg_proxy: &PgProxy) -> Server {
+    harness.serve(&[("DATABASE_URL", pg_proxy.url())])
 }
 
 /// Kills the process at one step, and lets another finish; false if the flow has not so many.
 async fn kill(
     flow: Flow,
     scene: &Scene<'_>,
-    wire: &Wire,
+    pg_proxy: &PgProxy,
     (held, way, step, server): (Held, Way, usize, &mut Option<Server>),
 ) -> bool {
     let first = server.take().unwrap();
     let case = scene.begin(flow, &first).await;
-    wire.hold_up(held, step);
+    pg_proxy.hold_up(held, step);
     tokio::select! {
         told = scene.run(flow, &first, &case) => assert!(flow.is_done(told.as_ref()), "{told:?}"),
-        () = wire.held() => {}
+        () = pg_proxy.held() => {}
     }
-    let killed = wire.mend();
+    let killed = pg_proxy.restore();
     *server = Some(if killed {
-        wire.held().await;
+        pg_proxy.held().await;
         first.kill();
-        wire.let_go(way);
-        scene.stage.until_forgotten().await;
+        pg_proxy.let_go(way);
+        scene.harness.until_forgotten().await;
         scene.take_over().await;
-        serve(scene.stage, wire)
+        serve(scene.harness, pg_proxy)
     } else {
         first
     });
@@ -143,7 +143,7 @@ async fn kill(
 }
 
 /// What a process answered; nothing if it died.
-type Told = Option<(u16, Value)>;
+type Outcome = Option<(u16, Value)>;
 
 impl Flow {
     fn is_done(self, told: Option<&(u16, Value)>) -> bool {
@@ -161,7 +161,7 @@ impl Flow {
 
 /// One case: a seat of its own.
 struct Scene<'a> {
-    stage: &'a Stage,
+    harness: &'a Harness,
     dana: Buyer,
     show: String,
     seat: String,
@@ -174,18 +174,18 @@ struct Case {
 }
 
 impl<'a> Scene<'a> {
-    async fn new(stage: &'a Stage) -> Self {
+    async fn new(harness: &'a Harness) -> Self {
         let free = "select s.show_id::text, s.label from show_seats s join shows on shows.id = s.show_id
                     where s.sellable and status = 'on_sale'
                       and not exists (select from bookings b where b.show_id = s.show_id and s.label = any (b.seats))
                     order by s.show_id, position limit 1";
         let (show, seat) = sqlx::query_as(free)
-            .fetch_one(stage.database.pool())
+            .fetch_one(harness.database.pool())
             .await
             .unwrap();
         Self {
-            stage,
-            dana: Buyer::new(stage, "dana"),
+            harness,
+            dana: Buyer::new(harness, "dana"),
             show,
             seat,
         }
@@ -197,7 +197,7 @@ impl<'a> Scene<'a> {
             Flow::BookInVain => {
                 let refusal =
                     json!({ "route": create, "kind": "status", "status": 400, "times": 2 });
-                self.stage.fault(&refusal.to_string()).await;
+                self.harness.fault(&refusal.to_string()).await;
                 return Case {
                     booking: Value::Null,
                     event: Value::Null,
@@ -206,7 +206,7 @@ impl<'a> Scene<'a> {
             Flow::BookAfterStoredFailure => {
                 let stored =
                     json!({ "route": create, "kind": "status", "status": 500, "stored": true });
-                self.stage.fault(&stored.to_string()).await;
+                self.harness.fault(&stored.to_string()).await;
                 return Case {
                     booking: Value::Null,
                     event: Value::Null,
@@ -221,12 +221,12 @@ impl<'a> Scene<'a> {
             .unwrap();
         assert_eq!(status, 201, "{booking}");
         let event = self
-            .stage
+            .harness
             .pay(booking["checkout"]["sessionId"].as_str().unwrap())
             .await;
         match flow {
             Flow::SettleDeferred => {
-                self.stage
+                self.harness
                     .sql("create table if not exists aside (like checkout_attempts)")
                     .await;
                 self.move_attempt("checkout_attempts", "aside", &booking)
@@ -246,7 +246,7 @@ impl<'a> Scene<'a> {
                     server.deliver(&expired).await.unwrap().1["outcome"],
                     "processed"
                 );
-                let emil = Buyer::new(self.stage, "emil");
+                let emil = Buyer::new(self.harness, "emil");
                 assert_eq!(
                     emil.post(server, "/api/bookings", &self.wish(), None)
                         .await
@@ -261,7 +261,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Does it, or does it again.
-    async fn run(&self, flow: Flow, server: &Server, case: &Case) -> Told {
+    async fn run(&self, flow: Flow, server: &Server, case: &Case) -> Outcome {
         match flow {
             Flow::BookInVain | Flow::BookAfterStoredFailure => {
                 let key = format!("key-{}-{}", self.show, self.seat);
@@ -287,7 +287,7 @@ impl<'a> Scene<'a> {
                 let unsettled = format!(
                     "select count(*) from graphile_worker._private_jobs where key = 'settle-{id}'"
                 );
-                self.stage.until(&unsettled, "0", PATIENCE).await;
+                self.harness.until(&unsettled, "0", PATIENCE).await;
                 Some((200, Value::Null))
             }
         }
@@ -295,7 +295,7 @@ impl<'a> Scene<'a> {
 
     /// Sooner than it would be so: what the dead held is free.
     async fn take_over(&self) {
-        self.stage
+        self.harness
             .sql(
                 "update idempotency_keys set locked_until = now() where response_status is null;
                  update graphile_worker._private_jobs set locked_at = null, locked_by = null, run_at = now()
@@ -312,7 +312,7 @@ impl<'a> Scene<'a> {
         let id = booking["id"].as_str().unwrap();
         let gone =
             format!("with gone as (delete from {from} where booking_id = '{id}' returning *)");
-        self.stage
+        self.harness
             .sql(&format!("{gone} insert into {to} select * from gone"))
             .await;
     }
@@ -322,7 +322,7 @@ impl<'a> Scene<'a> {
         let query = query
             .replace("$show", &format!("'{}'", self.show))
             .replace("$seat", &format!("'{}'", self.seat));
-        self.stage.until(&query, value, PATIENCE).await;
+        self.harness.until(&query, value, PATIENCE).await;
     }
 
     async fn check(&self, flow: Flow, server: &Server, case: &Case) {
@@ -330,7 +330,7 @@ impl<'a> Scene<'a> {
             Flow::BookAfterStoredFailure => {
                 let (_, booking) = self.run(flow, server, case).await.unwrap();
                 let event = self
-                    .stage
+                    .harness
                     .pay(booking["checkout"]["sessionId"].as_str().unwrap())
                     .await;
                 assert_eq!(
@@ -368,15 +368,15 @@ impl<'a> Scene<'a> {
                     .as_str()
                     .unwrap();
                 assert_eq!(
-                    self.stage
+                    self.harness
                         .at_stripe(&format!("/v1/refunds?payment_intent={intent}"))
                         .await,
                     1
                 );
             }
         }
-        for (_, query) in SOUND {
-            self.stage.until(query, "0", PATIENCE).await;
+        for (_, query) in INVARIANTS {
+            self.harness.until(query, "0", PATIENCE).await;
         }
         self.has_one_session_per_attempt().await;
     }
@@ -392,7 +392,7 @@ impl<'a> Scene<'a> {
     }
 
     async fn has_one_session_per_attempt(&self) {
-        let sessions = self.stage.ask_stripe("/_simulator/sessions").await;
+        let sessions = self.harness.ask_stripe("/_simulator/sessions").await;
         let mut attempts = BTreeSet::new();
         for session in sessions.as_array().unwrap() {
             let attempt = session["metadata"]["attemptId"].as_str().unwrap();
@@ -406,12 +406,12 @@ impl<'a> Scene<'a> {
     /// Takes away what the flow has left of its faults, by calls that Stripe refuses anyway.
     async fn spend_faults(&self) {
         loop {
-            let url = format!("{}{SESSIONS}", self.stage.simulator.url());
+            let url = format!("{}{SESSIONS}", self.harness.simulator.url());
             let request = reqwest::Client::new()
                 .post(url)
                 .bearer_auth("sk_test_stage");
             assert_eq!(request.send().await.unwrap().status(), 400);
-            let asked = self.stage.ask_stripe("/_simulator/requests").await;
+            let asked = self.harness.ask_stripe("/_simulator/requests").await;
             if asked.as_array().unwrap().last().unwrap()["fault"].is_null() {
                 return;
             }

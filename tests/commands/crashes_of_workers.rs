@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::crashes::{BOOKING, CLAIMS, SESSION, SESSIONS, Scene};
-use super::stage::{PATIENCE, Server};
+use super::harness::{PATIENCE, Server};
 
 const TAKEN_OVER: Duration = Duration::from_secs(75);
 const SHORT_HOLD: (&str, &str) = ("HOLD_SECONDS", "1");
@@ -28,44 +28,44 @@ async fn the_jobs_of_dead_workers_are_finished_and_nothing_is_done_twice() {
 
 async fn fence(executed: bool) {
     let scene = Scene::new().await;
-    let (stage, first) = (&scene.stage, scene.stage.serve(&[SHORT_HOLD]));
-    stage
+    let (harness, first) = (&scene.harness, scene.harness.serve(&[SHORT_HOLD]));
+    harness
         .fault(&format!(
             r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang", "after": {executed} }}"#
         ))
         .await;
     scene.booked(&first).await;
-    stage.until_asked("POST", "/expire").await;
-    stage
+    harness.until_asked("POST", "/expire").await;
+    harness
         .until_at_stripe(&format!("{SESSIONS}?status=expired"), usize::from(executed))
         .await;
 
     first.kill();
-    stage.finds(CLAIMS, "1").await;
-    let second = stage.serve(&[]);
+    harness.finds(CLAIMS, "1").await;
+    let second = harness.serve(&[]);
 
-    stage.until(BOOKING, "expired", TAKEN_OVER).await;
+    harness.until(BOOKING, "expired", TAKEN_OVER).await;
     scene.seat_is_free(&second).await;
 }
 
 async fn fence_of_a_booking_that_is_paid_meanwhile() {
     let scene = Scene::new().await;
-    let (stage, first) = (&scene.stage, scene.stage.serve(&[SHORT_HOLD]));
-    stage
+    let (harness, first) = (&scene.harness, scene.harness.serve(&[SHORT_HOLD]));
+    harness
         .fault(&format!(
             r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang" }}"#
         ))
         .await;
     let booking = scene.booked(&first).await;
-    stage.until_asked("POST", "/expire").await;
+    harness.until_asked("POST", "/expire").await;
 
     first.kill();
-    let event = stage
+    let event = harness
         .pay(booking["checkout"]["sessionId"].as_str().unwrap())
         .await;
-    let second = stage.serve(&[]);
+    let second = harness.serve(&[]);
 
-    stage.until(BOOKING, "confirmed", TAKEN_OVER).await;
+    harness.until(BOOKING, "confirmed", TAKEN_OVER).await;
     scene.is_paid().await;
     assert_eq!(
         second.deliver(&event).await.unwrap().1["outcome"],
@@ -76,24 +76,26 @@ async fn fence_of_a_booking_that_is_paid_meanwhile() {
 
 async fn refund(executed: bool) {
     let scene = Scene::new().await;
-    let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-    stage
+    let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
+    harness
         .fault(&format!(
             r#"{{ "route": "POST {REFUNDS}", "kind": "hang", "after": {executed} }}"#
         ))
         .await;
     scene.pays_too_late(&first).await;
-    stage.until_asked("POST", REFUNDS).await;
-    stage.until_at_stripe(REFUNDS, usize::from(executed)).await;
+    harness.until_asked("POST", REFUNDS).await;
+    harness
+        .until_at_stripe(REFUNDS, usize::from(executed))
+        .await;
 
     first.kill();
-    stage
+    harness
         .finds(
             "select string_agg(status::text, ',') from refunds",
             "requested",
         )
         .await;
-    let _second = stage.serve(&[]);
+    let _second = harness.serve(&[]);
 
     scene.is_refunded().await;
 }
@@ -102,43 +104,43 @@ async fn refund(executed: bool) {
 /// the same refund.
 async fn refund_that_was_answered() {
     let scene = Scene::new().await;
-    let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-    stage
+    let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
+    harness
         .fault(&format!(
             r#"{{ "route": "POST {REFUNDS}", "kind": "delay", "seconds": 1, "after": true }}"#
         ))
         .await;
     scene.pays_too_late(&first).await;
-    stage.until_at_stripe(REFUNDS, 1).await;
+    harness.until_at_stripe(REFUNDS, 1).await;
 
-    let lock = stage.lock("select from refunds for update").await;
+    let lock = harness.lock("select from refunds for update").await;
     scene.kill_waiting(first, lock, "%update refunds%").await;
-    stage
+    harness
         .finds(
             "select string_agg(status::text, ',') from refunds",
             "requested",
         )
         .await;
-    let _second = stage.serve(&[]);
+    let _second = harness.serve(&[]);
 
     scene.is_refunded().await;
-    assert_eq!(stage.asked("POST", REFUNDS).await, 2);
+    assert_eq!(harness.asked("POST", REFUNDS).await, 2);
 }
 
 /// It was stopped and not killed: it goes on when another has done its job.
 async fn refund_of_one_who_only_seemed_dead() {
     let scene = Scene::new().await;
-    let (stage, mut first) = (&scene.stage, scene.stage.serve(&[]));
-    stage
+    let (harness, mut first) = (&scene.harness, scene.harness.serve(&[]));
+    harness
         .fault(&format!(
             r#"{{ "route": "POST {REFUNDS}", "kind": "delay", "seconds": 1 }}"#
         ))
         .await;
     scene.pays_too_late(&first).await;
-    stage.until_asked("POST", REFUNDS).await;
+    harness.until_asked("POST", REFUNDS).await;
 
     first.signal("STOP");
-    let _second = stage.serve(&[]);
+    let _second = harness.serve(&[]);
     scene.is_refunded().await;
     first.signal("CONT");
     first.signal("TERM");
@@ -151,26 +153,26 @@ async fn refund_of_one_who_only_seemed_dead() {
 /// minute.
 async fn request_that_nobody_repeats() {
     let scene = Scene::new().await;
-    let (stage, first) = (&scene.stage, scene.stage.serve(&[]));
-    stage
+    let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
+    harness
         .fault(&format!(
             r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": true }}"#
         ))
         .await;
     let lost = scene.ask(&first);
-    stage.until_at_stripe(SESSIONS, 1).await;
+    harness.until_at_stripe(SESSIONS, 1).await;
 
     first.kill();
     assert!(lost.await.unwrap().is_err());
-    stage
+    harness
         .sql("update checkout_attempts set updated_at = updated_at - interval '1 minute'")
         .await;
-    let second = stage.serve(&[]);
+    let second = harness.serve(&[]);
 
-    stage
+    harness
         .until("select status from checkout_attempts", "open", TAKEN_OVER)
         .await;
-    assert_eq!(stage.at_stripe(SESSIONS).await, 1);
+    assert_eq!(harness.at_stripe(SESSIONS).await, 1);
     scene.pays(&second, &scene.text(SESSION).await).await;
 }
 
@@ -180,8 +182,8 @@ impl Scene {
     async fn pays_too_late(&self, server: &Server) {
         let booking = self.booked(server).await;
         let session = booking["checkout"]["sessionId"].as_str().unwrap();
-        let completed = self.stage.pay(session).await;
-        self.stage.sql("update shows set status = 'closed'").await;
+        let completed = self.harness.pay(session).await;
+        self.harness.sql("update shows set status = 'closed'").await;
         let mut expired = completed.clone();
         expired["id"] = json!("evt_expired");
         expired["type"] = json!("checkout.session.expired");
@@ -198,30 +200,30 @@ impl Scene {
     }
 
     async fn is_refunded(&self) {
-        let stage = &self.stage;
+        let harness = &self.harness;
         let job = "select count(*) from graphile_worker._private_jobs where key like 'refund%'";
-        stage.until(job, "0", TAKEN_OVER).await;
-        stage
+        harness.until(job, "0", TAKEN_OVER).await;
+        harness
             .until(
                 "select string_agg(status::text, ',') from refunds",
                 "succeeded",
                 PATIENCE,
             )
             .await;
-        stage
+        harness
             .finds(
                 "select count(*) from ledger_transfers where kind = 'refund'",
                 "1",
             )
             .await;
-        stage
+        harness
             .finds(
                 "select count(*) from payments where disposition = 'surplus'",
                 "1",
             )
             .await;
-        stage.finds(CLAIMS, "0").await;
-        assert_eq!(stage.at_stripe(REFUNDS).await, 1);
-        stage.check_books().await;
+        harness.finds(CLAIMS, "0").await;
+        assert_eq!(harness.at_stripe(REFUNDS).await, 1);
+        harness.reconcile().await;
     }
 }

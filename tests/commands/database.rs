@@ -1,16 +1,16 @@
 //! `holdfast migrate` and `holdfast seed`.
 
-use super::stage::Stage;
+use super::harness::Harness;
 
 const DEAD: [(&str, &str); 1] = [("DATABASE_URL", "postgres://postgres@127.0.0.1:1/holdfast")];
 
 #[tokio::test]
 async fn migrate_brings_an_empty_database_up_to_date_once() {
-    let stage = Stage::new().await;
-    stage.empty_database().await;
+    let harness = Harness::new().await;
+    harness.empty_database().await;
 
-    let first = stage.run(&["migrate"], &[]);
-    let second = stage.run(&["migrate"], &[]);
+    let first = harness.run(&["migrate"], &[]);
+    let second = harness.run(&["migrate"], &[]);
 
     assert_eq!(first.code, Some(0), "{first:?}");
     assert!(
@@ -29,12 +29,12 @@ async fn migrate_brings_an_empty_database_up_to_date_once() {
 
 #[tokio::test]
 async fn two_that_migrate_at_once_both_succeed() {
-    let stage = Stage::new().await;
-    stage.empty_database().await;
+    let harness = Harness::new().await;
+    harness.empty_database().await;
 
     let both = std::thread::scope(|scope| {
-        let other = scope.spawn(|| stage.run(&["migrate"], &[]));
-        [stage.run(&["migrate"], &[]), other.join().unwrap()]
+        let other = scope.spawn(|| harness.run(&["migrate"], &[]));
+        [harness.run(&["migrate"], &[]), other.join().unwrap()]
     });
 
     assert!(both.iter().all(|ended| ended.code == Some(0)), "{both:?}");
@@ -42,7 +42,7 @@ async fn two_that_migrate_at_once_both_succeed() {
 
 #[tokio::test]
 async fn migrate_needs_the_database_and_no_other_setting() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let none = [
         "STRIPE_SECRET_KEY",
         "STRIPE_WEBHOOK_SECRET",
@@ -51,29 +51,29 @@ async fn migrate_needs_the_database_and_no_other_setting() {
     ]
     .map(|name| (name, ""));
 
-    assert_eq!(stage.run(&["migrate"], &none).code, Some(0));
-    let missing = stage.run(&["migrate"], &[("DATABASE_URL", "")]);
+    assert_eq!(harness.run(&["migrate"], &none).code, Some(0));
+    let missing = harness.run(&["migrate"], &[("DATABASE_URL", "")]);
     assert_eq!(missing.code, Some(1));
     assert!(
         missing
             .stderr
-            .contains("1 setting to mend:\n  DATABASE_URL: is missing"),
+            .contains("1 setting to fix:\n  DATABASE_URL: is missing"),
         "{missing:?}"
     );
 }
 
 #[tokio::test]
 async fn a_database_that_is_not_there_is_told_with_the_reason() {
-    let stage = Stage::new().await;
-    let unknown = stage.database.options().database("no_such_database");
+    let harness = Harness::new().await;
+    let unknown = harness.database.options().database("no_such_database");
     let unknown = sqlx::ConnectOptions::to_url_lossy(&unknown).to_string();
 
     for command in ["migrate", "seed"] {
-        let dead = stage.run(&[command], &DEAD);
+        let dead = harness.run(&[command], &DEAD);
         assert_eq!(dead.code, Some(1));
         assert!(dead.stderr.contains("refused"), "{dead:?}");
         assert!(dead.stderr.contains("DATABASE_URL"), "{dead:?}");
-        let unknown = stage.run(&[command], &[("DATABASE_URL", &unknown)]);
+        let unknown = harness.run(&[command], &[("DATABASE_URL", &unknown)]);
         assert_eq!(unknown.code, Some(1));
         assert!(
             unknown
@@ -86,10 +86,10 @@ async fn a_database_that_is_not_there_is_told_with_the_reason() {
 
 #[tokio::test]
 async fn seed_loads_a_programme_once() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
 
-    let first = stage.run(&["seed"], &[]);
-    let second = stage.run(&["seed"], &[]);
+    let first = harness.run(&["seed"], &[]);
+    let second = harness.run(&["seed"], &[]);
 
     assert_eq!(first.code, Some(0), "{first:?}");
     assert!(
@@ -107,10 +107,10 @@ async fn seed_loads_a_programme_once() {
 
 #[tokio::test]
 async fn seed_says_when_migrations_are_to_be_applied_first() {
-    let stage = Stage::new().await;
-    stage.empty_database().await;
+    let harness = Harness::new().await;
+    harness.empty_database().await;
 
-    let ended = stage.run(&["seed"], &[]);
+    let ended = harness.run(&["seed"], &[]);
 
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("run `holdfast migrate`"), "{ended:?}");

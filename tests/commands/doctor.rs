@@ -4,7 +4,7 @@ use axum::Router;
 use axum::http::header::DATE;
 use tokio::net::TcpListener;
 
-use super::stage::{NOWHERE, Stage};
+use super::harness::{Harness, NOWHERE};
 
 const CHECKS: [&str; 6] = [
     "configuration",
@@ -17,8 +17,8 @@ const CHECKS: [&str; 6] = [
 
 /// Runs the doctor, who must find exactly these checks failed, and say this.
 #[track_caller]
-fn fails(stage: &Stage, own: &[(&str, &str)], failed: &[&str], says: &str) {
-    let ended = stage.run(&["doctor"], own);
+fn fails(harness: &Harness, own: &[(&str, &str)], failed: &[&str], says: &str) {
+    let ended = harness.run(&["doctor"], own);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stdout.contains(says), "{says:?} is not in {ended:?}");
     assert_eq!(ended.stdout.lines().count(), CHECKS.len(), "{ended:?}");
@@ -37,9 +37,9 @@ fn fails(stage: &Stage, own: &[(&str, &str)], failed: &[&str], says: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_is_well() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
 
-    let ended = stage.run(&["doctor"], &[]);
+    let ended = harness.run(&["doctor"], &[]);
 
     assert_eq!(ended.code, Some(0), "{ended:?}");
     for (check, line) in CHECKS.iter().zip(ended.stdout.lines()) {
@@ -50,14 +50,14 @@ async fn all_is_well() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_settings_are_a_line_each() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let wrong = [
         ("STRIPE_WEBHOOK_SECRET", "sk_test_stage"),
         ("APP_ORIGINS", ""),
         ("LOG_FORMAT", "yaml"),
     ];
 
-    let ended = stage.run(&["doctor"], &wrong);
+    let ended = harness.run(&["doctor"], &wrong);
 
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let lines: Vec<_> = ended.stdout.lines().collect();
@@ -74,20 +74,20 @@ async fn wrong_settings_are_a_line_each() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_database_is_not_there_or_not_migrated() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let dead = [("DATABASE_URL", "postgres://postgres@127.0.0.1:1/holdfast")];
     let both = ["database", "migrations"];
 
-    fails(&stage, &dead, &both, "refused");
+    fails(&harness, &dead, &both, "refused");
     fails(
-        &stage,
+        &harness,
         &dead,
         &both,
         "check DATABASE_URL and that Postgres runs",
     );
-    stage.empty_database().await;
+    harness.empty_database().await;
     fails(
-        &stage,
+        &harness,
         &[],
         &["migrations"],
         "are to be applied; run `holdfast migrate`",
@@ -96,17 +96,17 @@ async fn the_database_is_not_there_or_not_migrated() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_issuer_is_not_there_or_has_no_keys() {
-    let stage = Stage::new().await;
-    let no_keys = format!("{}/nothing.json", stage.issuer.url());
+    let harness = Harness::new().await;
+    let no_keys = format!("{}/nothing.json", harness.issuer.url());
 
     fails(
-        &stage,
+        &harness,
         &[("CLERK_ISSUER", NOWHERE)],
         &["issuer"],
         "check CLERK_ISSUER and CLERK_JWKS_URL",
     );
     fails(
-        &stage,
+        &harness,
         &[("CLERK_JWKS_URL", &no_keys)],
         &["issuer"],
         "/nothing.json",
@@ -115,19 +115,19 @@ async fn the_issuer_is_not_there_or_has_no_keys() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stripe_is_not_there_or_refuses_the_key() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
 
     fails(
-        &stage,
+        &harness,
         &[("STRIPE_API_BASE", NOWHERE)],
         &["clock", "Stripe key"],
         "check STRIPE_API_BASE and the network",
     );
-    stage
+    harness
         .fault(r#"{ "route": "GET /v1/balance", "kind": "status", "status": 401 }"#)
         .await;
     fails(
-        &stage,
+        &harness,
         &[],
         &["Stripe key"],
         "copy STRIPE_SECRET_KEY again from the dashboard",
@@ -136,14 +136,14 @@ async fn stripe_is_not_there_or_refuses_the_key() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_clock_is_wrong() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let elsewhen = format!("http://{}", listener.local_addr().unwrap());
     let app = Router::new().fallback(async || ([(DATE, "Sat, 21 Nov 2020 12:00:00 GMT")], "{}"));
     tokio::spawn(async { axum::serve(listener, app).await });
 
     fails(
-        &stage,
+        &harness,
         &[("STRIPE_API_BASE", &elsewhen)],
         &["clock"],
         "set it right",

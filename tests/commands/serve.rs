@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::stage::{NOWHERE, Server, Stage};
+use super::harness::{Harness, NOWHERE, Server};
 use super::world::Buyer;
 
 /// Long enough for a process on a busy machine, and shorter than anything that waits for a timeout.
@@ -13,7 +13,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_settings_are_all_told_and_nothing_is_served() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let wrong = [
         ("DATABASE_URL", ""),
         ("STRIPE_WEBHOOK_SECRET", "sk_test_stage"),
@@ -22,11 +22,11 @@ async fn wrong_settings_are_all_told_and_nothing_is_served() {
         ("LOG_FORMAT", "yaml"),
     ];
 
-    let ended = stage.run(&["serve"], &wrong);
+    let ended = harness.run(&["serve"], &wrong);
 
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(
-        ended.stderr.starts_with("holdfast: 5 settings to mend:\n"),
+        ended.stderr.starts_with("holdfast: 5 settings to fix:\n"),
         "{ended:?}"
     );
     for (variable, _) in wrong {
@@ -39,10 +39,10 @@ async fn wrong_settings_are_all_told_and_nothing_is_served() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_is_taken_is_told() {
-    let stage = Stage::new().await;
-    let server = stage.serve(&[]);
+    let harness = Harness::new().await;
+    let server = harness.serve(&[]);
 
-    let ended = stage.run(
+    let ended = harness.run(
         &["serve"],
         &[("BIND", server.url.trim_start_matches("http://"))],
     );
@@ -56,8 +56,8 @@ async fn an_address_that_is_taken_is_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_serves_and_never_what_belongs_to_the_simulator() {
-    let stage = Stage::new().await;
-    let server = stage.serve(&[]);
+    let harness = Harness::new().await;
+    let server = harness.serve(&[]);
 
     assert_eq!(
         server.get("/health").await,
@@ -92,8 +92,8 @@ async fn it_serves_and_never_what_belongs_to_the_simulator() {
 /// Whoever reads errors has something to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn that_another_is_away_is_no_error_in_the_log() {
-    let stage = Stage::new().await;
-    let mut server = stage.serve(&[("CLERK_ISSUER", NOWHERE)]);
+    let harness = Harness::new().await;
+    let mut server = harness.serve(&[("CLERK_ISSUER", NOWHERE)]);
 
     server.ready(503).await;
     server.get("/health").await;
@@ -104,9 +104,9 @@ async fn that_another_is_away_is_no_error_in_the_log() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_ready_once_the_migrations_are_applied() {
-    let stage = Stage::new().await;
-    stage.empty_database().await;
-    let mut server = stage.serve(&[]);
+    let harness = Harness::new().await;
+    harness.empty_database().await;
+    let mut server = harness.serve(&[]);
 
     server.logged("run `holdfast migrate`");
     let problem = server.ready(503).await;
@@ -117,29 +117,29 @@ async fn it_is_ready_once_the_migrations_are_applied() {
     );
     assert_eq!(server.get("/health").await.0, 200);
 
-    assert_eq!(stage.run(&["migrate"], &[]).code, Some(0));
+    assert_eq!(harness.run(&["migrate"], &[]).code, Some(0));
     assert_eq!(server.get("/ready").await.0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_goes_and_comes_back_makes_it_unready_and_ready_again() {
-    let stage = Stage::new().await;
-    let server = stage.serve(&[]);
+    let harness = Harness::new().await;
+    let server = harness.serve(&[]);
     assert_eq!(server.get("/ready").await.0, 200);
 
-    stage.close_database(true).await;
+    harness.close_database(true).await;
     assert_eq!(server.ready(503).await["code"], "database_unavailable");
     assert_eq!(server.get("/health").await.0, 200);
 
-    stage.close_database(false).await;
+    harness.close_database(false).await;
     server.ready(200).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_database_it_lives_at_once_and_is_not_ready() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let asked = Instant::now();
-    let server = stage.serve(&[("DATABASE_URL", "postgres://postgres@127.0.0.1:1/holdfast")]);
+    let server = harness.serve(&[("DATABASE_URL", "postgres://postgres@127.0.0.1:1/holdfast")]);
 
     assert_eq!(server.get("/health").await.0, 200);
     assert!(
@@ -152,8 +152,8 @@ async fn without_a_database_it_lives_at_once_and_is_not_ready() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_keys_of_the_issuer_it_is_not_ready() {
-    let stage = Stage::new().await;
-    let server = stage.serve(&[("CLERK_ISSUER", NOWHERE)]);
+    let harness = Harness::new().await;
+    let server = harness.serve(&[("CLERK_ISSUER", NOWHERE)]);
 
     let problem = server.ready(503).await;
     assert_eq!(problem["code"], "internal");
@@ -165,9 +165,9 @@ async fn without_the_keys_of_the_issuer_it_is_not_ready() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_server_stops_at_once() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     for signal in ["TERM", "INT"] {
-        let mut server = stage.serve(&[]);
+        let mut server = harness.serve(&[]);
         // Browsers and proxies keep their connections open.
         let client = reqwest::Client::new();
         let health = client
@@ -186,14 +186,14 @@ async fn an_idle_server_stops_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_under_way_is_finished_before_it_stops() {
-    let stage = Stage::new().await;
-    assert_eq!(stage.run(&["seed"], &[]).code, Some(0));
-    let mut server = stage.serve(&[]);
-    stage
+    let harness = Harness::new().await;
+    assert_eq!(harness.run(&["seed"], &[]).code, Some(0));
+    let mut server = harness.serve(&[]);
+    harness
         .fault(r#"{ "route": "POST /v1/checkout/sessions", "kind": "delay", "seconds": 1.5 }"#)
         .await;
-    let booking = tokio::spawn(book(&stage, &server).await);
-    until_held(&stage).await;
+    let booking = tokio::spawn(book(&harness, &server).await);
+    until_held(&harness).await;
 
     server.signal("TERM");
 
@@ -205,7 +205,7 @@ async fn a_request_under_way_is_finished_before_it_stops() {
 
 /// A request for the first free seat of the first show.
 pub(crate) async fn book(
-    stage: &Stage,
+    harness: &Harness,
     server: &Server,
 ) -> impl Future<Output = (u16, Value)> + use<> {
     let (_, shows) = server.get("/api/shows").await;
@@ -220,16 +220,16 @@ pub(crate) async fn book(
         .find(|seat| seat["state"] == "free")
         .unwrap();
     let wish = json!({ "kind": "show", "showId": show, "seats": [free["label"]] });
-    let answer = Buyer::new(stage, "dana").post(server, "/api/bookings", &wish, None);
+    let answer = Buyer::new(harness, "dana").post(server, "/api/bookings", &wish, None);
     async move { answer.await.unwrap() }
 }
 
 /// Waits until the seat is held, after which Stripe is asked.
-async fn until_held(stage: &Stage) {
+async fn until_held(harness: &Harness) {
     let deadline = Instant::now() + Duration::from_secs(10);
     let held = "select exists (select from bookings)";
     while !sqlx::query_scalar::<_, bool>(held)
-        .fetch_one(stage.database.pool())
+        .fetch_one(harness.database.pool())
         .await
         .unwrap()
     {

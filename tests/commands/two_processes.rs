@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::crashes::{BOOKING, CLAIMS};
-use super::stage::{PATIENCE, Server, Stage};
+use super::harness::{Harness, PATIENCE, Server};
 use super::world::Buyer;
 
 /// A house with rows of eight, A to E, of which no seat is blocked.
@@ -34,23 +34,23 @@ const MIDDLE_SEATS: &str = "
 
 /// Both processes, and a show that is on sale.
 struct Scene {
-    stage: Stage,
+    harness: Harness,
     servers: [Server; 2],
     show: String,
 }
 
 impl Scene {
     async fn new() -> Self {
-        let stage = Stage::new().await;
-        assert_eq!(stage.run(&["seed"], &[]).code, Some(0));
+        let harness = Harness::new().await;
+        assert_eq!(harness.run(&["seed"], &[]).code, Some(0));
         let show = sqlx::query_scalar(SHOW)
-            .fetch_one(stage.database.pool())
+            .fetch_one(harness.database.pool())
             .await
             .unwrap();
         Self {
-            servers: [stage.serve(&[]), stage.serve(&[])],
+            servers: [harness.serve(&[]), harness.serve(&[])],
             show,
-            stage,
+            harness,
         }
     }
 
@@ -66,7 +66,7 @@ impl Scene {
     /// Many buyers, each with his own wish, all at once.
     async fn rush(&self, wishes: &[Value]) -> Vec<(u16, Value)> {
         let requests = wishes.iter().enumerate().map(|(number, wish)| {
-            let buyer = Buyer::new(&self.stage, &number.to_string());
+            let buyer = Buyer::new(&self.harness, &number.to_string());
             buyer.post(self.server(number), "/api/bookings", wish, None)
         });
         join_all(requests)
@@ -90,17 +90,17 @@ impl Scene {
             ("seat_claims", seats),
             ("idempotency_keys", 0),
         ] {
-            self.stage
+            self.harness
                 .finds(&format!("select count(*) from {what}"), &count.to_string())
                 .await;
         }
         assert_eq!(
-            self.stage
+            self.harness
                 .at_stripe("/v1/checkout/sessions?limit=100")
                 .await,
             bookings
         );
-        self.stage.check_books().await;
+        self.harness.reconcile().await;
     }
 }
 
@@ -153,11 +153,11 @@ async fn seats_that_are_wanted_in_either_order_are_sold_once_and_never_deadlock(
 
     // Who wants a whole row is stopped in its middle, with what he has claimed by then, until both
     // processes are there.
-    let lock = scene.stage.lock(MIDDLE_SEATS).await;
+    let lock = scene.harness.lock(MIDDLE_SEATS).await;
     let start = async {
         let waiting = "select count(*) > 1 from pg_stat_activity where datname = current_database()
                        and wait_event_type = 'Lock' and application_name = 'holdfast'";
-        scene.stage.until(waiting, "true", PATIENCE).await;
+        scene.harness.until(waiting, "true", PATIENCE).await;
         lock.rollback().await.unwrap();
     };
     let (answers, ()) = tokio::join!(scene.rush(&wishes), start);
@@ -180,17 +180,17 @@ async fn seats_that_are_wanted_in_either_order_are_sold_once_and_never_deadlock(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_told_to_both_processes_and_asked_for_at_both_is_one_payment() {
     let scene = Scene::new().await;
-    let (stage, dana) = (&scene.stage, Buyer::new(&scene.stage, "dana"));
+    let (harness, dana) = (&scene.harness, Buyer::new(&scene.harness, "dana"));
     let (status, booking) = dana
         .post(scene.server(0), "/api/bookings", &scene.wish(&["A1"]), None)
         .await
         .unwrap();
     assert_eq!(status, 201, "{booking}");
     let session = json!({ "sessionId": booking["checkout"]["sessionId"] });
-    let completed = stage
+    let completed = harness
         .pay(booking["checkout"]["sessionId"].as_str().unwrap())
         .await;
-    let succeeded = stage
+    let succeeded = harness
         .ask_stripe("/v1/events?type=payment_intent.succeeded")
         .await["data"][0]
         .clone();
@@ -230,25 +230,25 @@ async fn a_payment_told_to_both_processes_and_asked_for_at_both_is_one_payment()
         .filter(|(_, receipt)| receipt["outcome"] == "processed")
         .count();
     assert_eq!(first_times, 2, "{delivered:?}");
-    stage.finds(BOOKING, "confirmed").await;
-    stage.finds(CLAIMS, "1").await;
-    stage
+    harness.finds(BOOKING, "confirmed").await;
+    harness.finds(CLAIMS, "1").await;
+    harness
         .finds(
             "select string_agg(disposition::text, ',') from payments",
             "applied",
         )
         .await;
-    stage
+    harness
         .finds("select count(*) from ledger_transfers", "1")
         .await;
-    stage.finds("select count(*) from refunds", "0").await;
-    stage.check_books().await;
+    harness.finds("select count(*) from refunds", "0").await;
+    harness.reconcile().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_at_one_process_is_told_of_a_webhook_that_arrives_at_the_other() {
     let scene = Scene::new().await;
-    let (stage, dana) = (&scene.stage, Buyer::new(&scene.stage, "dana"));
+    let (harness, dana) = (&scene.harness, Buyer::new(&scene.harness, "dana"));
     let (_, booking) = dana
         .post(scene.server(0), "/api/bookings", &scene.wish(&["A1"]), None)
         .await
@@ -259,8 +259,8 @@ async fn who_waits_at_one_process_is_told_of_a_webhook_that_arrives_at_the_other
         tokio::spawn(dana.post(scene.server(0), "/api/payments/verify?wait=25", &body, None));
     // Stripe has said that the page is open, and is asked once only: from now on nothing but news
     // ends the wait early.
-    stage.until_answered("GET", session).await;
-    let completed = stage.pay(session).await;
+    harness.until_answered("GET", session).await;
+    let completed = harness.pay(session).await;
 
     let (_, receipt) = scene.server(1).deliver(&completed).await.unwrap();
     let told = tokio::time::timeout(Duration::from_secs(10), waiting).await;
@@ -272,6 +272,6 @@ async fn who_waits_at_one_process_is_told_of_a_webhook_that_arrives_at_the_other
         (200, &json!("confirmed")),
         "{verified}"
     );
-    assert_eq!(stage.asked("GET", session).await, 1);
-    stage.check_books().await;
+    assert_eq!(harness.asked("GET", session).await, 1);
+    harness.reconcile().await;
 }

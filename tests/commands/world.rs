@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use sqlx::{AssertSqlSafe, Executor, Postgres, Transaction};
 
-use super::stage::{ORIGIN, PATIENCE, PAUSE, SECRET, Server, Stage};
-use crate::sound::SOUND;
+use super::harness::{Harness, ORIGIN, PATIENCE, PAUSE, SECRET, Server};
+use crate::invariants::INVARIANTS;
 
 /// A signed-in user.
 pub(crate) struct Buyer {
@@ -20,10 +20,10 @@ pub(crate) struct Buyer {
 }
 
 impl Buyer {
-    pub(crate) fn new(stage: &Stage, name: &str) -> Self {
+    pub(crate) fn new(harness: &Harness, name: &str) -> Self {
         let now = Clock::system().now().timestamp();
-        let token = stage.issuer.token(&json!({
-            "sub": format!("user_{name}"), "iss": stage.issuer.url(), "azp": ORIGIN,
+        let token = harness.issuer.token(&json!({
+            "sub": format!("user_{name}"), "iss": harness.issuer.url(), "azp": ORIGIN,
             "iat": now, "nbf": now, "exp": now + 600,
         }));
         Self {
@@ -91,7 +91,7 @@ impl Server {
     }
 }
 
-impl Stage {
+impl Harness {
     /// Reads from the simulator's API.
     pub(crate) async fn ask_stripe(&self, path: &str) -> Value {
         let request = reqwest::Client::new().get(format!("{}{path}", self.simulator.url()));
@@ -205,8 +205,8 @@ impl Stage {
     }
 
     /// Checks that the money and the seats add up, here and against the simulator.
-    pub(crate) async fn check_books(&self) {
-        for (what, query) in SOUND {
+    pub(crate) async fn reconcile(&self) {
+        for (what, query) in INVARIANTS {
             let query = format!("select ({query})::text");
             let found: String = sqlx::query_scalar(AssertSqlSafe(query))
                 .fetch_one(self.database.pool())

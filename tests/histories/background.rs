@@ -2,9 +2,9 @@
 
 use futures_util::future::join_all;
 use holdfast::app::{AppState, Line, Request};
+use holdfast::domain::booking_request::{BookingRequest, Ui};
 use holdfast::domain::job::Job;
 use holdfast::domain::user::{Role, User, UserId};
-use holdfast::domain::wish::{Ui, Wish};
 use holdfast::error::{Error, Result};
 use holdfast::gateways::stripe::webhook;
 use holdfast::jobs;
@@ -13,8 +13,8 @@ use holdfast::workflows::settlement::{event, release};
 use serde_json::Value;
 use sqlx::query_as;
 
-use super::plot::{BUYERS, History};
-use crate::stage::{ORIGIN, cut_short};
+use super::generator::{BUYERS, History};
+use crate::harness::{ORIGIN, cut_short};
 
 /// Jobs that two processes take at once.
 const AT_ONCE: i64 = 3;
@@ -40,10 +40,10 @@ impl History<'_> {
                 1
             };
             let due = query_as::<_, (i64, Value)>(due)
-                .bind(self.stage.now())
+                .bind(self.harness.now())
                 .bind(&tried)
                 .bind(limit);
-            let due = due.fetch_all(self.stage.db()).await.unwrap();
+            let due = due.fetch_all(self.harness.db()).await.unwrap();
             if due.is_empty() {
                 return failed;
             }
@@ -87,7 +87,7 @@ impl History<'_> {
         };
         sqlx::query(end)
             .bind(id)
-            .execute(self.stage.db())
+            .execute(self.harness.db())
             .await
             .unwrap();
     }
@@ -100,7 +100,7 @@ impl History<'_> {
             0 => {
                 let name = BUYERS[self.index(BUYERS.len())];
                 let id = UserId(format!("user_{name}"));
-                let wish = Wish {
+                let wish = BookingRequest {
                     user: User {
                         id,
                         email: None,
@@ -115,7 +115,7 @@ impl History<'_> {
                 };
                 let done = dies(app, book_seats(app, &wish), polls).await.is_some();
                 self.note(&format!(
-                    "{name} books {:?}; a process dies after {polls}, done: {done}",
+                    "{name} reconcile {:?}; a process dies after {polls}, done: {done}",
                     wish.seats
                 ));
             }

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, query_as};
 
-use super::plot::History;
+use super::generator::History;
 
 /// How often jobs are tried again before they count as stuck: a planted fault spoils a few tries.
 const ROUNDS_MAX: usize = 12;
@@ -23,7 +23,7 @@ impl History<'_> {
         let bookings: Vec<(String, String)> =
             query_as("select id::text, status::text from bookings where show_id = $1::uuid")
                 .bind(&self.show)
-                .fetch_all(self.stage.db())
+                .fetch_all(self.harness.db())
                 .await
                 .unwrap();
         let bookings: BTreeMap<String, String> = bookings.into_iter().collect();
@@ -93,7 +93,7 @@ impl History<'_> {
             legal.join(" union all ")
         );
         let broken = query_as::<_, (String, String)>(AssertSqlSafe(broken)).bind(&self.show);
-        assert_eq!(broken.fetch_all(self.stage.db()).await.unwrap(), []);
+        assert_eq!(broken.fetch_all(self.harness.db()).await.unwrap(), []);
     }
 
     /// Each capture at Stripe is one payment of ours, and each surplus that goes back by itself has
@@ -101,7 +101,7 @@ impl History<'_> {
     async fn check_money(&self) {
         let ours: Vec<(String, i64, i64)> = query_as(OURS)
             .bind(&self.show)
-            .fetch_all(self.stage.db())
+            .fetch_all(self.harness.db())
             .await
             .unwrap();
         let mut theirs: BTreeMap<String, (i64, i64)> = BTreeMap::new();
@@ -124,7 +124,7 @@ impl History<'_> {
 
     async fn all(&self, objects: &str) -> Vec<Value> {
         let page = self
-            .stage
+            .harness
             .ask_stripe(&format!("/v1/{objects}?limit=100"))
             .await;
         assert_eq!(page["has_more"], false, "a history of too many {objects}");

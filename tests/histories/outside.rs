@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::plot::{History, Told};
-use crate::stage::send;
+use super::generator::{History, Outcome};
+use crate::harness::send;
 
 const SEPA: &str = "DE89370400440532013000";
 const DECLINED: &str = "4000000000000002";
@@ -35,7 +35,7 @@ impl History<'_> {
             }
         }
         self.note(&format!("pays {how}"));
-        self.stage.knob("pay", how).await;
+        self.harness.knob("pay", how).await;
     }
 
     /// A bank decides about a delayed payment.
@@ -54,7 +54,7 @@ impl History<'_> {
             "failed"
         };
         self.note(&format!("the bank: {} has {outcome}", session["id"]));
-        self.stage
+        self.harness
             .knob(
                 "settle",
                 json!({ "session": session["id"], "outcome": outcome }),
@@ -73,7 +73,7 @@ impl History<'_> {
                 continue;
             };
             let intent = self
-                .stage
+                .harness
                 .ask_stripe(&format!("/v1/payment_intents/{intent}"))
                 .await;
             if intent["status"] == "processing" {
@@ -85,8 +85,8 @@ impl History<'_> {
 
     /// Sessions of this history, as Stripe has them.
     pub(crate) async fn sessions(&self, status: &str) -> Vec<Value> {
-        let url = format!("{}/_simulator/sessions", self.stage.simulator.url());
-        let sessions = send(self.stage.http.get(url)).await.body;
+        let url = format!("{}/_simulator/sessions", self.harness.simulator.url());
+        let sessions = send(self.harness.http.get(url)).await.body;
         let sessions = sessions.as_array().unwrap().iter();
         sessions
             .filter(|session| session["status"] == status)
@@ -95,14 +95,14 @@ impl History<'_> {
     }
 
     /// The events that are there and will be delivered some time, oldest first.
-    pub(crate) async fn events(&mut self) -> Vec<Told> {
+    pub(crate) async fn events(&mut self) -> Vec<Outcome> {
         let after = self
             .newest
             .as_ref()
             .map(|id| format!("&ending_before={id}"))
             .unwrap_or_default();
         let page = self
-            .stage
+            .harness
             .ask_stripe(&format!("/v1/events?limit=100{after}"))
             .await;
         assert_eq!(page["has_more"], false, "a history of too many events");
@@ -120,7 +120,7 @@ impl History<'_> {
                 self.note(&format!("{kind} is lost"));
             }
             let body = serde_json::to_string_pretty(event).unwrap();
-            self.told.push(Told {
+            self.told.push(Outcome {
                 kind: kind.to_owned(),
                 body,
                 lost,
@@ -141,7 +141,7 @@ impl History<'_> {
         close
             .bind(&self.show)
             .bind(status)
-            .execute(self.stage.db())
+            .execute(self.harness.db())
             .await
             .unwrap();
     }
@@ -157,7 +157,7 @@ impl History<'_> {
 
     async fn plant(&mut self, fault: Value) {
         self.note(&format!("fault: {fault}"));
-        self.stage.knob("faults", fault).await;
+        self.harness.knob("faults", fault).await;
     }
 
     /// One of the next calls goes wrong. Those that the client would repeat for long are answered

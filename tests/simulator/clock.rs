@@ -2,77 +2,79 @@
 
 use serde_json::json;
 
-use super::stage::{NOW, Stage, session_form_with, text};
+use super::harness::{Harness, NOW, session_form_with, text};
 
 #[tokio::test]
 async fn the_clock_stands_until_it_is_moved() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     assert_eq!(
-        stage.look("clock").await,
+        harness.look("clock").await,
         json!({ "now": "2026-11-21T12:00:00Z" })
     );
 
-    stage.knob("clock", json!({ "advanceSeconds": 90 })).await;
+    harness.knob("clock", json!({ "advanceSeconds": 90 })).await;
     assert_eq!(
-        stage.look("clock").await,
+        harness.look("clock").await,
         json!({ "now": "2026-11-21T12:01:30Z" })
     );
 
-    stage
+    harness
         .knob("clock", json!({ "now": "2027-01-01T00:00:00Z" }))
         .await;
     assert_eq!(
-        stage.look("clock").await,
+        harness.look("clock").await,
         json!({ "now": "2027-01-01T00:00:00Z" })
     );
 }
 
 #[tokio::test]
 async fn a_session_expires_at_its_second_and_not_before() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let expires_at = (NOW + 1800).to_string();
     let form = session_form_with("expires_at", &expires_at);
     let id = text(
-        &stage.post("/v1/checkout/sessions", &form).await.json(),
+        &harness.post("/v1/checkout/sessions", &form).await.json(),
         "id",
     );
 
-    stage.knob("clock", json!({ "advanceSeconds": 1799 })).await;
-    assert_eq!(stage.retrieve(&id).await["status"], "open");
+    harness
+        .knob("clock", json!({ "advanceSeconds": 1799 }))
+        .await;
+    assert_eq!(harness.retrieve(&id).await["status"], "open");
 
-    stage.knob("clock", json!({ "advanceSeconds": 1 })).await;
-    assert_eq!(stage.retrieve(&id).await["status"], "expired");
-    stage.simulator.settled().await;
-    assert_eq!(stage.receiver.kinds(), ["checkout.session.expired"]);
-    assert_eq!(stage.receiver.all()[0].json()["created"], NOW + 1800);
+    harness.knob("clock", json!({ "advanceSeconds": 1 })).await;
+    assert_eq!(harness.retrieve(&id).await["status"], "expired");
+    harness.simulator.settled().await;
+    assert_eq!(harness.receiver.kinds(), ["checkout.session.expired"]);
+    assert_eq!(harness.receiver.all()[0].json()["created"], NOW + 1800);
 }
 
 #[tokio::test]
 async fn a_paid_session_does_not_expire() {
-    let stage = Stage::new().await;
-    let (session, _) = stage.paid().await;
+    let harness = Harness::new().await;
+    let (session, _) = harness.paid().await;
 
-    stage
+    harness
         .knob("clock", json!({ "advanceSeconds": 25 * 60 * 60 }))
         .await;
 
-    assert_eq!(stage.retrieve(&session).await["status"], "complete");
+    assert_eq!(harness.retrieve(&session).await["status"], "complete");
 }
 
 #[tokio::test]
 async fn a_reset_forgets_everything_but_the_endpoints() {
-    let stage = Stage::new().await;
-    stage.session().await;
-    stage.knob("clock", json!({ "advanceSeconds": 90 })).await;
+    let harness = Harness::new().await;
+    harness.session().await;
+    harness.knob("clock", json!({ "advanceSeconds": 90 })).await;
 
-    stage.knob("reset", json!({})).await;
+    harness.knob("reset", json!({})).await;
 
-    assert_eq!(stage.look("sessions").await, json!([]));
+    assert_eq!(harness.look("sessions").await, json!([]));
     assert_eq!(
-        stage.look("clock").await,
+        harness.look("clock").await,
         json!({ "now": "2026-11-21T12:00:00Z" })
     );
-    stage.paid().await;
-    stage.simulator.settled().await;
-    assert_eq!(stage.receiver.all().len(), 4);
+    harness.paid().await;
+    harness.simulator.settled().await;
+    assert_eq!(harness.receiver.all().len(), 4);
 }

@@ -5,7 +5,7 @@ use holdfast::dev::simulator::Endpoint;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::stage::{NOW, Receiver, SECRET, Stage, options, session_form, text};
+use super::harness::{Harness, NOW, Receiver, SECRET, options, session_form, text};
 
 fn expected_signature(secret: &str, time: i64, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
@@ -13,7 +13,7 @@ fn expected_signature(secret: &str, time: i64, body: &str) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
-fn header(delivered: &super::stage::Delivered, name: &str) -> String {
+fn header(delivered: &super::harness::Delivered, name: &str) -> String {
     delivered
         .headers
         .get(name)
@@ -25,12 +25,12 @@ fn header(delivered: &super::stage::Delivered, name: &str) -> String {
 
 #[tokio::test]
 async fn a_delivery_is_signed_with_the_whole_secret_and_the_simulators_clock() {
-    let stage = Stage::new().await;
-    let (session, _) = stage.paid().await;
+    let harness = Harness::new().await;
+    let (session, _) = harness.paid().await;
 
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
 
-    let deliveries = stage.receiver.all();
+    let deliveries = harness.receiver.all();
     let completed = deliveries
         .iter()
         .find(|one| one.kind() == "checkout.session.completed")
@@ -65,19 +65,19 @@ async fn a_rolled_secret_signs_beside_the_new_one() {
         secret: secret.to_owned(),
         api_version: Some("2025-01-27.acacia".to_owned()),
     };
-    let stage = Stage::with(
+    let harness = Harness::with(
         options(vec![endpoint("whsec_old"), endpoint("whsec_new")]),
         receiver,
     )
     .await;
-    let id = stage.session().await;
+    let id = harness.session().await;
 
-    stage
+    harness
         .post(&format!("/v1/checkout/sessions/{id}/expire"), "")
         .await;
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
 
-    let all = stage.receiver.all();
+    let all = harness.receiver.all();
     assert_eq!(all.len(), 1);
     let old = expected_signature("whsec_old", NOW, &all[0].body);
     let new = expected_signature("whsec_new", NOW, &all[0].body);
@@ -90,37 +90,37 @@ async fn a_rolled_secret_signs_beside_the_new_one() {
 
 #[tokio::test]
 async fn each_endpoint_gets_each_event() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let second = Receiver::default();
-    stage.simulator.add_endpoint(Endpoint {
+    harness.simulator.add_endpoint(Endpoint {
         url: second.listen().await,
         secret: "whsec_second".to_owned(),
         api_version: None,
     });
 
-    stage.paid().await;
-    stage.simulator.settled().await;
+    harness.paid().await;
+    harness.simulator.settled().await;
 
-    assert_eq!(stage.receiver.kinds(), second.kinds());
+    assert_eq!(harness.receiver.kinds(), second.kinds());
     assert_eq!(second.kinds().len(), 4);
 }
 
 #[tokio::test]
 async fn a_refused_delivery_is_tried_three_times_more_with_a_fresh_signature() {
-    let stage = Stage::new().await;
-    stage.receiver.refuse_next(4);
-    let id = stage.session().await;
-    stage
+    let harness = Harness::new().await;
+    harness.receiver.refuse_next(4);
+    let id = harness.session().await;
+    harness
         .post(&format!("/v1/checkout/sessions/{id}/expire"), "")
         .await;
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
 
     for _ in 0..4 {
-        stage.knob("clock", json!({ "advanceSeconds": 60 })).await;
-        stage.knob("deliver_due", json!({})).await;
+        harness.knob("clock", json!({ "advanceSeconds": 60 })).await;
+        harness.knob("deliver_due", json!({})).await;
     }
 
-    let signatures: Vec<String> = stage
+    let signatures: Vec<String> = harness
         .receiver
         .all()
         .iter()
@@ -131,45 +131,51 @@ async fn a_refused_delivery_is_tried_three_times_more_with_a_fresh_signature() {
         signatures[3].starts_with(&format!("t={}", NOW + 180)),
         "{signatures:?}"
     );
-    let undelivered = stage.get("/v1/events?delivery_success=false").await.json();
+    let undelivered = harness
+        .get("/v1/events?delivery_success=false")
+        .await
+        .json();
     assert_eq!(undelivered["data"].as_array().unwrap().len(), 1);
-    let log = stage.look("deliveries").await;
+    let log = harness.look("deliveries").await;
     assert_eq!(log[3]["attempt"], 4);
     assert_eq!(log[3]["status"], 500);
 }
 
 #[tokio::test]
 async fn a_retry_that_succeeds_is_the_last() {
-    let stage = Stage::new().await;
-    stage.receiver.refuse_next(1);
-    let id = stage.session().await;
-    stage
+    let harness = Harness::new().await;
+    harness.receiver.refuse_next(1);
+    let id = harness.session().await;
+    harness
         .post(&format!("/v1/checkout/sessions/{id}/expire"), "")
         .await;
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
 
-    stage.knob("deliver_due", json!({})).await;
-    stage.knob("deliver_due", json!({})).await;
+    harness.knob("deliver_due", json!({})).await;
+    harness.knob("deliver_due", json!({})).await;
 
-    assert_eq!(stage.receiver.all().len(), 2);
-    let undelivered = stage.get("/v1/events?delivery_success=false").await.json();
+    assert_eq!(harness.receiver.all().len(), 2);
+    let undelivered = harness
+        .get("/v1/events?delivery_success=false")
+        .await
+        .json();
     assert_eq!(undelivered["data"], json!([]));
 }
 
 #[tokio::test]
 async fn events_can_be_doubled() {
-    let stage = Stage::new().await;
-    stage
+    let harness = Harness::new().await;
+    harness
         .knob(
             "deliveries",
             json!({ "copies": 3, "types": ["checkout.session.completed"] }),
         )
         .await;
 
-    stage.paid().await;
-    stage.simulator.settled().await;
+    harness.paid().await;
+    harness.simulator.settled().await;
 
-    let kinds = stage.receiver.kinds();
+    let kinds = harness.receiver.kinds();
     let completed = kinds
         .iter()
         .filter(|kind| *kind == "checkout.session.completed");
@@ -179,32 +185,35 @@ async fn events_can_be_doubled() {
 
 #[tokio::test]
 async fn dropped_events_are_only_seen_by_asking() {
-    let stage = Stage::new().await;
-    stage.knob("deliveries", json!({ "drop": true })).await;
+    let harness = Harness::new().await;
+    harness.knob("deliveries", json!({ "drop": true })).await;
 
-    stage.paid().await;
-    stage.simulator.settled().await;
+    harness.paid().await;
+    harness.simulator.settled().await;
 
-    assert_eq!(stage.receiver.all().len(), 0);
-    let undelivered = stage.get("/v1/events?delivery_success=false").await.json();
+    assert_eq!(harness.receiver.all().len(), 0);
+    let undelivered = harness
+        .get("/v1/events?delivery_success=false")
+        .await
+        .json();
     assert_eq!(undelivered["data"].as_array().unwrap().len(), 4);
-    assert_eq!(stage.look("deliveries").await[0]["outcome"], "dropped");
+    assert_eq!(harness.look("deliveries").await[0]["outcome"], "dropped");
 }
 
 #[tokio::test]
 async fn held_events_come_in_the_order_that_is_asked_for() {
-    let stage = Stage::new().await;
-    stage.knob("deliveries", json!({ "hold": true })).await;
-    stage.paid().await;
-    stage.simulator.settled().await;
-    assert_eq!(stage.receiver.all().len(), 0);
+    let harness = Harness::new().await;
+    harness.knob("deliveries", json!({ "hold": true })).await;
+    harness.paid().await;
+    harness.simulator.settled().await;
+    assert_eq!(harness.receiver.all().len(), 0);
 
-    stage
+    harness
         .knob("deliver_due", json!({ "order": "reverse" }))
         .await;
 
     assert_eq!(
-        stage.receiver.kinds(),
+        harness.receiver.kinds(),
         [
             "checkout.session.completed",
             "payment_intent.succeeded",
@@ -216,53 +225,53 @@ async fn held_events_come_in_the_order_that_is_asked_for() {
 
 #[tokio::test]
 async fn held_events_can_be_named() {
-    let stage = Stage::new().await;
-    stage.knob("deliveries", json!({ "hold": true })).await;
-    let id = stage.session().await;
-    let paid = stage.knob("pay", json!({ "session": id })).await;
+    let harness = Harness::new().await;
+    harness.knob("deliveries", json!({ "hold": true })).await;
+    let id = harness.session().await;
+    let paid = harness.knob("pay", json!({ "session": id })).await;
 
-    stage
+    harness
         .knob("deliver_due", json!({ "order": [paid["events"][2]] }))
         .await;
 
-    assert_eq!(stage.receiver.kinds()[0], "payment_intent.succeeded");
-    assert_eq!(stage.receiver.kinds().len(), 4);
+    assert_eq!(harness.receiver.kinds()[0], "payment_intent.succeeded");
+    assert_eq!(harness.receiver.kinds().len(), 4);
 }
 
 #[tokio::test]
 async fn events_can_arrive_before_the_answer_of_their_cause() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
-    stage
+    let harness = Harness::new().await;
+    let id = harness.session().await;
+    harness
         .knob("deliveries", json!({ "before_answer": true }))
         .await;
 
-    stage
+    harness
         .post(&format!("/v1/checkout/sessions/{id}/expire"), "")
         .await;
 
-    assert_eq!(stage.receiver.kinds(), ["checkout.session.expired"]);
+    assert_eq!(harness.receiver.kinds(), ["checkout.session.expired"]);
 }
 
 #[tokio::test]
 async fn an_event_can_be_sent_again() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
-    stage
+    let harness = Harness::new().await;
+    let id = harness.session().await;
+    harness
         .post(&format!("/v1/checkout/sessions/{id}/expire"), "")
         .await;
-    stage.simulator.settled().await;
-    let event = text(&stage.receiver.all()[0].json(), "id");
+    harness.simulator.settled().await;
+    let event = text(&harness.receiver.all()[0].json(), "id");
 
-    stage
+    harness
         .post(
             &format!("/v1/events/{event}/retry"),
             "webhook_endpoint=we_1",
         )
         .await;
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
 
-    let ids: Vec<String> = stage
+    let ids: Vec<String> = harness
         .receiver
         .all()
         .iter()
@@ -273,19 +282,19 @@ async fn an_event_can_be_sent_again() {
 
 #[tokio::test]
 async fn any_event_and_any_body_can_be_sent() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
 
-    stage
+    harness
         .knob(
             "events",
             json!({ "type": "customer.created", "object": { "id": "cus_1" }, "livemode": true }),
         )
         .await;
-    stage.simulator.settled().await;
-    stage.knob("events", json!({ "raw": "not json" })).await;
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
+    harness.knob("events", json!({ "raw": "not json" })).await;
+    harness.simulator.settled().await;
 
-    let all = stage.receiver.all();
+    let all = harness.receiver.all();
     assert_eq!(all[0].json()["livemode"], true);
     assert_eq!(all[0].json()["data"]["object"], json!({ "id": "cus_1" }));
     assert_eq!(all[1].body, "not json");
@@ -300,21 +309,21 @@ async fn an_endpoint_that_is_not_there_fails_without_a_status() {
         secret: SECRET.to_owned(),
         api_version: None,
     };
-    let stage = Stage::with(options(vec![nowhere]), Receiver::default()).await;
-    let created = stage
+    let harness = Harness::with(options(vec![nowhere]), Receiver::default()).await;
+    let created = harness
         .post("/v1/checkout/sessions", &session_form())
         .await
         .json();
 
-    stage
+    harness
         .post(
             &format!("/v1/checkout/sessions/{}/expire", text(&created, "id")),
             "",
         )
         .await;
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
 
-    let log = stage.look("deliveries").await;
+    let log = harness.look("deliveries").await;
     assert_eq!(log[0]["outcome"], "failed");
     assert_eq!(log[0]["status"], Value::Null);
 }

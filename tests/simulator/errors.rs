@@ -3,11 +3,11 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::stage::{Stage, session_form, text};
+use super::harness::{Harness, session_form, text};
 
 #[tokio::test]
 async fn only_test_keys_are_accepted() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     for (authorization, status) in [
         ("Bearer sk_test_1", 200),
         ("Bearer rk_test_1", 200),
@@ -17,7 +17,7 @@ async fn only_test_keys_are_accepted() {
         ("Bearer ", 401),
     ] {
         let headers = [("authorization", authorization)];
-        let reply = stage
+        let reply = harness
             .send(Method::GET, "/v1/balance", &headers, String::new())
             .await
             .unwrap();
@@ -28,9 +28,9 @@ async fn only_test_keys_are_accepted() {
 
 #[tokio::test]
 async fn no_key_is_an_invalid_request() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
 
-    let reply = stage
+    let reply = harness
         .send(Method::POST, "/v1/checkout/sessions", &[], session_form())
         .await
         .unwrap();
@@ -42,14 +42,14 @@ async fn no_key_is_an_invalid_request() {
 
 #[tokio::test]
 async fn every_answer_names_its_request_version_and_time() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let headers = [
         ("authorization", "Bearer sk_test_1"),
         ("stripe-version", "2026-09-30.endive"),
         ("idempotency-key", "key-1"),
     ];
 
-    let reply = stage
+    let reply = harness
         .send(
             Method::POST,
             "/v1/checkout/sessions",
@@ -68,9 +68,9 @@ async fn every_answer_names_its_request_version_and_time() {
 
 #[tokio::test]
 async fn an_error_links_to_its_explanation_and_its_log() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
 
-    let reply = stage.post("/v1/checkout/sessions", "mode=payment").await;
+    let reply = harness.post("/v1/checkout/sessions", "mode=payment").await;
 
     let error = reply.error();
     assert_eq!(
@@ -87,9 +87,9 @@ async fn an_error_links_to_its_explanation_and_its_log() {
 
 #[tokio::test]
 async fn an_unknown_route_is_not_found() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
 
-    let reply = stage.get("/v1/unicorns").await;
+    let reply = harness.get("/v1/unicorns").await;
 
     assert_eq!(reply.status, 404);
     assert!(
@@ -99,10 +99,10 @@ async fn an_unknown_route_is_not_found() {
 
 #[tokio::test]
 async fn what_cannot_be_expanded_is_refused() {
-    let stage = Stage::new().await;
-    let session = stage.session().await;
+    let harness = Harness::new().await;
+    let session = harness.session().await;
 
-    let reply = stage
+    let reply = harness
         .get(&format!("/v1/checkout/sessions/{session}?expand[]=colour"))
         .await;
 
@@ -115,9 +115,9 @@ async fn what_cannot_be_expanded_is_refused() {
 
 #[tokio::test]
 async fn a_knob_refuses_what_it_does_not_know() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
 
-    let reply = stage
+    let reply = harness
         .turn("deliveries", serde_json::json!({ "colour": "red" }))
         .await;
 

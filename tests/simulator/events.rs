@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{NOW, Stage, text};
+use super::harness::{Harness, NOW, text};
 
 fn kinds(page: &Value) -> Vec<String> {
     page["data"]
@@ -15,13 +15,13 @@ fn kinds(page: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn events_are_listed_newest_first_and_by_type() {
-    let stage = Stage::new().await;
-    stage.paid().await;
+    let harness = Harness::new().await;
+    harness.paid().await;
 
-    let all = stage.get("/v1/events").await.json();
-    let one = stage.get("/v1/events?type=charge.succeeded").await.json();
-    let family = stage.get("/v1/events?type=payment_intent.*").await.json();
-    let two = stage
+    let all = harness.get("/v1/events").await.json();
+    let one = harness.get("/v1/events?type=charge.succeeded").await.json();
+    let family = harness.get("/v1/events?type=payment_intent.*").await.json();
+    let two = harness
         .get("/v1/events?types[]=charge.succeeded&types[]=payment_intent.created")
         .await
         .json();
@@ -37,30 +37,30 @@ async fn events_are_listed_newest_first_and_by_type() {
 
 #[tokio::test]
 async fn events_are_listed_by_time_and_for_thirty_days() {
-    let stage = Stage::new().await;
-    stage.paid().await;
-    stage.knob("clock", json!({ "advanceSeconds": 60 })).await;
-    let second = stage.session().await;
-    stage
+    let harness = Harness::new().await;
+    harness.paid().await;
+    harness.knob("clock", json!({ "advanceSeconds": 60 })).await;
+    let second = harness.session().await;
+    harness
         .post(&format!("/v1/checkout/sessions/{second}/expire"), "")
         .await;
 
-    let since = stage
+    let since = harness
         .get(&format!("/v1/events?created[gte]={}", NOW + 60))
         .await
         .json();
-    let after = stage
+    let after = harness
         .get(&format!("/v1/events?created[gt]={NOW}"))
         .await
         .json();
-    let before = stage
+    let before = harness
         .get(&format!("/v1/events?created[lt]={}", NOW + 60))
         .await
         .json();
-    stage
+    harness
         .knob("clock", json!({ "advanceSeconds": 30 * 24 * 60 * 60 - 30 }))
         .await;
-    let much_later = stage.get("/v1/events").await.json();
+    let much_later = harness.get("/v1/events").await.json();
 
     assert_eq!(kinds(&since), ["checkout.session.expired"]);
     assert_eq!(kinds(&after), ["checkout.session.expired"]);
@@ -70,17 +70,17 @@ async fn events_are_listed_by_time_and_for_thirty_days() {
 
 #[tokio::test]
 async fn an_event_keeps_the_object_as_it_was() {
-    let stage = Stage::new().await;
-    let (_, intent) = stage.paid().await;
-    stage
+    let harness = Harness::new().await;
+    let (_, intent) = harness.paid().await;
+    harness
         .post("/v1/refunds", &format!("payment_intent={intent}"))
         .await;
 
-    let page = stage.get("/v1/events?type=charge.succeeded").await.json();
+    let page = harness.get("/v1/events?type=charge.succeeded").await.json();
 
     let event = &page["data"][0];
     assert_eq!(event["data"]["object"]["refunded"], false);
-    let retrieved = stage
+    let retrieved = harness
         .get(&format!("/v1/events/{}", text(event, "id")))
         .await
         .json();
@@ -89,11 +89,11 @@ async fn an_event_keeps_the_object_as_it_was() {
 
 #[tokio::test]
 async fn events_are_delivered_when_every_endpoint_has_acknowledged() {
-    let stage = Stage::new().await;
-    stage.paid().await;
-    stage.simulator.settled().await;
+    let harness = Harness::new().await;
+    harness.paid().await;
+    harness.simulator.settled().await;
 
-    let delivered = stage.get("/v1/events?delivery_success=true").await.json();
+    let delivered = harness.get("/v1/events?delivery_success=true").await.json();
 
     assert_eq!(kinds(&delivered).len(), 4);
     assert_eq!(delivered["data"][0]["pending_webhooks"], 0);

@@ -3,9 +3,9 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::stage::{Reply, Stage, session_form_with, text};
+use super::harness::{Harness, Reply, session_form_with, text};
 
-impl Stage {
+impl Harness {
     async fn submit(&self, session: &str, form: &str) -> Reply {
         let path = format!("/c/pay/{session}");
         self.send(Method::POST, &path, &[], form.to_owned())
@@ -16,10 +16,10 @@ impl Stage {
 
 #[tokio::test]
 async fn the_page_shows_what_is_bought() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
+    let harness = Harness::new().await;
+    let id = harness.session().await;
 
-    let page = stage.get(&format!("/c/pay/{id}")).await;
+    let page = harness.get(&format!("/c/pay/{id}")).await;
 
     assert_eq!(page.status, 200);
     for part in [
@@ -39,8 +39,8 @@ async fn the_page_shows_what_is_bought() {
 
 #[tokio::test]
 async fn the_button_says_how_much_is_paid() {
-    let stage = Stage::new().await;
-    let created = stage
+    let harness = Harness::new().await;
+    let created = harness
         .post(
             "/v1/checkout/sessions",
             &session_form_with("submit_type", ""),
@@ -48,24 +48,28 @@ async fn the_button_says_how_much_is_paid() {
         .await
         .json();
 
-    let page = stage.get(&format!("/c/pay/{}", text(&created, "id"))).await;
+    let page = harness
+        .get(&format!("/c/pay/{}", text(&created, "id")))
+        .await;
 
     assert!(page.text.contains(">Pay €24.00</button>"), "{}", page.text);
 }
 
 #[tokio::test]
 async fn a_buyer_who_paid_is_sent_back_after_the_acknowledgement() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     for name in ["number", "card"] {
-        let id = stage.session().await;
+        let id = harness.session().await;
 
-        let reply = stage.submit(&id, &format!("{name}=4242424242424242")).await;
+        let reply = harness
+            .submit(&id, &format!("{name}=4242424242424242"))
+            .await;
 
         assert_eq!(reply.status, 303);
         let success = format!("https://shop.example/success?session_id={id}");
         assert_eq!(reply.header("location"), Some(success.as_str()));
         assert_eq!(
-            stage.receiver.kinds().last().unwrap(),
+            harness.receiver.kinds().last().unwrap(),
             "checkout.session.completed"
         );
     }
@@ -73,16 +77,16 @@ async fn a_buyer_who_paid_is_sent_back_after_the_acknowledgement() {
 
 #[tokio::test]
 async fn a_declined_buyer_can_try_again() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
+    let harness = Harness::new().await;
+    let id = harness.session().await;
 
-    let declined = stage
+    let declined = harness
         .submit(
             &id,
             "email=jo%40example.com&number=4000+0000+0000+9995&name=Jo+%3Cb%3E",
         )
         .await;
-    let paid = stage.submit(&id, "number=4242+4242+4242+4242").await;
+    let paid = harness.submit(&id, "number=4242+4242+4242+4242").await;
 
     assert_eq!(declined.status, 402);
     assert!(
@@ -101,47 +105,47 @@ async fn a_declined_buyer_can_try_again() {
 
 #[tokio::test]
 async fn a_closed_session_shows_why_and_takes_no_money() {
-    let stage = Stage::new().await;
-    let (paid, _) = stage.paid().await;
-    let expired = stage.session().await;
-    stage
+    let harness = Harness::new().await;
+    let (paid, _) = harness.paid().await;
+    let expired = harness.session().await;
+    harness
         .post(&format!("/v1/checkout/sessions/{expired}/expire"), "")
         .await;
     for (id, words) in [
         (paid, "You’re all done here"),
         (expired, "This checkout has expired"),
     ] {
-        stage.simulator.settled().await;
-        let events = stage.receiver.all().len();
+        harness.simulator.settled().await;
+        let events = harness.receiver.all().len();
 
-        let seen = stage.get(&format!("/c/pay/{id}")).await;
-        let tried = stage.submit(&id, "number=4242424242424242").await;
+        let seen = harness.get(&format!("/c/pay/{id}")).await;
+        let tried = harness.submit(&id, "number=4242424242424242").await;
 
         assert!(seen.text.contains(words), "{}", seen.text);
         assert!(tried.text.contains(words), "{}", tried.text);
-        stage.simulator.settled().await;
-        assert_eq!(stage.receiver.all().len(), events);
+        harness.simulator.settled().await;
+        assert_eq!(harness.receiver.all().len(), events);
     }
 }
 
 #[tokio::test]
 async fn an_unknown_page_is_not_found() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
 
-    assert_eq!(stage.get("/c/pay/cs_test_unknown").await.status, 404);
+    assert_eq!(harness.get("/c/pay/cs_test_unknown").await.status, 404);
 }
 
 #[tokio::test]
 async fn a_debit_is_offered_in_euro_and_decided_later() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
+    let harness = Harness::new().await;
+    let id = harness.session().await;
 
-    let reply = stage
+    let reply = harness
         .submit(&id, "number=DE89+3704+0044+0532+0130+00")
         .await;
 
     assert_eq!(reply.status, 303);
-    let session = stage.retrieve(&id).await;
+    let session = harness.retrieve(&id).await;
     assert_eq!(
         session["payment_method_types"],
         json!(["card", "sepa_debit"])
@@ -151,11 +155,11 @@ async fn a_debit_is_offered_in_euro_and_decided_later() {
 
 #[tokio::test]
 async fn a_lost_event_does_not_keep_the_buyer_waiting() {
-    let stage = Stage::new().await;
-    stage.knob("deliveries", json!({ "drop": true })).await;
-    let id = stage.session().await;
+    let harness = Harness::new().await;
+    harness.knob("deliveries", json!({ "drop": true })).await;
+    let id = harness.session().await;
 
-    let reply = stage.submit(&id, "number=4242424242424242").await;
+    let reply = harness.submit(&id, "number=4242424242424242").await;
 
     assert_eq!(reply.status, 303);
 }

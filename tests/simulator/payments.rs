@@ -2,23 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{Stage, session_form_with, text};
+use super::harness::{Harness, session_form_with, text};
 
 #[tokio::test]
 async fn a_payment_completes_the_session() {
-    let stage = Stage::new().await;
-    let (id, intent) = stage.paid().await;
+    let harness = Harness::new().await;
+    let (id, intent) = harness.paid().await;
 
-    let session = stage.retrieve(&id).await;
+    let session = harness.retrieve(&id).await;
 
     assert_eq!(session["status"], "complete");
     assert_eq!(session["payment_status"], "paid");
     assert_eq!(session["url"], Value::Null);
     assert_eq!(session["payment_intent"], intent.as_str());
     assert_eq!(session["customer_details"]["email"], "jenny@example.com");
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
     assert_eq!(
-        stage.receiver.kinds(),
+        harness.receiver.kinds(),
         [
             "payment_intent.created",
             "charge.succeeded",
@@ -30,16 +30,16 @@ async fn a_payment_completes_the_session() {
 
 #[tokio::test]
 async fn the_intents_metadata_reaches_the_intent_and_its_charge() {
-    let stage = Stage::new().await;
-    let (session, intent) = stage.paid().await;
+    let harness = Harness::new().await;
+    let (session, intent) = harness.paid().await;
 
-    let expanded = stage
+    let expanded = harness
         .get(&format!(
             "/v1/checkout/sessions/{session}?expand[]=payment_intent.latest_charge"
         ))
         .await
         .json();
-    let charges = stage
+    let charges = harness
         .get(&format!("/v1/charges?payment_intent={intent}"))
         .await
         .json();
@@ -54,17 +54,17 @@ async fn the_intents_metadata_reaches_the_intent_and_its_charge() {
 
 #[tokio::test]
 async fn a_session_can_be_paid_once() {
-    let stage = Stage::new().await;
-    let (session, _) = stage.paid().await;
+    let harness = Harness::new().await;
+    let (session, _) = harness.paid().await;
 
-    let again = stage.turn("pay", json!({ "session": session })).await;
+    let again = harness.turn("pay", json!({ "session": session })).await;
 
     assert_eq!(again.status, 400);
 }
 
 #[tokio::test]
 async fn a_declined_card_leaves_the_session_open() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     for (card, code, decline_code) in [
         ("4000000000000002", "card_declined", "generic_decline"),
         ("4000 0000 0000 9995", "card_declined", "insufficient_funds"),
@@ -72,9 +72,9 @@ async fn a_declined_card_leaves_the_session_open() {
         ("4111111111111111", "card_declined", "test_mode_live_card"),
         ("4242424242424241", "incorrect_number", ""),
     ] {
-        let id = stage.session().await;
+        let id = harness.session().await;
 
-        let declined = stage
+        let declined = harness
             .knob("pay", json!({ "session": id, "card": card }))
             .await;
 
@@ -84,11 +84,11 @@ async fn a_declined_card_leaves_the_session_open() {
             decline_code,
             "{card}"
         );
-        let session = stage.retrieve(&id).await;
+        let session = harness.retrieve(&id).await;
         assert_eq!(session["status"], "open");
         assert_eq!(session["payment_status"], "unpaid");
         let intent = text(&declined, "paymentIntent");
-        let intent = stage
+        let intent = harness
             .get(&format!("/v1/payment_intents/{intent}"))
             .await
             .json();
@@ -99,19 +99,19 @@ async fn a_declined_card_leaves_the_session_open() {
 
 #[tokio::test]
 async fn a_second_card_pays_the_same_intent() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
-    let declined = stage
+    let harness = Harness::new().await;
+    let id = harness.session().await;
+    let declined = harness
         .knob("pay", json!({ "session": id, "card": "4000000000000002" }))
         .await;
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
 
-    let paid = stage.knob("pay", json!({ "session": id })).await;
+    let paid = harness.knob("pay", json!({ "session": id })).await;
 
     assert_eq!(declined["paymentIntent"], paid["paymentIntent"]);
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
     assert_eq!(
-        stage.receiver.kinds(),
+        harness.receiver.kinds(),
         [
             "payment_intent.created",
             "charge.failed",
@@ -133,26 +133,26 @@ async fn a_delayed_method_completes_unpaid_and_is_settled_later() {
         ),
         ("failed", "unpaid", "checkout.session.async_payment_failed"),
     ] {
-        let stage = Stage::new().await;
-        let id = stage.session().await;
+        let harness = Harness::new().await;
+        let id = harness.session().await;
         let iban = "DE89370400440532013000";
-        stage
+        harness
             .knob("pay", json!({ "session": id, "card": iban }))
             .await;
-        let session = stage.retrieve(&id).await;
+        let session = harness.retrieve(&id).await;
         assert_eq!(
             (&session["status"], &session["payment_status"]),
             (&json!("complete"), &json!("unpaid"))
         );
 
-        stage
+        harness
             .knob("settle", json!({ "session": id, "outcome": outcome }))
             .await;
 
-        assert_eq!(stage.retrieve(&id).await["payment_status"], paid);
-        stage.simulator.settled().await;
-        assert_eq!(stage.receiver.kinds().last().unwrap(), event);
-        let again = stage
+        assert_eq!(harness.retrieve(&id).await["payment_status"], paid);
+        harness.simulator.settled().await;
+        assert_eq!(harness.receiver.kinds().last().unwrap(), event);
+        let again = harness
             .turn("settle", json!({ "session": id, "outcome": outcome }))
             .await;
         assert_eq!(again.status, 400);
@@ -161,32 +161,32 @@ async fn a_delayed_method_completes_unpaid_and_is_settled_later() {
 
 #[tokio::test]
 async fn nothing_to_pay_needs_no_intent() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let form = session_form_with("line_items[0][price_data][unit_amount]", "0");
-    let created = stage.post("/v1/checkout/sessions", &form).await.json();
+    let created = harness.post("/v1/checkout/sessions", &form).await.json();
     let id = text(&created, "id");
 
-    stage.knob("pay", json!({ "session": id })).await;
+    harness.knob("pay", json!({ "session": id })).await;
 
-    let session = stage.retrieve(&id).await;
+    let session = harness.retrieve(&id).await;
     assert_eq!(created["payment_status"], "no_payment_required");
     assert_eq!(session["status"], "complete");
     assert_eq!(session["payment_intent"], Value::Null);
-    stage.simulator.settled().await;
-    assert_eq!(stage.receiver.kinds(), ["checkout.session.completed"]);
+    harness.simulator.settled().await;
+    assert_eq!(harness.receiver.kinds(), ["checkout.session.completed"]);
 }
 
 #[tokio::test]
 async fn a_test_can_bend_amount_currency_and_metadata() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
+    let harness = Harness::new().await;
+    let id = harness.session().await;
 
-    let paid = stage
+    let paid = harness
         .knob("pay", json!({ "session": id, "amount": 1, "currency": "usd", "metadata": { "bookingId": "another" } }))
         .await;
 
-    let session = stage.retrieve(&id).await;
-    let intent = stage
+    let session = harness.retrieve(&id).await;
+    let intent = harness
         .get(&format!(
             "/v1/payment_intents/{}",
             text(&paid, "paymentIntent")
@@ -204,27 +204,27 @@ async fn a_test_can_bend_amount_currency_and_metadata() {
 
 #[tokio::test]
 async fn a_test_can_bend_a_payment_that_was_declined_before() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
-    stage
+    let harness = Harness::new().await;
+    let id = harness.session().await;
+    harness
         .knob("pay", json!({ "session": id, "card": "4000000000000002" }))
         .await;
 
-    let paid = stage
+    let paid = harness
         .knob(
             "pay",
             json!({ "session": id, "amount": 1, "currency": "usd" }),
         )
         .await;
 
-    let intent = stage
+    let intent = harness
         .get(&format!(
             "/v1/payment_intents/{}",
             text(&paid, "paymentIntent")
         ))
         .await
         .json();
-    let charge = stage
+    let charge = harness
         .get(&format!("/v1/charges/{}", text(&intent, "latest_charge")))
         .await
         .json();
@@ -240,10 +240,10 @@ async fn a_test_can_bend_a_payment_that_was_declined_before() {
 
 #[tokio::test]
 async fn the_official_command_line_can_pay() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
-    let page = stage.get(&format!("/v1/payment_pages/{id}")).await.json();
-    let method = stage
+    let harness = Harness::new().await;
+    let id = harness.session().await;
+    let page = harness.get(&format!("/v1/payment_pages/{id}")).await.json();
+    let method = harness
         .post("/v1/payment_methods", "type=card&card[token]=tok_visa")
         .await
         .json();
@@ -253,7 +253,7 @@ async fn the_official_command_line_can_pay() {
         page["total_summary"]["due"]
     );
 
-    let confirmed = stage
+    let confirmed = harness
         .post(&format!("/v1/payment_pages/{id}/confirm"), &form)
         .await;
 
@@ -267,9 +267,9 @@ async fn the_official_command_line_can_pay() {
 
 #[tokio::test]
 async fn a_decline_through_the_api_is_a_card_error() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
-    let method = stage
+    let harness = Harness::new().await;
+    let id = harness.session().await;
+    let method = harness
         .post(
             "/v1/payment_methods",
             "type=card&card[number]=4000000000009995",
@@ -277,7 +277,7 @@ async fn a_decline_through_the_api_is_a_card_error() {
         .await
         .json();
 
-    let declined = stage
+    let declined = harness
         .post(
             &format!("/v1/payment_pages/{id}/confirm"),
             &format!("payment_method={}", text(&method, "id")),

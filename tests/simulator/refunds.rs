@@ -2,23 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{Stage, text};
+use super::harness::{Harness, text};
 
 #[tokio::test]
 async fn a_refund_without_an_amount_gives_back_the_rest() {
-    let stage = Stage::new().await;
-    let (_, intent) = stage.paid().await;
+    let harness = Harness::new().await;
+    let (_, intent) = harness.paid().await;
     let of_intent = format!("payment_intent={intent}");
 
-    let part = stage
+    let part = harness
         .post(
             "/v1/refunds",
             &format!("{of_intent}&amount=1000&metadata[part]=1"),
         )
         .await
         .json();
-    let rest = stage.post("/v1/refunds", &of_intent).await.json();
-    let none = stage.post("/v1/refunds", &of_intent).await;
+    let rest = harness.post("/v1/refunds", &of_intent).await.json();
+    let none = harness.post("/v1/refunds", &of_intent).await;
 
     assert_eq!(
         (&part["amount"], &part["status"]),
@@ -27,7 +27,7 @@ async fn a_refund_without_an_amount_gives_back_the_rest() {
     assert_eq!(rest["amount"], 1400);
     assert_eq!(none.status, 400);
     assert_eq!(none.error()["code"], "charge_already_refunded");
-    let listed = stage
+    let listed = harness
         .get(&format!("/v1/refunds?payment_intent={intent}"))
         .await
         .json();
@@ -36,23 +36,23 @@ async fn a_refund_without_an_amount_gives_back_the_rest() {
 
 #[tokio::test]
 async fn a_refund_changes_its_charge() {
-    let stage = Stage::new().await;
-    let (_, intent) = stage.paid().await;
-    stage.simulator.settled().await;
-    let before = stage.receiver.all().len();
+    let harness = Harness::new().await;
+    let (_, intent) = harness.paid().await;
+    harness.simulator.settled().await;
+    let before = harness.receiver.all().len();
 
-    stage
+    harness
         .post_with_key(
             "refund-1",
             "/v1/refunds",
             &format!("payment_intent={intent}&amount=1000"),
         )
         .await;
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
 
-    let events: Vec<Value> = stage.receiver.all()[before..]
+    let events: Vec<Value> = harness.receiver.all()[before..]
         .iter()
-        .map(super::stage::Delivered::json)
+        .map(super::harness::Delivered::json)
         .collect();
     assert_eq!(text(&events[0], "type"), "refund.created");
     assert_eq!(text(&events[1], "type"), "charge.refunded");
@@ -70,10 +70,10 @@ async fn a_refund_changes_its_charge() {
 
 #[tokio::test]
 async fn more_than_the_rest_is_refused_without_a_code() {
-    let stage = Stage::new().await;
-    let (_, intent) = stage.paid().await;
+    let harness = Harness::new().await;
+    let (_, intent) = harness.paid().await;
 
-    let reply = stage
+    let reply = harness
         .post(
             "/v1/refunds",
             &format!("payment_intent={intent}&amount=2401"),
@@ -92,9 +92,9 @@ async fn more_than_the_rest_is_refused_without_a_code() {
 
 #[tokio::test]
 async fn what_was_not_paid_is_not_refunded() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
-    let declined = stage
+    let harness = Harness::new().await;
+    let id = harness.session().await;
+    let declined = harness
         .knob("pay", json!({ "session": id, "card": "4000000000000002" }))
         .await;
     let intent = text(&declined, "paymentIntent");
@@ -123,7 +123,7 @@ async fn what_was_not_paid_is_not_refunded() {
             "parameter_unknown",
         ),
     ] {
-        let reply = stage.post("/v1/refunds", &form).await;
+        let reply = harness.post("/v1/refunds", &form).await;
 
         assert_eq!(reply.status, status, "{form}: {}", reply.text);
         assert_eq!(text(&reply.error(), "code"), code, "{form}");
@@ -132,26 +132,26 @@ async fn what_was_not_paid_is_not_refunded() {
 
 #[tokio::test]
 async fn a_slow_refund_is_settled_later() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
-    let paid = stage
+    let harness = Harness::new().await;
+    let id = harness.session().await;
+    let paid = harness
         .knob("pay", json!({ "session": id, "card": "4000000000007726" }))
         .await;
     let form = format!("payment_intent={}", text(&paid, "paymentIntent"));
-    let refund = stage.post("/v1/refunds", &form).await.json();
+    let refund = harness.post("/v1/refunds", &form).await.json();
     assert_eq!(refund["status"], "pending");
-    stage.simulator.settled().await;
+    harness.simulator.settled().await;
 
     let path = format!("refunds/{}", text(&refund, "id"));
-    stage.knob(&path, json!({ "status": "succeeded" })).await;
+    harness.knob(&path, json!({ "status": "succeeded" })).await;
 
-    let refund = stage
+    let refund = harness
         .get(&format!("/v1/refunds/{}", text(&refund, "id")))
         .await
         .json();
     assert_eq!(refund["status"], "succeeded");
-    stage.simulator.settled().await;
-    let last = stage.receiver.all().pop().unwrap().json();
+    harness.simulator.settled().await;
+    let last = harness.receiver.all().pop().unwrap().json();
     assert_eq!(text(&last, "type"), "refund.updated");
     assert_eq!(
         last["data"]["previous_attributes"],
@@ -161,17 +161,17 @@ async fn a_slow_refund_is_settled_later() {
 
 #[tokio::test]
 async fn a_refund_can_fail_after_it_succeeded() {
-    let stage = Stage::new().await;
-    let (_, intent) = stage.paid().await;
+    let harness = Harness::new().await;
+    let (_, intent) = harness.paid().await;
     let form = format!("payment_intent={intent}");
-    let refund = stage.post("/v1/refunds", &form).await.json();
-    stage.simulator.settled().await;
+    let refund = harness.post("/v1/refunds", &form).await.json();
+    harness.simulator.settled().await;
 
     let path = format!("refunds/{}", text(&refund, "id"));
-    stage.knob(&path, json!({ "status": "failed" })).await;
+    harness.knob(&path, json!({ "status": "failed" })).await;
 
-    stage.simulator.settled().await;
-    assert_eq!(stage.receiver.kinds().last().unwrap(), "refund.failed");
-    let again = stage.post("/v1/refunds", &form).await.json();
+    harness.simulator.settled().await;
+    assert_eq!(harness.receiver.kinds().last().unwrap(), "refund.failed");
+    let again = harness.post("/v1/refunds", &form).await.json();
     assert_eq!(again["amount"], 2400, "{again}");
 }

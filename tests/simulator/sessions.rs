@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{NOW, Stage, session_form, session_form_with, text};
+use super::harness::{Harness, NOW, session_form, session_form_with, text};
 
 const SESSIONS: &str = "/v1/checkout/sessions";
 
 #[tokio::test]
 async fn a_new_session_is_open_and_unpaid() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
 
-    let session = stage.post(SESSIONS, &session_form()).await.json();
+    let session = harness.post(SESSIONS, &session_form()).await.json();
 
     assert_eq!(session["status"], "open");
     assert_eq!(session["payment_status"], "unpaid");
@@ -22,17 +22,17 @@ async fn a_new_session_is_open_and_unpaid() {
     assert_eq!(session["metadata"], json!({ "bookingId": "booking-1" }));
     let id = text(&session, "id");
     assert!(id.starts_with("cs_test_"), "{id}");
-    let page = format!("{}/c/pay/{id}", stage.simulator.url());
+    let page = format!("{}/c/pay/{id}", harness.simulator.url());
     assert_eq!(text(&session, "url"), page);
 }
 
 #[tokio::test]
 async fn a_session_of_ones_own_page_has_a_secret_and_no_url() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     for ui_mode in ["embedded_page", "elements"] {
         let form = session_form_with("success_url", "").replace("cancel_url=", "return_url=");
 
-        let session = stage
+        let session = harness
             .post(SESSIONS, &format!("{form}&ui_mode={ui_mode}"))
             .await
             .json();
@@ -48,12 +48,12 @@ async fn a_session_of_ones_own_page_has_a_secret_and_no_url() {
 
 #[tokio::test]
 async fn a_session_can_be_expired_only_while_open() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
+    let harness = Harness::new().await;
+    let id = harness.session().await;
     let expire = format!("{SESSIONS}/{id}/expire");
 
-    let first = stage.post(&expire, "").await;
-    let second = stage.post(&expire, "").await;
+    let first = harness.post(&expire, "").await;
+    let second = harness.post(&expire, "").await;
 
     assert_eq!(first.json()["status"], "expired");
     assert_eq!(first.json()["url"], Value::Null);
@@ -64,15 +64,15 @@ async fn a_session_can_be_expired_only_while_open() {
          This Checkout Session has a status of `expired`."
     );
     assert_eq!(second.error()["code"], Value::Null);
-    stage.simulator.settled().await;
-    assert_eq!(stage.receiver.kinds(), ["checkout.session.expired"]);
+    harness.simulator.settled().await;
+    assert_eq!(harness.receiver.kinds(), ["checkout.session.expired"]);
 }
 
 #[tokio::test]
 async fn an_unknown_session_is_missing() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
 
-    let reply = stage.get("/v1/checkout/sessions/cs_test_unknown").await;
+    let reply = harness.get("/v1/checkout/sessions/cs_test_unknown").await;
 
     assert_eq!(reply.status, 404);
     assert_eq!(reply.error()["code"], "resource_missing");
@@ -80,10 +80,10 @@ async fn an_unknown_session_is_missing() {
 
 #[tokio::test]
 async fn metadata_can_be_set_and_unset_later() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
+    let harness = Harness::new().await;
+    let id = harness.session().await;
 
-    let changed = stage
+    let changed = harness
         .post(
             &format!("{SESSIONS}/{id}"),
             "metadata[bookingId]=&metadata[part]=full",
@@ -95,14 +95,14 @@ async fn metadata_can_be_set_and_unset_later() {
 
 #[tokio::test]
 async fn line_items_are_listed_and_expanded() {
-    let stage = Stage::new().await;
-    let id = stage.session().await;
+    let harness = Harness::new().await;
+    let id = harness.session().await;
 
-    let listed = stage
+    let listed = harness
         .get(&format!("{SESSIONS}/{id}/line_items"))
         .await
         .json();
-    let expanded = stage
+    let expanded = harness
         .get(&format!("{SESSIONS}/{id}?expand[]=line_items"))
         .await
         .json();
@@ -114,21 +114,21 @@ async fn line_items_are_listed_and_expanded() {
 
 #[tokio::test]
 async fn sessions_are_listed_newest_first_a_page_at_a_time() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let mut ids = Vec::new();
     for _ in 0..3 {
-        ids.push(stage.session().await);
+        ids.push(harness.session().await);
     }
 
-    let first = stage.get("/v1/checkout/sessions?limit=2").await.json();
-    let rest = stage
+    let first = harness.get("/v1/checkout/sessions?limit=2").await.json();
+    let rest = harness
         .get(&format!(
             "/v1/checkout/sessions?limit=2&starting_after={}",
             ids[1]
         ))
         .await
         .json();
-    let before = stage
+    let before = harness
         .get(&format!(
             "/v1/checkout/sessions?limit=2&ending_before={}",
             ids[1]
@@ -152,9 +152,11 @@ async fn sessions_are_listed_newest_first_a_page_at_a_time() {
 }
 
 /// Posts each form and expects its refusal: parameter, value, `param` and `code` of the error.
-async fn assert_refused(stage: &Stage, cases: &[(&str, &str, &str, &str)]) {
+async fn assert_refused(harness: &Harness, cases: &[(&str, &str, &str, &str)]) {
     for (name, value, param, code) in cases {
-        let reply = stage.post(SESSIONS, &session_form_with(name, value)).await;
+        let reply = harness
+            .post(SESSIONS, &session_form_with(name, value))
+            .await;
 
         assert_eq!(reply.status, 400, "{name}={value}: {}", reply.text);
         let error = reply.error();
@@ -166,12 +168,12 @@ async fn assert_refused(stage: &Stage, cases: &[(&str, &str, &str, &str)]) {
         assert_eq!(text(&error, "param"), *param, "{name}={value}");
         assert_eq!(text(&error, "code"), *code, "{name}={value}");
     }
-    assert_eq!(stage.look("sessions").await, json!([]));
+    assert_eq!(harness.look("sessions").await, json!([]));
 }
 
 #[tokio::test]
 async fn what_is_missing_or_unknown_is_refused_with_its_parameter() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let amount = "line_items[0][price_data][unit_amount]";
 
     let cases = [
@@ -193,12 +195,12 @@ async fn what_is_missing_or_unknown_is_refused_with_its_parameter() {
         ),
     ];
 
-    assert_refused(&stage, &cases).await;
+    assert_refused(&harness, &cases).await;
 }
 
 #[tokio::test]
 async fn what_has_the_wrong_form_is_refused_with_its_parameter() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let amount = "line_items[0][price_data][unit_amount]";
     let quantity = "line_items[0][quantity]";
 
@@ -229,12 +231,12 @@ async fn what_has_the_wrong_form_is_refused_with_its_parameter() {
         ("submit_type", "rent", "submit_type", ""),
     ];
 
-    assert_refused(&stage, &cases).await;
+    assert_refused(&harness, &cases).await;
 }
 
 #[tokio::test]
 async fn what_breaks_a_bound_is_refused_with_its_parameter() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let amount = "line_items[0][price_data][unit_amount]";
     let early = (NOW + 30 * 60 - 1).to_string();
     let late = (NOW + 24 * 60 * 60 + 1).to_string();
@@ -253,15 +255,15 @@ async fn what_breaks_a_bound_is_refused_with_its_parameter() {
         ("metadata[long]", &long_value, "metadata[long]", ""),
     ];
 
-    assert_refused(&stage, &cases).await;
+    assert_refused(&harness, &cases).await;
 }
 
 #[tokio::test]
 async fn a_session_may_live_exactly_thirty_minutes_on_stripes_clock() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let expires_at = (NOW + 30 * 60).to_string();
 
-    let reply = stage
+    let reply = harness
         .post(SESSIONS, &session_form_with("expires_at", &expires_at))
         .await;
 
@@ -270,7 +272,7 @@ async fn a_session_may_live_exactly_thirty_minutes_on_stripes_clock() {
 
 #[tokio::test]
 async fn each_currency_has_its_own_decimals() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     for (currency, amount, allowed) in [
         ("jpy", "25", true),
         ("jpy", "24", false),
@@ -283,7 +285,7 @@ async fn each_currency_has_its_own_decimals() {
         let form = session_form_with("line_items[0][price_data][currency]", currency)
             .replace("[unit_amount]=1200", &format!("[unit_amount]={amount}"));
 
-        let reply = stage.post(SESSIONS, &form).await;
+        let reply = harness.post(SESSIONS, &form).await;
 
         assert_eq!(
             reply.status == 200,
@@ -296,14 +298,14 @@ async fn each_currency_has_its_own_decimals() {
 
 #[tokio::test]
 async fn at_most_a_hundred_line_items_and_fifty_metadata_keys() {
-    let stage = Stage::new().await;
+    let harness = Harness::new().await;
     let item = "[quantity]=1&x[price_data][currency]=eur&x[price_data][unit_amount]=100&x[price_data][product_data][name]=A";
     let items: Vec<String> = (0..101)
         .map(|n| format!("x{item}").replace('x', &format!("line_items[{n}]")))
         .collect();
     let keys: Vec<String> = (0..51).map(|n| format!("metadata[k{n}]=1")).collect();
 
-    let too_many_items = stage
+    let too_many_items = harness
         .post(
             SESSIONS,
             &format!(
@@ -312,7 +314,7 @@ async fn at_most_a_hundred_line_items_and_fifty_metadata_keys() {
             ),
         )
         .await;
-    let too_many_keys = stage
+    let too_many_keys = harness
         .post(SESSIONS, &format!("{}&{}", session_form(), keys.join("&")))
         .await;
 

@@ -14,9 +14,9 @@ use stripe_shared::{
 
 use super::webhook::APP;
 use crate::domain::booking::PaymentPart;
+use crate::domain::booking_request::Ui;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::money::Money;
-use crate::domain::wish::Ui;
 
 /// What is to be paid, by whom, and where he goes afterwards.
 #[derive(Debug, Clone)]

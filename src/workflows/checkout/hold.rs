@@ -11,12 +11,12 @@ use crate::domain::booking::{
     BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, NewAttempt, PaymentOption,
     PaymentPart, reference_of,
 };
+use crate::domain::booking_request::BookingRequest;
 use crate::domain::catalogue::{BOOKING_SEATS_MAX, PolicyStep};
 use crate::domain::ids::{AttemptId, BookingId, ShowId};
 use crate::domain::money::Money;
-use crate::domain::offer::{Offer, Quote};
 use crate::domain::refusal::Refusal;
-use crate::domain::wish::Wish;
+use crate::domain::seat_availability::{Quote, SeatAvailability};
 use crate::error::{Error, Result, explain};
 use crate::gateways::stripe::checkout::{Line, SessionRequest};
 use crate::repositories::bookings::{self, NewHold};
@@ -31,18 +31,20 @@ const SESSION_AFTER_HOLD: TimeDelta = TimeDelta::minutes(5);
 /// A committed booking, and the attempt to pay for it unless it costs nothing.
 type Held = (BookingDetails, Option<NewAttempt>);
 
-/// Holds the seats of a wish, together with those of others who come meanwhile. Once it is in line,
+/// Holds the seats of a request, together with those of others who come meanwhile. Once it is in line,
 /// this goes on even if the caller goes away.
-pub(super) async fn hold(app: &AppState, wish: Wish) -> Result<Held> {
+pub(super) async fn hold(app: &AppState, request: BookingRequest) -> Result<Held> {
     app.lines
         .wishes
-        .join(app, wish, |app, wishes| Box::pin(hold_all(app, wishes)))
+        .join(app, request, |app, requests| {
+            Box::pin(hold_all(app, requests))
+        })
         .await
 }
 
-/// A wish that can be granted, as far as is known.
+/// A request that can be granted, as far as is known.
 struct Plan<'a> {
-    wish: &'a Wish,
+    request: &'a BookingRequest,
     booking: Booking,
     show: BookedShow,
     cancellation_policy: Vec<PolicyStep>,
@@ -50,16 +52,19 @@ struct Plan<'a> {
 }
 
 /// Holds what can be held, in one transaction, which it commits; who comes first gets a seat. No
-/// two of the wishes have the same key. The offers are read before it begins: in a rush most buyers
+/// two of the requests have the same key. The availabilities are read before it begins: in a rush most buyers
 /// learn from that look that they are too late.
 ///
-/// Round trips beside BEGIN and COMMIT: the offers, the holds; one more if there are idempotency
+/// Round trips beside BEGIN and COMMIT: the availabilities, the holds; one more if there are idempotency
 /// keys.
-async fn hold_all(app: &App, wishes: &[Wish]) -> Result<Vec<Result<Held>>> {
+async fn hold_all(app: &App, requests: &[BookingRequest]) -> Result<Vec<Result<Held>>> {
     let now = app.now();
-    let quotes = quotes(app, wishes.iter()).await?.into_iter().zip(wishes);
+    let quotes = quotes(app, requests.iter())
+        .await?
+        .into_iter()
+        .zip(requests);
     let mut plans: Vec<_> = quotes
-        .map(|(quoted, wish)| Ok(plan(app, wish, quoted?, now)))
+        .map(|(quoted, request)| Ok(plan(app, request, quoted?, now)))
         .collect();
     loop {
         let (first, late) = in_order(&plans);
@@ -108,7 +113,7 @@ fn in_order<'p, 'w>(
             first.push(plan);
         } else {
             let own = |booking: &Booking| {
-                booking.user_id == plan.wish.user.id && booking.status == BookingStatus::Pending
+                booking.user_id == plan.request.user.id && booking.status == BookingStatus::Pending
             };
             let own_booking = lost
                 .iter()
@@ -126,27 +131,31 @@ fn in_order<'p, 'w>(
     (first, late)
 }
 
-/// What each of the wishes costs, or why it cannot be granted.
+/// What each of the requests costs, or why it cannot be granted.
 async fn quotes(
     app: &App,
-    wishes: impl Iterator<Item = &Wish> + Clone,
-) -> Result<Vec<Result<(Offer, Quote)>>> {
+    requests: impl Iterator<Item = &BookingRequest> + Clone,
+) -> Result<Vec<Result<(SeatAvailability, Quote)>>> {
     // Who names more seats than any booking may have is refused for that, and the others are not
     // looked up.
     let seats_max = usize::try_from(BOOKING_SEATS_MAX).unwrap_or(usize::MAX);
-    let wanted = wishes.clone().map(|wish| {
+    let wanted = requests.clone().map(|request| {
         (
-            wish.show_id,
-            wish.seats.get(..seats_max).unwrap_or(&wish.seats),
+            request.show_id,
+            request.seats.get(..seats_max).unwrap_or(&request.seats),
         )
     });
-    let offers = shows::offers(&mut *app.acquire().await?, &wanted.collect::<Vec<_>>()).await?;
+    let availabilities =
+        shows::availabilities(&mut *app.acquire().await?, &wanted.collect::<Vec<_>>()).await?;
     let now = app.now();
-    let quotes = offers.into_iter().zip(wishes).map(|(offer, wish)| {
-        let offer = offer.ok_or(Refusal::NotFound("show"))?;
-        let quote = offer.quote(&wish.seats, &wish.user.id, now)?;
-        Ok((offer, quote))
-    });
+    let quotes = availabilities
+        .into_iter()
+        .zip(requests)
+        .map(|(availability, request)| {
+            let availability = availability.ok_or(Refusal::NotFound("show"))?;
+            let quote = availability.quote(&request.seats, &request.user.id, now)?;
+            Ok((availability, quote))
+        });
     Ok(quotes.collect())
 }
 
@@ -205,7 +214,7 @@ async fn keys_in_use(
 ) -> Result<HashMap<BookingId, Error>> {
     let keyed = plans
         .iter()
-        .filter_map(|plan| Some((plan.wish.key.as_ref()?, Some(plan.booking.id))));
+        .filter_map(|plan| Some((plan.request.key.as_ref()?, Some(plan.booking.id))));
     let keyed: Vec<_> = keyed.collect();
     if keyed.is_empty() {
         return Ok(HashMap::new());
@@ -225,7 +234,7 @@ async fn seats_lost(
     app: &App,
     lost: Vec<(&Plan<'_>, Vec<String>)>,
 ) -> Result<HashMap<BookingId, Error>> {
-    let quotes = quotes(app, lost.iter().map(|(plan, _)| plan.wish)).await?;
+    let quotes = quotes(app, lost.iter().map(|(plan, _)| plan.request)).await?;
     let refused = lost.into_iter().zip(quotes).map(|((plan, seats), quoted)| {
         let lost = || {
             Refusal::SeatUnavailable {
@@ -254,20 +263,20 @@ fn held(plan: Plan<'_>) -> Held {
 
 fn plan<'a>(
     app: &App,
-    wish: &'a Wish,
-    (offer, quote): (Offer, Quote),
+    request: &'a BookingRequest,
+    (availability, quote): (SeatAvailability, Quote),
     now: DateTime<Utc>,
 ) -> Plan<'a> {
     let id = BookingId::new();
     let hold = TimeDelta::from_std(app.config.hold).unwrap_or(SESSION_LIFE);
     let expires_at = now + SESSION_LIFE.max(hold + SESSION_AFTER_HOLD);
     let is_free = quote.total.amount_minor == 0;
-    let attempt = (!is_free).then(|| new_attempt(id, wish, (&offer, &quote), expires_at));
-    let cancellation_policy = offer.cancellation_policy.clone();
+    let attempt = (!is_free).then(|| new_attempt(id, request, (&availability, &quote), expires_at));
+    let cancellation_policy = availability.cancellation_policy.clone();
     Plan {
-        wish,
-        booking: new_booking(id, wish, quote, (now, hold)),
-        show: offer.into(),
+        request,
+        booking: new_booking(id, request, quote, (now, hold)),
+        show: availability.into(),
         cancellation_policy,
         attempt,
     }
@@ -275,7 +284,7 @@ fn plan<'a>(
 
 fn new_booking(
     id: BookingId,
-    wish: &Wish,
+    request: &BookingRequest,
     quote: Quote,
     (now, hold): (DateTime<Utc>, TimeDelta),
 ) -> Booking {
@@ -283,7 +292,7 @@ fn new_booking(
     Booking {
         id,
         reference: reference_of(rand::random()),
-        user_id: wish.user.id.clone(),
+        user_id: request.user.id.clone(),
         kind: BookingKind::Show,
         status: if is_free {
             BookingStatus::Confirmed
@@ -305,8 +314,8 @@ fn new_booking(
 
 fn new_attempt(
     booking_id: BookingId,
-    wish: &Wish,
-    (offer, quote): (&Offer, &Quote),
+    request: &BookingRequest,
+    (availability, quote): (&SeatAvailability, &Quote),
     expires_at: DateTime<Utc>,
 ) -> NewAttempt {
     let id = AttemptId::new();
@@ -314,7 +323,7 @@ fn new_attempt(
     let lines = quote.lines.iter().map(|line| Line {
         name: format!(
             "{} · {} · {}",
-            offer.title,
+            availability.title,
             line.tier,
             line.seats.join(", ")
         ),
@@ -325,17 +334,17 @@ fn new_attempt(
         booking_id,
         attempt_id: id,
         part,
-        ui: wish.ui,
+        ui: request.ui,
         lines: lines.collect(),
-        email: wish.user.email.as_deref(),
-        origin: &wish.origin,
+        email: request.user.email.as_deref(),
+        origin: &request.origin,
         expires_at,
     };
     let parameters = request.parameters();
     NewAttempt {
         id,
         part,
-        ui: wish.ui,
+        ui: request.ui,
         amount_minor: quote.total.amount_minor,
         parameters,
         expires_at,

@@ -12,20 +12,20 @@ use crate::app::{App, AppState, Opening};
 use crate::domain::booking::{
     AttemptStatus, BookingDetails, BookingStatus, NewAttempt, OpenCheckout,
 };
+use crate::domain::booking_request::BookingRequest;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::UserId;
-use crate::domain::wish::Wish;
 use crate::error::{Error, Result};
 use crate::gateways::stripe::StripeError;
-use crate::repositories::attempts::{self, Creating};
+use crate::repositories::attempts::{self, UnansweredAttempt};
 use crate::repositories::bookings::{self, REFERENCE_KEY};
 use crate::repositories::{idempotency_keys, jobs, settlements};
 
 /// When Stripe has not answered in a request, the first try in the background comes after this.
 const RETRY_SOON: TimeDelta = TimeDelta::seconds(3);
-/// Keys that one wish is sent under in one go.
+/// Keys that one request is sent under in one go.
 const KEYS_MAX: usize = 2;
 /// An attempt that has had no answer for longer than a request may take was left by a process that
 /// died.
@@ -45,11 +45,11 @@ const REFERENCE_DRAWS_MAX: usize = 5;
 /// `amount_too_small`, `not_found`, or `idempotency_in_progress`; then nothing is held. Where
 /// Stripe cannot be reached, the booking stays and holds its seats, and [`resume`] goes on with it.
 ///
-/// Commits twice. Round trips beside BEGIN and COMMIT: the offer, the hold, the session; one more
+/// Commits twice. Round trips beside BEGIN and COMMIT: the availability, the hold, the session; one more
 /// with a key.
-pub async fn book_seats(app: &AppState, wish: &Wish) -> Result<BookingDetails> {
+pub async fn book_seats(app: &AppState, request: &BookingRequest) -> Result<BookingDetails> {
     for _ in 0..REFERENCE_DRAWS_MAX {
-        match hold::hold(app, wish.clone()).await {
+        match hold::hold(app, request.clone()).await {
             // In a box: most who come in a rush never get here.
             Ok(held) => return Box::pin(open(app, held)).await,
             Err(error) if error.constraint() == Some(REFERENCE_KEY) => {}
@@ -133,7 +133,7 @@ async fn open(
         return Ok(held.0);
     };
     let id = details.booking.id;
-    let creating = Creating {
+    let creating = UnansweredAttempt {
         id: attempt.id,
         parameters: attempt.parameters,
     };
@@ -160,12 +160,12 @@ async fn reload(app: &AppState, id: BookingId) -> Result<BookingDetails> {
 /// booking has gone on in the meantime: it was paid before Stripe's answer came, or it waits for
 /// nothing any more.
 ///
-/// Where Stripe has stored a failure under the attempt's key and replays it for ever, the same wish
+/// Where Stripe has stored a failure under the attempt's key and replays it for ever, the same request
 /// goes out under a new one. If there is a session behind the failure after all, nobody was given
 /// its link.
 async fn open_session(
     app: &AppState,
-    creating: Creating,
+    creating: UnansweredAttempt,
     booking_id: BookingId,
 ) -> Result<Option<OpenCheckout>> {
     let mut creating = creating;
@@ -200,14 +200,14 @@ async fn open_session(
 /// sessions was paid; then the spent one is closed.
 async fn with_new_key(
     app: &AppState,
-    spent: &Creating,
+    spent: &UnansweredAttempt,
     booking_id: BookingId,
-) -> Result<Option<Creating>> {
+) -> Result<Option<UnansweredAttempt>> {
     let id = AttemptId::new();
     let parameters = spent
         .parameters
         .replace(&spent.id.to_string(), &id.to_string());
-    let next = Creating { id, parameters };
+    let next = UnansweredAttempt { id, parameters };
     let mut tx = app.begin().await?;
     let standing = settlements::lock(&mut tx, (spent.id, booking_id)).await?;
     if standing.attempt_status != AttemptStatus::Creating {
@@ -252,7 +252,11 @@ async fn store_session(
 }
 
 /// Stripe has refused the session for good, so there is none, and the seats are free at once.
-async fn give_up(app: &AppState, creating: &Creating, booking_id: BookingId) -> Result<()> {
+async fn give_up(
+    app: &AppState,
+    creating: &UnansweredAttempt,
+    booking_id: BookingId,
+) -> Result<()> {
     let now = app.now();
     let mut tx = app.begin().await?;
     let standing = settlements::lock(&mut tx, (creating.id, booking_id)).await?;

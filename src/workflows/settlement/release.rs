@@ -14,7 +14,7 @@ use crate::domain::job::Job;
 use crate::domain::settlement::{Ending, Fact};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::StripeError;
-use crate::repositories::attempts::{self, Payable};
+use crate::repositories::attempts::{self, UnclosedAttempt};
 use crate::repositories::{bookings, jobs, settlements};
 
 /// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
@@ -46,12 +46,12 @@ pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
             }
             Ok(())
         }
-        BookingStatus::Processing => end_processing(app, id, hold.payable).await,
+        BookingStatus::Processing => end_processing(app, id, hold.unclosed).await,
         BookingStatus::Confirmed
         | BookingStatus::Expired
         | BookingStatus::Cancelled
         | BookingStatus::Failed
-        | BookingStatus::Review => match hold.payable {
+        | BookingStatus::Review => match hold.unclosed {
             Some(attempt) => {
                 close(app, id, &attempt).await?;
                 ask_again(app, id).await
@@ -63,7 +63,7 @@ pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
 
 /// Asks Stripe what has become of a delayed payment, of which we have not heard in all the time
 /// that it may take. While its bank has not decided, the seats are kept.
-async fn end_processing(app: &App, id: BookingId, attempt: Option<Payable>) -> Result<()> {
+async fn end_processing(app: &App, id: BookingId, attempt: Option<UnclosedAttempt>) -> Result<()> {
     let session = attempt.and_then(|attempt| Some((attempt.id, attempt.session_id?)));
     let (attempt_id, session_id) =
         session.ok_or_else(|| Error::fault(format!("{id} is processing without a session")))?;
@@ -76,7 +76,7 @@ async fn ask_again(app: &App, id: BookingId) -> Result<()> {
     let mut db = app.acquire().await?;
     if attempts::find_hold(&mut db, id)
         .await?
-        .is_some_and(|hold| hold.payable.is_some())
+        .is_some_and(|hold| hold.unclosed.is_some())
     {
         tracing::warn!(booking.id = %id, "a payment is still undecided");
         jobs::enqueue(
@@ -117,7 +117,7 @@ async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
     if hold.status != BookingStatus::Pending {
         return Ok(hold.status);
     }
-    match hold.payable {
+    match hold.unclosed {
         None => end_unpayable(app, id, hold.cancel_requested).await?,
         Some(attempt) => close(app, id, &attempt).await?,
     }
@@ -127,7 +127,7 @@ async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
 
 /// Sees to it that an attempt can be paid no more, and settles that, or what else Stripe says of
 /// it.
-async fn close(app: &App, id: BookingId, attempt: &Payable) -> Result<()> {
+async fn close(app: &App, id: BookingId, attempt: &UnclosedAttempt) -> Result<()> {
     let session_id = match &attempt.session_id {
         Some(session_id) => Some(session_id.clone()),
         None => learn_session(app, attempt).await?,
@@ -142,7 +142,7 @@ async fn close(app: &App, id: BookingId, attempt: &Payable) -> Result<()> {
 /// The session of an attempt that Stripe has not answered: asked for again under the same key.
 /// `None` where Stripe says that there is none, or keeps answering with a stored failure: then
 /// nobody was ever given a link.
-async fn learn_session(app: &App, attempt: &Payable) -> Result<Option<String>> {
+async fn learn_session(app: &App, attempt: &UnclosedAttempt) -> Result<Option<String>> {
     match app
         .stripe
         .create_session(attempt.id, &attempt.parameters)

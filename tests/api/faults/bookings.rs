@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use holdfast::domain::job;
 use serde_json::{Value, json};
 
-use super::scene::{Flow, SEAT, Scene, Told};
+use super::scene::{Flow, Outcome, SEAT, Scene};
 use crate::lines::at_once;
 
 const CREATE: &str = "POST /v1/checkout/sessions$";
@@ -21,11 +21,11 @@ impl Flow for Book {
         Self
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene.post("/api/bookings", &scene.wish(), None).await
     }
 
-    async fn again(&self, scene: &Scene<'_>) -> Told {
+    async fn again(&self, scene: &Scene<'_>) -> Outcome {
         let told = self.run(scene).await;
         if told.is_problem(409, "seat_unavailable") {
             return scene.act(&scene.own_booking().await, "checkout").await;
@@ -33,8 +33,8 @@ impl Flow for Book {
         told
     }
 
-    fn is_done(&self, told: &Told) -> bool {
-        matches!(told, Told::Answer(answer) if answer.status < 300 && answer.body["checkout"]["url"].is_string())
+    fn is_done(&self, told: &Outcome) -> bool {
+        matches!(told, Outcome::Answer(answer) if answer.status < 300 && answer.body["checkout"]["url"].is_string())
     }
 
     async fn check(&self, scene: &Scene<'_>) {
@@ -50,10 +50,10 @@ impl Flow for BookTogether {
         Self
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         let mut other = scene.wish();
         other["seats"] = json!(["A3"]);
-        let line = &scene.stage.app.lines.wishes;
+        let line = &scene.harness.app.lines.wishes;
         let wishes = [(scene.buyer(), scene.wish()), (scene.rival(), other)];
         let told = at_once(
             line,
@@ -70,17 +70,17 @@ impl Flow for BookTogether {
         told.into_iter().next().unwrap()
     }
 
-    async fn again(&self, scene: &Scene<'_>) -> Told {
+    async fn again(&self, scene: &Scene<'_>) -> Outcome {
         Book.again(scene).await
     }
 
-    fn is_done(&self, told: &Told) -> bool {
+    fn is_done(&self, told: &Outcome) -> bool {
         Book.is_done(told)
     }
 
     async fn check(&self, scene: &Scene<'_>) {
         let booking = scene.own_booking().await;
-        scene.stage.pay(&booking).await;
+        scene.harness.pay(&booking).await;
         assert_eq!(scene.buyer().booking(&booking).await["status"], "confirmed");
         let claims = "select count(*) = (select count(*) from seat_claims where show_id = $show)
                       from bookings where show_id = $show";
@@ -96,18 +96,18 @@ impl Flow for BookUnderKey {
         Self
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene
             .post("/api/bookings", &scene.wish(), Some("one-wish"))
             .await
     }
 
-    fn is_done(&self, told: &Told) -> bool {
+    fn is_done(&self, told: &Outcome) -> bool {
         Book.is_done(told)
     }
 
     async fn check(&self, scene: &Scene<'_>) {
-        let Told::Answer(again) = self.run(scene).await else {
+        let Outcome::Answer(again) = self.run(scene).await else {
             panic!("no answer")
         };
         assert_eq!(again.headers["idempotent-replayed"], "true", "{again:?}");
@@ -122,10 +122,10 @@ pub(super) struct BookInVain;
 impl Flow for BookInVain {
     async fn begin(scene: &Scene<'_>) -> Self {
         // There was no money in the cases before.
-        scene.stage.knob("reset", json!({})).await;
+        scene.harness.knob("reset", json!({})).await;
         scene
-            .stage
-            .knob("clock", json!({ "now": scene.stage.now() }))
+            .harness
+            .knob("clock", json!({ "now": scene.harness.now() }))
             .await;
         scene
             .plant(
@@ -136,11 +136,11 @@ impl Flow for BookInVain {
         Self
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene.post("/api/bookings", &scene.wish(), None).await
     }
 
-    fn is_done(&self, told: &Told) -> bool {
+    fn is_done(&self, told: &Outcome) -> bool {
         told.is_problem(502, "payment_provider_error")
     }
 
@@ -165,15 +165,15 @@ impl Flow for BookAfterStoredFailure {
         Self
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         Book.run(scene).await
     }
 
-    async fn again(&self, scene: &Scene<'_>) -> Told {
+    async fn again(&self, scene: &Scene<'_>) -> Outcome {
         Book.again(scene).await
     }
 
-    fn is_done(&self, told: &Told) -> bool {
+    fn is_done(&self, told: &Outcome) -> bool {
         Book.is_done(told)
     }
 
@@ -194,11 +194,11 @@ impl Flow for Reopen {
         Self(scene.unanswered().await)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene.act(&self.0, "checkout").await
     }
 
-    fn is_done(&self, told: &Told) -> bool {
+    fn is_done(&self, told: &Outcome) -> bool {
         Book.is_done(told)
     }
 
@@ -215,7 +215,7 @@ impl Flow for FinishCheckout {
         Self(scene.unanswered().await)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene
             .perform(&job::Job::FinishCheckout {
                 booking_id: id_of(&self.0),
@@ -235,19 +235,19 @@ impl Flow for Sweep {
     async fn begin(scene: &Scene<'_>) -> Self {
         scene.unanswered().await;
         sqlx::query("delete from graphile_worker._private_jobs")
-            .execute(scene.stage.db())
+            .execute(scene.harness.db())
             .await
             .unwrap();
-        scene.stage.advance(OVERDUE).await;
+        scene.harness.advance(OVERDUE).await;
         Self
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene.perform(&job::Job::Sweep).await
     }
 
     async fn check(&self, scene: &Scene<'_>) {
-        scene.stage.run_jobs().await;
+        scene.harness.run_jobs().await;
         // Stripe makes no session any more that ends so soon.
         scene.stand("failed").await;
         scene.is_free().await;
@@ -262,7 +262,7 @@ impl Flow for CallOff {
         Self(scene.booked(SEAT).await)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene.act(&self.0, "cancel").await
     }
 
@@ -279,11 +279,11 @@ pub(super) struct EndHold(Value);
 impl Flow for EndHold {
     async fn begin(scene: &Scene<'_>) -> Self {
         let booking = scene.booked(SEAT).await;
-        scene.stage.advance(HOLD).await;
+        scene.harness.advance(HOLD).await;
         Self(booking)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene
             .perform(&job::Job::EndHold {
                 booking_id: id_of(&self.0),
@@ -304,11 +304,11 @@ pub(super) struct EndUnansweredHold(Value);
 impl Flow for EndUnansweredHold {
     async fn begin(scene: &Scene<'_>) -> Self {
         let booking = scene.unanswered().await;
-        scene.stage.advance(HOLD).await;
+        scene.harness.advance(HOLD).await;
         Self(booking)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene
             .perform(&job::Job::EndHold {
                 booking_id: id_of(&self.0),
@@ -333,7 +333,7 @@ pub(super) fn id_of(booking: &Value) -> holdfast::domain::ids::BookingId {
 async fn is_closed(scene: &Scene<'_>, booking: &Value) {
     let session = booking["checkout"]["sessionId"].as_str().unwrap();
     let session = scene
-        .stage
+        .harness
         .ask_stripe(&format!("/v1/checkout/sessions/{session}"))
         .await;
     assert_eq!(session["status"], "expired", "the page of {SEAT}");

@@ -7,7 +7,7 @@ use holdfast::domain::job;
 use serde_json::{Value, json};
 
 use super::bookings::id_of;
-use super::scene::{Flow, SEAT, Scene, Told};
+use super::scene::{Flow, Outcome, SEAT, Scene};
 use crate::lines::at_once;
 
 const HOLD: TimeDelta = TimeDelta::minutes(10);
@@ -23,7 +23,7 @@ impl Unheard {
     async fn of(scene: &Scene<'_>, seat: &str) -> Self {
         let booking = scene.booked(seat).await;
         let events = scene
-            .stage
+            .harness
             .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
             .await;
         Self { booking, events }
@@ -32,7 +32,7 @@ impl Unheard {
     /// Stripe has said before that the session had ended.
     async fn late(scene: &Scene<'_>) -> Self {
         let unheard = Self::of(scene, SEAT).await;
-        scene.stage.hear_of_expiry(&unheard.booking).await;
+        scene.harness.hear_of_expiry(&unheard.booking).await;
         unheard
     }
 
@@ -43,7 +43,7 @@ impl Unheard {
     /// Whatever Stripe tells afterwards changes nothing.
     async fn tell_all(&self, scene: &Scene<'_>) {
         for body in self.events.values() {
-            assert_eq!(scene.stage.deliver(body).await.status, 200);
+            assert_eq!(scene.harness.deliver(body).await.status, 200);
         }
     }
 }
@@ -56,7 +56,7 @@ impl Flow for Pay {
         Self(Unheard::of(scene, SEAT).await)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene.deliver(self.0.completed()).await
     }
 
@@ -77,7 +77,7 @@ impl Flow for PayAgain {
         Self(unheard)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene.deliver(self.0.completed()).await
     }
 
@@ -95,12 +95,12 @@ impl Flow for PayTogether {
         Self(vec![first, Unheard::of(scene, "A3").await])
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         let deliveries = self
             .0
             .iter()
             .map(|unheard| scene.deliver(unheard.completed()));
-        let mut told = at_once(&scene.stage.app.lines.arrivals, deliveries).await;
+        let mut told = at_once(&scene.harness.app.lines.arrivals, deliveries).await;
         let unsure = told.iter().position(|told| !told.is_success());
         told.swap_remove(unsure.unwrap_or_default())
     }
@@ -127,18 +127,18 @@ impl Flow for SettleDeferred {
         );
         let back = "with back as (delete from aside returning *) insert into checkout_attempts select * from back";
         sqlx::raw_sql(sqlx::AssertSqlSafe(aside))
-            .execute(scene.stage.db())
+            .execute(scene.harness.db())
             .await
             .unwrap();
         assert_eq!(
-            scene.stage.deliver(unheard.completed()).await.body["outcome"],
+            scene.harness.deliver(unheard.completed()).await.body["outcome"],
             "deferred"
         );
-        sqlx::query(back).execute(scene.stage.db()).await.unwrap();
+        sqlx::query(back).execute(scene.harness.db()).await.unwrap();
         Self(unheard)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         let event: Value = serde_json::from_str(self.0.completed()).unwrap();
         scene
             .perform(&job::Job::SettleEvent {
@@ -166,11 +166,11 @@ pub(super) struct EndPaidHold(Unheard);
 impl Flow for EndPaidHold {
     async fn begin(scene: &Scene<'_>) -> Self {
         let unheard = Unheard::of(scene, SEAT).await;
-        scene.stage.advance(HOLD).await;
+        scene.harness.advance(HOLD).await;
         Self(unheard)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene
             .perform(&job::Job::EndHold {
                 booking_id: id_of(&self.0.booking),
@@ -193,15 +193,15 @@ impl Flow for Verify {
         Self(Unheard::of(scene, SEAT).await)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         let session = json!({ "sessionId": self.0.booking["checkout"]["sessionId"] });
         scene
             .post("/api/payments/verify?wait=0", &session, None)
             .await
     }
 
-    fn is_done(&self, told: &Told) -> bool {
-        matches!(told, Told::Answer(answer) if answer.status == 200 && answer.body["status"] == "confirmed")
+    fn is_done(&self, told: &Outcome) -> bool {
+        matches!(told, Outcome::Answer(answer) if answer.status == 200 && answer.body["status"] == "confirmed")
     }
 
     async fn check(&self, scene: &Scene<'_>) {
@@ -219,7 +219,7 @@ impl Flow for PayLate {
         Self(Unheard::late(scene).await)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene.deliver(self.0.completed()).await
     }
 
@@ -238,8 +238,8 @@ impl PayTooLate {
         scene.payments("surplus late_payment").await;
         self.0.tell_all(scene).await;
         // A refund that is asked for afresh comes a little later.
-        scene.stage.advance(TimeDelta::seconds(31)).await;
-        scene.stage.run_jobs().await;
+        scene.harness.advance(TimeDelta::seconds(31)).await;
+        scene.harness.run_jobs().await;
         scene.stand("expired,pending").await;
         scene.claims("1").await;
         scene.payments("surplus late_payment").await;
@@ -249,7 +249,7 @@ impl PayTooLate {
         let event: Value = serde_json::from_str(self.0.completed()).unwrap();
         let intent = event["data"]["object"]["payment_intent"].as_str().unwrap();
         let refunds = scene
-            .stage
+            .harness
             .ask_stripe(&format!("/v1/refunds?payment_intent={intent}"))
             .await;
         assert_eq!(refunds["data"].as_array().unwrap().len(), 1, "{refunds}");
@@ -263,7 +263,7 @@ impl Flow for PayTooLate {
         Self(unheard)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene.deliver(self.0.completed()).await
     }
 
@@ -283,11 +283,11 @@ impl Flow for Refund {
             "select id from refunds where booking_id = '{}'",
             id_of(&late.0.booking)
         );
-        let refund_id = serde_json::from_value(json!(scene.stage.sql(&id).await)).unwrap();
+        let refund_id = serde_json::from_value(json!(scene.harness.sql(&id).await)).unwrap();
         Self(late, job::Job::Refund { refund_id })
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Told {
+    async fn run(&self, scene: &Scene<'_>) -> Outcome {
         scene.perform(&self.1).await
     }
 

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::sound::SOUND;
-use crate::stage::{Answer, Caller, TestApp, send};
+use crate::harness::{Answer, Caller, TestApp, send};
+use crate::invariants::INVARIANTS;
 
 /// The seat that everybody wants.
 pub(super) const SEAT: &str = "A2";
@@ -25,15 +25,15 @@ pub(super) trait Flow: Sized {
     async fn begin(scene: &Scene<'_>) -> Self;
 
     /// Does it.
-    async fn run(&self, scene: &Scene<'_>) -> Told;
+    async fn run(&self, scene: &Scene<'_>) -> Outcome;
 
     /// Does it again, as the one does who was not told that it is done.
-    async fn again(&self, scene: &Scene<'_>) -> Told {
+    async fn again(&self, scene: &Scene<'_>) -> Outcome {
         self.run(scene).await
     }
 
     /// Whether it is done.
-    fn is_done(&self, told: &Told) -> bool {
+    fn is_done(&self, told: &Outcome) -> bool {
         told.is_success()
     }
 
@@ -43,14 +43,14 @@ pub(super) trait Flow: Sized {
 
 /// What came of it.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum Outcome {
     /// To who called.
     Answer(Answer),
     /// To the queue.
     Job(Result<(), Error>),
 }
 
-impl Told {
+impl Outcome {
     pub(super) fn is_success(&self) -> bool {
         match self {
             Self::Answer(answer) => answer.status < 300,
@@ -91,30 +91,30 @@ const LOOKS_MAX: usize = 2_000;
 
 /// A case.
 pub(super) struct Scene<'a> {
-    pub(super) stage: &'a TestApp,
+    pub(super) harness: &'a TestApp,
     pub(super) show: String,
     router: &'a Router,
     name: String,
 }
 
 impl<'a> Scene<'a> {
-    pub(super) async fn new(stage: &'a TestApp, router: &'a Router) -> Self {
+    pub(super) async fn new(harness: &'a TestApp, router: &'a Router) -> Self {
         Self {
-            stage,
+            harness,
             router,
-            show: stage.show().await,
+            show: harness.show().await,
             name: Uuid::now_v7().simple().to_string(),
         }
     }
 
     /// Who wants the seat, and nobody has seen before.
     pub(super) fn buyer(&self) -> Caller<'a> {
-        self.stage.customer(&self.name)
+        self.harness.customer(&self.name)
     }
 
     /// Who wants it too.
     pub(super) fn rival(&self) -> Caller<'a> {
-        self.stage.customer(&format!("rival_{}", self.name))
+        self.harness.customer(&format!("rival_{}", self.name))
     }
 
     /// The body of a request for the seat.
@@ -151,11 +151,11 @@ impl<'a> Scene<'a> {
     /// Lets Stripe err.
     pub(super) async fn plant(&self, route: &str, mut fault: Value) {
         fault["route"] = json!(route);
-        self.stage.knob("faults", fault).await;
+        self.harness.knob("faults", fault).await;
     }
 
     /// Posts as the buyer.
-    pub(super) async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> Told {
+    pub(super) async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> Outcome {
         self.post_as(&self.buyer(), path, body, key).await
     }
 
@@ -166,7 +166,7 @@ impl<'a> Scene<'a> {
         path: &str,
         body: &Value,
         key: Option<&str>,
-    ) -> Told {
+    ) -> Outcome {
         let request = who
             .request(Method::POST, path)
             .header("content-type", "application/json");
@@ -179,7 +179,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Posts about a booking.
-    pub(super) async fn act(&self, booking: &Value, what: &str) -> Told {
+    pub(super) async fn act(&self, booking: &Value, what: &str) -> Outcome {
         self.post(
             &format!("/api/bookings/{}/{what}", booking["id"].as_str().unwrap()),
             &json!({}),
@@ -189,17 +189,17 @@ impl<'a> Scene<'a> {
     }
 
     /// Delivers as Stripe does.
-    pub(super) async fn deliver(&self, body: &str) -> Told {
-        let request = self.stage.request(Method::POST, "/api/stripe");
+    pub(super) async fn deliver(&self, body: &str) -> Outcome {
+        let request = self.harness.request(Method::POST, "/api/stripe");
         self.call(
             request
-                .header("stripe-signature", self.stage.signature(body))
+                .header("stripe-signature", self.harness.signature(body))
                 .body(body.to_owned()),
         )
         .await
     }
 
-    async fn call(&self, request: RequestBuilder) -> Told {
+    async fn call(&self, request: RequestBuilder) -> Outcome {
         let request: Request<reqwest::Body> = request.build().unwrap().try_into().unwrap();
         let response = self
             .router
@@ -210,7 +210,7 @@ impl<'a> Scene<'a> {
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         let body = serde_json::from_slice(&body).unwrap();
-        Told::Answer(Answer {
+        Outcome::Answer(Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body,
@@ -218,14 +218,14 @@ impl<'a> Scene<'a> {
     }
 
     /// Does a job, once.
-    pub(super) async fn perform(&self, job: &Job) -> Told {
-        Told::Job(jobs::perform(&self.stage.app, job).await)
+    pub(super) async fn perform(&self, job: &Job) -> Outcome {
+        Outcome::Job(jobs::perform(&self.harness.app, job).await)
     }
 
     /// A value of the database, about the show `$show`.
     pub(super) async fn finds(&self, query: &str, value: &str) {
         assert_eq!(
-            self.stage
+            self.harness
                 .sql(&query.replace("$show", &format!("'{}'", self.show)))
                 .await,
             value,
@@ -237,7 +237,7 @@ impl<'a> Scene<'a> {
     pub(super) async fn comes_to(&self, query: &str, value: &str) {
         let filled = query.replace("$show", &format!("'{}'", self.show));
         for _ in 0..LOOKS_MAX {
-            if self.stage.sql(&filled).await == value {
+            if self.harness.sql(&filled).await == value {
                 return;
             }
         }
@@ -286,17 +286,17 @@ impl<'a> Scene<'a> {
         let booking = self.own_booking().await;
         assert_eq!(booking["status"], "pending");
         assert!(booking["checkout"]["url"].is_string(), "{booking}");
-        self.stage.pay(&booking).await;
+        self.harness.pay(&booking).await;
         self.is_sold().await;
     }
 
     /// What must be true after every case.
     pub(super) async fn check(&self) {
-        for (what, query) in SOUND {
-            assert_eq!(self.stage.sql(query).await, "0", "{what}");
+        for (what, query) in INVARIANTS {
+            assert_eq!(self.harness.sql(query).await, "0", "{what}");
         }
-        let url = format!("{}/_simulator/sessions", self.stage.simulator.url());
-        let sessions = send(self.stage.http.get(url)).await.body;
+        let url = format!("{}/_simulator/sessions", self.harness.simulator.url());
+        let sessions = send(self.harness.http.get(url)).await.body;
         let mut attempts = BTreeSet::new();
         for session in sessions.as_array().unwrap() {
             let attempt = session["metadata"]["attemptId"].as_str().unwrap();

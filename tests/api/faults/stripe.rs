@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::scene::{Flow, Scene};
 use super::{bookings, ends_well, money};
-use crate::stage::{TestApp, send};
+use crate::harness::{TestApp, send};
 
 #[tokio::test]
 async fn a_booking_is_made_once() {
@@ -85,28 +85,28 @@ fn faults() -> Vec<Vec<Value>> {
 
 /// Spoils each call of the flow in each way.
 async fn survives<F: Flow>() {
-    let stage = TestApp::new().await;
-    let router = routes::router(stage.app.clone());
+    let harness = TestApp::new().await;
+    let router = routes::router(harness.app.clone());
     let mut called = BTreeSet::new();
-    let unspoilt = Scene::new(&stage, &router).await;
+    let unspoilt = Scene::new(&harness, &router).await;
     let flow = F::begin(&unspoilt).await;
-    let before = stage.stripe_requests().await.len();
+    let before = harness.stripe_requests().await.len();
     assert!(flow.is_done(&flow.run(&unspoilt).await));
-    called.extend(stage.stripe_requests().await[before..].iter().map(route));
+    called.extend(harness.stripe_requests().await[before..].iter().map(route));
     ends_well(&unspoilt, &flow).await;
     assert!(!called.is_empty(), "a flow without calls");
 
     for route in &called {
         for faults in faults() {
             let case =
-                async { spoil::<F>(&Scene::new(&stage, &router).await, route, &faults).await };
+                async { spoil::<F>(&Scene::new(&harness, &router).await, route, &faults).await };
             assert!(
                 AssertUnwindSafe(case).catch_unwind().await.is_ok(),
                 "{route}: {faults:?}"
             );
         }
     }
-    stage.check_books().await;
+    harness.reconcile().await;
 }
 
 async fn spoil<F: Flow>(scene: &Scene<'_>, route: &str, faults: &[Value]) {
@@ -133,12 +133,12 @@ async fn spend(scene: &Scene<'_>, route: &str) {
     let (method, path) = route.trim_end_matches('$').split_once(' ').unwrap();
     let url = format!(
         "{}{}",
-        scene.stage.simulator.url(),
+        scene.harness.simulator.url(),
         path.replace('*', "cs_none")
     );
     let refused = send(
         scene
-            .stage
+            .harness
             .http
             .request(method.parse().unwrap(), url)
             .bearer_auth("sk_test_stage"),
@@ -155,7 +155,7 @@ async fn silence(scene: &Scene<'_>, before: usize) {
 }
 
 async fn unanswered(scene: &Scene<'_>) -> usize {
-    let asked = scene.stage.stripe_requests().await;
+    let asked = scene.harness.stripe_requests().await;
     asked
         .iter()
         .filter(|asked| asked["fault"] == "Hang")

@@ -1,4 +1,4 @@
-//! A wire between a process and Postgres: it counts what the process asks for its requests and
+//! A proxy between a process and Postgres: it counts what the process asks for its requests and
 //! jobs, statement by statement, and holds one of them up.
 //!
 //! Just enough of the protocol is understood to tell statements apart.
@@ -34,8 +34,8 @@ pub(crate) enum Way {
     Cut,
 }
 
-/// The wire.
-pub(crate) struct Wire {
+/// A proxy between a process and its Postgres.
+pub(crate) struct PgProxy {
     url: String,
     state: Arc<State>,
 }
@@ -52,8 +52,8 @@ struct Plan {
     statements: Vec<String>,
 }
 
-impl Wire {
-    /// Lays a wire to this database.
+impl PgProxy {
+    /// Lays a proxy to this database.
     pub(crate) async fn lay(database: &PgConnectOptions) -> Self {
         let socket = database
             .get_socket()
@@ -111,7 +111,7 @@ impl Wire {
     }
 
     /// Holds up nothing any more that has not come yet; true if it has come.
-    pub(crate) fn mend(&self) -> bool {
+    pub(crate) fn restore(&self) -> bool {
         self.state.plan().wanted.take().is_none()
     }
 
@@ -253,7 +253,7 @@ impl Line {
         assert_eq!(
             number(&rest[..4]),
             PROTOCOL,
-            "the wire speaks without encryption only"
+            "the pg_proxy speaks without encryption only"
         );
         self.server.write_u32(length).await?;
         self.server.write_all(&rest).await?;

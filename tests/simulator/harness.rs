@@ -103,13 +103,13 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
 }
 
 /// One simulator for one test.
-pub(super) struct Stage {
+pub(super) struct Harness {
     pub(super) simulator: Simulator,
     pub(super) receiver: Receiver,
     client: Client,
 }
 
-impl Stage {
+impl Harness {
     /// The clock stands at `NOW`; one endpoint listens.
     pub(super) async fn new() -> Self {
         let receiver = Receiver::default();

@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::json;
 use tower::ServiceExt;
 
-use crate::stage::{Answer, TestApp};
+use crate::harness::{Answer, TestApp};
 
 /// Who may buy.
 pub(crate) const BUYERS: [&str; 3] = ["dana", "emil", "fern"];
@@ -25,11 +25,11 @@ pub(crate) const SEATS: [&str; 4] = ["A1", "A2", "A3", "A4"];
 
 /// Two processes of the service, one database, and all that is around them.
 pub(crate) struct World {
-    pub(crate) stage: TestApp,
+    pub(crate) harness: TestApp,
     processes: [Process; 2],
 }
 
-/// One of them, called without a wire in between: a third of the time of a history would go into
+/// One of them, called without a proxy in between: a third of the time of a history would go into
 /// it.
 pub(crate) struct Process {
     pub(crate) app: AppState,
@@ -39,16 +39,19 @@ pub(crate) struct Process {
 impl World {
     /// With buyers who are known.
     pub(crate) async fn new() -> Self {
-        let stage = TestApp::new().await;
-        let processes = [AppState::clone(&stage.app), stage.second_process()];
+        let harness = TestApp::new().await;
+        let processes = [AppState::clone(&harness.app), harness.second_process()];
         let processes = processes.map(|app| Process {
             router: routes::router(AppState::clone(&app)),
             app,
         });
         for name in BUYERS {
-            assert_eq!(stage.customer(name).get("/api/bookings").await.status, 200);
+            assert_eq!(
+                harness.customer(name).get("/api/bookings").await.status,
+                200
+            );
         }
-        Self { stage, processes }
+        Self { harness, processes }
     }
 }
 
@@ -85,7 +88,7 @@ impl Process {
 
 /// What kind of weather it is. Most histories know no fault but loss, disorder and crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum FaultProfile {
     /// Stripe answers.
     Calm,
     /// Stripe errs now and then.
@@ -94,7 +97,7 @@ pub(crate) enum Mood {
 
 /// An event of Stripe's.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct Outcome {
     pub(crate) kind: String,
     /// As it is delivered.
     pub(crate) body: String,
@@ -105,13 +108,13 @@ pub(crate) struct Told {
 /// One case, and everything that it has drawn so far.
 pub(crate) struct History<'a> {
     world: &'a World,
-    pub(crate) stage: &'a TestApp,
-    pub(crate) mood: Mood,
+    pub(crate) harness: &'a TestApp,
+    pub(crate) mood: FaultProfile,
     pub(crate) show: String,
     /// Of a hundred events, so many are never delivered.
     pub(crate) lost_of_hundred: u32,
     /// What Stripe has told so far, oldest first.
-    pub(crate) told: Vec<Told>,
+    pub(crate) told: Vec<Outcome>,
     /// The newest event that has been looked at.
     pub(crate) newest: Option<String>,
     /// Whether Stripe has made a session behind a failure that it has stored.
@@ -126,10 +129,10 @@ pub(crate) struct History<'a> {
 impl<'a> History<'a> {
     /// Forgets what Stripe knew of the history before, and opens a show.
     pub(crate) async fn begin(world: &'a World, seed: u64, steps: &'a Mutex<Vec<String>>) -> Self {
-        let stage = &world.stage;
-        stage.knob("reset", json!({})).await;
-        stage.knob("clock", json!({ "now": stage.now() })).await;
-        stage.knob("deliveries", json!({ "drop": true })).await;
+        let harness = &world.harness;
+        harness.knob("reset", json!({})).await;
+        harness.knob("clock", json!({ "now": harness.now() })).await;
+        harness.knob("deliveries", json!({ "drop": true })).await;
         let mut random = StdRng::seed_from_u64(seed);
         let lost_of_hundred = [0, 0, 15, 50, 100][random.random_range(0..5)];
         let soon = random.random_range(0..6) == 0;
@@ -139,18 +142,18 @@ impl<'a> History<'a> {
             TimeDelta::days(60)
         };
         let show = json!({
-            "startsAt": stage.now() + starts_in, "blocked": [],
+            "startsAt": harness.now() + starts_in, "blocked": [],
             "rows": [{ "row": "A", "seats": SEATS.len(), "tier": "regular" }],
         });
         let history = Self {
             world,
-            stage,
+            harness,
             mood: if seed % 6 == 5 {
-                Mood::Stormy
+                FaultProfile::Stormy
             } else {
-                Mood::Calm
+                FaultProfile::Calm
             },
-            show: stage.show_with(show).await,
+            show: harness.show_with(show).await,
             lost_of_hundred,
             told: Vec::new(),
             newest: None,
@@ -189,7 +192,11 @@ impl<'a> History<'a> {
     }
 
     async fn step(&mut self) {
-        match self.draw(if self.mood == Mood::Stormy { 30 } else { 27 }) {
+        match self.draw(if self.mood == FaultProfile::Stormy {
+            30
+        } else {
+            27
+        }) {
             0..12 => self.act().await,
             12..16 => self.pay().await,
             16..18 => self.settle().await,
@@ -216,7 +223,7 @@ impl<'a> History<'a> {
             // Keys are kept as long as that.
             self.keys.lock().unwrap().clear();
         }
-        self.stage.advance(by).await;
+        self.harness.advance(by).await;
     }
 
     /// Either of the two.

@@ -1,7 +1,7 @@
-//! What must be true of the books whenever nothing is under way.
+//! What must be true of the database whenever nothing is under way.
 
 /// Each counts what must not be.
-pub(crate) const SOUND: [(&str, &str); 7] = [
+pub(crate) const INVARIANTS: [(&str, &str); 7] = [
     (
         "bookings whose paid sum is not that of their applied payments",
         "select count(*) from bookings b where paid_minor <> (select coalesce(sum(amount_minor), 0) from payments p

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::stage::{Answer, TestApp, send};
+use crate::harness::{Answer, TestApp, send};
 
 const MOVIES: &str = "/api/admin/movies";
 const SHOWS: &str = "/api/admin/shows";
@@ -48,19 +48,19 @@ fn row_name(index: u8) -> String {
     }
 }
 
-async fn create_show(stage: &TestApp, own: Value) -> Answer {
-    stage.admin().post(SHOWS, show(&own)).await
+async fn create_show(harness: &TestApp, own: Value) -> Answer {
+    harness.admin().post(SHOWS, show(&own)).await
 }
 
 #[tokio::test]
 async fn a_movie_is_created_with_all_that_is_said_of_it() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let said = json!({
         "title": "Metropolis", "overview": "A city of the future.", "runtimeMinutes": 153, "releaseDate": "1927-01-10",
         "genres": ["Drama", "Science fiction"], "posterUrl": "https://posters.example/metropolis.jpg",
     });
 
-    let made = stage.admin().post(MOVIES, said.clone()).await;
+    let made = harness.admin().post(MOVIES, said.clone()).await;
 
     assert_eq!(made.status, 201, "{made:?}");
     let id = made.body["id"].as_str().unwrap();
@@ -70,14 +70,14 @@ async fn a_movie_is_created_with_all_that_is_said_of_it() {
     movie["id"] = json!(id);
     assert_eq!(made.body, movie);
     movie["dates"] = json!([]);
-    assert_eq!(stage.get(&format!("/api/movies/{id}")).await.body, movie);
+    assert_eq!(harness.get(&format!("/api/movies/{id}")).await.body, movie);
 }
 
 #[tokio::test]
 async fn of_a_movie_only_the_title_is_required() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
-    let made = stage
+    let made = harness
         .admin()
         .post(MOVIES, json!({ "title": "Metropolis" }))
         .await;
@@ -93,7 +93,7 @@ async fn of_a_movie_only_the_title_is_required() {
 
 #[tokio::test]
 async fn each_no_to_a_movie_names_its_field() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let cases = [
         ("title", json!("")),
         ("title", json!("  ")),
@@ -118,7 +118,7 @@ async fn each_no_to_a_movie_names_its_field() {
     for (field, value) in cases {
         let mut movie = json!({ "title": "x" });
         movie[field.split('[').next().unwrap()] = value;
-        let answer = stage.admin().post(MOVIES, movie).await;
+        let answer = harness.admin().post(MOVIES, movie).await;
 
         answer.refused(422, "validation_failed");
         assert_eq!(answer.fields(), [field]);
@@ -126,13 +126,13 @@ async fn each_no_to_a_movie_names_its_field() {
     let largest = json!({
         "title": "ü".repeat(200), "overview": "ü".repeat(5_000), "runtimeMinutes": 10_000, "genres": vec!["a"; 20],
     });
-    assert_eq!(stage.admin().post(MOVIES, largest).await.status, 201);
+    assert_eq!(harness.admin().post(MOVIES, largest).await.status, 201);
 }
 
 #[tokio::test]
 async fn a_show_is_created_in_the_shape_of_the_contract() {
-    let stage = TestApp::new().await;
-    let movie = stage
+    let harness = TestApp::new().await;
+    let movie = harness
         .admin()
         .post(MOVIES, json!({ "title": "Metropolis" }))
         .await
@@ -144,7 +144,7 @@ async fn a_show_is_created_in_the_shape_of_the_contract() {
         "cancellationPolicy": [step(48, 100), step(24, 50), step(0, 0)],
     });
 
-    let made = create_show(&stage, own).await;
+    let made = create_show(&harness, own).await;
 
     assert_eq!(made.status, 201, "{made:?}");
     let id = made.body["id"].as_str().unwrap();
@@ -157,18 +157,18 @@ async fn a_show_is_created_in_the_shape_of_the_contract() {
         "cancellationPolicy": [step(48, 100), step(24, 50), step(0, 0)],
     });
     assert_eq!(made.body, view);
-    assert_eq!(stage.get(&format!("/api/shows/{id}")).await.body, view);
+    assert_eq!(harness.get(&format!("/api/shows/{id}")).await.body, view);
     assert_eq!(
-        stage.get("/api/shows").await.body,
+        harness.get("/api/shows").await.body,
         json!({ "items": [view], "nextCursor": null })
     );
 }
 
 #[tokio::test]
 async fn what_a_show_does_not_say_is_taken_from_the_defaults() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
-    let made = create_show(&stage, json!({})).await;
+    let made = create_show(&harness, json!({})).await;
 
     assert_eq!(made.body["movie"], Value::Null);
     assert_eq!(made.body["maxSeatsPerBooking"], 10);
@@ -181,15 +181,15 @@ async fn what_a_show_does_not_say_is_taken_from_the_defaults() {
 
 #[tokio::test]
 async fn a_show_of_a_movie_may_have_a_title_of_its_own() {
-    let stage = TestApp::new().await;
-    let movie = stage
+    let harness = TestApp::new().await;
+    let movie = harness
         .admin()
         .post(MOVIES, json!({ "title": "Metropolis" }))
         .await
         .body;
 
     let made = create_show(
-        &stage,
+        &harness,
         json!({ "movieId": movie["id"], "title": "Metropolis, with organ" }),
     )
     .await;
@@ -200,23 +200,23 @@ async fn a_show_of_a_movie_may_have_a_title_of_its_own() {
 
 #[tokio::test]
 async fn a_show_of_a_movie_that_there_is_not_is_not_found() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let nobody = "0193a000-0000-7000-8000-000000000000";
 
-    create_show(&stage, json!({ "movieId": nobody }))
+    create_show(&harness, json!({ "movieId": nobody }))
         .await
         .refused(404, "not_found");
-    create_show(&stage, json!({ "movieId": nobody, "title": null }))
+    create_show(&harness, json!({ "movieId": nobody, "title": null }))
         .await
         .refused(404, "not_found");
 
-    assert_eq!(stage.sql("select count(*) from shows").await, "0");
-    assert_eq!(stage.sql("select count(*) from show_seats").await, "0");
+    assert_eq!(harness.sql("select count(*) from shows").await, "0");
+    assert_eq!(harness.sql("select count(*) from show_seats").await, "0");
 }
 
 #[tokio::test]
 async fn each_no_to_a_show_names_its_field() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let many_tiers: Vec<Value> = (0..21)
         .map(|index| tier(&format!("a{index}"), 1, "eur"))
         .collect();
@@ -304,20 +304,20 @@ async fn each_no_to_a_show_names_its_field() {
     ];
 
     for (field, own) in cases {
-        let answer = create_show(&stage, own).await;
+        let answer = create_show(&harness, own).await;
 
         answer.refused(422, "validation_failed");
         assert_eq!(answer.fields(), [field]);
     }
-    assert_eq!(stage.sql("select count(*) from shows").await, "0");
+    assert_eq!(harness.sql("select count(*) from shows").await, "0");
 }
 
 #[tokio::test]
 async fn all_that_is_wrong_with_a_show_is_said_at_once() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
 
     let answer = create_show(
-        &stage,
+        &harness,
         json!({ "title": "", "timezone": "Berlin", "tiers": [], "rows": [row("a", 0, "x")], "blocked": ["B1"] }),
     )
     .await;
@@ -339,7 +339,7 @@ async fn all_that_is_wrong_with_a_show_is_said_at_once() {
 
 #[tokio::test]
 async fn the_largest_show_is_taken() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let tiers: Vec<Value> = (0..20)
         .map(|index| tier(&format!("a{index}"), 99_999_999, "eur"))
         .collect();
@@ -349,7 +349,7 @@ async fn the_largest_show_is_taken() {
     let policy: Vec<Value> = (0..10).rev().map(|hours| step(hours, 100)).collect();
     let own = json!({ "tiers": tiers, "rows": rows, "cancellationPolicy": policy, "maxSeatsPerBooking": 100 });
 
-    let made = create_show(&stage, own).await;
+    let made = create_show(&harness, own).await;
 
     assert_eq!(made.status, 201, "{made:?}");
     assert_eq!(made.body["seats"], json!({ "total": 5_000, "free": 5_000 }));
@@ -357,7 +357,7 @@ async fn the_largest_show_is_taken() {
 
 #[tokio::test]
 async fn a_price_keeps_to_the_step_of_its_currency() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let cases = [
         ("eur", 1, true),
         ("eur", 0, true),
@@ -374,7 +374,7 @@ async fn a_price_keeps_to_the_step_of_its_currency() {
 
     for (currency, amount_minor, right) in cases {
         let answer = create_show(
-            &stage,
+            &harness,
             json!({ "tiers": [tier("a", amount_minor, currency)] }),
         )
         .await;
@@ -398,13 +398,13 @@ async fn a_price_keeps_to_the_step_of_its_currency() {
 
 #[tokio::test]
 async fn a_key_makes_one_movie_and_one_show() {
-    let stage = TestApp::new().await;
-    let admin = stage.admin();
+    let harness = TestApp::new().await;
+    let admin = harness.admin();
     let count = "select (select count(*) from movies) + (select count(*) from shows)";
 
     for (path, body) in [(MOVIES, json!({ "title": "x" })), (SHOWS, show(&json!({})))] {
         let first = admin.post_keyed(path, body.clone(), path).await;
-        let before = stage.sql(count).await;
+        let before = harness.sql(count).await;
         let again = admin.post_keyed(path, body, path).await;
 
         assert_eq!((first.status, again.status), (201, 201), "{again:?}");
@@ -412,24 +412,24 @@ async fn a_key_makes_one_movie_and_one_show() {
         assert_eq!(again.headers["idempotent-replayed"], "true");
         assert_eq!(again.headers["location"], first.headers["location"]);
         assert_eq!(again.body, first.body);
-        assert_eq!(stage.sql(count).await, before);
+        assert_eq!(harness.sql(count).await, before);
     }
 }
 
 #[tokio::test]
 async fn a_key_is_known_to_every_process() {
-    let stage = TestApp::new().await;
-    let first = stage
+    let harness = TestApp::new().await;
+    let first = harness
         .admin()
         .post_keyed(MOVIES, json!({ "title": "x" }), "k")
         .await;
-    let path = format!("{}{MOVIES}", stage.second_server().await);
-    let mut claims = stage.claims("user_admin", "admin@example.com");
+    let path = format!("{}{MOVIES}", harness.second_server().await);
+    let mut claims = harness.claims("user_admin", "admin@example.com");
     claims["metadata"] = json!({ "role": "admin" });
-    let request = stage
+    let request = harness
         .http
         .post(path)
-        .bearer_auth(stage.issuer.token(&claims))
+        .bearer_auth(harness.issuer.token(&claims))
         .header("idempotency-key", "k");
 
     let again = send(
@@ -445,11 +445,11 @@ async fn a_key_is_known_to_every_process() {
 
 #[tokio::test]
 async fn a_key_belongs_to_one_request_of_one_caller() {
-    let stage = TestApp::new().await;
-    let admin = stage.admin();
-    let mut claims = stage.claims("user_other_admin", "other@example.com");
+    let harness = TestApp::new().await;
+    let admin = harness.admin();
+    let mut claims = harness.claims("user_other_admin", "other@example.com");
     claims["metadata"] = json!({ "role": "admin" });
-    let other = stage.bearer(stage.issuer.token(&claims));
+    let other = harness.bearer(harness.issuer.token(&claims));
     assert_eq!(
         admin
             .post_keyed(MOVIES, json!({ "title": "x" }), "k")
@@ -477,17 +477,17 @@ async fn a_key_belongs_to_one_request_of_one_caller() {
 
 #[tokio::test]
 async fn the_first_answer_comes_again_after_the_show_has_begun_and_for_24_hours() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let body = show(&json!({ "startsAt": "2026-11-21T13:00:00Z" }));
-    let first = stage.admin().post_keyed(SHOWS, body.clone(), "k").await;
+    let first = harness.admin().post_keyed(SHOWS, body.clone(), "k").await;
     assert_eq!(first.status, 201, "{first:?}");
 
-    stage
+    harness
         .advance(TimeDelta::hours(24) - TimeDelta::seconds(1))
         .await;
-    let again = stage.admin().post_keyed(SHOWS, body.clone(), "k").await;
-    stage.advance(TimeDelta::seconds(1)).await;
-    let too_late = stage.admin().post_keyed(SHOWS, body, "k").await;
+    let again = harness.admin().post_keyed(SHOWS, body.clone(), "k").await;
+    harness.advance(TimeDelta::seconds(1)).await;
+    let too_late = harness.admin().post_keyed(SHOWS, body, "k").await;
 
     assert_eq!((again.status, &again.body), (201, &first.body), "{again:?}");
     too_late.refused(422, "validation_failed");
@@ -495,15 +495,15 @@ async fn the_first_answer_comes_again_after_the_show_has_begun_and_for_24_hours(
 
 #[tokio::test]
 async fn a_no_comes_again_too() {
-    let stage = TestApp::new().await;
+    let harness = TestApp::new().await;
     let body = show(&json!({ "movieId": "0193a000-0000-7000-8000-000000000000" }));
-    stage
+    harness
         .admin()
         .post_keyed(SHOWS, body.clone(), "k")
         .await
         .refused(404, "not_found");
 
-    let again = stage.admin().post_keyed(SHOWS, body, "k").await;
+    let again = harness.admin().post_keyed(SHOWS, body, "k").await;
 
     again.refused(404, "not_found");
     assert_eq!(again.headers["idempotent-replayed"], "true");

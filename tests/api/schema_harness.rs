@@ -5,17 +5,17 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 
 /// A database with one show, whose seats are S1 to S60 and, blocked, X1.
-pub(crate) struct Vault {
+pub(crate) struct SchemaHarness {
     database: TestDatabase,
 }
 
-impl Vault {
+impl SchemaHarness {
     pub(crate) async fn new() -> Self {
-        let vault = Self {
-            database: crate::stage::database().await,
+        let schema = Self {
+            database: crate::harness::database().await,
         };
         let show = id(0);
-        vault
+        schema
             .allows(&format!(
                 "insert into users (id, created_at, updated_at) values ('user_1', now(), now());
                  insert into shows (id, title, starts_at, timezone, currency, max_seats_per_booking,
@@ -28,7 +28,7 @@ impl Vault {
                  values ('{show}', 'X1', 61, 'regular', false)"
             ))
             .await;
-        vault
+        schema
     }
 
     /// Runs statements as one transaction; what is wrong at its end is an error too.

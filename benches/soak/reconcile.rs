@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, query_as, query_scalar};
 
-use crate::sound::SOUND;
+use crate::invariants::INVARIANTS;
 use crate::world::World;
 
 /// What is still to come to an end: each counts it.
@@ -118,7 +118,7 @@ pub(crate) async fn left(world: &World, of: &[(&str, &str)]) -> Vec<String> {
 /// What is wrong, when nothing is under way.
 pub(crate) async fn check(world: &World, when: &str) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (what, query) in SOUND.into_iter().chain(LEGAL) {
+    for (what, query) in INVARIANTS.into_iter().chain(LEGAL) {
         let number = count(world, query).await;
         if number > 0 {
             wrong.push(format!("{when}: {number} {what}"));

@@ -1,4 +1,4 @@
-//! The stage of a test: a database, a Stripe simulator, an issuer, a folder, and the real binary
+//! The harness of a test: a database, a Stripe simulator, an issuer, a folder, and the real binary
 //! among them.
 
 use std::io::{BufRead, BufReader};
@@ -25,7 +25,7 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// The secret of the webhook endpoint.
 pub(crate) const SECRET: &str = "whsec_stage";
 
-pub(crate) struct Stage {
+pub(crate) struct Harness {
     pub(crate) simulator: Simulator,
     pub(crate) issuer: Issuer,
     pub(crate) database: TestDatabase,
@@ -41,7 +41,7 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-impl Stage {
+impl Harness {
     pub(crate) async fn new() -> Self {
         let options = Options {
             bind: ANY_PORT,
@@ -191,7 +191,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for Harness {
     fn drop(&mut self) {
         // What is left lies in the folder for temporary files, and is small.
         drop(std::fs::remove_dir_all(&self.folder));

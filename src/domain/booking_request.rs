@@ -7,7 +7,7 @@ use super::user::User;
 
 /// Who wants which seats, and how he comes to pay.
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct BookingRequest {
     /// The buyer.
     pub user: User,
     /// The show.
@@ -19,12 +19,12 @@ pub struct Wish {
     /// The front end that he comes from.
     pub origin: String,
     /// The idempotency key of his request.
-    pub key: Option<Use>,
+    pub key: Option<IdempotencyKey>,
 }
 
 /// Who uses which idempotency key for which request.
 #[derive(Debug, Clone)]
-pub struct Use {
+pub struct IdempotencyKey {
     /// The caller: keys of different callers never meet.
     pub caller: String,
     /// The key, 1 to 255 visible ASCII characters.

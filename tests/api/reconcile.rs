@@ -1,16 +1,16 @@
-//! The books: after each test, the money must add up.
+//! Reconciliation: after each test, the money must add up.
 
 use serde_json::Value;
 
-use crate::sound::SOUND;
-use crate::stage::TestApp;
+use crate::harness::TestApp;
+use crate::invariants::INVARIANTS;
 
 impl TestApp {
     /// Waits for deliveries that are under way, and checks that the money adds up: on each booking,
     /// in the ledger, and against the simulator.
-    pub(crate) async fn check_books(&self) {
+    pub(crate) async fn reconcile(&self) {
         self.simulator.settled().await;
-        for (what, query) in SOUND {
+        for (what, query) in INVARIANTS {
             assert_eq!(self.sql(query).await, "0", "{what}");
         }
         let theirs: i64 = self

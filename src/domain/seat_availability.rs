@@ -1,4 +1,4 @@
-//! An offer: a show with wanted seats of it, what they cost, and why they may not be had.
+//! An availability: a show with wanted seats of it, what they cost, and why they may not be had.
 
 use chrono::{DateTime, Utc};
 
@@ -13,7 +13,7 @@ use super::user::UserId;
 
 /// A show and the wanted seats of it, as the database has them before a hold.
 #[derive(Debug, Clone)]
-pub struct Offer {
+pub struct SeatAvailability {
     /// The show.
     pub show_id: ShowId,
     /// Its title.
@@ -31,12 +31,12 @@ pub struct Offer {
     /// The policy that is frozen into the booking.
     pub cancellation_policy: Vec<PolicyStep>,
     /// Those of the wanted seats that the show has.
-    pub seats: Vec<OfferedSeat>,
+    pub seats: Vec<WantedSeat>,
 }
 
 /// One wanted seat.
 #[derive(Debug, Clone)]
-pub struct OfferedSeat {
+pub struct WantedSeat {
     /// Its label.
     pub label: String,
     /// Its tier.
@@ -71,7 +71,7 @@ pub struct QuoteLine {
     pub seats: Vec<String>,
 }
 
-impl Offer {
+impl SeatAvailability {
     /// What `wanted` costs `buyer`, or why he cannot have it. Nothing is held yet: the database
     /// decides that.
     ///
@@ -96,7 +96,7 @@ impl Offer {
         self.price(&seats)
     }
 
-    fn known(&self, wanted: &[String]) -> Result<Vec<&OfferedSeat>, Refusal> {
+    fn known(&self, wanted: &[String]) -> Result<Vec<&WantedSeat>, Refusal> {
         let find = |label: &String| self.seats.iter().find(|seat| &seat.label == label);
         let unknown: Vec<String> = wanted
             .iter()
@@ -110,7 +110,7 @@ impl Offer {
         }
     }
 
-    fn price(&self, seats: &[&OfferedSeat]) -> Result<Quote, Refusal> {
+    fn price(&self, seats: &[&WantedSeat]) -> Result<Quote, Refusal> {
         let mut total_minor: i64 = 0;
         let mut lines: Vec<QuoteLine> = Vec::new();
         for seat in seats {
@@ -143,19 +143,19 @@ impl Offer {
     }
 }
 
-impl From<Offer> for BookedShow {
-    fn from(offer: Offer) -> Self {
+impl From<SeatAvailability> for BookedShow {
+    fn from(availability: SeatAvailability) -> Self {
         Self {
-            id: offer.show_id,
-            title: offer.title,
-            starts_at: offer.starts_at,
-            timezone: offer.timezone,
+            id: availability.show_id,
+            title: availability.title,
+            starts_at: availability.starts_at,
+            timezone: availability.timezone,
         }
     }
 }
 
-fn refuse_unavailable(seats: &[&OfferedSeat], buyer: &UserId) -> Result<(), Refusal> {
-    let gone: Vec<&&OfferedSeat> = seats
+fn refuse_unavailable(seats: &[&WantedSeat], buyer: &UserId) -> Result<(), Refusal> {
+    let gone: Vec<&&WantedSeat> = seats
         .iter()
         .filter(|seat| !seat.sellable || seat.claimed_by.is_some())
         .collect();
@@ -176,15 +176,15 @@ fn refuse_unavailable(seats: &[&OfferedSeat], buyer: &UserId) -> Result<(), Refu
 mod tests {
     use super::*;
 
-    fn offer() -> Offer {
-        let seat = |label: &str, tier: &str, price_minor| OfferedSeat {
+    fn availability() -> SeatAvailability {
+        let seat = |label: &str, tier: &str, price_minor| WantedSeat {
             label: label.to_owned(),
             tier: tier.to_owned(),
             price_minor,
             sellable: true,
             claimed_by: None,
         };
-        Offer {
+        SeatAvailability {
             show_id: ShowId::new(),
             title: "Metropolis".to_owned(),
             starts_at: "2026-12-24T19:30:00Z".parse().unwrap(),
@@ -201,9 +201,9 @@ mod tests {
         }
     }
 
-    fn quote(offer: &Offer, wanted: &[&str]) -> Result<Quote, Refusal> {
+    fn quote(availability: &SeatAvailability, wanted: &[&str]) -> Result<Quote, Refusal> {
         let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-        offer.quote(&wanted, &buyer(), "2026-11-21T12:00:00Z".parse().unwrap())
+        availability.quote(&wanted, &buyer(), "2026-11-21T12:00:00Z".parse().unwrap())
     }
 
     fn buyer() -> UserId {
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_quote_has_a_line_per_tier_and_seats_in_natural_order() {
-        let quote = quote(&offer(), &["B1", "A10", "A2"]).unwrap();
+        let quote = quote(&availability(), &["B1", "A10", "A2"]).unwrap();
 
         assert_eq!(quote.seats, ["A2", "A10", "B1"]);
         assert_eq!(quote.total.amount_minor, 4_900);
@@ -222,50 +222,50 @@ mod tests {
 
     #[test]
     fn each_no_of_an_offer_has_its_reason() {
-        type Change = fn(&mut Offer);
+        type Change = fn(&mut SeatAvailability);
         let cases: [(Change, &[&str], &str); 8] = [
             (
-                |offer| offer.status = ShowStatus::Closed,
+                |availability| availability.status = ShowStatus::Closed,
                 &["A2"],
                 "show_closed",
             ),
             (
-                |offer| offer.starts_at = DateTime::UNIX_EPOCH,
+                |availability| availability.starts_at = DateTime::UNIX_EPOCH,
                 &["A2"],
                 "show_closed",
             ),
             (
-                |offer| offer.max_seats_per_booking = 1,
+                |availability| availability.max_seats_per_booking = 1,
                 &["A2", "B1"],
                 "too_many_seats",
             ),
             (|_| (), &["A2", "Z9"], "unknown_seat"),
             (
-                |offer| offer.seats[0].sellable = false,
+                |availability| availability.seats[0].sellable = false,
                 &["A2"],
                 "seat_unavailable",
             ),
             (
-                |offer| {
-                    offer.seats[0].claimed_by =
+                |availability| {
+                    availability.seats[0].claimed_by =
                         Some((BookingId::new(), buyer(), BookingStatus::Confirmed))
                 },
                 &["A2"],
                 "seat_unavailable",
             ),
             (
-                |offer| offer.seats[0].price_minor = 49,
+                |availability| availability.seats[0].price_minor = 49,
                 &["A2"],
                 "amount_too_small",
             ),
             (
-                |offer| offer.seats[0].price_minor = AMOUNT_MINOR_MAX,
+                |availability| availability.seats[0].price_minor = AMOUNT_MINOR_MAX,
                 &["A2", "B1"],
                 "validation_failed",
             ),
         ];
         for (change, wanted, code) in cases {
-            let mut changed = offer();
+            let mut changed = availability();
             change(&mut changed);
 
             assert_eq!(quote(&changed, wanted).unwrap_err().code(), code);
@@ -280,7 +280,7 @@ mod tests {
             (buyer(), BookingStatus::Confirmed, None),
             (UserId("user_2".to_owned()), BookingStatus::Pending, None),
         ] {
-            let mut taken = offer();
+            let mut taken = availability();
             taken.seats[0].claimed_by = Some((id, owner, status));
 
             let refusal = quote(&taken, &["A2", "B1"]).unwrap_err();
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn free_seats_cost_nothing_and_are_not_below_the_minimum() {
-        let mut free = offer();
+        let mut free = availability();
         free.seats[0].price_minor = 0;
 
         assert_eq!(quote(&free, &["A2"]).unwrap().total.amount_minor, 0);

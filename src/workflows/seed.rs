@@ -1,4 +1,4 @@
-//! A believable programme for the coming two weeks: silent films in two houses, for a developer to
+//! Believable shows for the coming two weeks: silent films in two houses, for a developer to
 //! book.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
@@ -17,7 +17,7 @@ const DAYS: u64 = 14;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Programme {
+struct Seed {
     movies: Vec<MovieEntry>,
     houses: Vec<House>,
 }
@@ -44,11 +44,11 @@ struct House {
     blocked: Vec<String>,
 }
 
-/// Loads the programme in one transaction, unless there are shows to come already. Returns how many
+/// Loads the seed in one transaction, unless there are shows to come already. Returns how many
 /// shows it added.
 pub async fn load(db: &PgPool, now: DateTime<Utc>) -> Result<usize> {
-    let programme: Programme = serde_json::from_str(include_str!("programme.json"))
-        .map_err(|error| Error::fault(format!("the programme is unreadable: {error}")))?;
+    let seed: Seed = serde_json::from_str(include_str!("seed.json"))
+        .map_err(|error| Error::fault(format!("the seed is unreadable: {error}")))?;
     let mut tx = db.begin().await?;
     let coming = shows::Filter {
         from: Some(now),
@@ -57,15 +57,11 @@ pub async fn load(db: &PgPool, now: DateTime<Utc>) -> Result<usize> {
     if !shows::list(&mut tx, &coming, 1).await?.is_empty() {
         return Ok(0);
     }
-    let movies: Vec<Movie> = programme
-        .movies
-        .into_iter()
-        .map(MovieEntry::movie)
-        .collect();
+    let movies: Vec<Movie> = seed.movies.into_iter().map(MovieEntry::movie).collect();
     for movie in &movies {
         movies::insert(&mut tx, movie, now).await?;
     }
-    let drafts = programme
+    let drafts = seed
         .houses
         .iter()
         .flat_map(|house| house.fortnight(&movies, now));

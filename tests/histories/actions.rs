@@ -7,12 +7,12 @@ use holdfast::jobs;
 use serde_json::{Value, json};
 use sqlx::query_as;
 
-use super::plot::{BUYERS, History, Mood, Process, SEATS, Told};
-use crate::stage::Answer;
+use super::generator::{BUYERS, FaultProfile, History, Outcome, Process, SEATS};
+use crate::harness::Answer;
 
 /// Something that one process is asked to do.
 #[derive(Debug, Clone)]
-enum Act {
+enum Action {
     Book {
         buyer: &'static str,
         seats: Vec<&'static str>,
@@ -21,7 +21,7 @@ enum Act {
     Cancel(Bought),
     Reopen(Bought),
     Verify(Bought),
-    Deliver(Told),
+    Deliver(Outcome),
     EndHold(Bought),
 }
 
@@ -37,22 +37,23 @@ impl History<'_> {
     /// One thing is asked for, or a few at once, of either process.
     pub(crate) async fn act(&mut self) {
         let count = if self.chance(30) { self.draw(3) + 2 } else { 1 };
-        let mut acts = Vec::new();
+        let mut actions = Vec::new();
         for _ in 0..count {
             if let Some(act) = self.some_act().await {
-                acts.push((self.process(), act));
+                actions.push((self.process(), act));
             }
         }
-        if acts.len() == 1 && self.chance(20) {
+        if actions.len() == 1 && self.chance(20) {
             // The same once more, perhaps of the other process.
-            acts.push((self.process(), acts[0].1.clone()));
+            actions.push((self.process(), actions[0].1.clone()));
         }
-        if acts.is_empty() {
+        if actions.is_empty() {
             return;
         }
         let history = &*self;
         let told = join_all(
-            acts.iter()
+            actions
+                .iter()
                 .map(|(process, act)| history.perform(process, act)),
         )
         .await;
@@ -66,8 +67,8 @@ impl History<'_> {
         self.note(&told);
     }
 
-    fn wish(&mut self) -> Act {
-        Act::Book {
+    fn wish(&mut self) -> Action {
+        Action::Book {
             buyer: BUYERS[self.index(BUYERS.len())],
             seats: self.seats(),
             key: self
@@ -77,16 +78,16 @@ impl History<'_> {
         }
     }
 
-    async fn some_act(&mut self) -> Option<Act> {
+    async fn some_act(&mut self) -> Option<Action> {
         Some(match self.draw(14) {
             0..4 => self.wish(),
-            4 => Act::Cancel(self.some_booking().await?),
-            5 => Act::Reopen(self.some_booking().await?),
-            6 => Act::Verify(self.some_booking().await?),
-            7 => Act::EndHold(self.some_booking().await?),
+            4 => Action::Cancel(self.some_booking().await?),
+            5 => Action::Reopen(self.some_booking().await?),
+            6 => Action::Verify(self.some_booking().await?),
+            7 => Action::EndHold(self.some_booking().await?),
             _ => {
                 let events = self.events().await;
-                Act::Deliver(self.pick(&events)?)
+                Action::Deliver(self.pick(&events)?)
             }
         })
     }
@@ -107,7 +108,7 @@ impl History<'_> {
                         join checkout_attempts a on a.booking_id = b.id where b.show_id = $1::uuid order by a.id";
         let bookings: Vec<(String, String, Option<String>)> = query_as(bookings)
             .bind(&self.show)
-            .fetch_all(self.stage.db())
+            .fetch_all(self.harness.db())
             .await
             .unwrap();
         let (id, buyer, session) = self.pick(&bookings)?;
@@ -115,20 +116,20 @@ impl History<'_> {
     }
 
     /// Does it, and tells how it went: never that something broke, unless Stripe did.
-    async fn perform(&self, process: &Process, act: &Act) -> String {
+    async fn perform(&self, process: &Process, act: &Action) -> String {
         match act {
-            Act::Book { buyer, seats, key } => {
+            Action::Book { buyer, seats, key } => {
                 self.hold(process, buyer, (seats, key.as_deref())).await
             }
-            Act::Cancel(bought) => self.answer(
+            Action::Cancel(bought) => self.answer(
                 &format!("{} calls off {}", bought.buyer, bought.id),
                 &self.ask(process, bought, "cancel").await,
             ),
-            Act::Reopen(bought) => self.answer(
+            Action::Reopen(bought) => self.answer(
                 &format!("{} reopens {}", bought.buyer, bought.id),
                 &self.ask(process, bought, "checkout").await,
             ),
-            Act::Verify(bought) => {
+            Action::Verify(bought) => {
                 let body = json!({ "sessionId": bought.session.as_deref().unwrap_or("cs_none") });
                 let answer = self
                     .post(
@@ -143,11 +144,11 @@ impl History<'_> {
                     &answer,
                 )
             }
-            Act::Deliver(event) => {
+            Action::Deliver(event) => {
                 let answer = self.deliver(process, event).await;
                 format!("{} is delivered: {}", event.kind, answer.body["outcome"])
             }
-            Act::EndHold(bought) => {
+            Action::EndHold(bought) => {
                 let job = Job::EndHold {
                     booking_id: bought.id.parse().unwrap(),
                 };
@@ -171,9 +172,9 @@ impl History<'_> {
         body: &Value,
     ) -> Answer {
         let claims = self
-            .stage
+            .harness
             .claims(&format!("user_{buyer}"), &format!("{buyer}@example.com"));
-        let token = format!("Bearer {}", self.stage.issuer.token(&claims));
+        let token = format!("Bearer {}", self.harness.issuer.token(&claims));
         let mut headers = vec![("authorization", token.as_str())];
         headers.extend(key.map(|key| ("idempotency-key", key)));
         process.post(path, &headers, body.to_string()).await
@@ -197,11 +198,14 @@ impl History<'_> {
                 .or_insert_with(|| id.clone());
             assert_eq!(*first, id, "one key, two bookings");
         }
-        self.answer(&format!("{buyer} books {seats:?} with {key:?}"), &answer)
+        self.answer(
+            &format!("{buyer} reconcile {seats:?} with {key:?}"),
+            &answer,
+        )
     }
 
     fn answer(&self, step: &str, answer: &Answer) -> String {
-        let stripe_errs = self.mood == Mood::Stormy || self.hides_session;
+        let stripe_errs = self.mood == FaultProfile::Stormy || self.hides_session;
         let allowed = answer.status < 500 || (stripe_errs && matches!(answer.status, 502 | 503));
         assert!(allowed, "{step}: {answer:?}");
         format!(
@@ -212,8 +216,8 @@ impl History<'_> {
     }
 
     /// Delivers an event, which is always taken.
-    pub(crate) async fn deliver(&self, process: &Process, event: &Told) -> Answer {
-        let signature = self.stage.signature(&event.body);
+    pub(crate) async fn deliver(&self, process: &Process, event: &Outcome) -> Answer {
+        let signature = self.harness.signature(&event.body);
         let answer = process
             .post(
                 "/api/stripe",

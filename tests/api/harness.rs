@@ -1,4 +1,4 @@
-//! The stage of a test: the API on a database of its own, a Stripe simulator, an issuer, and a
+//! The harness of a test: the API on a database of its own, a Stripe simulator, an issuer, and a
 //! clock that stands still.
 
 use std::collections::HashMap;
@@ -53,7 +53,7 @@ pub(crate) struct Answer {
 
 /// Someone who calls the API with a token of his own.
 pub(crate) struct Caller<'a> {
-    stage: &'a TestApp,
+    harness: &'a TestApp,
     token: String,
 }
 
@@ -264,7 +264,7 @@ impl TestApp {
     pub(crate) fn customer(&self, name: &str) -> Caller<'_> {
         let claims = self.claims(&format!("user_{name}"), &format!("{name}@example.com"));
         Caller {
-            stage: self,
+            harness: self,
             token: self.issuer.token(&claims),
         }
     }
@@ -274,7 +274,7 @@ impl TestApp {
         let mut claims = self.claims("user_admin", "admin@example.com");
         claims["metadata"] = json!({ "role": "admin" });
         Caller {
-            stage: self,
+            harness: self,
             token: self.issuer.token(&claims),
         }
     }
@@ -290,7 +290,10 @@ impl TestApp {
 
     /// Someone who brings this token.
     pub(crate) fn bearer(&self, token: String) -> Caller<'_> {
-        Caller { stage: self, token }
+        Caller {
+            harness: self,
+            token,
+        }
     }
 
     /// Calls without a token.
@@ -423,7 +426,7 @@ impl Caller<'_> {
 
     /// A request of any kind, to be sent with [`send`].
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.stage.request(method, path).bearer_auth(&self.token)
+        self.harness.request(method, path).bearer_auth(&self.token)
     }
 }
 
