@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::booking_request::Ui;
-use super::ids::{AttemptId, BookingId, ShowId};
+use super::attempt::{OpenCheckout, PaymentPart};
+use super::ids::{BookingId, ShowId};
 use super::money::Money;
 use super::user::UserId;
 
@@ -33,11 +33,11 @@ pub enum BookingStatus {
 }
 
 impl BookingStatus {
-    /// Whether a booking that stands so has its seats.
+    /// Whether a booking that stands so has what it reserves.
     pub fn is_live(self) -> bool {
         match self {
-            Self::Pending | Self::Processing | Self::Confirmed => true,
-            Self::Expired | Self::Cancelled | Self::Failed | Self::Review => false,
+            Self::Pending | Self::Processing | Self::Confirmed | Self::Review => true,
+            Self::Expired | Self::Cancelled | Self::Failed => false,
         }
     }
 
@@ -93,64 +93,6 @@ pub enum PaymentOption {
     Half,
 }
 
-/// What a payment is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "payment_part", rename_all = "snake_case")]
-pub enum PaymentPart {
-    /// The whole booking.
-    Full,
-    /// The first part of it.
-    Deposit,
-    /// The rest of it.
-    Balance,
-}
-
-impl PaymentPart {
-    /// The word that travels in Stripe's metadata.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Deposit => "deposit",
-            Self::Balance => "balance",
-        }
-    }
-}
-
-/// Where an attempt stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
-#[sqlx(type_name = "attempt_status", rename_all = "snake_case")]
-pub enum AttemptStatus {
-    /// Our row is committed; Stripe has not answered yet.
-    Creating,
-    /// The buyer can pay.
-    Open,
-    /// The buyer has paid by a delayed method.
-    Processing,
-    /// Its capture is recorded.
-    Paid,
-    /// Stripe says that it can no longer be paid.
-    Expired,
-    /// Stripe refused it, or the delayed payment did not come.
-    Failed,
-}
-
-/// An attempt to be stored before Stripe is asked.
-#[derive(Debug, Clone)]
-pub struct NewAttempt {
-    /// Its id.
-    pub id: AttemptId,
-    /// Which part of the booking it pays.
-    pub part: PaymentPart,
-    /// Where the buyer pays.
-    pub ui: Ui,
-    /// What it asks for, in the booking's currency.
-    pub amount_minor: i64,
-    /// What Stripe is sent, to the letter.
-    pub parameters: String,
-    /// When the session ends.
-    pub expires_at: DateTime<Utc>,
-}
-
 /// A booking as it is stored.
 #[derive(Debug, Clone)]
 pub struct Booking {
@@ -160,12 +102,10 @@ pub struct Booking {
     pub reference: String,
     /// Whose it is.
     pub user_id: UserId,
-    /// What is booked.
-    pub kind: BookingKind,
+    /// What it reserves.
+    pub reservation: Reservation,
     /// Where it stands.
     pub status: BookingStatus,
-    /// The seats asked for, in natural order; they stay named when the claims are released.
-    pub seats: Vec<String>,
     /// How much is due for confirmation.
     pub payment_option: PaymentOption,
     /// What it costs.
@@ -193,12 +133,12 @@ pub struct BookingDetails {
     pub booking: Booking,
     /// The show, for a booking of seats.
     pub show: Option<BookedShow>,
-    /// The attempt that can be paid, if one is open.
-    pub checkout: Option<OpenCheckout>,
+    /// The attempt that is open, if one is.
+    pub open_attempt: Option<OpenAttempt>,
 }
 
 /// The show of a booking, in brief.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BookedShow {
     /// Its id.
     pub id: ShowId,
@@ -210,30 +150,44 @@ pub struct BookedShow {
     pub timezone: String,
 }
 
-/// A session that the buyer can pay.
+/// An attempt whose session is open.
 #[derive(Debug, Clone)]
-pub struct OpenCheckout {
-    /// `cs_…`
-    pub session_id: String,
-    /// The payment link, for a hosted page.
-    pub url: Option<String>,
-    /// What an embedded or custom page needs.
-    pub client_secret: Option<String>,
-    /// When Stripe closes it.
-    pub expires_at: DateTime<Utc>,
+pub struct OpenAttempt {
+    /// Which part of the booking it pays.
+    pub part: PaymentPart,
+    /// Its session.
+    pub checkout: OpenCheckout,
 }
 
 impl BookingDetails {
-    /// The session, if the booking can be paid right now.
-    pub fn payable(&self, now: DateTime<Utc>) -> Option<&OpenCheckout> {
-        let waits = self.booking.status == BookingStatus::Pending;
-        self.checkout
-            .as_ref()
-            .filter(|checkout| waits && checkout.expires_at > now)
+    /// The session that can be paid at `now`: the open one, if it pays what is due.
+    pub fn payable_checkout(&self, now: DateTime<Utc>) -> Option<&OpenCheckout> {
+        let open = self.open_attempt.as_ref()?;
+        let pays_what_is_due = self.booking.part_due() == Some(open.part);
+        Some(&open.checkout).filter(|checkout| pays_what_is_due && checkout.expires_at > now)
     }
 }
 
 impl Booking {
+    /// The part that the buyer has to pay next, if anything is due.
+    pub fn part_due(&self) -> Option<PaymentPart> {
+        match self.status {
+            BookingStatus::Pending => Some(match self.payment_option {
+                PaymentOption::Full => PaymentPart::Full,
+                PaymentOption::Half => PaymentPart::Deposit,
+            }),
+            BookingStatus::Confirmed => {
+                let is_settled = self.paid.amount_minor >= self.total.amount_minor;
+                (!is_settled).then_some(PaymentPart::Balance)
+            }
+            BookingStatus::Processing
+            | BookingStatus::Expired
+            | BookingStatus::Cancelled
+            | BookingStatus::Failed
+            | BookingStatus::Review => None,
+        }
+    }
+
     /// True when everything due for confirmation has been captured.
     pub fn is_paid(&self) -> bool {
         match self.payment_status() {

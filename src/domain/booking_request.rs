@@ -1,24 +1,21 @@
-//! What a buyer asks for, before anything is held for him.
+//! What a buyer asks for, before anything is held for them.
 
-use serde::{Deserialize, Serialize};
-
-use super::ids::ShowId;
+use super::attempt::Ui;
+use super::booking::Reservation;
 use super::user::User;
 
-/// Who wants which seats, and how he comes to pay.
+/// Who wants what, and how they come to pay.
 #[derive(Debug, Clone)]
 pub struct BookingRequest {
     /// The buyer.
     pub user: User,
-    /// The show.
-    pub show_id: ShowId,
-    /// Labels, each named once.
-    pub seats: Vec<String>,
-    /// Where he pays.
+    /// What they want, each seat named once.
+    pub reservation: Reservation,
+    /// Where they pay.
     pub ui: Ui,
-    /// The front end that he comes from.
+    /// The front end that they come from.
     pub origin: String,
-    /// The idempotency key of his request.
+    /// The idempotency key of the request.
     pub key: Option<IdempotencyKey>,
 }
 
@@ -31,28 +28,4 @@ pub struct IdempotencyKey {
     pub key: String,
     /// SHA-256 of the method, the path and the body.
     pub request_hash: Vec<u8>,
-}
-
-/// Where the buyer pays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Ui {
-    /// On Stripe's page.
-    #[default]
-    Hosted,
-    /// On Stripe's form inside the front end's page.
-    Embedded,
-    /// On the front end's own form, of Stripe's elements.
-    Custom,
-}
-
-impl Ui {
-    /// The word that is stored with the attempt.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hosted => "hosted",
-            Self::Embedded => "embedded",
-            Self::Custom => "custom",
-        }
-    }
 }

@@ -1,18 +1,21 @@
 //! Work that is done in the background: enqueued in the transaction that makes it necessary, and
 //! safe to do twice.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::ids::{BookingId, RefundId};
 
-/// What there is to do. As JSON it is the payload of the queue: `{"kind": "endHold", "bookingId":
-/// "…"}`.
+/// Tries are at most a minute apart, so this is about two days of them. Then the job is buried: it
+/// stays, with its last error, until somebody looks. Only where seats or sessions wait, the sweep
+/// puts another in its place.
+pub const TRIES_MAX: i32 = 4_000;
+
+/// What there is to do. As JSON it is the payload of the queue:
+/// `{"kind": "endHold", "bookingId": "…"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    tag = "kind",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Job {
     /// The hold of a booking ends: fence its session, then free its seats. A booking that has gone
     /// on keeps what it has; only a session that could still be paid beside that is closed.
@@ -41,15 +44,39 @@ pub enum Job {
     Sweep,
 }
 
+/// A job and when it is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduledJob {
+    /// What there is to do.
+    pub job: Job,
+    /// Not before this.
+    pub run_at: DateTime<Utc>,
+}
+
 impl Job {
+    /// How the key of a job that ends a hold begins; the booking's id follows.
+    pub const END_HOLD: &'static str = "end-hold-";
+    /// How the key of a job that finishes a checkout begins; the booking's id follows.
+    pub const FINISH_CHECKOUT: &'static str = "finish-";
+
     /// Jobs with the same key are one job: the later takes the place of the earlier.
     pub fn key(&self) -> String {
         match self {
-            Self::EndHold { booking_id } => format!("end-hold-{booking_id}"),
-            Self::FinishCheckout { booking_id } => format!("finish-{booking_id}"),
+            Self::EndHold { booking_id } => format!("{}{booking_id}", Self::END_HOLD),
+            Self::FinishCheckout { booking_id } => format!("{}{booking_id}", Self::FINISH_CHECKOUT),
             Self::SettleEvent { event_id } => format!("settle-{event_id}"),
             Self::Refund { refund_id } => format!("refund-{refund_id}"),
             Self::Sweep => "sweep".to_owned(),
         }
+    }
+
+    /// The payload of the queue.
+    pub fn payload(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// This job, due at `run_at`.
+    pub fn at(self, run_at: DateTime<Utc>) -> ScheduledJob {
+        ScheduledJob { job: self, run_at }
     }
 }

@@ -1,17 +1,27 @@
 //! Types, rules and state machines of bookings and money. Pure: no I/O, no `async`, no reading of
 //! the time.
 
+pub mod attempt;
 pub mod booking;
+pub mod booking_event;
 pub mod booking_request;
 pub mod calendar;
+pub mod capture;
 pub mod catalogue;
+pub mod checkout;
+pub mod checkout_state;
 pub mod currency;
+pub mod funds;
 pub mod ids;
 pub mod job;
+pub mod ledger;
 pub mod money;
+pub mod payment_event;
+pub mod payment_intent;
+pub mod quote;
+pub mod refund;
 pub mod refusal;
 pub mod seat_availability;
 pub mod seats;
-pub mod settlement;
-pub mod surplus;
+pub mod stripe_report;
 pub mod user;

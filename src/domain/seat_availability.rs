@@ -2,11 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use super::booking::{BookedShow, BookingStatus};
+use super::attempt::PaymentPart;
+use super::booking::{BookedShow, BookingStatus, PaymentOption, ReservedSeats, Reservation};
 use super::catalogue::{PolicyStep, ShowStatus};
 use super::currency::Currency;
 use super::ids::{BookingId, ShowId};
 use super::money::{AMOUNT_MINOR_MAX, Money};
+use super::quote::{Quote, QuoteItem};
 use super::refusal::Refusal;
 use super::seats::sort_naturally;
 use super::user::UserId;
@@ -49,30 +51,8 @@ pub struct WantedSeat {
     pub claimed_by: Option<(BookingId, UserId, BookingStatus)>,
 }
 
-/// What the seats of a booking cost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quote {
-    /// The labels, in natural order.
-    pub seats: Vec<String>,
-    /// The sum.
-    pub total: Money,
-    /// One line per tier, in the order of the first seat of each.
-    pub lines: Vec<QuoteLine>,
-}
-
-/// Seats of one tier.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuoteLine {
-    /// The name of the tier.
-    pub tier: String,
-    /// The price of one seat.
-    pub unit: Money,
-    /// The seats, in natural order.
-    pub seats: Vec<String>,
-}
-
 impl SeatAvailability {
-    /// What `wanted` costs `buyer`, or why he cannot have it. Nothing is held yet: the database
+    /// What `wanted` costs `buyer`, or why they cannot have it. Nothing is held yet: the database
     /// decides that.
     ///
     /// `wanted` names each seat once.
@@ -112,44 +92,55 @@ impl SeatAvailability {
 
     fn price(&self, seats: &[&WantedSeat]) -> Result<Quote, Refusal> {
         let mut total_minor: i64 = 0;
-        let mut lines: Vec<QuoteLine> = Vec::new();
+        let mut tiers: Vec<(&WantedSeat, Vec<String>)> = Vec::new();
         for seat in seats {
             total_minor = total_minor.saturating_add(seat.price_minor);
-            match lines.iter_mut().find(|line| line.tier == seat.tier) {
-                Some(line) => line.seats.push(seat.label.clone()),
-                None => lines.push(QuoteLine {
-                    tier: seat.tier.clone(),
-                    unit: Money::new(seat.price_minor, self.currency),
-                    seats: vec![seat.label.clone()],
-                }),
+            match tiers.iter_mut().find(|(first, _)| first.tier == seat.tier) {
+                Some((_, labels)) => labels.push(seat.label.clone()),
+                None => tiers.push((seat, vec![seat.label.clone()])),
             }
         }
-        let minimum_minor = self.currency.minimum_minor();
-        if total_minor > 0 && total_minor < minimum_minor {
-            let minimum = Money::new(minimum_minor, self.currency);
-            return Err(Refusal::AmountTooSmall { minimum });
-        }
-        if total_minor > AMOUNT_MINOR_MAX {
-            return Err(Refusal::field(
-                "seats",
-                "cost more together than can be charged at once",
-            ));
-        }
+        let total = Money::new(total_minor, self.currency);
+        self.refuse_uncharged(total)?;
+        let items = tiers.into_iter().map(|(seat, labels)| QuoteItem {
+            name: format!("{} · {} · {}", self.title, seat.tier, labels.join(", ")),
+            unit: Money::new(seat.price_minor, self.currency),
+            quantity: u64::try_from(labels.len()).unwrap_or_default(),
+        });
         Ok(Quote {
-            seats: seats.iter().map(|seat| seat.label.clone()).collect(),
-            total: Money::new(total_minor, self.currency),
-            lines,
+            reservation: Reservation::Seats(ReservedSeats {
+                show_id: self.show_id,
+                labels: seats.iter().map(|seat| seat.label.clone()).collect(),
+            }),
+            show: Some(self.booked_show()),
+            total,
+            payment_option: PaymentOption::Full,
+            due: total,
+            part: PaymentPart::Full,
+            items: items.collect(),
+            cancellation_policy: self.cancellation_policy.clone(),
         })
     }
-}
 
-impl From<SeatAvailability> for BookedShow {
-    fn from(availability: SeatAvailability) -> Self {
-        Self {
-            id: availability.show_id,
-            title: availability.title,
-            starts_at: availability.starts_at,
-            timezone: availability.timezone,
+    /// Refuses a sum that Stripe does not charge; nothing is not charged at all.
+    fn refuse_uncharged(&self, total: Money) -> Result<(), Refusal> {
+        let minimum = Money::new(self.currency.minimum_minor(), self.currency);
+        if total.amount_minor > 0 && total.amount_minor < minimum.amount_minor {
+            return Err(Refusal::AmountTooSmall { minimum });
+        }
+        if total.amount_minor > AMOUNT_MINOR_MAX {
+            let message = "cost more together than can be charged at once";
+            return Err(Refusal::field("seats", message));
+        }
+        Ok(())
+    }
+
+    fn booked_show(&self) -> BookedShow {
+        BookedShow {
+            id: self.show_id,
+            title: self.title.clone(),
+            starts_at: self.starts_at,
+            timezone: self.timezone.clone(),
         }
     }
 }
@@ -211,13 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_has_a_line_per_tier_and_seats_in_natural_order() {
+    fn a_quote_has_an_item_per_tier_and_seats_in_natural_order() {
         let quote = quote(&availability(), &["B1", "A10", "A2"]).unwrap();
 
-        assert_eq!(quote.seats, ["A2", "A10", "B1"]);
+        let seats = quote.reservation.seats().unwrap();
+        assert_eq!(seats.labels, ["A2", "A10", "B1"]);
         assert_eq!(quote.total.amount_minor, 4_900);
-        assert_eq!(quote.lines.len(), 2);
-        assert_eq!(quote.lines[0].seats, ["A2", "A10"]);
+        let names: Vec<&str> = quote.items.iter().map(|item| item.name.as_str()).collect();
+        assert_eq!(names, ["Metropolis · regular · A2, A10", "Metropolis · box · B1"]);
     }
 
     #[test]

@@ -1,13 +1,22 @@
 //! Attempts: one row is one Stripe Checkout Session of ours.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use super::Columns;
-use crate::domain::booking::{BookingStatus, OpenCheckout};
+use crate::domain::attempt::{AttemptOfBooking, AttemptStatus, OpenCheckout};
+use crate::domain::booking::BookingStatus;
+use crate::domain::booking_event::{BookingEvent, StoredEvent};
+use crate::domain::checkout_state::CheckoutState;
 use crate::domain::ids::{AttemptId, BookingId};
+use crate::domain::job::Job;
+use crate::domain::money::Money;
+use crate::domain::stripe_report::AttemptReference;
 use crate::domain::user::UserId;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What is needed to ask Stripe for the session of an attempt, again and to the letter.
 #[derive(Debug, Clone)]
@@ -25,7 +34,7 @@ pub struct Hold {
     pub status: BookingStatus,
     /// When its hold ends.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Whether it has been called off.
+    /// Whether it is to be cancelled.
     pub cancel_requested: bool,
     /// The attempt that is not closed, if there is one.
     pub unclosed: Option<UnclosedAttempt>,
@@ -34,7 +43,7 @@ pub struct Hold {
 /// An attempt that is not closed.
 #[derive(Debug, Clone)]
 pub struct UnclosedAttempt {
-    /// Its id.
+    /// The attempt.
     pub id: AttemptId,
     /// What Stripe was or is sent.
     pub parameters: String,
@@ -47,12 +56,14 @@ pub struct UnclosedAttempt {
 /// The hold of a booking, if there is such a booking. Nothing is locked.
 pub async fn find_hold(db: &mut PgConnection, id: BookingId) -> Result<Option<Hold>> {
     let row = sqlx::query!(
-        r#"select booking.status as "status: BookingStatus", booking.hold_expires_at, booking.cancel_requested_at,
+        r#"select booking.status as "status: BookingStatus", booking.hold_expires_at,
+                  booking.cancel_requested_at,
                   attempt.id as "attempt_id?: AttemptId", attempt.parameters as "parameters?",
                   attempt.stripe_session_id as "session_id?", attempt.expires_at as "expires_at?"
            from bookings as booking
            left join checkout_attempts as attempt
-             on attempt.booking_id = booking.id and attempt.status in ('creating', 'open', 'processing')
+             on attempt.booking_id = booking.id
+              and attempt.status in ('creating', 'open', 'processing')
            where booking.id = $1"#,
         id as _,
     )
@@ -79,9 +90,10 @@ pub async fn find_by_session(
     db: &mut PgConnection,
     session_id: &str,
     owner: &UserId,
-) -> Result<Option<(AttemptId, BookingId)>> {
-    let row = sqlx::query!(
-        r#"select attempt.id as "attempt_id: AttemptId", attempt.booking_id as "booking_id: BookingId"
+) -> Result<Option<AttemptOfBooking>> {
+    let attempt = sqlx::query_as!(
+        AttemptOfBooking,
+        r#"select attempt.id as "attempt_id: _", attempt.booking_id as "booking_id: _"
            from checkout_attempts as attempt
            join bookings on bookings.id = attempt.booking_id and bookings.user_id = $2
            where attempt.stripe_session_id = $1"#,
@@ -90,7 +102,59 @@ pub async fn find_by_session(
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|row| (row.attempt_id, row.booking_id)))
+    Ok(attempt)
+}
+
+/// Locks bookings in the order of their ids, and then one attempt of each, and reads how both stand.
+/// The locks are taken in this order everywhere. One round trip.
+pub async fn lock(
+    db: &mut PgConnection,
+    attempts: &[AttemptOfBooking],
+) -> Result<HashMap<AttemptId, CheckoutState>> {
+    let rows = sqlx::query!(
+        r#"with booking as materialized (
+             select id, status, cancel_requested_at, currency, total_minor, paid_minor
+             from bookings
+             where id = any($1)
+             order by id
+             for update
+           )
+           select attempt.id as "attempt_id: AttemptId", booking.id as "booking_id: BookingId",
+                  booking.status as "status: BookingStatus", booking.cancel_requested_at,
+                  booking.currency, booking.total_minor, booking.paid_minor,
+                  attempt.status as "attempt_status: AttemptStatus", attempt.amount_minor,
+                  -- Which payments an attempt has brought matters once it is paid.
+                  case attempt.status when 'paid' then array(
+                    select stripe_payment_intent_id from payments where attempt_id = attempt.id
+                  ) else '{}' end as "paid_by!: Vec<Option<String>>"
+           from booking
+           join checkout_attempts as attempt
+             on attempt.id = any($2) and attempt.booking_id = booking.id
+           for update of attempt"#,
+        &attempts.column(|attempt| attempt.booking_id) as _,
+        &attempts.column(|attempt| attempt.attempt_id) as _,
+    )
+    .fetch_all(db)
+    .await?;
+    let states = rows.into_iter().map(|row| {
+        let currency = row.currency.parse().map_err(Error::Fault)?;
+        let attempt = AttemptOfBooking {
+            attempt_id: row.attempt_id,
+            booking_id: row.booking_id,
+        };
+        let state = CheckoutState {
+            attempt,
+            status: row.status,
+            cancel_requested: row.cancel_requested_at.is_some(),
+            total: Money::new(row.total_minor, currency),
+            paid: Money::new(row.paid_minor, currency),
+            attempt_status: row.attempt_status,
+            asked: Money::new(row.amount_minor, currency),
+            paid_by: row.paid_by,
+        };
+        Ok((attempt.attempt_id, state))
+    });
+    states.collect()
 }
 
 /// Locks a booking that is pending and has no attempt which could be paid; false if it is not so.
@@ -103,7 +167,9 @@ pub async fn lock_unpayable(db: &mut PgConnection, id: BookingId) -> Result<bool
     .await?;
     // Asked in a statement of its own, which sees what was committed while the lock was waited for.
     let payable = sqlx::query_scalar!(
-        "select 1 from checkout_attempts where booking_id = $1 and status in ('creating', 'open', 'processing')",
+        "select 1
+         from checkout_attempts
+         where booking_id = $1 and status in ('creating', 'open', 'processing')",
         id as _,
     )
     .fetch_optional(&mut *db)
@@ -123,12 +189,15 @@ pub async fn list_unfinished(
         r#"select booking_id as "booking_id: BookingId"
            from checkout_attempts
            where status = 'creating' and stripe_session_id is null and updated_at < $1
-             and not exists (select from graphile_worker._private_jobs as job where job.key = 'finish-' || booking_id
-                               and job.attempts < job.max_attempts)
+             and not exists (
+               select from jobs where jobs.key = $3 || checkout_attempts.booking_id
+                 and jobs.state <> 'buried'
+             )
            order by updated_at
            limit $2"#,
         before,
         limit,
+        Job::FINISH_CHECKOUT,
     )
     .fetch_all(db)
     .await?;
@@ -136,11 +205,11 @@ pub async fn list_unfinished(
 }
 
 /// The attempt of a booking that Stripe has not answered yet, if there is one.
-pub async fn find_creating(
+pub async fn find_unanswered(
     db: &mut PgConnection,
     booking_id: BookingId,
 ) -> Result<Option<UnansweredAttempt>> {
-    let creating = sqlx::query_as!(
+    let unanswered = sqlx::query_as!(
         UnansweredAttempt,
         r#"select id as "id: _", parameters
            from checkout_attempts
@@ -149,40 +218,66 @@ pub async fn find_creating(
     )
     .fetch_optional(db)
     .await?;
-    Ok(creating)
+    Ok(unanswered)
+}
+
+/// A session that Stripe has given for an attempt.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// The attempt.
+    pub attempt_id: AttemptId,
+    /// Its session.
+    pub checkout: OpenCheckout,
 }
 
 /// Opens attempts, each named once, with the sessions that Stripe gave, and returns those that
-/// could be opened: their bookings still wait for them. The bookings are locked first, in the order
-/// of their ids, so that this and a webhook for the same session come one after the other. One
-/// round trip.
+/// could be opened: their bookings still wait for the part that they pay. The bookings are locked
+/// first, in the order of their ids, so that this and a webhook for the same session come one after
+/// the other. One round trip.
 pub async fn open(
     db: &mut PgConnection,
-    sessions: &[(AttemptId, &OpenCheckout)],
+    sessions: &[&NewSession],
     now: DateTime<Utc>,
 ) -> Result<Vec<AttemptId>> {
+    let events = sessions.column(|session| {
+        let attempt_id = session.attempt_id;
+        StoredEvent::from(&BookingEvent::AttemptOpened { attempt_id })
+    });
     let opened = sqlx::query_scalar!(
         // `is true`: each is looked up by its id, and not among all that are pending or creating.
         r#"with session as materialized (
              select given.*
-             from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
-               as given (attempt_id, id, url, client_secret, expires_at)
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
+                         $6::text[], $7::jsonb[])
+               as given (attempt_id, id, url, client_secret, expires_at, event_kind, event_payload)
              join checkout_attempts on checkout_attempts.id = given.attempt_id
-             join bookings on bookings.id = checkout_attempts.booking_id and (bookings.status = 'pending') is true
+             join bookings on bookings.id = checkout_attempts.booking_id
+               and (bookings.status = (
+                 case checkout_attempts.part when 'balance' then 'confirmed' else 'pending' end
+               )::booking_status) is true
              order by bookings.id
              for update of bookings
+           ), opened as (
+             update checkout_attempts as attempt
+             set status = 'open', stripe_session_id = session.id, url = session.url,
+                 client_secret = session.client_secret, expires_at = session.expires_at,
+                 updated_at = $8
+             from session
+             where attempt.id = session.attempt_id and (attempt.status = 'creating') is true
+             returning attempt.id, attempt.booking_id, session.event_kind, session.event_payload
+           ), happened as (
+             insert into booking_events (booking_id, kind, payload, at)
+             select booking_id, event_kind, event_payload, $8
+             from opened
            )
-           update checkout_attempts as attempt
-           set status = 'open', stripe_session_id = session.id, url = session.url, client_secret = session.client_secret,
-               expires_at = session.expires_at, updated_at = $6
-           from session
-           where attempt.id = session.attempt_id and (attempt.status = 'creating') is true
-           returning attempt.id as "id: AttemptId""#,
-        &sessions.column(|(id, _)| *id) as _,
-        &sessions.column(|(_, checkout)| checkout.session_id.as_str()) as _,
-        &sessions.column(|(_, checkout)| checkout.url.as_deref()) as _,
-        &sessions.column(|(_, checkout)| checkout.client_secret.as_deref()) as _,
-        &sessions.column(|(_, checkout)| checkout.expires_at),
+           select id as "id: AttemptId" from opened"#,
+        &sessions.column(|session| session.attempt_id) as _,
+        &sessions.column(|session| session.checkout.session_id.as_str()) as _,
+        &sessions.column(|session| session.checkout.url.as_deref()) as _,
+        &sessions.column(|session| session.checkout.client_secret.as_deref()) as _,
+        &sessions.column(|session| session.checkout.expires_at),
+        &events.column(|event| event.kind.as_str()) as _,
+        &events.column(|event| Json(&event.payload)) as _,
         now,
     )
     .fetch_all(db)
@@ -190,20 +285,71 @@ pub async fn open(
     Ok(opened)
 }
 
-/// Notes the session of an attempt whose booking does not wait for it any more; what words from
-/// Stripe have named stays. True if nobody has heard yet what has become of it.
-pub async fn name_session(db: &mut PgConnection, id: AttemptId, session_id: &str) -> Result<bool> {
-    let unheard = sqlx::query_scalar!(
+/// Notes the session of an attempt whose booking does not wait for it any more; what Stripe's
+/// reports have named stays. True if nobody has heard yet what has become of it.
+pub async fn name_session(db: &mut PgConnection, session: &NewSession) -> Result<bool> {
+    let is_unheard_of = sqlx::query_scalar!(
         r#"update checkout_attempts
            set stripe_session_id = coalesce(stripe_session_id, $2)
            where id = $1
-           returning status = 'creating' as "unheard!""#,
-        id as _,
-        session_id,
+           returning status = 'creating' as "is_unheard_of!""#,
+        session.attempt_id as _,
+        session.checkout.session_id,
     )
     .fetch_one(db)
     .await?;
-    Ok(unheard)
+    Ok(is_unheard_of)
+}
+
+/// Notes that the buyer has paid by a delayed method, with what Stripe's report names. The attempt
+/// cannot be paid any more. The caller holds its lock.
+pub async fn await_funds(
+    db: &mut PgConnection,
+    id: AttemptId,
+    reference: &AttemptReference,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "update checkout_attempts
+         set status = 'processing', url = null, client_secret = null, updated_at = $4,
+             stripe_session_id = coalesce($2, stripe_session_id),
+             stripe_payment_intent_id = coalesce($3, stripe_payment_intent_id)
+         where id = $1",
+        id as _,
+        reference.session_id,
+        reference.payment_intent_id,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Closes an attempt without money. One that never had a session has failed, however its booking
+/// ends. The caller holds its lock.
+pub async fn close(
+    db: &mut PgConnection,
+    id: AttemptId,
+    session_id: Option<&str>,
+    status: AttemptStatus,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "update checkout_attempts
+         set status = case
+               when coalesce($3, stripe_session_id, stripe_payment_intent_id) is null then 'failed'
+               else $2::attempt_status end,
+             stripe_session_id = coalesce($3, stripe_session_id),
+             url = null, client_secret = null, updated_at = $4
+         where id = $1",
+        id as _,
+        status as _,
+        session_id,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// Gives up an attempt whose key is spent, and puts `next` in its place. The caller holds the locks
@@ -222,8 +368,8 @@ pub async fn replace(
     .execute(&mut *db)
     .await?;
     sqlx::query!(
-        "insert into checkout_attempts (id, booking_id, part, ui, amount_minor, status, parameters, expires_at,
-                                        created_at, updated_at)
+        "insert into checkout_attempts (id, booking_id, part, ui, amount_minor, status, parameters,
+                                        expires_at, created_at, updated_at)
          select $2, booking_id, part, ui, amount_minor, 'creating', $3, expires_at, $4, $4
          from checkout_attempts
          where id = $1",

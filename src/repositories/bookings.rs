@@ -1,114 +1,21 @@
-//! Bookings and the seats they claim.
+//! Bookings and what they reserve.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::Columns;
+use crate::domain::attempt::{OpenCheckout, PaymentPart};
 use crate::domain::booking::{
-    BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, NewAttempt, OpenCheckout,
-    PaymentOption,
+    BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, OpenAttempt, PaymentOption,
+    ReservedSeats, Reservation,
 };
-use crate::domain::catalogue::PolicyStep;
+use crate::domain::booking_event::{BookingEvent, StoredEvent};
+use crate::domain::checkout_state::Ending;
 use crate::domain::ids::{BookingId, ShowId};
+use crate::domain::job::Job;
 use crate::domain::money::Money;
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
-
-/// The constraint that keeps references unique.
-pub const REFERENCE_KEY: &str = "bookings_reference_key";
-
-/// Stands between the labels of one booking where those of many travel in one array; no label has
-/// it.
-const SEPARATOR: &str = ",";
-
-/// A booking to be stored with its claims, and with the attempt to pay for it.
-#[derive(Debug, Clone)]
-pub struct NewHold<'a> {
-    /// The booking: pending, or confirmed if it costs nothing.
-    pub booking: &'a Booking,
-    /// The show whose seats it claims.
-    pub show_id: ShowId,
-    /// The policy that is frozen at sale.
-    pub cancellation_policy: &'a [PolicyStep],
-    /// The attempt, unless nothing is to be paid.
-    pub attempt: Option<&'a NewAttempt>,
-}
-
-/// Stores bookings, claims their seats and stores their attempts, in one round trip; the database
-/// enqueues the ends of their holds. Returns the seats that could be claimed; if they are fewer
-/// than the bookings name, the caller must roll back.
-///
-/// Claims are inserted in the order of shows and labels, so that two who want the same seats never
-/// deadlock; a claim that another transaction is just making is waited for.
-pub async fn hold(
-    db: &mut PgConnection,
-    holds: &[NewHold<'_>],
-    now: DateTime<Utc>,
-) -> Result<Vec<(BookingId, String)>> {
-    let attempts: Vec<_> = holds
-        .iter()
-        .filter_map(|new| Some((new.booking.id, new.attempt?)))
-        .collect();
-    let claimed = sqlx::query!(
-        r#"with wanted as (
-             select *, string_to_array(joined_seats, $22) as seats
-             from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::booking_status[],
-                         $7::payment_option[], $8::text[], $9::bigint[], $10::bigint[], $11::jsonb[], $12::timestamptz[],
-                         $13::timestamptz[])
-               as booking (id, reference, user_id, show_id, joined_seats, status, payment_option, currency, total_minor,
-                           due_minor, cancellation_policy, hold_expires_at, confirmed_at)
-           ), booking as (
-             insert into bookings (id, reference, user_id, kind, show_id, seats, status, payment_option, currency,
-                                   total_minor, due_minor, cancellation_policy, hold_expires_at, confirmed_at,
-                                   created_at, updated_at)
-             select id, reference, user_id, 'show', show_id, seats, status, payment_option, currency, total_minor,
-                    due_minor, cancellation_policy, hold_expires_at, confirmed_at, $14, $14
-             from wanted
-           ), attempt as (
-             insert into checkout_attempts (id, booking_id, part, ui, amount_minor, status, parameters, expires_at,
-                                            created_at, updated_at)
-             select id, booking_id, part, ui, amount_minor, 'creating', parameters, expires_at, $14, $14
-             from unnest($15::uuid[], $16::uuid[], $17::payment_part[], $18::text[], $19::bigint[], $20::text[],
-                         $21::timestamptz[])
-               as attempt (id, booking_id, part, ui, amount_minor, parameters, expires_at)
-           )
-           insert into seat_claims (show_id, label, booking_id)
-           select wanted.show_id, seat.label, wanted.id
-           from wanted, unnest(wanted.seats) as seat (label)
-           order by wanted.show_id, seat.label collate "C"
-           on conflict (show_id, label) do nothing
-           returning booking_id as "booking_id: BookingId", label"#,
-        &holds.column(|new| new.booking.id) as _,
-        &holds.column(|new| new.booking.reference.as_str()) as _,
-        &holds.column(|new| new.booking.user_id.as_str()) as _,
-        &holds.column(|new| new.show_id) as _,
-        &holds.column(|new| new.booking.seats.join(SEPARATOR)),
-        &holds.column(|new| new.booking.status) as _,
-        &holds.column(|new| new.booking.payment_option) as _,
-        &holds.column(|new| new.booking.total.currency.as_str()) as _,
-        &holds.column(|new| new.booking.total.amount_minor),
-        &holds.column(|new| new.booking.due.amount_minor),
-        &holds.column(|new| Json(new.cancellation_policy)) as _,
-        &holds.column(|new| new.booking.hold_expires_at) as _,
-        &holds.column(|new| new.booking.confirmed_at) as _,
-        now,
-        &attempts.column(|(_, attempt)| attempt.id) as _,
-        &attempts.column(|(booking_id, _)| *booking_id) as _,
-        &attempts.column(|(_, attempt)| attempt.part) as _,
-        &attempts.column(|(_, attempt)| attempt.ui.as_str()) as _,
-        &attempts.column(|(_, attempt)| attempt.amount_minor),
-        &attempts.column(|(_, attempt)| attempt.parameters.as_str()) as _,
-        &attempts.column(|(_, attempt)| attempt.expires_at),
-        SEPARATOR,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(claimed
-        .into_iter()
-        .map(|row| (row.booking_id, row.label))
-        .collect())
-}
 
 /// Which bookings are listed.
 #[derive(Debug, Clone)]
@@ -142,6 +49,7 @@ struct Row {
     show_title: Option<String>,
     show_starts_at: Option<DateTime<Utc>>,
     show_timezone: Option<String>,
+    attempt_part: Option<PaymentPart>,
     session_id: Option<String>,
     session_url: Option<String>,
     session_client_secret: Option<String>,
@@ -153,18 +61,21 @@ macro_rules! details {
     ($which:literal, $($argument:expr),*) => {
         sqlx::query_as!(
             Row,
-            r#"select booking.id as "id!: _", reference as "reference!", user_id as "user_id!: _", kind as "kind!: _",
-                      booking.status as "status!: _", seats as "seats!", payment_option as "payment_option!: _",
-                      booking.currency as "currency!", total_minor as "total_minor!", due_minor as "due_minor!",
-                      paid_minor as "paid_minor!", hold_expires_at, confirmed_at, cancelled_at, version as "version!",
-                      booking.created_at as "created_at!",
-                      shows.id as "show_id?: _", shows.title as "show_title?", shows.starts_at as "show_starts_at?",
-                      shows.timezone as "show_timezone?",
-                      attempt.stripe_session_id as "session_id?", attempt.url as "session_url?",
-                      attempt.client_secret as "session_client_secret?", attempt.expires_at as "session_expires_at?"
+            r#"select booking.id as "id!: _", reference as "reference!", user_id as "user_id!: _",
+                      kind as "kind!: _", booking.status as "status!: _", seats as "seats!",
+                      payment_option as "payment_option!: _", booking.currency as "currency!",
+                      total_minor as "total_minor!", due_minor as "due_minor!",
+                      paid_minor as "paid_minor!", hold_expires_at, confirmed_at, cancelled_at,
+                      version as "version!", booking.created_at as "created_at!",
+                      booking.show_id as "show_id?: _", shows.title as "show_title?",
+                      shows.starts_at as "show_starts_at?", shows.timezone as "show_timezone?",
+                      attempt.part as "attempt_part?: _", attempt.stripe_session_id as "session_id?",
+                      attempt.url as "session_url?", attempt.client_secret as "session_client_secret?",
+                      attempt.expires_at as "session_expires_at?"
                from bookings as booking
                left join shows on shows.id = booking.show_id
-               left join checkout_attempts as attempt on attempt.booking_id = booking.id and attempt.status = 'open'
+               left join checkout_attempts as attempt
+                 on attempt.booking_id = booking.id and attempt.status = 'open'
                "# + $which,
             $($argument),*
         )
@@ -215,19 +126,24 @@ impl TryFrom<Row> for BookingDetails {
 
     fn try_from(row: Row) -> Result<Self> {
         let currency = row.currency.parse().map_err(Error::Fault)?;
-        let show = row
-            .show_id
-            .zip(row.show_title)
-            .zip(row.show_starts_at)
-            .zip(row.show_timezone);
+        let reservation = match (row.kind, row.show_id) {
+            (BookingKind::Show, Some(show_id)) => Reservation::Seats(ReservedSeats {
+                show_id,
+                labels: row.seats,
+            }),
+            (BookingKind::Show | BookingKind::Service, _) => {
+                return Err(Error::fault(format!("{} reserves nothing known here", row.id)));
+            }
+        };
+        let show = row.show_id.zip(row.show_title).zip(row.show_starts_at);
+        let open = row.attempt_part.zip(row.session_id).zip(row.session_expires_at);
         Ok(Self {
             booking: Booking {
                 id: row.id,
                 reference: row.reference,
                 user_id: row.user_id,
-                kind: row.kind,
+                reservation,
                 status: row.status,
-                seats: row.seats,
                 payment_option: row.payment_option,
                 total: Money::new(row.total_minor, currency),
                 due: Money::new(row.due_minor, currency),
@@ -238,21 +154,21 @@ impl TryFrom<Row> for BookingDetails {
                 version: row.version,
                 created_at: row.created_at,
             },
-            show: show.map(|(((id, title), starts_at), timezone)| BookedShow {
+            show: show.zip(row.show_timezone).map(|(((id, title), starts_at), timezone)| BookedShow {
                 id,
                 title,
                 starts_at,
                 timezone,
             }),
-            checkout: row
-                .session_id
-                .zip(row.session_expires_at)
-                .map(|(session_id, expires_at)| OpenCheckout {
+            open_attempt: open.map(|((part, session_id), expires_at)| OpenAttempt {
+                part,
+                checkout: OpenCheckout {
                     session_id,
                     url: row.session_url,
                     client_secret: row.session_client_secret,
                     expires_at,
-                }),
+                },
+            }),
         })
     }
 }
@@ -268,26 +184,40 @@ pub async fn list_overdue(
         r#"select id as "id: BookingId"
            from bookings
            where status in ('pending', 'processing') and hold_expires_at < $1
-             and not exists (select from graphile_worker._private_jobs as job where job.key = 'end-hold-' || bookings.id
-                               and job.attempts < job.max_attempts)
+             and not exists (
+               select from jobs where jobs.key = $3 || bookings.id and jobs.state <> 'buried'
+             )
            order by hold_expires_at
            limit $2"#,
         before,
         limit,
+        Job::END_HOLD,
     )
     .fetch_all(db)
     .await?;
     Ok(overdue)
 }
 
-/// Notes that a pending booking is called off, and why; what was noted before stays. False if it is
-/// not pending, or not at `version` any more.
+/// Which booking is to be cancelled, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Cancellation<'a> {
+    /// The booking.
+    pub booking_id: BookingId,
+    /// The version that the caller has seen, if it matters to them.
+    pub version: Option<i64>,
+    /// Why, if they said so.
+    pub reason: Option<&'a str>,
+}
+
+/// Notes that a pending booking is to be cancelled, and why; what was noted before stays. False if
+/// it is not pending, or not at that version any more.
 pub async fn request_cancellation(
     db: &mut PgConnection,
-    (id, version): (BookingId, Option<i64>),
-    reason: Option<&str>,
+    cancellation: Cancellation<'_>,
     now: DateTime<Utc>,
 ) -> Result<bool> {
+    let reason = cancellation.reason.map(str::to_owned);
+    let event = StoredEvent::from(&BookingEvent::CancellationRequested { reason });
     let noted = sqlx::query_scalar!(
         r#"with wanted as (
              select id
@@ -300,14 +230,114 @@ pub async fn request_cancellation(
              set cancel_requested_at = $4, cancel_reason = $3, updated_at = $4
              from wanted
              where bookings.id = wanted.id and cancel_requested_at is null
+             returning bookings.id
+           ), happened as (
+             insert into booking_events (booking_id, kind, payload, at)
+             select id, $5, $6, $4 from noted
            )
            select count(*) as "count!" from wanted"#,
-        id as _,
-        version,
-        reason,
+        cancellation.booking_id as _,
+        cancellation.version,
+        cancellation.reason,
         now,
+        event.kind,
+        event.payload,
     )
     .fetch_one(db)
     .await?;
     Ok(noted == 1)
+}
+
+/// Keeps what a booking reserves until `until`: the buyer has paid by a method that takes days. The
+/// caller holds its lock.
+pub async fn await_funds(
+    db: &mut PgConnection,
+    id: BookingId,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "update bookings
+         set status = 'processing', hold_expires_at = greatest(hold_expires_at, $2), updated_at = $3
+         where id = $1",
+        id as _,
+        until,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Leaves a booking to a person. It keeps what it reserves; one that had ended must claim it again.
+/// The caller holds its lock.
+pub async fn review(db: &mut PgConnection, id: BookingId, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update bookings set status = 'review', hold_expires_at = null, updated_at = $2 where id = $1",
+        id as _,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Ends a booking, and frees what it reserves. The caller holds its lock.
+pub async fn end(
+    db: &mut PgConnection,
+    id: BookingId,
+    ending: Ending,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "with claim as (
+           delete from seat_claims where booking_id = $1
+         )
+         update bookings
+         set status = $2, updated_at = $3,
+             cancelled_at = case when $2::booking_status = 'cancelled' then $3 else cancelled_at end
+         where id = $1",
+        id as _,
+        ending.booking_status() as _,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Claims what a booking reserved again, if it is still on sale; the booking must be live again.
+/// False if not all of it could be claimed: the caller must roll back.
+pub async fn claim_again(
+    db: &mut PgConnection,
+    id: BookingId,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let is_complete = sqlx::query_scalar!(
+        r#"with wanted as (
+             select booking.id, booking.show_id, seat.label
+             from bookings as booking
+             join shows on shows.id = booking.show_id and shows.status = 'on_sale'
+               and shows.starts_at > $2
+             cross join unnest(booking.seats) as seat (label)
+             where booking.id = $1
+           ), claim as (
+             insert into seat_claims (show_id, label, booking_id)
+             select wanted.show_id, wanted.label, wanted.id
+             from wanted
+             join show_seats as seat using (show_id, label)
+             where seat.sellable
+             order by wanted.label collate "C"
+             on conflict (show_id, label) do nothing
+             returning label
+           )
+           select (select count(*) from claim) = cardinality(seats) as "is_complete!"
+           from bookings
+           where id = $1"#,
+        id as _,
+        now,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(is_complete)
 }

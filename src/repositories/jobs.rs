@@ -1,74 +1,59 @@
-//! The job queue, as seen from a transaction: a job is there if and only if the transaction
-//! commits.
+//! The job queue, as seen from a transaction: a job is there if and only if the transaction commits.
+//!
+//! The queue's own tables are known to `migrations/0012_jobs.sql` alone.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
+use chrono::TimeDelta;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
-use crate::domain::job::Job;
-use crate::error::{Error, Result};
+use super::Columns;
+use crate::domain::job::{ScheduledJob, TRIES_MAX};
+use crate::error::Result;
 
 /// The one task of the queue; the payload says what it is.
 pub const TASK: &str = "holdfast";
-/// Tries are at most a minute apart, so this is about two days of them. Then the job is buried: it
-/// stays, with its last error, until somebody looks. Only where seats or sessions wait, the sweep
-/// puts another in its place.
-const ATTEMPTS_MAX: i32 = 4_000;
 
-/// Enqueues a job for `run_at`. One with the same key that has not begun yet is replaced.
-pub async fn enqueue(db: &mut PgConnection, job: &Job, run_at: DateTime<Utc>) -> Result<()> {
+/// Enqueues jobs. One with the same key that has not begun yet is replaced. Nobody is notified:
+/// workers look for jobs every second.
+pub async fn enqueue(db: &mut PgConnection, jobs: &[ScheduledJob]) -> Result<()> {
     sqlx::query!(
-        "select id from graphile_worker.add_job($1, $2::json, run_at => $3, max_attempts => $4, job_key => $5)",
-        TASK,
-        payload(job)?,
-        run_at,
-        ATTEMPTS_MAX,
-        job.key(),
+        "select enqueue_jobs($1, $2::json[], $3, $4)",
+        &jobs.column(|scheduled| scheduled.job.key()),
+        &jobs.column(|scheduled| Json(scheduled.job.payload())) as _,
+        &jobs.column(|scheduled| scheduled.run_at),
+        TRIES_MAX,
     )
     .fetch_one(db)
     .await?;
     Ok(())
 }
 
-/// A job as the queue keeps it.
-pub fn payload(job: &Job) -> Result<Value> {
-    serde_json::to_value(job)
-        .map_err(|error| Error::fault(format!("a job cannot be written: {error}")))
-}
-
 /// Forgets jobs that were asked for again while they ran, and then failed or lost their worker: the
-/// queue has taken their keys and their tries away, and put others in their place. They would lie
-/// there for ever.
+/// queue has put others in their place, and they would lie there for ever.
 pub async fn forget_replaced(db: &mut PgConnection) -> Result<()> {
-    sqlx::query!(
-        "delete from graphile_worker._private_jobs
-         where key is null and attempts >= max_attempts and locked_at is null",
-    )
-    .execute(db)
-    .await?;
+    sqlx::query!("select forget_replaced_jobs()").fetch_one(db).await?;
     Ok(())
 }
 
-/// Puts the next try of a job off that has failed after so many tries, by the clock that the queue
-/// goes by. One that was asked for again since has had no tries, and keeps its time.
-pub async fn put_off(
-    db: &mut PgConnection,
-    (id, attempts): (i64, i16),
-    pause: TimeDelta,
-) -> Result<()> {
+/// A try of a job that has failed.
+#[derive(Debug, Clone, Copy)]
+pub struct FailedTry {
+    /// The job.
+    pub job_id: i64,
+    /// How many tries it has had.
+    pub tries: i16,
+}
+
+/// Puts the next try of a job off, by the clock that the queue goes by. One that was asked for again
+/// since has had no tries, and keeps its time.
+pub async fn put_off(db: &mut PgConnection, failed: FailedTry, pause: TimeDelta) -> Result<()> {
     sqlx::query!(
-        "with failed as (
-           select id from graphile_worker._private_jobs where id = $1 and attempts = $2 for update
-         )
-         select rescheduled.id
-         from failed,
-              graphile_worker.reschedule_jobs(
-                array[failed.id], run_at => now() + $3::bigint * interval '1 millisecond') as rescheduled",
-        id,
-        attempts,
+        "select put_off_job($1, $2, $3::bigint * interval '1 millisecond')",
+        failed.job_id,
+        failed.tries,
         pause.num_milliseconds(),
     )
-    .fetch_all(db)
+    .fetch_one(db)
     .await?;
     Ok(())
 }

@@ -1,15 +1,18 @@
 //! All SQL, one file per aggregate. Free functions on a connection; none begins or commits.
 
 pub mod attempts;
+pub mod booking_events;
 pub mod bookings;
-pub mod changes;
 pub mod database;
+pub mod discrepancies;
+pub mod holds;
 pub mod idempotency_keys;
 pub mod jobs;
+pub mod ledger;
 pub mod movies;
 pub mod payment_events;
+pub mod payments;
 pub mod refunds;
-pub mod settlements;
 pub mod shows;
 pub mod users;
 

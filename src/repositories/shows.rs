@@ -209,7 +209,9 @@ pub async fn taken_seats(db: &mut PgConnection, ids: &[ShowId]) -> Result<Vec<Ta
         r#"select id as "show_id: _", layout_version,
                   array(select label from seat_claims where show_id = shows.id) as "all!",
                   array(
-                    select unnest(seats) from bookings where show_id = shows.id and status in ('pending', 'processing')
+                    select unnest(seats)
+                    from bookings
+                    where show_id = shows.id and status in ('pending', 'processing', 'review')
                   ) as "held!"
            from shows
            where id = any($1)"#,

@@ -12,13 +12,13 @@ use stripe_shared::{
     CheckoutSessionLocale, CheckoutSessionMode, CheckoutSessionSubmitType, CheckoutSessionUiMode,
 };
 
-use super::webhook::APP;
-use crate::domain::booking::PaymentPart;
-use crate::domain::booking_request::Ui;
+use super::event::APP;
+use crate::domain::attempt::{PaymentPart, Ui};
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::money::Money;
+use crate::domain::quote::QuoteItem;
 
-/// What is to be paid, by whom, and where he goes afterwards.
+/// What is to be paid, by whom, and where they go afterwards.
 #[derive(Debug, Clone)]
 pub struct SessionRequest<'a> {
     /// The booking that is paid.
@@ -29,25 +29,14 @@ pub struct SessionRequest<'a> {
     pub part: PaymentPart,
     /// Where the buyer pays.
     pub ui: Ui,
-    /// What he sees and pays for.
-    pub lines: Vec<Line>,
-    /// His mail address, if it is known.
+    /// What they see and pay for.
+    pub items: &'a [QuoteItem],
+    /// Their mail address, if it is known.
     pub email: Option<&'a str>,
-    /// The front end that he comes from, without a slash at the end.
+    /// The front end that they come from, without a slash at the end.
     pub origin: &'a str,
     /// When the session ends: at least 30 minutes and at most 24 hours ahead, on Stripe's clock.
     pub expires_at: DateTime<Utc>,
-}
-
-/// One line of the bill.
-#[derive(Debug, Clone)]
-pub struct Line {
-    /// What it is, for people.
-    pub name: String,
-    /// The price of one.
-    pub unit: Money,
-    /// How many.
-    pub quantity: u64,
 }
 
 impl SessionRequest<'_> {
@@ -67,7 +56,7 @@ impl SessionRequest<'_> {
         };
         let request = CreateCheckoutSession::new()
             .mode(CheckoutSessionMode::Payment)
-            .line_items(self.lines.iter().map(Line::item).collect::<Vec<_>>())
+            .line_items(self.items.iter().map(line_item).collect::<Vec<_>>())
             .client_reference_id(self.booking_id.to_string())
             .metadata(metadata)
             .payment_intent_data(payment_intent)
@@ -108,16 +97,14 @@ impl SessionRequest<'_> {
     }
 }
 
-impl Line {
-    fn item(&self) -> CreateCheckoutSessionLineItems {
-        let mut price = CreateCheckoutSessionLineItemsPriceData::new(currency(self.unit));
-        price.product_data = Some(ProductData::new(self.name.clone()));
-        price.unit_amount = Some(self.unit.amount_minor);
-        let mut item = CreateCheckoutSessionLineItems::new();
-        item.price_data = Some(price);
-        item.quantity = Some(self.quantity);
-        item
-    }
+fn line_item(item: &QuoteItem) -> CreateCheckoutSessionLineItems {
+    let mut price = CreateCheckoutSessionLineItemsPriceData::new(currency(item.unit));
+    price.product_data = Some(ProductData::new(item.name.clone()));
+    price.unit_amount = Some(item.unit.amount_minor);
+    let mut line_item = CreateCheckoutSessionLineItems::new();
+    line_item.price_data = Some(price);
+    line_item.quantity = Some(item.quantity);
+    line_item
 }
 
 fn currency(money: Money) -> stripe_types::Currency {

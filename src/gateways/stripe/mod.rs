@@ -2,9 +2,10 @@
 
 pub mod checkout;
 mod client;
+pub mod event;
 mod objects;
 pub mod refunds;
-pub mod webhook;
+pub mod signature;
 
 use chrono::{DateTime, Utc};
 use stripe_client_core::{RequestBuilder, StripeMethod};
@@ -13,7 +14,7 @@ pub use client::{Stripe, StripeError};
 use objects::CheckoutSession;
 pub use objects::SessionState;
 
-use crate::domain::booking::OpenCheckout;
+use crate::domain::attempt::OpenCheckout;
 use crate::domain::ids::AttemptId;
 
 /// What a cheap question to Stripe tells of the connection.

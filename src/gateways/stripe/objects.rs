@@ -4,15 +4,21 @@
 //! Strict types of a whole object fail when Stripe adds a value, and a payment must not be lost
 //! over that.
 
-use chrono::{DateTime, Utc};
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use std::fmt;
+use std::marker::PhantomData;
 
-use crate::domain::booking::OpenCheckout;
-use crate::domain::ids::{AttemptId, BookingId};
+use chrono::{DateTime, Utc};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use crate::domain::attempt::OpenCheckout;
+use crate::domain::capture::Capture;
+use crate::domain::checkout::CheckoutReport;
+use crate::domain::ids::{AttemptId, BookingId, RefundId};
 use crate::domain::money::Money;
-use crate::domain::settlement::{Capture, Fact};
+use crate::domain::refund::{RefundReport, RefundStatus};
 
 /// A Checkout Session as an API call returns it.
 /// <https://docs.stripe.com/api/checkout/sessions/object>
@@ -39,8 +45,8 @@ impl From<CheckoutSession> for OpenCheckout {
 /// A Checkout Session when it is asked how it stands, with its PaymentIntent.
 #[derive(Debug)]
 pub struct SessionState {
-    session: EventObject,
-    payment_intent: Option<EventObject>,
+    session: StripeObject,
+    payment_intent: Option<StripeObject>,
 }
 
 impl<'de> Deserialize<'de> for SessionState {
@@ -50,11 +56,11 @@ impl<'de> Deserialize<'de> for SessionState {
             .get("payment_intent")
             .filter(|intent| intent.is_object());
         let payment_intent = expanded
-            .map(EventObject::deserialize)
+            .map(StripeObject::deserialize)
             .transpose()
             .map_err(D::Error::custom)?;
         Ok(Self {
-            session: EventObject::deserialize(&value).map_err(D::Error::custom)?,
+            session: StripeObject::deserialize(&value).map_err(D::Error::custom)?,
             payment_intent,
         })
     }
@@ -67,31 +73,31 @@ impl SessionState {
     /// A session whose delayed payment has failed stays complete and unpaid; its PaymentIntent goes
     /// back to wait for another method, which nobody can give it.
     /// <https://docs.stripe.com/payments/paymentintents/lifecycle>
-    pub fn fact(&self, now: DateTime<Utc>) -> Option<Fact> {
+    pub fn report(&self, now: DateTime<Utc>) -> Option<CheckoutReport> {
         let session = &self.session;
-        let captured = |money| {
-            Fact::Captured(Capture {
+        let paid = |money| {
+            CheckoutReport::Paid(Capture {
                 money,
+                payment_intent_id: session.payment_intent.clone(),
                 booking_id: session.booking_id(),
                 captured_at: now,
+                remarks: json!({ "stripe": session.remarks() }),
             })
         };
         let intent = self.payment_intent.as_ref();
         let intent_status = intent.and_then(|intent| intent.status.as_deref());
-        match (
-            session.status.as_deref(),
-            session.payment_status.as_deref(),
-            intent_status,
-        ) {
-            (Some("expired"), _, _) => Some(Fact::Expired),
-            (Some("complete"), Some("paid"), _) => Some(captured(session.total())),
-            (Some("complete"), Some("unpaid"), Some("succeeded")) => {
-                Some(captured(intent.and_then(EventObject::received)))
+        let statuses = (session.status.as_deref(), session.payment_status.as_deref());
+        match (statuses, intent_status) {
+            ((Some("expired"), _), _) => Some(CheckoutReport::Expired),
+            ((Some("complete"), Some("paid")), _) => Some(paid(session.total())),
+            ((Some("complete"), Some("unpaid")), Some("succeeded")) => {
+                Some(paid(intent.and_then(StripeObject::received)))
             }
-            (Some("complete"), Some("unpaid"), Some("requires_payment_method" | "canceled")) => {
-                Some(Fact::Failed)
-            }
-            (Some("complete"), Some("unpaid"), _) => Some(Fact::Submitted),
+            (
+                (Some("complete"), Some("unpaid")),
+                Some("requires_payment_method" | "canceled"),
+            ) => Some(CheckoutReport::PaymentFailed),
+            ((Some("complete"), Some("unpaid")), _) => Some(CheckoutReport::AwaitingFunds),
             _ => None,
         }
     }
@@ -102,9 +108,9 @@ impl SessionState {
     }
 }
 
-/// The fields of a session or a PaymentIntent that a webhook brings.
+/// The fields that we read of a session, a PaymentIntent, or whatever else a webhook brings.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct EventObject {
+pub(super) struct StripeObject {
     #[serde(default, deserialize_with = "text")]
     pub(super) object: Option<String>,
     #[serde(default, deserialize_with = "text")]
@@ -121,11 +127,17 @@ pub(super) struct EventObject {
     amount_received: Option<i64>,
     #[serde(default, deserialize_with = "text")]
     currency: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    failure_reason: Option<String>,
     #[serde(default)]
     metadata: Value,
+    #[serde(default)]
+    currency_conversion: Value,
+    #[serde(default)]
+    presentment_details: Value,
 }
 
-impl EventObject {
+impl StripeObject {
     /// What a session asked for.
     pub(super) fn total(&self) -> Option<Money> {
         self.money(self.amount_total)
@@ -141,6 +153,36 @@ impl EventObject {
             amount_minor?,
             self.currency.as_deref()?.parse().ok()?,
         ))
+    }
+
+    /// How a refund stands. A status that is not known here, or that waits for the customer, is
+    /// under way.
+    pub(super) fn refund_report(&self) -> RefundReport {
+        let status = match self.status.as_deref() {
+            Some("succeeded") => RefundStatus::Succeeded,
+            Some("failed") => RefundStatus::Failed,
+            Some("canceled") => RefundStatus::Canceled,
+            _ => RefundStatus::Pending,
+        };
+        RefundReport {
+            stripe_refund_id: self.id.clone(),
+            status,
+            failure_reason: self.failure_reason.clone(),
+        }
+    }
+
+    pub(super) fn refund_id(&self) -> Option<RefundId> {
+        self.metadata.get("refundId")?.as_str()?.parse().ok()
+    }
+
+    /// What else Stripe says of the amount: in which currency the buyer saw it, and how it was
+    /// converted. Before 2025-03-31 a session whose price was shown in the buyer's currency had its
+    /// total in that one. <https://docs.stripe.com/payments/currencies/localize-prices/adaptive-pricing>
+    pub(super) fn remarks(&self) -> Value {
+        json!({
+            "currencyConversion": self.currency_conversion,
+            "presentmentDetails": self.presentment_details,
+        })
     }
 
     /// The name of the application that made the object, if its metadata says so.
@@ -173,4 +215,57 @@ fn id_or_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Str
     let value = Value::deserialize(deserializer)?;
     let id = value.get("id").unwrap_or(&value);
     Ok(id.as_str().map(str::to_owned))
+}
+
+/// Reads an object; whatever else stands in its place, such as null or a text, counts as an empty
+/// one.
+pub(super) fn lenient<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_any(Lenient(PhantomData))
+}
+
+struct Lenient<T>(PhantomData<T>);
+
+impl<'de, T: Default + Deserialize<'de>> Visitor<'de> for Lenient<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("anything")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<T, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(T::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<T, E> {
+        Ok(T::default())
+    }
 }

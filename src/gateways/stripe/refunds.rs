@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 use stripe_client_core::StripeRequest;
 use stripe_core::refund::{CreateRefund, ListRefund};
 
-use super::webhook::APP;
+use super::event::APP;
+use super::objects::StripeObject;
 use super::{Stripe, StripeError};
 use crate::domain::ids::{BookingId, RefundId};
+use crate::domain::refund::RefundReport;
 
 /// How many refunds of one payment are looked through: Stripe's largest page.
 const LIST_MAX: i64 = 100;
@@ -28,58 +29,9 @@ pub struct RefundRequest<'a> {
     pub amount_minor: i64,
 }
 
-/// A refund that Stripe has made.
-#[derive(Debug, Clone)]
-pub struct MadeRefund {
-    /// `re_…`
-    pub id: String,
-    /// Where it stands.
-    pub outcome: RefundOutcome,
-    /// Why it failed.
-    pub failure_reason: Option<String>,
-}
-
-/// Where a refund stands at Stripe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefundOutcome {
-    /// Under way; also what we do not know, and what waits for the customer.
-    Pending,
-    /// Done.
-    Succeeded,
-    /// It did not go.
-    Failed,
-    /// Called off.
-    Canceled,
-}
-
-#[derive(Deserialize)]
-struct RefundObject {
-    id: String,
-    status: Option<String>,
-    failure_reason: Option<String>,
-    #[serde(default)]
-    metadata: Value,
-}
-
 #[derive(Deserialize)]
 struct List {
-    data: Vec<RefundObject>,
-}
-
-impl RefundObject {
-    fn made(self) -> MadeRefund {
-        let outcome = match self.status.as_deref() {
-            Some("succeeded") => RefundOutcome::Succeeded,
-            Some("failed") => RefundOutcome::Failed,
-            Some("canceled") => RefundOutcome::Canceled,
-            _ => RefundOutcome::Pending,
-        };
-        MadeRefund {
-            id: self.id,
-            outcome,
-            failure_reason: self.failure_reason,
-        }
-    }
+    data: Vec<StripeObject>,
 }
 
 impl Stripe {
@@ -87,7 +39,7 @@ impl Stripe {
     pub async fn create_refund(
         &self,
         request: &RefundRequest<'_>,
-    ) -> Result<MadeRefund, StripeError> {
+    ) -> Result<RefundReport, StripeError> {
         // Stripe compares the parameters of a key by their names, so that their order does not
         // matter.
         let metadata = HashMap::from([
@@ -99,10 +51,10 @@ impl Stripe {
             .payment_intent(request.payment_intent_id)
             .amount(request.amount_minor)
             .metadata(metadata);
-        let refund: RefundObject = self
+        let refund: StripeObject = self
             .call(create.build(), Some(&request.id.stripe_key()))
             .await?;
-        Ok(refund.made())
+        Ok(refund.refund_report())
     }
 
     /// Finds the refund of a payment that was asked for under `id`, if Stripe has made it.
@@ -110,15 +62,12 @@ impl Stripe {
         &self,
         payment_intent_id: &str,
         id: RefundId,
-    ) -> Result<Option<MadeRefund>, StripeError> {
+    ) -> Result<Option<RefundReport>, StripeError> {
         let list = ListRefund::new()
             .payment_intent(payment_intent_id)
             .limit(LIST_MAX);
         let list: List = self.call(list.build(), None).await?;
-        let id = id.to_string();
-        let ours = |refund: &RefundObject| {
-            refund.metadata.get("refundId").and_then(Value::as_str) == Some(&id)
-        };
-        Ok(list.data.into_iter().find(ours).map(RefundObject::made))
+        let made = list.data.iter().find(|refund| refund.refund_id() == Some(id));
+        Ok(made.map(StripeObject::refund_report))
     }
 }

@@ -1,13 +1,4 @@
--- Who books, and what there is to book. Written for PostgreSQL 14 and later.
-
--- A user is known by the identity provider's id. Rows are never deleted: bookings and money outlive an account.
-create table users (
-  id text primary key check (length(id) between 1 and 255),
-  email text,
-  name text,
-  created_at timestamptz not null,
-  updated_at timestamptz not null
-);
+-- What there is to book: movies, their shows, and the seats of each show.
 
 create table movies (
   id uuid primary key,
@@ -33,6 +24,8 @@ create table shows (
   max_seats_per_booking int not null check (max_seats_per_booking between 1 and 100),
   status show_status not null default 'on_sale',
   cancellation_policy jsonb not null,
+  -- Goes up whenever seats or prices change, so that whoever keeps a layout in memory learns that it is old.
+  layout_version bigint not null default 1,
   created_at timestamptz not null
 );
 create index shows_by_start on shows (starts_at, id);
@@ -59,3 +52,18 @@ create table show_seats (
   -- The target of the claims' foreign key: only a sellable seat can be claimed.
   constraint show_seats_sellable_key unique (show_id, label, sellable)
 );
+
+-- Forbids a layout that changes under an unchanged version: a seat map in memory would show seats that are gone.
+create function shows_have_new_layout() returns trigger language plpgsql as $$
+begin
+  update shows set layout_version = layout_version + 1 where id in (select show_id from changed);
+  return null;
+end $$;
+create trigger show_seats_added after insert on show_seats
+  referencing new table as changed for each statement execute function shows_have_new_layout();
+create trigger show_seats_changed after update on show_seats
+  referencing new table as changed for each statement execute function shows_have_new_layout();
+create trigger show_seats_removed after delete on show_seats
+  referencing old table as changed for each statement execute function shows_have_new_layout();
+create trigger show_tiers_changed after update on show_tiers
+  referencing new table as changed for each statement execute function shows_have_new_layout();

@@ -1,0 +1,35 @@
+-- The money ledger. One row moves one amount from the credited to the debited account, so it balances by construction.
+
+create table ledger_transfers (
+  id uuid primary key,
+  kind text not null check (kind in ('capture', 'refund', 'refund_reversal')),
+  debit text not null check (debit in ('stripe_balance', 'customer_payments', 'customer_surplus')),
+  credit text not null check (credit in ('stripe_balance', 'customer_payments', 'customer_surplus')),
+  amount_minor bigint not null check (amount_minor > 0),
+  currency text not null check (currency ~ '^[a-z]{3}$'),
+  booking_id uuid not null,
+  payment_id uuid not null,
+  refund_id uuid references refunds,
+  payment_event_id text,
+  created_at timestamptz not null,
+  -- Refuses to book a payment to another booking or in another currency.
+  constraint ledger_transfers_of_payment
+    foreign key (payment_id, booking_id, currency) references payments (id, booking_id, currency),
+  constraint ledger_transfers_two_accounts check (debit <> credit),
+  constraint ledger_transfers_refund_is_named check ((kind <> 'capture') = (refund_id is not null))
+);
+create index ledger_transfers_by_booking on ledger_transfers (booking_id);
+-- Refuse to book one fact twice.
+create unique index ledger_transfers_one_capture on ledger_transfers (payment_id) where kind = 'capture';
+create unique index ledger_transfers_one_per_refund on ledger_transfers (refund_id, kind) where kind <> 'capture';
+
+-- Refuses to rewrite or forget what was booked.
+create function ledger_is_append_only() returns trigger language plpgsql as $$
+begin
+  raise exception 'the ledger is append-only'
+    using errcode = 'check_violation', constraint = 'ledger_transfers_append_only';
+end $$;
+create trigger ledger_transfers_append_only before update or delete on ledger_transfers
+  for each row execute function ledger_is_append_only();
+create trigger ledger_transfers_no_truncate before truncate on ledger_transfers
+  for each statement execute function ledger_is_append_only();

@@ -1,0 +1,14 @@
+-- Where Stripe's word and ours differ and a person has to look.
+
+create table discrepancies (
+  id uuid primary key,
+  kind text not null check (kind <> ''),
+  subject text not null check (subject <> ''),
+  booking_id uuid references bookings,
+  ours jsonb not null,
+  theirs jsonb not null,
+  status text not null default 'open' check (status in ('open', 'healed', 'dismissed')),
+  found_at timestamptz not null
+);
+-- Refuses to open the same difference twice, however often Stripe repeats it.
+create unique index discrepancies_one_open on discrepancies (kind, subject) where status = 'open';

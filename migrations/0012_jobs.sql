@@ -1,0 +1,75 @@
+-- The job queue as the rest of the schema sees it. The queue is graphile_worker's, which brings its own schema up to date
+-- before these files run; this is the one file of SQL that knows its private tables, and `tests/commands/jobs.rs` fails
+-- when they change.
+
+insert into graphile_worker._private_tasks (identifier) values ('holdfast') on conflict do nothing;
+
+-- Enqueues jobs, one per key, and says how many; a job with the same key that is not running takes the new time, and one
+-- that is running stays and runs again then.
+--
+-- It does what the library's add_jobs does, but without its notification: a transaction that notifies commits under a
+-- lock of the whole server, which makes all that commit wait for each other. Workers look for jobs every second instead.
+create function enqueue_jobs(keys text[], payloads json[], run_at timestamptz[], attempts_max int)
+returns bigint language plpgsql as $$
+declare
+  enqueued bigint;
+begin
+  -- Nearly every job is new: one insert.
+  insert into graphile_worker._private_jobs (task_id, payload, run_at, max_attempts, key)
+  select tasks.id, job.payload, job.run_at, attempts_max, job.key
+  from unnest(keys, payloads, run_at) as job (key, payload, run_at)
+  join graphile_worker._private_tasks as tasks on tasks.identifier = 'holdfast'
+  on conflict (key) do nothing;
+  get diagnostics enqueued = row_count;
+  if enqueued = cardinality(keys) then
+    return enqueued;
+  end if;
+
+  perform from graphile_worker._private_jobs as jobs where jobs.key = any(keys) order by jobs.id for update;
+  -- One that is running, or buried, gives its key up, and is not tried again.
+  with retired as (
+    update graphile_worker._private_jobs as jobs
+    set key = null, attempts = jobs.max_attempts, updated_at = now()
+    where jobs.key = any(keys) and jobs.is_available is not true
+    returning jobs.id
+  )
+  insert into graphile_worker._private_job_retirements (id) select id from retired on conflict do nothing;
+
+  insert into graphile_worker._private_jobs as jobs (task_id, payload, run_at, max_attempts, key)
+  select tasks.id, job.payload, job.run_at, attempts_max, job.key
+  from unnest(keys, payloads, run_at) as job (key, payload, run_at)
+  join graphile_worker._private_tasks as tasks on tasks.identifier = 'holdfast'
+  on conflict (key) do update
+  set payload = excluded.payload, run_at = excluded.run_at, max_attempts = excluded.max_attempts, attempts = 0,
+      last_error = null, revision = jobs.revision + 1, updated_at = now();
+  return cardinality(keys);
+end $$;
+
+-- The jobs that there are, for admins, tests and the runbook. Simple enough to be updated through.
+create view jobs as
+select id, payload ->> 'kind' as kind, (payload ->> 'bookingId')::uuid as booking_id, payload, key,
+       case when locked_at is not null then 'running'
+            when attempts >= max_attempts then 'buried'
+            when attempts > 0 then 'retrying'
+            else 'queued' end as state,
+       attempts, max_attempts, last_error, run_at, locked_at, locked_by, created_at
+from graphile_worker._private_jobs;
+
+-- Puts the next try of a job off that has failed after so many tries, by the clock that the queue goes by. One that was
+-- asked for again since has had no tries, and keeps its time.
+create function put_off_job(job_id bigint, failed_attempts smallint, pause interval) returns void language sql as $$
+  select from jobs where id = job_id and attempts = failed_attempts for update;
+  select graphile_worker.reschedule_jobs(array[job_id], run_at => now() + pause)
+  from jobs where id = job_id and attempts = failed_attempts;
+$$;
+
+-- Tries a buried job again at once.
+create function retry_job(job_id bigint) returns void language sql as $$
+  select graphile_worker.reschedule_jobs(array[job_id], run_at => now(), attempts => 0);
+$$;
+
+-- Forgets jobs that were asked for again while they ran, and then failed or lost their worker: others have taken their
+-- place, and they would lie there for ever.
+create function forget_replaced_jobs() returns void language sql as $$
+  delete from graphile_worker._private_jobs where key is null and attempts >= max_attempts and locked_at is null;
+$$;

@@ -1,0 +1,131 @@
+//! Refunds: what is on its way back, and what Stripe's reports mean for it.
+
+use super::ids::{BookingId, PaymentId, RefundId};
+use super::money::Money;
+
+/// Where a refund stands. <https://docs.stripe.com/api/refunds/object#refund_object-status>
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, serde::Serialize, serde::Deserialize)]
+#[sqlx(type_name = "refund_status", rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
+pub enum RefundStatus {
+    /// Ours; Stripe has not answered yet.
+    Requested,
+    /// Stripe has it under way.
+    Pending,
+    /// The money is back.
+    Succeeded,
+    /// It did not go, or came back.
+    Failed,
+    /// Stripe has called it off.
+    Canceled,
+}
+
+/// What Stripe says of a refund, when it is asked for one or by an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundReport {
+    /// `re_…`; none if Stripe has refused to make it.
+    pub stripe_refund_id: Option<String>,
+    /// Where it stands. A status that is not known here counts as pending.
+    pub status: RefundStatus,
+    /// Why it did not go.
+    pub failure_reason: Option<String>,
+}
+
+/// A refund as it stands, read under its lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundState {
+    /// The refund.
+    pub id: RefundId,
+    /// The booking whose money it is.
+    pub booking_id: BookingId,
+    /// The payment that is given back.
+    pub payment_id: PaymentId,
+    /// How much.
+    pub money: Money,
+    /// Where it stands.
+    pub status: RefundStatus,
+    /// Whether the payment was surplus; else it was applied to the booking.
+    pub of_surplus: bool,
+}
+
+/// What has to be done, in the transaction that holds the refund's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundDecision {
+    /// Nothing: the sentence says why.
+    NoChange(&'static str),
+    /// Store the new status, and book the money as said.
+    Store(Bookkeeping),
+}
+
+/// What the new status of a refund means for the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bookkeeping {
+    /// The money leaves us.
+    Refund,
+    /// Money that was booked as leaving is back.
+    Reversal,
+    /// It was booked before, or never left.
+    None,
+}
+
+/// Decides what a report means for a refund that stands so. The same report again changes nothing.
+///
+/// A refund that has succeeded can still fail: the bank may send it back.
+/// <https://docs.stripe.com/refunds#failed-refunds>
+pub fn decide(status: RefundStatus, report: &RefundReport) -> RefundDecision {
+    use RefundStatus as Status;
+    match (status, report.status) {
+        (_, Status::Requested) => RefundDecision::NoChange("Stripe has not answered yet"),
+        (Status::Requested, Status::Pending | Status::Succeeded) => {
+            RefundDecision::Store(Bookkeeping::Refund)
+        }
+        (Status::Requested, Status::Failed | Status::Canceled) | (Status::Pending, Status::Succeeded) => {
+            RefundDecision::Store(Bookkeeping::None)
+        }
+        (Status::Pending | Status::Succeeded, Status::Failed | Status::Canceled) => {
+            RefundDecision::Store(Bookkeeping::Reversal)
+        }
+        (Status::Pending, Status::Pending)
+        | (Status::Succeeded, Status::Pending | Status::Succeeded)
+        | (
+            Status::Failed | Status::Canceled,
+            Status::Pending | Status::Succeeded | Status::Failed | Status::Canceled,
+        ) => RefundDecision::NoChange("the refund had got as far before"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use RefundStatus as Status;
+
+    #[test]
+    fn a_refund_is_booked_when_it_leaves_and_booked_back_when_it_fails() {
+        let store = RefundDecision::Store;
+        let stays = RefundDecision::NoChange("the refund had got as far before");
+        for (status, reported, decision) in [
+            (Status::Requested, Status::Pending, store(Bookkeeping::Refund)),
+            (Status::Requested, Status::Succeeded, store(Bookkeeping::Refund)),
+            (Status::Requested, Status::Failed, store(Bookkeeping::None)),
+            (Status::Requested, Status::Canceled, store(Bookkeeping::None)),
+            (Status::Pending, Status::Succeeded, store(Bookkeeping::None)),
+            (Status::Pending, Status::Failed, store(Bookkeeping::Reversal)),
+            (Status::Pending, Status::Canceled, store(Bookkeeping::Reversal)),
+            (Status::Succeeded, Status::Failed, store(Bookkeeping::Reversal)),
+            (Status::Pending, Status::Pending, stays),
+            (Status::Succeeded, Status::Pending, stays),
+            (Status::Succeeded, Status::Succeeded, stays),
+            (Status::Failed, Status::Failed, stays),
+            (Status::Failed, Status::Succeeded, stays),
+            (Status::Canceled, Status::Pending, stays),
+        ] {
+            let report = RefundReport {
+                stripe_refund_id: Some("re_1".to_owned()),
+                status: reported,
+                failure_reason: None,
+            };
+
+            assert_eq!(decide(status, &report), decision, "{status:?} {reported:?}");
+        }
+    }
+}

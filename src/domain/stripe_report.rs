@@ -1,0 +1,51 @@
+//! What Stripe says of one of its objects, whether by an event or because it was asked.
+
+use super::capture::Capture;
+use super::checkout::CheckoutReport;
+use super::ids::AttemptId;
+use super::payment_intent::PaymentIntentReport;
+use super::refund::RefundReport;
+
+/// A report, by the noun that it is about. For each there is one pure `decide` in a file of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StripeReport {
+    /// A Checkout Session.
+    Checkout(CheckoutReport),
+    /// A PaymentIntent.
+    PaymentIntent(PaymentIntentReport),
+    /// A refund.
+    Refund(RefundReport),
+    /// A dispute: money that a cardholder's bank takes back.
+    Dispute,
+}
+
+impl StripeReport {
+    /// The capture that it speaks of, if it does.
+    pub fn capture(&self) -> Option<&Capture> {
+        match self {
+            Self::Checkout(CheckoutReport::Paid(capture))
+            | Self::PaymentIntent(PaymentIntentReport::Succeeded(capture)) => Some(capture),
+            Self::Checkout(
+                CheckoutReport::AwaitingFunds
+                | CheckoutReport::PaymentFailed
+                | CheckoutReport::Expired
+                | CheckoutReport::Refused,
+            )
+            | Self::Refund(_)
+            | Self::Dispute => None,
+        }
+    }
+}
+
+/// By what an object of Stripe's names the attempt that it is about, as far as it does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttemptReference {
+    /// `cs_…`
+    pub session_id: Option<String>,
+    /// `pi_…`
+    pub payment_intent_id: Option<String>,
+    /// Our attempt, from the metadata.
+    pub attempt_id: Option<AttemptId>,
+    /// The application that made the object, from the metadata.
+    pub app: Option<String>,
+}

@@ -1,0 +1,92 @@
+//! What has happened to bookings: append-only, in order per booking.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use super::Columns;
+use crate::domain::booking_event::{BookingEvent, StoredEvent};
+use crate::domain::ids::BookingId;
+use crate::error::Result;
+
+/// Events that are read in one go. More wait for the next.
+const READ_MAX: i64 = 5_000;
+
+/// What has happened to one booking.
+#[derive(Debug, Clone)]
+pub struct NewBookingEvent {
+    /// The booking.
+    pub booking_id: BookingId,
+    /// What has happened to it.
+    pub event: BookingEvent,
+}
+
+/// Writes down what has happened, in the transaction of the change. The hot paths have it ride in
+/// the statements that make the change.
+pub async fn append(
+    db: &mut PgConnection,
+    events: &[NewBookingEvent],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let stored = events.column(|new| StoredEvent::from(&new.event));
+    sqlx::query!(
+        "insert into booking_events (booking_id, kind, payload, at)
+         select booking_id, kind, payload, $4
+         from unnest($1::uuid[], $2::text[], $3::jsonb[]) as event (booking_id, kind, payload)",
+        &events.column(|new| new.booking_id) as _,
+        &stored.column(|event| event.kind.as_str()) as _,
+        &stored.column(|event| Json(&event.payload)) as _,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// How far a reader has come: the transactions that it has seen.
+#[derive(Debug, Clone)]
+pub struct Cursor(String);
+
+/// The cursor of somebody who begins to read now.
+pub async fn latest(db: &mut PgConnection) -> Result<Cursor> {
+    let snapshot = sqlx::query_scalar!(r#"select pg_current_snapshot()::text as "snapshot!""#);
+    Ok(Cursor(snapshot.fetch_one(db).await?))
+}
+
+/// Bookings with events that the reader has not seen.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    /// In the order of the events; one with several is named several times.
+    pub booking_ids: Vec<BookingId>,
+    /// Whether there were more than are read in one go: then some may be missed.
+    pub is_cut_short: bool,
+    /// How far this comes.
+    pub cursor: Cursor,
+}
+
+/// What has been committed since `cursor`, whatever the order in which it was begun: the events of
+/// transactions that the cursor's snapshot did not see and this one does.
+/// <https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT>
+pub async fn read_since(db: &mut PgConnection, cursor: &Cursor) -> Result<Unread> {
+    let row = sqlx::query!(
+        r#"select pg_current_snapshot()::text as "snapshot!",
+                  array(
+                    select booking_id
+                    from booking_events
+                    where transaction_id >= pg_snapshot_xmin($1::text::pg_snapshot)
+                      and not pg_visible_in_snapshot(transaction_id, $1::text::pg_snapshot)
+                    order by transaction_id, id
+                    limit $2
+                  ) as "booking_ids!: Vec<BookingId>""#,
+        cursor.0,
+        READ_MAX,
+    )
+    .fetch_one(db)
+    .await?;
+    let is_cut_short = i64::try_from(row.booking_ids.len()).is_ok_and(|read| read >= READ_MAX);
+    Ok(Unread {
+        booking_ids: row.booking_ids,
+        is_cut_short,
+        cursor: Cursor(row.snapshot),
+    })
+}

@@ -1,0 +1,37 @@
+//! The money ledger. Captures are booked where payments are stored; this books what goes back.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::domain::ids::TransferId;
+use crate::domain::ledger::{Account, TransferKind};
+use crate::domain::refund::RefundState;
+use crate::error::Result;
+
+/// Books money of a refund that leaves us, or that is back.
+pub async fn book_refund(
+    db: &mut PgConnection,
+    refund: &RefundState,
+    kind: TransferKind,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let entry = kind.accounts(Account::of_payment(refund.of_surplus));
+    sqlx::query!(
+        "insert into ledger_transfers (id, kind, debit, credit, amount_minor, currency, booking_id,
+                                       payment_id, refund_id, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        TransferId::new() as _,
+        kind.as_str(),
+        entry.debit.as_str(),
+        entry.credit.as_str(),
+        refund.money.amount_minor,
+        refund.money.currency.as_str(),
+        refund.booking_id as _,
+        refund.payment_id as _,
+        refund.id as _,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,406 @@
+//! Carries plans out, all of them in the caller's transaction.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use sqlx::{Acquire, PgConnection};
+
+use super::plan::{Item, Plan, plan};
+use crate::domain::booking::BookingStatus;
+use crate::domain::booking_event::BookingEvent;
+use crate::domain::checkout_state::{CheckoutDecision, CheckoutState, Ending};
+use crate::domain::funds::{CapturedFunds, Mismatch, SurplusReason};
+use crate::domain::ids::{BookingId, PaymentId};
+use crate::domain::job::{Job, ScheduledJob};
+use crate::domain::money::Money;
+use crate::domain::payment_event::EventStatus;
+use crate::domain::stripe_report::StripeReport;
+use crate::error::{Error, Result};
+use crate::repositories::booking_events::{self, NewBookingEvent};
+use crate::repositories::discrepancies::{self, Discrepancy};
+use crate::repositories::payments::{self, NewPayment, SettledEvent, Settlement};
+use crate::repositories::{attempts, bookings, jobs, refunds};
+
+/// How long the slowest of Stripe's delayed methods takes.
+/// <https://docs.stripe.com/payments/bank-debits>
+const DELAYED_METHOD_MAX: TimeDelta = TimeDelta::days(14);
+
+/// What was done about a report.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Done {
+    /// Where its event stands.
+    pub(super) status: EventStatus,
+    /// A sentence for people.
+    pub(super) sentence: &'static str,
+}
+
+/// Settles reports, in their order for each booking, and says of each what was done. The caller
+/// commits.
+///
+/// Reports are taken in rounds, so that each is planned on what those before it have made of its
+/// booking: what changes a booking makes the later reports of the same one wait for the next round.
+/// Usually there is one round, of two round trips: lock and read, write.
+pub(super) async fn settle(
+    db: &mut PgConnection,
+    items: &[Item<'_>],
+    now: DateTime<Utc>,
+) -> Result<Vec<Done>> {
+    let mut done: Vec<Option<Done>> = vec![None; items.len()];
+    while done.iter().any(Option::is_none) {
+        let open: Vec<_> = items.iter().zip(&mut done).filter(|(_, done)| done.is_none()).collect();
+        settle_round(db, open, now).await?;
+    }
+    Ok(done.into_iter().flatten().collect())
+}
+
+async fn settle_round<'a>(
+    db: &mut PgConnection,
+    open: Vec<(&'a Item<'a>, &mut Option<Done>)>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let attempts: Vec<_> = open.iter().filter_map(|(item, _)| item.attempt_to_lock()).collect();
+    let states = if attempts.is_empty() {
+        HashMap::new()
+    } else {
+        attempts::lock(db, &attempts).await?
+    };
+    let mut changed: HashSet<BookingId> = HashSet::new();
+    let mut round = Round::new(now);
+    for (item, done) in open {
+        let attempt = item.attempt_to_lock();
+        if attempt.is_some_and(|attempt| changed.contains(&attempt.booking_id)) {
+            continue;
+        }
+        let state = attempt.and_then(|attempt| states.get(&attempt.attempt_id));
+        let plan = plan(item, state, now);
+        if let (Plan::Checkout(decision), Some(attempt)) = (&plan, attempt)
+            && !matches!(decision, CheckoutDecision::NoChange(_))
+        {
+            changed.insert(attempt.booking_id);
+        }
+        *done = Some(round.execute(db, item, state, plan).await?);
+    }
+    round.finish(db).await
+}
+
+/// What the reports of one round come to: written in one statement at its end, but for what has to
+/// be tried first.
+struct Round<'a> {
+    now: DateTime<Utc>,
+    settlement: Settlement<'a>,
+    jobs: Vec<ScheduledJob>,
+    to_refund: Vec<Surplus>,
+}
+
+/// Surplus that goes back by itself.
+struct Surplus {
+    booking_id: BookingId,
+    payment_id: PaymentId,
+    amount: Money,
+    reason: SurplusReason,
+}
+
+/// A report that is about an attempt of ours.
+#[derive(Clone, Copy)]
+struct Subject<'a, 's> {
+    item: &'a Item<'a>,
+    state: &'s CheckoutState,
+}
+
+impl<'a> Subject<'a, '_> {
+    fn booking_id(self) -> BookingId {
+        self.state.attempt.booking_id
+    }
+
+    fn payment(self, funds: CapturedFunds, surplus_reason: Option<SurplusReason>) -> NewPayment<'a> {
+        NewPayment {
+            id: PaymentId::new(),
+            attempt: self.state.attempt,
+            session_id: self.item.reference.session_id.as_deref(),
+            funds,
+            surplus_reason,
+            event_id: self.item.event.map(|event| event.id),
+        }
+    }
+}
+
+impl<'a> Round<'a> {
+    fn new(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            settlement: Settlement::default(),
+            jobs: Vec::new(),
+            to_refund: Vec::new(),
+        }
+    }
+
+    /// Carries a plan out, or notes what the end of the round has to write for it.
+    async fn execute(
+        &mut self,
+        db: &mut PgConnection,
+        item: &'a Item<'a>,
+        state: Option<&CheckoutState>,
+        plan: Plan,
+    ) -> Result<Done> {
+        let (status, sentence) = match plan {
+            Plan::Ignore(reason) => (EventStatus::Ignored, reason),
+            Plan::Defer(until) => {
+                let event_id = item.event.map(|event| event.id.to_owned()).unwrap_or_default();
+                self.jobs.push(Job::SettleEvent { event_id }.at(until));
+                (EventStatus::Deferred, "deferred: the attempt it names is not known yet")
+            }
+            Plan::GiveUp => {
+                tracing::error!("an event of ours has matched nothing for days");
+                (EventStatus::Failed, "failed: the attempt it names has never come")
+            }
+            Plan::Checkout(decision) => {
+                let state = state.ok_or_else(|| Error::fault("a decision about no attempt"))?;
+                let sentence = self.change(db, Subject { item, state }, decision).await?;
+                (EventStatus::Processed, sentence)
+            }
+        };
+        if let Some(event) = item.event {
+            self.settlement.payment_events.push(SettledEvent {
+                id: event.id,
+                status,
+                outcome: sentence,
+                attempt: item.attempt,
+            });
+        }
+        Ok(Done { status, sentence })
+    }
+
+    async fn change(
+        &mut self,
+        db: &mut PgConnection,
+        subject: Subject<'a, '_>,
+        decision: CheckoutDecision,
+    ) -> Result<&'static str> {
+        match decision {
+            CheckoutDecision::NoChange(reason) => Ok(reason),
+            CheckoutDecision::Apply(funds) => {
+                let payment = subject.payment(funds, None);
+                let payment_id = payment.id;
+                self.settlement.payments.push(payment);
+                let is_balance = subject.state.status == BookingStatus::Confirmed;
+                self.happened(
+                    subject,
+                    if is_balance {
+                        BookingEvent::BalancePaid { payment_id }
+                    } else {
+                        BookingEvent::Confirmed { payment_id: Some(payment_id) }
+                    },
+                );
+                Ok("the payment is applied and the booking confirmed")
+            }
+            CheckoutDecision::ClaimAgain(funds) => self.claim_again(db, subject, funds).await,
+            CheckoutDecision::KeepSurplus(funds, reason) => {
+                Ok(self.keep_surplus(subject, funds, reason))
+            }
+            CheckoutDecision::Review(funds, mismatch) => {
+                self.review(db, subject, funds, mismatch).await
+            }
+            CheckoutDecision::Flag(mismatch) => {
+                self.flag(db, subject, mismatch, false).await?;
+                Ok("the payment is recorded, but this report differs from what was asked for")
+            }
+            CheckoutDecision::AwaitFunds => self.await_funds(db, subject).await,
+            CheckoutDecision::EndBooking(ending) => {
+                self.close(db, subject, ending).await?;
+                bookings::end(db, subject.booking_id(), ending, self.now).await?;
+                self.happened(subject, ended(ending));
+                Ok("the booking has ended unpaid and what it reserved is free")
+            }
+            CheckoutDecision::CloseAttempt(ending) => {
+                self.close(db, subject, ending).await?;
+                let attempt_id = subject.state.attempt.attempt_id;
+                self.happened(subject, BookingEvent::AttemptClosed { attempt_id });
+                Ok("the attempt is closed; the booking had gone on without it")
+            }
+        }
+    }
+
+    /// Confirms a booking whose hold had ended, if all that it reserved can still be had; else keeps
+    /// the money as surplus.
+    async fn claim_again(
+        &mut self,
+        db: &mut PgConnection,
+        subject: Subject<'a, '_>,
+        funds: CapturedFunds,
+    ) -> Result<&'static str> {
+        let payment = subject.payment(funds.clone(), None);
+        let payment_id = payment.id;
+        let paid = Settlement { payments: vec![payment], ..Settlement::default() };
+        let mut savepoint = db.begin().await?;
+        payments::settle(&mut savepoint, &paid, self.now).await?;
+        if !bookings::claim_again(&mut savepoint, subject.booking_id(), self.now).await? {
+            savepoint.rollback().await?;
+            return Ok(self.keep_surplus(subject, funds, SurplusReason::LatePayment));
+        }
+        savepoint.commit().await?;
+        let attempt_id = subject.state.attempt.attempt_id;
+        self.happened(subject, BookingEvent::ClaimedAgain { attempt_id });
+        self.happened(subject, BookingEvent::Confirmed { payment_id: Some(payment_id) });
+        Ok("the payment came late; what was reserved was still free, is claimed again, and the booking is confirmed")
+    }
+
+    /// Keeps money that is not owed, and sends it back unless a person has to look first.
+    fn keep_surplus(
+        &mut self,
+        subject: Subject<'a, '_>,
+        funds: CapturedFunds,
+        reason: SurplusReason,
+    ) -> &'static str {
+        let amount = funds.money;
+        let payment = subject.payment(funds, Some(reason));
+        let surplus = Surplus {
+            booking_id: subject.booking_id(),
+            payment_id: payment.id,
+            amount,
+            reason,
+        };
+        self.settlement.payments.push(payment);
+        self.happened(
+            subject,
+            BookingEvent::SurplusKept {
+                payment_id: surplus.payment_id,
+                amount,
+                reason: reason.as_str().to_owned(),
+            },
+        );
+        if reason.refunds_itself() {
+            self.to_refund.push(surplus);
+            return "the money is kept as surplus, and its refund is on the way";
+        }
+        tracing::error!(booking.id = %surplus.booking_id, "surplus money waits for a person: {}", reason.as_str());
+        "the money is kept as surplus; a person decides"
+    }
+
+    /// Keeps the money, and leaves the booking to a person with all that it reserves.
+    async fn review(
+        &mut self,
+        db: &mut PgConnection,
+        subject: Subject<'a, '_>,
+        funds: Option<CapturedFunds>,
+        mismatch: Mismatch,
+    ) -> Result<&'static str> {
+        if let Some(funds) = funds {
+            self.keep_surplus(subject, funds, SurplusReason::Mismatch);
+        }
+        let id = subject.booking_id();
+        let is_reviewed = match subject.state.status {
+            BookingStatus::Pending | BookingStatus::Processing => {
+                bookings::review(db, id, self.now).await?;
+                true
+            }
+            BookingStatus::Expired | BookingStatus::Failed => {
+                let mut savepoint = db.begin().await?;
+                bookings::review(&mut savepoint, id, self.now).await?;
+                let is_claimed = bookings::claim_again(&mut savepoint, id, self.now).await?;
+                if is_claimed {
+                    savepoint.commit().await?;
+                } else {
+                    savepoint.rollback().await?;
+                }
+                is_claimed
+            }
+            BookingStatus::Confirmed | BookingStatus::Cancelled | BookingStatus::Review => false,
+        };
+        self.flag(db, subject, mismatch, is_reviewed).await?;
+        Ok("the payment does not match what was asked for; a person decides")
+    }
+
+    /// Opens a discrepancy for an attempt, once however often the same report comes.
+    async fn flag(
+        &mut self,
+        db: &mut PgConnection,
+        subject: Subject<'a, '_>,
+        mismatch: Mismatch,
+        is_reviewed: bool,
+    ) -> Result<()> {
+        let id = subject.booking_id();
+        let ours = json!({ "bookingId": id, "asked": subject.state.asked });
+        let theirs = statement(subject.item);
+        let discrepancy = Discrepancy {
+            kind: mismatch.as_str(),
+            subject: &subject.state.attempt.attempt_id.to_string(),
+            booking_id: Some(id),
+            ours: ours.clone(),
+            theirs: theirs.clone(),
+        };
+        let is_new = discrepancies::open(db, &discrepancy, self.now).await?;
+        let mismatch = mismatch.as_str().to_owned();
+        tracing::error!(booking.id = %id, "a payment differs from what was asked for: {mismatch}");
+        if is_reviewed {
+            self.happened(subject, BookingEvent::Review { mismatch, ours, theirs });
+        } else if is_new {
+            self.happened(subject, BookingEvent::PaymentDiffers { mismatch, ours, theirs });
+        }
+        Ok(())
+    }
+
+    /// Keeps what a booking reserves as long as a delayed method may take, and looks again then.
+    async fn await_funds(
+        &mut self,
+        db: &mut PgConnection,
+        subject: Subject<'a, '_>,
+    ) -> Result<&'static str> {
+        let booking_id = subject.booking_id();
+        let attempt_id = subject.state.attempt.attempt_id;
+        let until = self.now + DELAYED_METHOD_MAX;
+        attempts::await_funds(db, attempt_id, subject.item.reference, self.now).await?;
+        bookings::await_funds(db, booking_id, until, self.now).await?;
+        self.jobs.push(Job::EndHold { booking_id }.at(until));
+        self.happened(subject, BookingEvent::AwaitingFunds { attempt_id, until });
+        Ok("the buyer has paid by a delayed method; what is reserved is kept")
+    }
+
+    async fn close(
+        &mut self,
+        db: &mut PgConnection,
+        subject: Subject<'a, '_>,
+        ending: Ending,
+    ) -> Result<()> {
+        let session_id = subject.item.reference.session_id.as_deref();
+        let status = ending.attempt_status();
+        attempts::close(db, subject.state.attempt.attempt_id, session_id, status, self.now).await
+    }
+
+    fn happened(&mut self, subject: Subject<'a, '_>, event: BookingEvent) {
+        self.settlement.booking_events.push((subject.booking_id(), event));
+    }
+
+    /// Writes what the round has come to, and what follows from it.
+    async fn finish(mut self, db: &mut PgConnection) -> Result<()> {
+        if !self.settlement.is_empty() {
+            payments::settle(db, &self.settlement, self.now).await?;
+        }
+        for surplus in self.to_refund {
+            let refund_id =
+                refunds::request_surplus(db, surplus.payment_id, surplus.reason, self.now).await?;
+            let event = BookingEvent::RefundRequested { refund_id, amount: surplus.amount };
+            let requested = NewBookingEvent { booking_id: surplus.booking_id, event };
+            booking_events::append(db, &[requested], self.now).await?;
+            self.jobs.push(Job::Refund { refund_id }.at(self.now));
+        }
+        if !self.jobs.is_empty() {
+            jobs::enqueue(db, &self.jobs).await?;
+        }
+        Ok(())
+    }
+}
+
+fn ended(ending: Ending) -> BookingEvent {
+    match ending {
+        Ending::Expired => BookingEvent::Expired,
+        Ending::Cancelled => BookingEvent::Cancelled,
+        Ending::Failed => BookingEvent::Failed,
+    }
+}
+
+/// What Stripe has said of the money, for the person who has to judge.
+fn statement(item: &Item<'_>) -> Value {
+    let capture = item.report.ok().and_then(StripeReport::capture);
+    capture.map_or(Value::Null, |capture| capture.statement())
+}

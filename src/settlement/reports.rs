@@ -1,0 +1,30 @@
+//! Reports that Stripe gives when it is asked.
+
+use super::execute::settle;
+use super::plan::Item;
+use crate::app::App;
+use crate::domain::attempt::AttemptOfBooking;
+use crate::domain::stripe_report::{AttemptReference, StripeReport};
+use crate::error::Result;
+
+/// Settles what Stripe has answered about an attempt. Commits.
+pub async fn settle_report(
+    app: &App,
+    attempt: AttemptOfBooking,
+    reference: &AttemptReference,
+    report: &StripeReport,
+) -> Result<()> {
+    let item = Item {
+        report: Ok(report),
+        reference,
+        attempt: Some(attempt),
+        event: None,
+    };
+    let mut tx = app.begin_settling().await?;
+    let done = settle(&mut tx, &[item], app.now()).await?;
+    tx.commit().await?;
+    for done in done {
+        tracing::info!(booking.id = %attempt.booking_id, "asked: {}", done.sentence);
+    }
+    Ok(())
+}
