@@ -1,19 +1,21 @@
 //! What the whole process shares: settings, connections, clients, the clock. Built once; decides
 //! nothing.
 
+mod batcher;
+mod batchers;
+mod database;
 mod layouts;
-mod line;
-mod lines;
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+pub use batcher::{BatchHandler, BatchLimits, Batched, Batcher, Pause};
+pub use batchers::{Batchers, CreatedSession, ReceivedEvent, SeatMap};
 use chrono::{DateTime, SubsecRound, Utc};
+pub use database::{HANDLED_ALONE_MAX, commit};
 pub use layouts::Layouts;
-pub use line::{Line, Request, Serve, Serving};
-pub use lines::{Arrival, Lines, Looking, Opening, Reading, SeatMap};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
@@ -26,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::gateways::identity::IdentityProvider;
 use crate::gateways::stripe::Stripe;
 
-/// Connections of one process for its requests. Most of them share theirs with others ([`Lines`]).
+/// Connections of one process for its requests. Most of them share theirs with others ([`Batchers`]).
 const POOL_CONNECTIONS_MAX: u32 = 20;
 /// Connections beside these for what has been paid, or can be: it must not queue behind thousands
 /// who want a seat.
@@ -84,28 +86,42 @@ pub struct App {
     /// Which users are stored as their tokens describe them.
     pub users_seen: UsersSeen,
     /// Requests that wait for the next statement or transaction.
-    pub lines: Lines,
+    pub batchers: Batchers,
     /// Layouts of shows that were asked for before.
     pub layouts: Layouts,
 }
 
 impl App {
-    /// Builds the process from its settings; nothing is connected yet.
-    pub fn new(config: Config, clock: Clock) -> Result<AppState> {
-        let app = Self {
-            db: pool(&config.database_url, POOL_CONNECTIONS_MAX)?,
-            settling_db: pool(&config.database_url, SETTLING_CONNECTIONS_MAX)?,
-            stripe: Stripe::new(&config.stripe)?,
-            identity: IdentityProvider::new(&config.identity)?,
+    /// Builds the process from its settings; nothing is connected yet. `bind` makes the batchers,
+    /// whose handlers know the process that they are part of.
+    pub fn new(
+        config: Config,
+        clock: Clock,
+        bind: impl FnOnce(&Weak<Self>) -> Batchers,
+    ) -> Result<AppState> {
+        let db = pool(&config.database_url, POOL_CONNECTIONS_MAX)?;
+        let settling_db = pool(&config.database_url, SETTLING_CONNECTIONS_MAX)?;
+        let stripe = Stripe::new(&config.stripe)?;
+        let identity = IdentityProvider::new(&config.identity)?;
+        Ok(Arc::new_cyclic(|app| Self {
+            db,
+            settling_db,
+            stripe,
+            identity,
             changes: Changes::new(),
             inquiries: Inquiries::default(),
             users_seen: UsersSeen::default(),
-            lines: Lines::new(),
+            batchers: bind(app),
             layouts: Layouts::default(),
             clock,
             config,
-        };
-        Ok(Arc::new(app))
+        }))
+    }
+
+    /// The process that the handler of a batcher belongs to, unless it has ended.
+    pub fn upgrade(app: &Weak<Self>) -> Result<AppState> {
+        app.upgrade()
+            .ok_or_else(|| Error::Unavailable("the process has ended".to_owned()))
     }
 
     /// What time it is.

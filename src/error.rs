@@ -1,5 +1,7 @@
 //! The one error of the crate: a refusal by a rule, or a fault of ours or of the world.
 
+use std::any::Any;
+
 use crate::domain::refusal::Refusal;
 
 /// Why something did not happen.
@@ -11,6 +13,13 @@ pub enum Error {
     /// The database failed, refused, or could not be reached.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+    /// The database could not be asked: nothing was done, and asking again may help.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// The database was asked and did not answer: it may have been done. Whoever repeats it under
+    /// the same idempotency key learns it.
+    #[error("whether it was done is not known: {0}")]
+    OutcomeUnknown(String),
     /// Stripe did not answer, or not in a way that settles the question; what was asked may or may
     /// not have happened.
     #[error("Stripe could not be reached: {0}")]
@@ -59,8 +68,10 @@ impl Error {
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed,
-            ) => true,
+            )
+            | Self::Unavailable(_) => true,
             Self::Database(_)
+            | Self::OutcomeUnknown(_)
             | Self::Refusal(_)
             | Self::ProviderUnavailable(_)
             | Self::ProviderRefused(_)
@@ -81,4 +92,11 @@ pub fn explain(error: &dyn std::error::Error) -> String {
         cause = deeper.source();
     }
     said
+}
+
+/// What a panic said.
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default()
 }

@@ -65,7 +65,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "workflows",
-        &["app", "repositories", "gateways", "error", "domain"],
+        &[
+            "app",
+            "repositories",
+            "gateways",
+            "error",
+            "config",
+            "domain",
+        ],
     ),
     ("app", &["gateways", "error", "config", "domain"]),
     ("repositories", &["error", "domain"]),

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
-use holdfast::app::{self, App, AppState, Clock};
+use holdfast::app::{self, AppState, Clock};
 use holdfast::config::{self, BIND_DEFAULT, Config};
 use holdfast::dev::identity::{Issuer, IssuerSettings, Site};
 use holdfast::dev::postgres::{LocalPostgres, Settings};
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
 use holdfast::repositories::database;
-use holdfast::workflows::seed;
+use holdfast::workflows::{self, seed};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
@@ -46,7 +46,7 @@ pub(super) async fn run() -> Result<(), Failure> {
         issuer,
         simulator,
     };
-    let app = App::new(
+    let app = workflows::build_app(
         Config::read(|variable| world.setting(variable))?,
         Clock::system(),
     )?;

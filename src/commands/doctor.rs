@@ -7,6 +7,7 @@ use holdfast::app::{self, App, Clock};
 use holdfast::config::{self, Config};
 use holdfast::error::explain;
 use holdfast::repositories::database;
+use holdfast::workflows;
 
 use super::{Failure, outdated, say, unreachable};
 
@@ -31,7 +32,7 @@ pub(super) async fn run() -> Result<ExitCode, Failure> {
     } else {
         "test"
     };
-    let app = App::new(config, Clock::system())?;
+    let app = workflows::build_app(config, Clock::system())?;
     let (database, identity, (clock, key)) =
         tokio::join!(database(&app), identity(&app), stripe(&app));
     let findings = [

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use holdfast::app::{self, App, AppState, Clock};
+use holdfast::app::{self, AppState, Clock};
 use holdfast::config::{self, Config};
 use holdfast::jobs;
 use holdfast::repositories::database;
-use holdfast::routes;
+use holdfast::{routes, workflows};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ use super::{Failure, outdated, unreachable};
 const DRAIN_MAX: Duration = Duration::from_secs(25);
 
 pub(super) async fn run() -> Result<(), Failure> {
-    let app = App::new(Config::read(config::environment)?, Clock::system())?;
+    let app = workflows::build_app(Config::read(config::environment)?, Clock::system())?;
     let listener = listen(app.config.bind).await?;
     tracing::info!("serving on http://{}", listener.local_addr()?);
     // A database that is not there keeps nobody waiting: the process lives, and is not ready.

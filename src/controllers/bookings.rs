@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 use utoipa::ToSchema;
 
-use crate::app::{App, AppState, Reading};
+use crate::app::AppState;
 use crate::domain::booking::{
     BookingDetails, BookingKind, BookingStatus, PaymentOption, PaymentStatus,
 };
@@ -422,29 +422,8 @@ pub async fn verify_payment(
 
 /// A booking of the caller's own, or any booking for an admin.
 async fn owned(app: &AppState, user: &User, id: BookingId) -> Result<BookingDetails> {
-    let found = app
-        .lines
-        .readings
-        .join(app, Reading(id), |app, batch| {
-            Box::pin(read_all(app, batch))
-        })
-        .await?;
+    let found = bookings::find(&mut *app.acquire().await?, id).await?;
     let may_see =
         |details: &BookingDetails| user.role == Role::Admin || details.booking.user_id == user.id;
     Ok(found.filter(may_see).ok_or(Refusal::NotFound("booking"))?)
-}
-
-/// Reads the bookings that are looked at in this moment. One round trip.
-async fn read_all(app: &App, readings: &[Reading]) -> Result<Vec<Result<Option<BookingDetails>>>> {
-    let ids: Vec<_> = readings.iter().map(|reading| reading.0).collect();
-    let found = bookings::find_all(&mut *app.acquire().await?, &ids).await?;
-    Ok(ids
-        .iter()
-        .map(|id| {
-            Ok(found
-                .iter()
-                .find(|details| details.booking.id == *id)
-                .cloned())
-        })
-        .collect())
 }

@@ -1,7 +1,6 @@
 //! The seat map of a show, which everybody looks at all the time.
 
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -11,14 +10,13 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::{App, AppState, Looking, SeatMap};
+use crate::app::{AppState, SeatMap};
 use crate::domain::ids::ShowId;
 use crate::domain::money::Money;
 use crate::domain::refusal::Refusal;
 use crate::domain::seats::SeatState;
 use crate::error::{Error, Result};
 use crate::http::extract::Path;
-use crate::repositories::shows;
 
 /// The seats of a show, in natural order.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,10 +39,8 @@ struct SeatView<'a> {
 /// The seat map of a show, one for all who ask at this moment.
 #[utoipa::path(get, path = "/api/shows/{id}/seats", params(("id" = ShowId, Path)), responses((status = 200, body = SeatMapView)))]
 pub async fn list_seats(State(app): State<AppState>, Path(id): Path<ShowId>) -> Result<Response> {
-    let looks = app.lines.looks.join(&app, Looking(id), |app, looks| {
-        Box::pin(read_maps(app, looks))
-    });
-    let map = looks.await?.ok_or(Refusal::NotFound("show"))?;
+    let map = app.batchers.seat_maps.submit(id).await?;
+    let map = map.ok_or(Refusal::NotFound("show"))?;
     let json = if let Some(json) = map.json.get() {
         json
     } else {
@@ -53,41 +49,12 @@ pub async fn list_seats(State(app): State<AppState>, Path(id): Path<ShowId>) -> 
     };
     Ok((
         [(CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        json.clone(),
+        Bytes::from_owner(Arc::clone(json)),
     )
         .into_response())
 }
 
-/// Reads the maps of all shows that are looked at. One round trip, and one more for each whose
-/// layout is new to this process.
-async fn read_maps(app: &App, looks: &[Looking]) -> Result<Vec<Result<Option<Arc<SeatMap>>>>> {
-    let mut ids: Vec<ShowId> = looks.iter().map(|look| look.0).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let mut db = app.acquire().await?;
-    let mut maps = HashMap::new();
-    for taken in shows::taken_seats(&mut db, &ids).await? {
-        let id = taken.show_id;
-        let layout = match app.layouts.get(id, taken.layout_version) {
-            Some(layout) => layout,
-            None => app.layouts.remember(id, shows::layout(&mut db, id).await?),
-        };
-        maps.insert(
-            id,
-            Arc::new(SeatMap {
-                layout,
-                taken,
-                json: OnceLock::new(),
-            }),
-        );
-    }
-    Ok(looks
-        .iter()
-        .map(|look| Ok(maps.get(&look.0).cloned()))
-        .collect())
-}
-
-fn draw(show_id: ShowId, map: &SeatMap) -> Result<Bytes> {
+fn draw(show_id: ShowId, map: &SeatMap) -> Result<Arc<[u8]>> {
     let seats = map
         .layout
         .with_states(&map.taken)

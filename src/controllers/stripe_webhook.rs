@@ -6,14 +6,13 @@ use axum::http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::{AppState, Arrival};
+use crate::app::{AppState, ReceivedEvent};
 use crate::domain::refusal::Refusal;
 use crate::domain::settlement::Outcome;
 use crate::error::Result;
 use crate::gateways::stripe::webhook;
 use crate::http::extract::{Json, read_body};
 use crate::http::problem::Problem;
-use crate::workflows::settlement::batch;
 
 /// The acknowledgement. Stripe looks at the status only; the rest is for people.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,14 +68,11 @@ async fn receive(app: &AppState, headers: &HeaderMap, body: &Bytes) -> Result<Js
     )?;
     let payload = str::from_utf8(body)
         .map_err(|_| Refusal::MalformedRequest("The body is not UTF-8.".to_owned()))?;
-    let outcome = batch::arrive(
-        app,
-        Arrival {
-            event: webhook::parse(body)?,
-            payload: payload.to_owned(),
-        },
-    )
-    .await?;
+    let received = ReceivedEvent {
+        event: webhook::parse(body)?,
+        payload: payload.to_owned(),
+    };
+    let outcome = app.batchers.events.submit(received).await?;
     Ok(Json(Receipt {
         received: true,
         outcome: outcome.into(),

@@ -1,5 +1,7 @@
 //! Who is calling: a session token by header or cookie, and what it opens.
 
+use std::slice;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use axum::http::request::Parts;
@@ -100,21 +102,10 @@ async fn user(
     let now = app.now();
     let user = app.identity.verify(token, now).await?;
     if app.users_seen.is_new(&user) {
-        app.lines
-            .users
-            .join(app, user.clone(), |app, batch| {
-                Box::pin(store_all(app, batch))
-            })
-            .await?;
+        users::upsert(&mut *app.acquire().await?, slice::from_ref(&user), now).await?;
         app.users_seen.remember(&user);
     }
     Ok(user)
-}
-
-/// Stores the users who come in this moment. One round trip.
-async fn store_all(app: &App, users: &[User]) -> Result<Vec<Result<()>>> {
-    users::upsert(&mut *app.acquire().await?, users, app.now()).await?;
-    Ok(users.iter().map(|_| Ok(())).collect())
 }
 
 /// The `Origin` of a request, if it is one of ours.

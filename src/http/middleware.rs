@@ -12,6 +12,7 @@ use tracing::Span;
 use uuid::Uuid;
 
 use super::problem::{Problem, render};
+use crate::error::panic_text;
 
 /// A request that takes longer is broken off. Longer than Stripe may take: the tries within one
 /// request take 20 s.
@@ -73,10 +74,6 @@ pub async fn time_limit(request: Request, next: Next) -> Response {
     reason = "the layer hands the panic over"
 )]
 pub fn on_panic(panic: Box<dyn Any + Send>) -> Response {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    let text = text
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_default();
-    tracing::error!("a handler panicked: {text}");
+    tracing::error!("a handler panicked: {}", panic_text(&*panic));
     Problem::internal().into_response()
 }

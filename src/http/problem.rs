@@ -158,6 +158,17 @@ impl From<Error> for Problem {
             .retry_after(1);
         }
         match error {
+            Error::OutcomeUnknown(_) => {
+                tracing::warn!("{told}");
+                let detail = "The database was asked and did not answer: it may have been done. \
+                              Repeat the request with the same Idempotency-Key.";
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "database_unavailable",
+                    detail,
+                )
+                .retry_after(1)
+            }
             Error::ProviderUnavailable(_) => {
                 tracing::warn!("{told}");
                 let detail =
@@ -174,7 +185,7 @@ impl From<Error> for Problem {
                 let detail = "Stripe refused what it was asked for. Nothing was charged.";
                 Self::new(StatusCode::BAD_GATEWAY, "payment_provider_error", detail)
             }
-            Error::Refusal(_) | Error::Database(_) | Error::Fault(_) => {
+            Error::Refusal(_) | Error::Database(_) | Error::Unavailable(_) | Error::Fault(_) => {
                 tracing::error!("{told}");
                 Self::internal()
             }

@@ -2,5 +2,38 @@
 //! of each other.
 
 pub mod checkout;
+mod seat_maps;
 pub mod seed;
 pub mod settlement;
+
+use std::sync::Weak;
+
+use crate::app::{App, AppState, BatchLimits, Batcher, Batchers, Clock};
+use crate::config::Config;
+use crate::error::Result;
+
+/// Events come in storms of their own: measured, three batches at once settle a quarter more of
+/// them, while one is written and another comes in.
+const EVENTS: BatchLimits = BatchLimits {
+    concurrency: 3,
+    ..BatchLimits::USUAL
+};
+
+/// Builds the process, with its batches handled by the workflows; nothing is connected yet.
+pub fn build_app(config: Config, clock: Clock) -> Result<AppState> {
+    App::new(config, clock, bind)
+}
+
+fn bind(app: &Weak<App>) -> Batchers {
+    let usual = BatchLimits::USUAL;
+    Batchers {
+        holds: Batcher::new("holds", usual, checkout::HoldSeats(app.clone())),
+        sessions: Batcher::new("sessions", usual, checkout::StoreSessions(app.clone())),
+        events: Batcher::new(
+            "events",
+            EVENTS,
+            settlement::batch::SettleEvents(app.clone()),
+        ),
+        seat_maps: Batcher::new("seat maps", usual, seat_maps::ReadSeatMaps(app.clone())),
+    }
+}

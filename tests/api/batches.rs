@@ -8,8 +8,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
+use crate::batcher::at_once;
 use crate::harness::{Answer, TestApp};
-use crate::lines::at_once;
 
 /// Bookings that are all paid, of which we have not heard; the events of each, by type.
 async fn paid_unheard(harness: &TestApp, number: usize) -> Vec<(Value, HashMap<String, String>)> {
@@ -32,10 +32,10 @@ async fn paid_unheard(harness: &TestApp, number: usize) -> Vec<(Value, HashMap<S
     paid
 }
 
-/// Delivers `bodies`, which all wait in line until the last has come, so that they are one batch.
+/// Delivers `bodies`, which all wait until the last has come, so that they are one batch.
 async fn together(harness: &TestApp, bodies: &[&str]) -> Vec<Answer> {
     at_once(
-        &harness.app.lines.arrivals,
+        &harness.app.batchers.events,
         bodies.iter().map(|body| harness.deliver(body)),
     )
     .await

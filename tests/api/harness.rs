@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
-use holdfast::app::{App, AppState, Clock};
+use holdfast::app::{AppState, Clock};
 use holdfast::config::Config;
 use holdfast::dev::identity::{Issuer, IssuerSettings};
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
@@ -16,7 +16,7 @@ use holdfast::dev::test_database::{TestDatabase, digest};
 use holdfast::domain::job::Job;
 use holdfast::jobs;
 use holdfast::repositories::database::{self, MIGRATOR, QUEUE_VERSION};
-use holdfast::routes;
+use holdfast::{routes, workflows};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -110,7 +110,7 @@ impl TestApp {
         };
         let config = Config::read(setting).unwrap();
         let clock = Clock::stopped(now);
-        let app = App::new(config.clone(), clock.clone()).unwrap();
+        let app = workflows::build_app(config.clone(), clock.clone()).unwrap();
         serve(listener, AppState::clone(&app));
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -138,7 +138,7 @@ impl TestApp {
 
     /// Another process that nobody can call from outside.
     pub(crate) fn second_process(&self) -> AppState {
-        App::new(self.config.clone(), self.clock.clone()).unwrap()
+        workflows::build_app(self.config.clone(), self.clock.clone()).unwrap()
     }
 
     /// The time of the API.

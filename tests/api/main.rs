@@ -13,6 +13,7 @@
 )]
 
 mod access;
+mod batcher;
 mod batches;
 mod bodies;
 mod bookings;
@@ -25,12 +26,12 @@ mod faults;
 mod forbidden_money;
 mod forbidden_states;
 mod harness;
+mod hold_batches;
 mod holds;
 mod idempotency;
 mod identity;
 #[path = "../invariants/mod.rs"]
 mod invariants;
-mod lines;
 mod listings;
 mod openapi;
 mod payments;

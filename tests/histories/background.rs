@@ -1,7 +1,7 @@
 //! The background half: jobs that run once, twice or not to their end, and processes that die.
 
 use futures_util::future::join_all;
-use holdfast::app::{AppState, Line, Request};
+use holdfast::app::{AppState, Batcher};
 use holdfast::domain::booking_request::{BookingRequest, Ui};
 use holdfast::domain::job::Job;
 use holdfast::domain::user::{Role, User, UserId};
@@ -145,15 +145,15 @@ impl History<'_> {
     }
 }
 
-/// Cuts the work of a process short. What has joined a line goes on without it, and is waited for.
+/// Cuts the work of a process short. What is in a batch goes on without it, and is waited for.
 async fn dies<T>(app: &AppState, work: impl Future<Output = T>, polls: u32) -> Option<T> {
     let done = cut_short(work, polls).await;
-    tokio::join!(served(&app.lines.wishes), served(&app.lines.openings));
+    tokio::join!(served(&app.batchers.holds), served(&app.batchers.sessions));
     done
 }
 
-async fn served<R: Request>(line: &Line<R>) {
-    drop(line.pause().await.unwrap());
+async fn served<R: Send + Sync + 'static, A: Send + 'static>(batcher: &Batcher<R, A>) {
+    drop(batcher.pause().await);
 }
 
 async fn perform(

@@ -2,11 +2,14 @@
 //! refused.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Weak;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
+use tracing::Span;
 
-use crate::app::{App, AppState};
+use crate::app::{App, BatchHandler, Batched, commit};
 use crate::domain::booking::{
     BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, NewAttempt, PaymentOption,
     PaymentPart, reference_of,
@@ -17,7 +20,7 @@ use crate::domain::ids::{AttemptId, BookingId, ShowId};
 use crate::domain::money::Money;
 use crate::domain::refusal::Refusal;
 use crate::domain::seat_availability::{Quote, SeatAvailability};
-use crate::error::{Error, Result, explain};
+use crate::error::{Error, Result};
 use crate::gateways::stripe::checkout::{Line, SessionRequest};
 use crate::repositories::bookings::{self, NewHold};
 use crate::repositories::{idempotency_keys, shows};
@@ -29,22 +32,35 @@ const SESSION_LIFE: TimeDelta = TimeDelta::minutes(35);
 const SESSION_AFTER_HOLD: TimeDelta = TimeDelta::minutes(5);
 
 /// A committed booking, and the attempt to pay for it unless it costs nothing.
-type Held = (BookingDetails, Option<NewAttempt>);
+pub(super) type Held = (BookingDetails, Option<NewAttempt>);
 
-/// Holds the seats of a request, together with those of others who come meanwhile. Once it is in line,
-/// this goes on even if the caller goes away.
-pub(super) async fn hold(app: &AppState, request: BookingRequest) -> Result<Held> {
-    app.lines
-        .wishes
-        .join(app, request, |app, requests| {
-            Box::pin(hold_all(app, requests))
-        })
-        .await
+/// Holds the seats of all who ask at the same moment.
+pub struct HoldSeats(pub(in crate::workflows) Weak<App>);
+
+impl BatchHandler for HoldSeats {
+    type Request = BookingRequest;
+    type Answer = Held;
+
+    /// The idempotency key; two who want the same seat do go together.
+    fn conflict_keys(&self, request: &BookingRequest) -> Vec<String> {
+        let key = request.key.as_ref();
+        key.map(|using| format!("{} {}", using.caller, using.key))
+            .into_iter()
+            .collect()
+    }
+
+    fn handle<'a>(
+        &'a self,
+        batch: &'a [Batched<BookingRequest>],
+    ) -> BoxFuture<'a, Result<Vec<Result<Held>>>> {
+        Box::pin(async { hold_all(&*App::upgrade(&self.0)?, batch).await })
+    }
 }
 
 /// A request that can be granted, as far as is known.
 struct Plan<'a> {
     request: &'a BookingRequest,
+    span: &'a Span,
     booking: Booking,
     show: BookedShow,
     cancellation_policy: Vec<PolicyStep>,
@@ -57,14 +73,13 @@ struct Plan<'a> {
 ///
 /// Round trips beside BEGIN and COMMIT: the availabilities, the holds; one more if there are idempotency
 /// keys.
-async fn hold_all(app: &App, requests: &[BookingRequest]) -> Result<Vec<Result<Held>>> {
+async fn hold_all(app: &App, batch: &[Batched<BookingRequest>]) -> Result<Vec<Result<Held>>> {
     let now = app.now();
-    let quotes = quotes(app, requests.iter())
-        .await?
-        .into_iter()
-        .zip(requests);
+    let quotes = quotes(app, batch.iter().map(|batched| &batched.request)).await?;
     let mut plans: Vec<_> = quotes
-        .map(|(quoted, request)| Ok(plan(app, request, quoted?, now)))
+        .into_iter()
+        .zip(batch)
+        .map(|(quoted, batched)| Ok(plan(app, batched, quoted?, now)))
         .collect();
     loop {
         let (first, late) = in_order(&plans);
@@ -192,18 +207,8 @@ async fn store(
         tx.rollback().await?;
         return seats_lost(app, lost).await;
     }
-    match tx.commit().await.map_err(Error::from) {
-        Ok(()) => Ok(HashMap::new()),
-        // Whether they are stored is not known. To try again would be to find the own seats taken.
-        Err(error) if error.is_database_unavailable() => {
-            let unsure = || Error::Database(sqlx::Error::Protocol(explain(&error)));
-            Ok(plans
-                .iter()
-                .map(|plan| (plan.booking.id, unsure()))
-                .collect())
-        }
-        Err(error) => Err(error),
-    }
+    commit(tx).await?;
+    Ok(HashMap::new())
 }
 
 /// Claims the keys of all of them, or tells whose key another process has.
@@ -250,7 +255,9 @@ async fn seats_lost(
 
 fn held(plan: Plan<'_>) -> Held {
     let booking = plan.booking;
-    tracing::info!(booking.id = %booking.id, "holds {} seats for {}", booking.seats.len(), booking.reference);
+    plan.span.in_scope(|| {
+        tracing::info!(booking.id = %booking.id, "holds {} seats for {}", booking.seats.len(), booking.reference);
+    });
     (
         BookingDetails {
             booking,
@@ -263,7 +270,7 @@ fn held(plan: Plan<'_>) -> Held {
 
 fn plan<'a>(
     app: &App,
-    request: &'a BookingRequest,
+    Batched { request, span }: &'a Batched<BookingRequest>,
     (availability, quote): (SeatAvailability, Quote),
     now: DateTime<Utc>,
 ) -> Plan<'a> {
@@ -275,6 +282,7 @@ fn plan<'a>(
     let cancellation_policy = availability.cancellation_policy.clone();
     Plan {
         request,
+        span,
         booking: new_booking(id, request, quote, (now, hold)),
         show: availability.into(),
         cancellation_policy,

@@ -6,9 +6,13 @@
 
 mod hold;
 
-use chrono::TimeDelta;
+use std::sync::Weak;
 
-use crate::app::{App, AppState, Opening};
+use chrono::TimeDelta;
+use futures_util::future::BoxFuture;
+pub use hold::HoldSeats;
+
+use crate::app::{App, AppState, BatchHandler, Batched, CreatedSession};
 use crate::domain::booking::{
     AttemptStatus, BookingDetails, BookingStatus, NewAttempt, OpenCheckout,
 };
@@ -49,7 +53,7 @@ const REFERENCE_DRAWS_MAX: usize = 5;
 /// with a key.
 pub async fn book_seats(app: &AppState, request: &BookingRequest) -> Result<BookingDetails> {
     for _ in 0..REFERENCE_DRAWS_MAX {
-        match hold::hold(app, request.clone()).await {
+        match app.batchers.holds.submit(request.clone()).await {
             // In a box: most who come in a rush never get here.
             Ok(held) => return Box::pin(open(app, held)).await,
             Err(error) if error.constraint() == Some(REFERENCE_KEY) => {}
@@ -229,16 +233,11 @@ async fn store_session(
     booking_id: BookingId,
     checkout: OpenCheckout,
 ) -> Result<Option<OpenCheckout>> {
-    let opening = Opening {
+    let created = CreatedSession {
         attempt_id,
         checkout: checkout.clone(),
     };
-    if app
-        .lines
-        .openings
-        .join(app, opening, |app, batch| Box::pin(open_all(app, batch)))
-        .await?
-    {
+    if app.batchers.sessions.submit(created).await? {
         return Ok(Some(checkout));
     }
     let mut tx = app.begin_settling().await?;
@@ -276,15 +275,33 @@ async fn give_up(
 }
 
 /// Opens the attempts that wait for their sessions.
-async fn open_all(app: &App, openings: &[Opening]) -> Result<Vec<Result<bool>>> {
-    let sessions: Vec<_> = openings
-        .iter()
-        .map(|opening| (opening.attempt_id, &opening.checkout))
-        .collect();
-    let opened =
-        attempts::open(&mut *app.settling_db.acquire().await?, &sessions, app.now()).await?;
-    Ok(openings
-        .iter()
-        .map(|opening| Ok(opened.contains(&opening.attempt_id)))
-        .collect())
+pub struct StoreSessions(pub(super) Weak<App>);
+
+impl BatchHandler for StoreSessions {
+    type Request = CreatedSession;
+    /// Whether the attempt waited for it.
+    type Answer = bool;
+
+    fn conflict_keys(&self, created: &CreatedSession) -> Vec<String> {
+        vec![created.attempt_id.to_string()]
+    }
+
+    fn handle<'a>(
+        &'a self,
+        batch: &'a [Batched<CreatedSession>],
+    ) -> BoxFuture<'a, Result<Vec<Result<bool>>>> {
+        Box::pin(async {
+            let app = App::upgrade(&self.0)?;
+            let created = batch.iter().map(|batched| &batched.request);
+            let sessions: Vec<_> = created
+                .clone()
+                .map(|created| (created.attempt_id, &created.checkout))
+                .collect();
+            let mut db = app.settling_db.acquire().await?;
+            let opened = attempts::open(&mut db, &sessions, app.now()).await?;
+            Ok(created
+                .map(|created| Ok(opened.contains(&created.attempt_id)))
+                .collect())
+        })
+    }
 }

@@ -6,11 +6,14 @@
 //! and each event has its own, so that none suffers for another.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Weak;
 
-use futures_util::future::join_all;
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, stream};
+use tracing::Instrument;
 
 use super::{APPLIED, event};
-use crate::app::{App, AppState, Arrival};
+use crate::app::{App, BatchHandler, Batched, HANDLED_ALONE_MAX, ReceivedEvent, commit};
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::settlement::{Decision, Outcome, Standing, decide};
 use crate::error::Result;
@@ -18,23 +21,45 @@ use crate::gateways::stripe::webhook::{APP, Event};
 use crate::repositories::payment_events::{self, EventStatus, Recorded, Settled};
 use crate::repositories::settlements::{self, Captured};
 
-/// Settles an event as [`event::settle`] does, together with others that arrive meanwhile. Once it
-/// is in line, it is settled even if the caller goes away.
-pub async fn arrive(app: &AppState, arrival: Arrival) -> Result<Outcome> {
-    app.lines
-        .arrivals
-        .join(app, arrival, |app, batch| Box::pin(settle_all(app, batch)))
-        .await
+/// Settles events as [`event::settle`] does, those together that come at the same moment.
+pub struct SettleEvents(pub(in crate::workflows) Weak<App>);
+
+impl BatchHandler for SettleEvents {
+    type Request = ReceivedEvent;
+    type Answer = Outcome;
+
+    /// What it is about, as closely as it says.
+    fn conflict_keys(&self, received: &ReceivedEvent) -> Vec<String> {
+        let subject = &received.event.subject;
+        let attempt_id = subject.attempt_id.map(|id| id.to_string());
+        let known = attempt_id
+            .or_else(|| subject.session_id.clone())
+            .or_else(|| subject.payment_intent_id.clone());
+        vec![known.unwrap_or_else(|| received.event.id.clone())]
+    }
+
+    fn handle<'a>(
+        &'a self,
+        batch: &'a [Batched<ReceivedEvent>],
+    ) -> BoxFuture<'a, Result<Vec<Result<Outcome>>>> {
+        Box::pin(async { settle_all(&*App::upgrade(&self.0)?, batch).await })
+    }
 }
 
-async fn settle_all(app: &App, batch: &[Arrival]) -> Result<Vec<Result<Outcome>>> {
+async fn settle_all(app: &App, batch: &[Batched<ReceivedEvent>]) -> Result<Vec<Result<Outcome>>> {
     if let Some(outcomes) = together(app, batch).await? {
         return Ok(outcomes.into_iter().map(Ok).collect());
     }
-    let alone = batch
+    let alone: Vec<_> = batch
         .iter()
-        .map(|arrival| event::settle(app, &arrival.event, &arrival.payload));
-    Ok(join_all(alone).await)
+        .map(|Batched { request, span }| {
+            event::settle(app, &request.event, &request.payload).instrument(span.clone())
+        })
+        .collect();
+    Ok(stream::iter(alone)
+        .buffered(HANDLED_ALONE_MAX)
+        .collect()
+        .await)
 }
 
 /// What becomes of one event of a batch.
@@ -49,11 +74,11 @@ struct Verdict<'a> {
 ///
 /// Locks as everywhere: the events in the order of their ids, then the bookings in theirs, then the
 /// attempts. Round trips beside BEGIN and COMMIT: record and find, lock and read, write.
-async fn together(app: &App, batch: &[Arrival]) -> Result<Option<Vec<Outcome>>> {
+async fn together(app: &App, batch: &[Batched<ReceivedEvent>]) -> Result<Option<Vec<Outcome>>> {
     let now = app.now();
     let new: Vec<_> = batch
         .iter()
-        .map(|arrival| event::new_event(&arrival.event, &arrival.payload))
+        .map(|Batched { request, .. }| event::new_event(&request.event, &request.payload))
         .collect();
     let mut tx = app.begin_settling().await?;
     let recorded = payment_events::record(&mut tx, &new, now).await?;
@@ -74,7 +99,8 @@ async fn together(app: &App, batch: &[Arrival]) -> Result<Option<Vec<Outcome>>> 
         [] => HashMap::new(),
         subjects => settlements::lock_all(&mut tx, subjects).await?,
     };
-    let verdicts = batch.iter().map(|Arrival { event, .. }| {
+    let verdicts = batch.iter().map(|Batched { request, .. }| {
+        let event = &request.event;
         let recorded = recorded.get(event.id.as_str())?;
         verdict(app, event, recorded, &standings)
     });
@@ -95,15 +121,15 @@ async fn together(app: &App, batch: &[Arrival]) -> Result<Option<Vec<Outcome>>> 
     if !unmarked.is_empty() {
         payment_events::mark(&mut tx, &unmarked, now).await?;
     }
-    tx.commit().await?;
+    commit(tx).await?;
     for booking_id in bookings {
         app.changes.tell(booking_id);
     }
-    for settled in verdicts
-        .iter()
-        .filter_map(|verdict| verdict.settled.as_ref())
-    {
-        tracing::info!(event.id = settled.id, "{}", settled.outcome);
+    for (verdict, batched) in verdicts.iter().zip(batch) {
+        if let Some(settled) = &verdict.settled {
+            let log = || tracing::info!(event.id = settled.id, "{}", settled.outcome);
+            batched.span.in_scope(log);
+        }
     }
     Ok(Some(
         verdicts.iter().map(|verdict| verdict.outcome).collect(),

@@ -5,7 +5,7 @@ use holdfast::domain::job;
 use serde_json::{Value, json};
 
 use super::scene::{Flow, Outcome, SEAT, Scene};
-use crate::lines::at_once;
+use crate::batcher::at_once;
 
 const CREATE: &str = "POST /v1/checkout/sessions$";
 const HOLD: TimeDelta = TimeDelta::minutes(10);
@@ -53,10 +53,10 @@ impl Flow for BookTogether {
     async fn run(&self, scene: &Scene<'_>) -> Outcome {
         let mut other = scene.wish();
         other["seats"] = json!(["A3"]);
-        let line = &scene.harness.app.lines.wishes;
+        let batcher = &scene.harness.app.batchers.holds;
         let wishes = [(scene.buyer(), scene.wish()), (scene.rival(), other)];
         let told = at_once(
-            line,
+            batcher,
             wishes
                 .iter()
                 .map(|(buyer, wish)| scene.post_as(buyer, "/api/bookings", wish, None)),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::bookings::id_of;
 use super::scene::{Flow, Outcome, SEAT, Scene};
-use crate::lines::at_once;
+use crate::batcher::at_once;
 
 const HOLD: TimeDelta = TimeDelta::minutes(10);
 const COMPLETED: &str = "checkout.session.completed";
@@ -100,7 +100,7 @@ impl Flow for PayTogether {
             .0
             .iter()
             .map(|unheard| scene.deliver(unheard.completed()));
-        let mut told = at_once(&scene.harness.app.lines.arrivals, deliveries).await;
+        let mut told = at_once(&scene.harness.app.batchers.events, deliveries).await;
         let unsure = told.iter().position(|told| !told.is_success());
         told.swap_remove(unsure.unwrap_or_default())
     }

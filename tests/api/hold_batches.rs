@@ -1,44 +1,18 @@
 //! Buyers who come at the same moment share a transaction, and none suffers for another.
 
-use futures_util::FutureExt;
-use futures_util::future::{join_all, maybe_done};
-use holdfast::app::{Line, Request};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use tokio::task::yield_now;
 
+use crate::batcher::at_once;
 use crate::harness::{Answer, TestApp};
-
-/// Makes requests one after the other, which all wait in line until the last is there, so that they
-/// are one batch. One that fails before it gets there is waited for no longer.
-pub(crate) async fn at_once<R: Request, T>(
-    line: &Line<R>,
-    requests: impl Iterator<Item = impl Future<Output = T>>,
-) -> Vec<T> {
-    let turn = line.pause().await.unwrap();
-    let mut under_way = Vec::new();
-    for request in requests {
-        let mut request = Box::pin(maybe_done(request));
-        let before = line.waiting();
-        while line.waiting() == before && (&mut request).now_or_never().is_none() {
-            yield_now().await;
-        }
-        under_way.push(request);
-    }
-    drop(turn);
-    join_all(under_way.iter_mut()).await;
-    under_way
-        .iter_mut()
-        .map(|request| request.as_mut().take_output().unwrap())
-        .collect()
-}
 
 /// Buyers who want seats at the same moment, in this order.
 async fn book_at_once(harness: &TestApp, show: &str, wishes: &[(&str, &[&str])]) -> Vec<Answer> {
     let wishes = wishes
         .iter()
         .map(async |(name, seats)| harness.customer(name).book(show, seats).await);
-    at_once(&harness.app.lines.wishes, wishes).await
+    at_once(&harness.app.batchers.holds, wishes).await
 }
 
 fn statuses(answers: &[Answer]) -> Vec<u16> {
@@ -118,7 +92,7 @@ async fn one_wish_under_one_key_is_granted_once() {
     let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
     let answers = at_once(
-        &harness.app.lines.wishes,
+        &harness.app.batchers.holds,
         (0..2).map(async |_| dana.post_keyed("/api/bookings", wish.clone(), "key").await),
     )
     .await;

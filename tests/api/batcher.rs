@@ -1,0 +1,279 @@
+//! Batches: who shares one, what their callers are told when it fails, and what is logged of it.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all, maybe_done, pending};
+use holdfast::app::{BatchHandler, BatchLimits, Batched, Batcher, HANDLED_ALONE_MAX};
+use holdfast::error::{Error, Result};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::task::yield_now;
+
+use crate::harness::{TestApp, send};
+
+/// Makes requests one after the other, which all wait until the last is there, so that they are one
+/// batch. One that fails before it gets there is waited for no longer.
+pub(crate) async fn at_once<R: Send + Sync + 'static, A: Send + 'static, T>(
+    batcher: &Batcher<R, A>,
+    requests: impl Iterator<Item = impl Future<Output = T>>,
+) -> Vec<T> {
+    let pause = batcher.pause().await;
+    let mut under_way = Vec::new();
+    for request in requests {
+        let mut request = Box::pin(maybe_done(request));
+        let before = batcher.waiting();
+        while batcher.waiting() == before && (&mut request).now_or_never().is_none() {
+            yield_now().await;
+        }
+        under_way.push(request);
+    }
+    drop(pause);
+    join_all(under_way.iter_mut()).await;
+    under_way
+        .iter_mut()
+        .map(|request| request.as_mut().take_output().unwrap())
+        .collect()
+}
+
+/// What becomes of a batch that holds a number of more than one digit.
+#[derive(Clone, Copy)]
+enum Trouble {
+    Panics,
+    Hangs,
+    Fails,
+    BreaksAtCommit,
+    AnswersNobody,
+}
+
+/// Doubles numbers, as long as they have one digit.
+struct Doubling(Trouble, Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    batches: AtomicUsize,
+    under_way: AtomicUsize,
+    most_under_way: AtomicUsize,
+}
+
+impl BatchHandler for Doubling {
+    type Request = u32;
+    type Answer = u32;
+
+    fn conflict_keys(&self, number: &u32) -> Vec<String> {
+        vec![number.to_string()]
+    }
+
+    fn handle<'a>(&'a self, batch: &'a [Batched<u32>]) -> BoxFuture<'a, Result<Vec<Result<u32>>>> {
+        Box::pin(async {
+            let Self(trouble, counts) = self;
+            counts.batches.fetch_add(1, Ordering::Relaxed);
+            let under_way = counts.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+            counts
+                .most_under_way
+                .fetch_max(under_way, Ordering::Relaxed);
+            yield_now().await;
+            counts.under_way.fetch_sub(1, Ordering::Relaxed);
+            if batch.iter().any(|batched| batched.request > 9) {
+                match trouble {
+                    Trouble::Panics => panic!("a number is too large"),
+                    Trouble::Hangs => pending().await,
+                    Trouble::Fails => return Err(Error::fault("a number is too large")),
+                    Trouble::BreaksAtCommit => return Err(Error::OutcomeUnknown("gone".into())),
+                    Trouble::AnswersNobody => return Ok(Vec::new()),
+                }
+            }
+            Ok(batch
+                .iter()
+                .map(|batched| Ok(batched.request * 2))
+                .collect())
+        })
+    }
+}
+
+fn doubling(trouble: Trouble) -> (Batcher<u32, u32>, Arc<Counts>) {
+    let counts = Arc::default();
+    let batch_time_max = match trouble {
+        Trouble::Hangs => Duration::from_millis(5),
+        Trouble::Panics | Trouble::Fails | Trouble::BreaksAtCommit | Trouble::AnswersNobody => {
+            BatchLimits::USUAL.batch_time_max
+        }
+    };
+    let limits = BatchLimits {
+        batch_time_max,
+        ..BatchLimits::USUAL
+    };
+    let handler = Doubling(trouble, Arc::clone(&counts));
+    (Batcher::new("numbers", limits, handler), counts)
+}
+
+async fn submit(batcher: &Batcher<u32, u32>, numbers: &[u32]) -> Vec<Result<u32>> {
+    at_once(
+        batcher,
+        numbers.iter().map(|number| batcher.submit(*number)),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn who_waits_together_shares_a_batch() {
+    let (batcher, counts) = doubling(Trouble::Panics);
+
+    let answers = submit(&batcher, &[1, 2, 3]).await;
+
+    assert!(matches!(answers[..], [Ok(2), Ok(4), Ok(6)]), "{answers:?}");
+    assert_eq!(counts.batches.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn who_would_meet_another_waits_for_the_next_batch() {
+    let (batcher, counts) = doubling(Trouble::Panics);
+
+    let answers = submit(&batcher, &[1, 2, 1]).await;
+
+    assert!(matches!(answers[..], [Ok(2), Ok(4), Ok(2)]), "{answers:?}");
+    assert_eq!(counts.batches.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_batch_is_handled_even_if_its_callers_go_away() {
+    let (batcher, counts) = doubling(Trouble::Panics);
+
+    let gone = batcher.submit(1);
+    assert!(gone.now_or_never().is_none());
+    drop(batcher.pause().await);
+
+    assert_eq!(counts.batches.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_panic_is_a_fault_of_its_batch_alone() {
+    let (batcher, _) = doubling(Trouble::Panics);
+
+    let answers = submit(&batcher, &[1, 10]).await;
+    let next = batcher.submit(1).await;
+
+    assert!(
+        matches!(answers[..], [Err(Error::Fault(_)), Err(Error::Fault(_))]),
+        "{answers:?}"
+    );
+    assert!(matches!(next, Ok(2)), "{next:?}");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_not_answered_is_a_fault() {
+    let (batcher, _) = doubling(Trouble::AnswersNobody);
+
+    let answer = batcher.submit(10).await;
+
+    assert!(matches!(answer, Err(Error::Fault(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn of_a_batch_that_takes_too_long_nobody_knows_what_was_done() {
+    let (batcher, _) = doubling(Trouble::Hangs);
+
+    let answers = submit(&batcher, &[1, 10]).await;
+    let next = batcher.submit(1).await;
+
+    let unknown = |answer: &Result<u32>| matches!(answer, Err(Error::OutcomeUnknown(_)));
+    assert!(answers.iter().all(unknown), "{answers:?}");
+    assert!(matches!(next, Ok(2)), "{next:?}");
+}
+
+#[tokio::test]
+async fn what_may_have_been_done_is_not_done_again() {
+    let (batcher, counts) = doubling(Trouble::BreaksAtCommit);
+
+    let answers = submit(&batcher, &[1, 10]).await;
+
+    let unknown = |answer: &Result<u32>| matches!(answer, Err(Error::OutcomeUnknown(_)));
+    assert!(answers.iter().all(unknown), "{answers:?}");
+    assert_eq!(counts.batches.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_batch_that_fails_is_handled_one_by_one_and_only_a_few_at_once() {
+    let (batcher, counts) = doubling(Trouble::Fails);
+    let numbers: Vec<u32> = (100..120).chain(0..10).collect();
+
+    let answers = submit(&batcher, &numbers).await;
+
+    let (failed, answered) = answers.split_at(20);
+    let is_fault = |answer: &Result<u32>| matches!(answer, Err(Error::Fault(_)));
+    assert!(failed.iter().all(is_fault), "{failed:?}");
+    assert!(answered.iter().all(Result::is_ok), "{answered:?}");
+    assert_eq!(
+        counts.most_under_way.load(Ordering::Relaxed),
+        HANDLED_ALONE_MAX
+    );
+}
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// The ids of the requests in whose spans something like this was said.
+    fn request_ids(&self, said: &str) -> Vec<String> {
+        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let lines = log
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .filter(|line| line["message"].as_str().unwrap_or_default().contains(said))
+            .map(|line| line["span"]["request.id"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn what_is_logged_of_a_request_bears_its_id_though_it_shared_a_batch() {
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let logging = tracing::subscriber::set_default(subscriber);
+
+    let holds = ["A2", "A3"].map(|seat| {
+        let dana = harness.customer("dana");
+        let wish = json!({ "kind": "show", "showId": show, "seats": [seat] });
+        let request = dana.request(Method::POST, "/api/bookings");
+        send(
+            request
+                .header("content-type", "application/json")
+                .header("x-request-id", format!("wants-{seat}"))
+                .body(wish.to_string()),
+        )
+    });
+    let answers = at_once(&harness.app.batchers.holds, holds.into_iter()).await;
+    drop(logging);
+
+    assert!(answers.iter().all(|answer| answer.status == 201));
+    assert_eq!(
+        harness
+            .sql("select count(distinct xmin::text) from seat_claims")
+            .await,
+        "1"
+    );
+    assert_eq!(log.request_ids("holds 1 seats"), ["wants-A2", "wants-A3"]);
+}
