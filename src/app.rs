@@ -4,6 +4,7 @@
 mod batcher;
 mod batchers;
 mod database;
+mod feed;
 mod layouts;
 
 use std::collections::HashMap;
@@ -12,17 +13,19 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 pub use batcher::{BatchHandler, BatchLimits, Batched, Batcher, Pause};
-pub use batchers::{Batchers, CreatedSession, ReceivedEvent, SeatMap};
+pub use batchers::{Batchers, HeldBooking, ReceivedEvent, SeatMap};
 use chrono::{DateTime, SubsecRound, Utc};
-pub use database::{HANDLED_ALONE_MAX, commit};
+pub use database::HANDLED_ALONE_MAX;
+
+pub use feed::{Feed, Follower};
 pub use layouts::Layouts;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::watch;
 
 use crate::config::{Config, Secret};
-use crate::domain::ids::{AttemptId, BookingId};
+use crate::domain::ids::AttemptId;
 use crate::domain::user::{User, UserId};
 use crate::error::{Error, Result};
 use crate::gateways::identity::IdentityProvider;
@@ -43,9 +46,6 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// How many users are remembered as stored: a few megabytes.
 const USERS_SEEN_MAX: usize = 20_000;
-
-/// News that is kept for a slow reader.
-const CHANGES_KEPT: usize = 1_024;
 
 /// The settings of one session at Postgres. A statement or a lock that takes longer than its limit
 /// has gone wrong. Every statement has an index to go by, row by row, and a plan that was cached
@@ -79,10 +79,10 @@ pub struct App {
     pub stripe: Stripe,
     /// Who vouches for users.
     pub identity: IdentityProvider,
-    /// News of bookings that have changed.
-    pub changes: Changes,
+    /// Who follows which booking.
+    pub feed: Feed,
     /// Which attempts Stripe is being asked about.
-    pub inquiries: Inquiries,
+    pub session_checks: SessionChecks,
     /// Which users are stored as their tokens describe them.
     pub users_seen: UsersSeen,
     /// Requests that wait for the next statement or transaction.
@@ -108,8 +108,8 @@ impl App {
             settling_db,
             stripe,
             identity,
-            changes: Changes::new(),
-            inquiries: Inquiries::default(),
+            feed: Feed::default(),
+            session_checks: SessionChecks::default(),
             users_seen: UsersSeen::default(),
             batchers: bind(app),
             layouts: Layouts::default(),
@@ -144,6 +144,14 @@ impl App {
     /// would be lost with it.
     pub async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
         begin(self.db.clone()).await
+    }
+
+    /// Commits, and nudges the feed. An error of [`Error::OutcomeUnknown`] leaves open whether it is
+    /// done; any other means that it is not.
+    pub async fn commit(&self, tx: Transaction<'_, Postgres>) -> Result<()> {
+        database::commit(tx).await?;
+        self.feed.nudge();
+        Ok(())
     }
 
     /// As [`App::begin`], for what Stripe has said.
@@ -202,71 +210,23 @@ pub fn worker_pool(url: &Secret) -> Result<PgPool> {
         ))
 }
 
-/// News of bookings that have changed, for those who wait for them: in this process at once, in the
-/// others by a relay.
-pub struct Changes {
-    here: broadcast::Sender<BookingId>,
-    elsewhere: mpsc::Sender<BookingId>,
-    outbox: Mutex<Option<mpsc::Receiver<BookingId>>>,
-}
-
-impl Changes {
-    fn new() -> Self {
-        let (here, _) = broadcast::channel(CHANGES_KEPT);
-        let (elsewhere, outbox) = mpsc::channel(CHANGES_KEPT);
-        Self {
-            here,
-            elsewhere,
-            outbox: Mutex::new(Some(outbox)),
-        }
-    }
-
-    /// Tells that a booking has changed, once that is committed. Never waits: who misses the news
-    /// looks for himself.
-    pub fn tell(&self, id: BookingId) {
-        self.tell_here(id);
-        if self.elsewhere.try_send(id).is_err() {
-            tracing::debug!("the news of a booking does not reach the other processes");
-        }
-    }
-
-    /// Tells those who wait in this process.
-    pub fn tell_here(&self, id: BookingId) {
-        // An error means that nobody waits.
-        drop(self.here.send(id));
-    }
-
-    /// The news from now on.
-    pub fn subscribe(&self) -> broadcast::Receiver<BookingId> {
-        self.here.subscribe()
-    }
-
-    /// What is to be told to the other processes; there is one outbox, for whoever comes first.
-    pub fn take_outbox(&self) -> Option<mpsc::Receiver<BookingId>> {
-        self.outbox
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
-}
-
 /// Which attempts Stripe is being asked about in this process, so that all who want to know share
 /// one question.
 #[derive(Default)]
-pub struct Inquiries(Mutex<HashMap<AttemptId, watch::Receiver<()>>>);
+pub struct SessionChecks(Mutex<HashMap<AttemptId, watch::Receiver<()>>>);
 
-impl Inquiries {
-    /// What closes when the inquiry about `id` is over; with the sender that keeps it open for
+impl SessionChecks {
+    /// What closes when the check about `id` is over; with the sender that keeps it open for
     /// whoever has to make it, because nobody else is at it.
     pub fn join(&self, id: AttemptId) -> (watch::Receiver<()>, Option<watch::Sender<()>>) {
         let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.retain(|_, inquiry| inquiry.has_changed().is_ok());
-        if let Some(inquiry) = under_way.get(&id) {
-            return (inquiry.clone(), None);
+        under_way.retain(|_, check| check.has_changed().is_ok());
+        if let Some(check) = under_way.get(&id) {
+            return (check.clone(), None);
         }
-        let (sender, inquiry) = watch::channel(());
-        under_way.insert(id, inquiry.clone());
-        (inquiry, Some(sender))
+        let (sender, check) = watch::channel(());
+        under_way.insert(id, check.clone());
+        (check, Some(sender))
     }
 }
 

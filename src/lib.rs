@@ -17,5 +17,6 @@ pub mod http;
 pub mod jobs;
 pub mod repositories;
 pub mod routes;
+pub mod settlement;
 pub mod telemetry;
 pub mod workflows;

@@ -41,6 +41,12 @@ pub trait BatchHandler: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What a request waits its turn for. Requests with the same may share a batch, in the order in
+    /// which they came, but are never in two batches at once.
+    fn order_key(&self, _: &Self::Request) -> Option<String> {
+        None
+    }
+
     /// The answers, in the order of the batch. An error of the whole means that nothing was done:
     /// then each request is handled alone, so that none suffers for another. But
     /// [`Error::OutcomeUnknown`] is the answer to each of them.
@@ -92,6 +98,8 @@ struct State<R, A> {
     waiting: VecDeque<Waiting<R, A>>,
     /// The conflict keys of the batches under way.
     busy_keys: HashSet<String>,
+    /// The order keys of the batches under way.
+    ordered_keys: HashSet<String>,
     /// Batches under way that others wait for, at most as many as may be at once.
     under_way: usize,
     is_paused: bool,
@@ -100,6 +108,7 @@ struct State<R, A> {
 struct Waiting<R, A> {
     batched: Batched<R>,
     conflict_keys: Vec<String>,
+    order_key: Option<String>,
     answer: oneshot::Sender<Result<A>>,
 }
 
@@ -113,6 +122,7 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Batcher<R, A> {
         let state = State {
             waiting: VecDeque::new(),
             busy_keys: HashSet::new(),
+            ordered_keys: HashSet::new(),
             under_way: 0,
             is_paused: false,
         };
@@ -166,16 +176,32 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Drop for Pause<'_, R, A> {
     }
 }
 
+impl<R, A> State<R, A> {
+    /// Whether a request would meet another that it must not meet.
+    fn must_wait(&self, waiting: &Waiting<R, A>) -> bool {
+        waiting
+            .conflict_keys
+            .iter()
+            .any(|key| self.busy_keys.contains(key))
+            || waiting
+                .order_key
+                .as_ref()
+                .is_some_and(|key| self.ordered_keys.contains(key))
+    }
+}
+
 impl<R: Send + Sync + 'static, A: Send + 'static> Shared<R, A> {
     fn push(&self, request: R) -> oneshot::Receiver<Result<A>> {
         let (answer, receiver) = oneshot::channel();
         let conflict_keys = self.handler.conflict_keys(&request);
+        let order_key = self.handler.order_key(&request);
         self.state().waiting.push_back(Waiting {
             batched: Batched {
                 request,
                 span: Span::current(),
             },
             conflict_keys,
+            order_key,
             answer,
         });
         receiver
@@ -221,25 +247,26 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Shared<R, A> {
             requests: Vec::new(),
             answers: Vec::new(),
             conflict_keys: Vec::new(),
+            order_keys: HashSet::new(),
             shared: Arc::clone(self),
         };
         if state.under_way == 1 || state.waiting.len() >= BESIDE_MIN {
             let mut left = VecDeque::new();
             while let Some(waiting) = state.waiting.pop_front() {
-                let conflicts = |key| state.busy_keys.contains(key);
-                if batch.requests.len() == BATCH_MAX || waiting.conflict_keys.iter().any(conflicts)
-                {
+                if batch.requests.len() == BATCH_MAX || state.must_wait(&waiting) {
                     left.push_back(waiting);
                 } else {
                     state
                         .busy_keys
                         .extend(waiting.conflict_keys.iter().cloned());
                     batch.conflict_keys.extend(waiting.conflict_keys);
+                    batch.order_keys.extend(waiting.order_key);
                     batch.requests.push(waiting.batched);
                     batch.answers.push(waiting.answer);
                 }
             }
             state.waiting = left;
+            state.ordered_keys.extend(batch.order_keys.iter().cloned());
         }
         let is_over = batch.requests.is_empty();
         if is_over {
@@ -331,6 +358,7 @@ struct Batch<R: Send + Sync + 'static, A: Send + 'static> {
     requests: Vec<Batched<R>>,
     answers: Vec<oneshot::Sender<Result<A>>>,
     conflict_keys: Vec<String>,
+    order_keys: HashSet<String>,
     shared: Arc<Shared<R, A>>,
 }
 
@@ -339,6 +367,9 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Drop for Batch<R, A> {
         let mut state = self.shared.state();
         for key in &self.conflict_keys {
             state.busy_keys.remove(key);
+        }
+        for key in &self.order_keys {
+            state.ordered_keys.remove(key);
         }
     }
 }

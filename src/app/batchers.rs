@@ -4,32 +4,32 @@
 use std::sync::{Arc, OnceLock};
 
 use super::batcher::Batcher;
-use crate::domain::booking::{BookingDetails, NewAttempt, OpenCheckout};
+use crate::domain::attempt::{NewAttempt, NewSession};
+use crate::domain::booking::BookingDetails;
 use crate::domain::booking_request::BookingRequest;
-use crate::domain::ids::{AttemptId, ShowId};
+use crate::domain::ids::ShowId;
+use crate::domain::payment_event::DeliveryOutcome;
 use crate::domain::seats::{Layout, TakenSeats};
-use crate::domain::settlement::Outcome;
-use crate::gateways::stripe::webhook::Event;
+use crate::gateways::stripe::event::Event;
 
 /// What is asked for so often that many share a statement or a transaction.
 pub struct Batchers {
-    /// Seats to be held: the booking, and the attempt to pay for it unless it costs nothing.
-    pub holds: Batcher<BookingRequest, (BookingDetails, Option<NewAttempt>)>,
+    /// Bookings to be held.
+    pub holds: Batcher<BookingRequest, HeldBooking>,
     /// Sessions to be stored: whether the attempt waited for it.
-    pub sessions: Batcher<CreatedSession, bool>,
+    pub sessions: Batcher<NewSession, bool>,
     /// Events to be settled.
-    pub events: Batcher<ReceivedEvent, Outcome>,
+    pub events: Batcher<ReceivedEvent, DeliveryOutcome>,
     /// Seat maps to be read: `None` where there is no such show.
     pub seat_maps: Batcher<ShowId, Option<Arc<SeatMap>>>,
 }
 
-/// A session that Stripe has created for an attempt.
-#[derive(Debug)]
-pub struct CreatedSession {
-    /// The attempt.
-    pub attempt_id: AttemptId,
-    /// Its session.
-    pub checkout: OpenCheckout,
+/// A booking that is committed, and the attempt to pay for it unless it costs nothing.
+pub struct HeldBooking {
+    /// The booking.
+    pub details: BookingDetails,
+    /// The attempt, which Stripe has not been asked for yet.
+    pub attempt: Option<NewAttempt>,
 }
 
 /// An event of Stripe's, whose signature is good.

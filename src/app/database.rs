@@ -10,7 +10,7 @@ pub const HANDLED_ALONE_MAX: usize = 6;
 
 /// Commits. A connection that breaks meanwhile leaves open whether that was done:
 /// [`Error::OutcomeUnknown`]. Any other error means that it was not.
-pub async fn commit(tx: Transaction<'_, Postgres>) -> Result<()> {
+pub(super) async fn commit(tx: Transaction<'_, Postgres>) -> Result<()> {
     tx.commit().await.map_err(|error| {
         let error = Error::from(error);
         if error.is_database_unavailable() {

@@ -51,7 +51,7 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
         std::future::pending::<()>().await;
     });
     let workers = Box::pin(jobs::work(AppState::clone(&app), stopping.clone()));
-    let relay = jobs::relay(AppState::clone(&app), stopping.clone());
+    let feed = jobs::feed(AppState::clone(&app), stopping.clone());
     let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(told(stopping.clone()));
     let too_long = async {
@@ -59,7 +59,7 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
         tokio::time::sleep(DRAIN_MAX).await;
     };
     tokio::select! {
-        (served, (), ()) = async { tokio::join!(serving.into_future(), workers, relay) } => served?,
+        (served, (), ()) = async { tokio::join!(serving.into_future(), workers, feed) } => served?,
         () = too_long => tracing::warn!("stopped with work under way"),
     }
     Ok(())

@@ -12,10 +12,12 @@ use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::app::AppState;
+use crate::domain::attempt::Ui;
 use crate::domain::booking::{
-    BookingDetails, BookingKind, BookingStatus, PaymentOption, PaymentStatus,
+    BookingDetails, BookingKind, BookingStatus, PaymentOption, PaymentStatus, Reservation,
+    ReservedSeats,
 };
-use crate::domain::booking_request::{BookingRequest, Ui};
+use crate::domain::booking_request::BookingRequest;
 use crate::domain::ids::{BookingId, ShowId};
 use crate::domain::money::Money;
 use crate::domain::refusal::Refusal;
@@ -25,9 +27,9 @@ use crate::http::extract::{Created, Json, Path, Query};
 use crate::http::idempotency::{Idempotent, Keyed};
 use crate::http::identity::{CurrentUser, allowed_origin};
 use crate::http::paging::{Limit, Page, bad_cursor};
-use crate::repositories::bookings::{self, Filter};
+use crate::repositories::bookings::{self, Cancellation, Filter};
 use crate::workflows::checkout;
-use crate::workflows::settlement::{release, verify};
+use crate::workflows::sessions;
 
 /// The longest that a buyer waits in one request.
 const WAIT_SECONDS_MAX: u64 = 25;
@@ -110,7 +112,7 @@ struct CheckoutView {
 impl BookingView {
     /// The booking as it stands at `now`.
     fn at(details: BookingDetails, now: DateTime<Utc>) -> Self {
-        let checkout = details.payable(now).cloned();
+        let checkout = details.payable_checkout(now).cloned();
         let booking = details.booking;
         let nothing = Money::new(0, booking.total.currency);
         Self {
@@ -119,7 +121,7 @@ impl BookingView {
             balance: booking.total.checked_sub(booking.paid).unwrap_or(nothing),
             id: booking.id,
             reference: booking.reference,
-            kind: booking.kind,
+            kind: booking.reservation.kind(),
             status: booking.status,
             show: details.show.map(|show| BookedShowView {
                 id: show.id,
@@ -127,7 +129,11 @@ impl BookingView {
                 starts_at: show.starts_at,
                 timezone: show.timezone,
             }),
-            seats: booking.seats,
+            seats: booking
+                .reservation
+                .seats()
+                .map(|seats| seats.labels.clone())
+                .unwrap_or_default(),
             service: None,
             slot: None,
             payment_option: booking.payment_option,
@@ -152,7 +158,7 @@ impl BookingView {
 
 impl CreateBooking {
     /// What the buyer wants, checked as far as it can be without the show.
-    fn wish(self, user: User, origin: String) -> Result<BookingRequest, Refusal> {
+    fn request(self, user: User, origin: String) -> Result<BookingRequest, Refusal> {
         if self.voucher.is_some() {
             // There are no vouchers yet, so none can be used.
             return Err(Refusal::VoucherInvalid);
@@ -172,8 +178,10 @@ impl CreateBooking {
         }
         Ok(BookingRequest {
             user,
-            show_id: self.show_id,
-            seats: self.seats,
+            reservation: Reservation::Seats(ReservedSeats {
+                show_id: self.show_id,
+                labels: self.seats,
+            }),
             ui: self.ui,
             origin,
             key: None,
@@ -200,9 +208,9 @@ pub async fn create_booking(
         .unwrap_or_default();
     let origin = allowed_origin(&app, &headers).unwrap_or(first).to_owned();
     let work = async |keyed: Keyed| {
-        let wish = BookingRequest {
+        let request = BookingRequest {
             key: keyed.using,
-            ..body.wish(user, origin)?
+            ..body.request(user, origin)?
         };
         // In a task of its own: a caller who hangs up must not stop the work between two steps.
         let task_app = AppState::clone(&app);
@@ -215,7 +223,7 @@ pub async fn create_booking(
                     return Ok(resumed);
                 }
             }
-            checkout::book_seats(&task_app, &wish).await
+            checkout::book(&task_app, &request).await
         };
         let task = tokio::spawn(booked.in_current_span());
         let details = task
@@ -343,7 +351,12 @@ pub async fn cancel_booking(
     let before = owned(&app, &user, id).await?.booking.status;
     let cancelled = match before {
         BookingStatus::Pending => {
-            release::cancel(&app, (id, body.version), body.reason.as_deref()).await?
+            let cancellation = Cancellation {
+                booking_id: id,
+                version: body.version,
+                reason: body.reason.as_deref(),
+            };
+            sessions::cancel(&app, cancellation).await?
         }
         status => Some(status),
     };
@@ -406,7 +419,7 @@ pub async fn verify_payment(
             Refusal::field("wait", format!("must be between 0 and {WAIT_SECONDS_MAX}")).into(),
         );
     }
-    let details = verify::verify(
+    let details = sessions::verify(
         &app,
         &body.session_id,
         &user.id,

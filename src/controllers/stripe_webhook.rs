@@ -7,10 +7,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::{AppState, ReceivedEvent};
+use crate::domain::payment_event::DeliveryOutcome;
 use crate::domain::refusal::Refusal;
-use crate::domain::settlement::Outcome;
 use crate::error::Result;
-use crate::gateways::stripe::webhook;
+use crate::gateways::stripe::{event, signature};
 use crate::http::extract::{Json, read_body};
 use crate::http::problem::Problem;
 
@@ -32,13 +32,13 @@ enum OutcomeView {
     Deferred,
 }
 
-impl From<Outcome> for OutcomeView {
-    fn from(outcome: Outcome) -> Self {
+impl From<DeliveryOutcome> for OutcomeView {
+    fn from(outcome: DeliveryOutcome) -> Self {
         match outcome {
-            Outcome::Processed => Self::Processed,
-            Outcome::Duplicate => Self::Duplicate,
-            Outcome::Ignored => Self::Ignored,
-            Outcome::Deferred => Self::Deferred,
+            DeliveryOutcome::Processed => Self::Processed,
+            DeliveryOutcome::Duplicate => Self::Duplicate,
+            DeliveryOutcome::Ignored => Self::Ignored,
+            DeliveryOutcome::Deferred => Self::Deferred,
         }
     }
 }
@@ -59,17 +59,12 @@ pub async fn receive_stripe_event(
 }
 
 async fn receive(app: &AppState, headers: &HeaderMap, body: &Bytes) -> Result<Json<Receipt>> {
-    let signature = headers.get("stripe-signature").map(HeaderValue::as_bytes);
-    webhook::verify(
-        signature,
-        body,
-        &app.config.stripe.webhook_secrets,
-        app.now(),
-    )?;
+    let header = headers.get("stripe-signature").map(HeaderValue::as_bytes);
+    signature::verify(header, body, &app.config.stripe.webhook_secrets, app.now())?;
     let payload = str::from_utf8(body)
         .map_err(|_| Refusal::MalformedRequest("The body is not UTF-8.".to_owned()))?;
     let received = ReceivedEvent {
-        event: webhook::parse(body)?,
+        event: event::parse(body)?,
         payload: payload.to_owned(),
     };
     let outcome = app.batchers.events.submit(received).await?;

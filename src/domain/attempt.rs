@@ -85,6 +85,15 @@ pub struct OpenCheckout {
     pub expires_at: DateTime<Utc>,
 }
 
+/// A session that Stripe has given for an attempt.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// The attempt.
+    pub attempt_id: AttemptId,
+    /// Its session.
+    pub checkout: OpenCheckout,
+}
+
 /// Where the buyer pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]

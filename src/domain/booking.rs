@@ -80,6 +80,39 @@ pub enum BookingKind {
     Service,
 }
 
+/// What a booking reserves: claimed when it is made, kept while it is live, released when it ends,
+/// and claimed again when late money finds it still free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reservation {
+    /// Seats of a show.
+    Seats(ReservedSeats),
+}
+
+/// Seats of a show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReservedSeats {
+    /// The show.
+    pub show_id: ShowId,
+    /// Their labels, in natural order; they stay named when the claims are released.
+    pub labels: Vec<String>,
+}
+
+impl Reservation {
+    /// What kind of booking it makes.
+    pub fn kind(&self) -> BookingKind {
+        match self {
+            Self::Seats(_) => BookingKind::Show,
+        }
+    }
+
+    /// The seats, if it is of seats.
+    pub fn seats(&self) -> Option<&ReservedSeats> {
+        match self {
+            Self::Seats(seats) => Some(seats),
+        }
+    }
+}
+
 /// How much is due for confirmation.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, Deserialize, utoipa::ToSchema,

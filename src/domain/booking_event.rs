@@ -11,7 +11,11 @@ use super::refund::RefundStatus;
 
 /// One thing that has happened to a booking. As JSON it is `{"kind": "confirmed", …}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "kind",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum BookingEvent {
     /// What it reserves is held for the buyer to pay.
     Held {
@@ -123,9 +127,13 @@ pub struct StoredEvent {
 impl From<&BookingEvent> for StoredEvent {
     fn from(event: &BookingEvent) -> Self {
         let mut payload = serde_json::to_value(event).unwrap_or_default();
-        let kind = payload.as_object_mut().and_then(|members| members.remove("kind"));
+        let kind = payload
+            .as_object_mut()
+            .and_then(|members| members.remove("kind"));
         Self {
-            kind: kind.and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default(),
+            kind: kind
+                .and_then(|kind| kind.as_str().map(str::to_owned))
+                .unwrap_or_default(),
             payload,
         }
     }

@@ -120,15 +120,15 @@ fn decide_on_first(
             }
         }
         BookingStatus::Expired | BookingStatus::Failed => CheckoutDecision::ClaimAgain(funds),
-        BookingStatus::Cancelled => {
-            CheckoutDecision::KeepSurplus(funds, SurplusReason::Cancelled)
-        }
+        BookingStatus::Cancelled => CheckoutDecision::KeepSurplus(funds, SurplusReason::Cancelled),
         BookingStatus::Review => CheckoutDecision::KeepSurplus(funds, SurplusReason::UnderReview),
     }
 }
 
 fn mismatch(state: &CheckoutState, capture: &Capture) -> Option<Mismatch> {
-    let other_booking = capture.booking_id.is_some_and(|id| id != state.attempt.booking_id);
+    let other_booking = capture
+        .booking_id
+        .is_some_and(|id| id != state.attempt.booking_id);
     match capture.money {
         _ if other_booking => Some(Mismatch::Booking),
         Some(money) if money == state.asked => None,
@@ -154,7 +154,9 @@ pub(super) mod tests {
     ];
 
     pub(in crate::domain) fn capture(
- money: Option<Money>, payment_intent_id: Option<&str>) -> Capture {
+        money: Option<Money>,
+        payment_intent_id: Option<&str>,
+    ) -> Capture {
         Capture {
             money,
             payment_intent_id: payment_intent_id.map(str::to_owned),
@@ -187,7 +189,10 @@ pub(super) mod tests {
         ];
         for (status, decision) in cases {
             for attempt in UNPAID {
-                let decided = decide(&state(status, attempt), &capture(Some(eur(2_400)), Some("pi_1")));
+                let decided = decide(
+                    &state(status, attempt),
+                    &capture(Some(eur(2_400)), Some("pi_1")),
+                );
 
                 assert_eq!(decided, decision, "{status:?} {attempt:?}");
             }

@@ -87,10 +87,18 @@ mod tests {
     #[test]
     fn a_paid_attempt_is_not_moved_by_anything_but_money() {
         for status in BOOKING_STATUSES {
-            for report in [Report::AwaitingFunds, Report::PaymentFailed, Report::Expired, Report::Refused] {
+            for report in [
+                Report::AwaitingFunds,
+                Report::PaymentFailed,
+                Report::Expired,
+                Report::Refused,
+            ] {
                 let decision = decide(&state(status, Attempt::Paid), &report);
 
-                assert!(matches!(decision, CheckoutDecision::NoChange(_)), "{status:?} {report:?}");
+                assert!(
+                    matches!(decision, CheckoutDecision::NoChange(_)),
+                    "{status:?} {report:?}"
+                );
             }
         }
     }
@@ -99,19 +107,78 @@ mod tests {
     fn a_session_without_money_ends_only_a_booking_that_waits_for_it() {
         use CheckoutDecision::{AwaitFunds, CloseAttempt, EndBooking};
         for (report, attempt, status, decision) in [
-            (Report::Expired, Attempt::Open, Booking::Pending, EndBooking(Ending::Expired)),
-            (Report::Expired, Attempt::Creating, Booking::Pending, EndBooking(Ending::Expired)),
-            (Report::Expired, Attempt::Open, Booking::Confirmed, CloseAttempt(Ending::Expired)),
-            (Report::Expired, Attempt::Open, Booking::Cancelled, CloseAttempt(Ending::Expired)),
-            (Report::PaymentFailed, Attempt::Processing, Booking::Processing, EndBooking(Ending::Failed)),
-            (Report::PaymentFailed, Attempt::Open, Booking::Pending, EndBooking(Ending::Failed)),
-            (Report::PaymentFailed, Attempt::Processing, Booking::Review, CloseAttempt(Ending::Failed)),
-            (Report::AwaitingFunds, Attempt::Open, Booking::Pending, AwaitFunds),
-            (Report::AwaitingFunds, Attempt::Creating, Booking::Pending, AwaitFunds),
-            (Report::Refused, Attempt::Creating, Booking::Pending, EndBooking(Ending::Failed)),
-            (Report::Refused, Attempt::Creating, Booking::Confirmed, CloseAttempt(Ending::Failed)),
+            (
+                Report::Expired,
+                Attempt::Open,
+                Booking::Pending,
+                EndBooking(Ending::Expired),
+            ),
+            (
+                Report::Expired,
+                Attempt::Creating,
+                Booking::Pending,
+                EndBooking(Ending::Expired),
+            ),
+            (
+                Report::Expired,
+                Attempt::Open,
+                Booking::Confirmed,
+                CloseAttempt(Ending::Expired),
+            ),
+            (
+                Report::Expired,
+                Attempt::Open,
+                Booking::Cancelled,
+                CloseAttempt(Ending::Expired),
+            ),
+            (
+                Report::PaymentFailed,
+                Attempt::Processing,
+                Booking::Processing,
+                EndBooking(Ending::Failed),
+            ),
+            (
+                Report::PaymentFailed,
+                Attempt::Open,
+                Booking::Pending,
+                EndBooking(Ending::Failed),
+            ),
+            (
+                Report::PaymentFailed,
+                Attempt::Processing,
+                Booking::Review,
+                CloseAttempt(Ending::Failed),
+            ),
+            (
+                Report::AwaitingFunds,
+                Attempt::Open,
+                Booking::Pending,
+                AwaitFunds,
+            ),
+            (
+                Report::AwaitingFunds,
+                Attempt::Creating,
+                Booking::Pending,
+                AwaitFunds,
+            ),
+            (
+                Report::Refused,
+                Attempt::Creating,
+                Booking::Pending,
+                EndBooking(Ending::Failed),
+            ),
+            (
+                Report::Refused,
+                Attempt::Creating,
+                Booking::Confirmed,
+                CloseAttempt(Ending::Failed),
+            ),
         ] {
-            assert_eq!(decide(&state(status, attempt), &report), decision, "{report:?} {attempt:?} {status:?}");
+            assert_eq!(
+                decide(&state(status, attempt), &report),
+                decision,
+                "{report:?} {attempt:?} {status:?}"
+            );
         }
     }
 
@@ -121,7 +188,10 @@ mod tests {
         cancelling.cancel_requested = true;
 
         for report in [Report::Expired, Report::Refused] {
-            assert_eq!(decide(&cancelling, &report), CheckoutDecision::EndBooking(Ending::Cancelled));
+            assert_eq!(
+                decide(&cancelling, &report),
+                CheckoutDecision::EndBooking(Ending::Cancelled)
+            );
         }
         let paid = Report::Paid(capture(Some(eur(2_400)), Some("pi_1")));
         let applied = CheckoutDecision::Apply(funds(eur(2_400)));
@@ -134,13 +204,20 @@ mod tests {
             (Report::Expired, Attempt::Expired, Booking::Pending),
             (Report::Expired, Attempt::Processing, Booking::Processing),
             (Report::PaymentFailed, Attempt::Failed, Booking::Failed),
-            (Report::AwaitingFunds, Attempt::Processing, Booking::Processing),
+            (
+                Report::AwaitingFunds,
+                Attempt::Processing,
+                Booking::Processing,
+            ),
             (Report::AwaitingFunds, Attempt::Open, Booking::Expired),
             (Report::Refused, Attempt::Open, Booking::Pending),
         ] {
             let decision = decide(&state(status, attempt), &report);
 
-            assert!(matches!(decision, CheckoutDecision::NoChange(_)), "{report:?} {attempt:?} {status:?}");
+            assert!(
+                matches!(decision, CheckoutDecision::NoChange(_)),
+                "{report:?} {attempt:?} {status:?}"
+            );
         }
     }
 }

@@ -101,7 +101,11 @@ pub(super) mod tests {
 
     /// A booking of 24 euros; a paid attempt has brought `pi_1`.
     pub(in crate::domain) fn state(status: Booking, attempt_status: Attempt) -> CheckoutState {
-        let paid_minor = if status == Booking::Confirmed { 2_400 } else { 0 };
+        let paid_minor = if status == Booking::Confirmed {
+            2_400
+        } else {
+            0
+        };
         let is_paid = attempt_status == Attempt::Paid;
         CheckoutState {
             attempt: AttemptOfBooking {
@@ -114,7 +118,10 @@ pub(super) mod tests {
             paid: eur(paid_minor),
             attempt_status,
             asked: eur(2_400),
-            paid_by: is_paid.then(|| Some("pi_1".to_owned())).into_iter().collect(),
+            paid_by: is_paid
+                .then(|| Some("pi_1".to_owned()))
+                .into_iter()
+                .collect(),
         }
     }
 

@@ -15,7 +15,11 @@ pub const TRIES_MAX: i32 = 4_000;
 /// What there is to do. As JSON it is the payload of the queue:
 /// `{"kind": "endHold", "bookingId": "…"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "kind",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Job {
     /// The hold of a booking ends: fence its session, then free its seats. A booking that has gone
     /// on keeps what it has; only a session that could still be paid beside that is closed.

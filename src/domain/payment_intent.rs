@@ -1,7 +1,7 @@
 //! What becomes of a booking when Stripe reports on a PaymentIntent.
 
 use super::capture::{self, Capture};
-use super::checkout::{CheckoutDecision, CheckoutState};
+use super::checkout_state::{CheckoutDecision, CheckoutState};
 
 /// What Stripe says of a PaymentIntent that one of our attempts has brought.
 #[derive(Debug, Clone, PartialEq, Eq)]

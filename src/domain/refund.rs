@@ -79,9 +79,8 @@ pub fn decide(status: RefundStatus, report: &RefundReport) -> RefundDecision {
         (Status::Requested, Status::Pending | Status::Succeeded) => {
             RefundDecision::Store(Bookkeeping::Refund)
         }
-        (Status::Requested, Status::Failed | Status::Canceled) | (Status::Pending, Status::Succeeded) => {
-            RefundDecision::Store(Bookkeeping::None)
-        }
+        (Status::Requested, Status::Failed | Status::Canceled)
+        | (Status::Pending, Status::Succeeded) => RefundDecision::Store(Bookkeeping::None),
         (Status::Pending | Status::Succeeded, Status::Failed | Status::Canceled) => {
             RefundDecision::Store(Bookkeeping::Reversal)
         }
@@ -104,14 +103,38 @@ mod tests {
         let store = RefundDecision::Store;
         let stays = RefundDecision::NoChange("the refund had got as far before");
         for (status, reported, decision) in [
-            (Status::Requested, Status::Pending, store(Bookkeeping::Refund)),
-            (Status::Requested, Status::Succeeded, store(Bookkeeping::Refund)),
+            (
+                Status::Requested,
+                Status::Pending,
+                store(Bookkeeping::Refund),
+            ),
+            (
+                Status::Requested,
+                Status::Succeeded,
+                store(Bookkeeping::Refund),
+            ),
             (Status::Requested, Status::Failed, store(Bookkeeping::None)),
-            (Status::Requested, Status::Canceled, store(Bookkeeping::None)),
+            (
+                Status::Requested,
+                Status::Canceled,
+                store(Bookkeeping::None),
+            ),
             (Status::Pending, Status::Succeeded, store(Bookkeeping::None)),
-            (Status::Pending, Status::Failed, store(Bookkeeping::Reversal)),
-            (Status::Pending, Status::Canceled, store(Bookkeeping::Reversal)),
-            (Status::Succeeded, Status::Failed, store(Bookkeeping::Reversal)),
+            (
+                Status::Pending,
+                Status::Failed,
+                store(Bookkeeping::Reversal),
+            ),
+            (
+                Status::Pending,
+                Status::Canceled,
+                store(Bookkeeping::Reversal),
+            ),
+            (
+                Status::Succeeded,
+                Status::Failed,
+                store(Bookkeeping::Reversal),
+            ),
             (Status::Pending, Status::Pending, stays),
             (Status::Succeeded, Status::Pending, stays),
             (Status::Succeeded, Status::Succeeded, stays),

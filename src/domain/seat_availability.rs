@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::attempt::PaymentPart;
-use super::booking::{BookedShow, BookingStatus, PaymentOption, ReservedSeats, Reservation};
+use super::booking::{BookedShow, BookingStatus, PaymentOption, Reservation, ReservedSeats};
 use super::catalogue::{PolicyStep, ShowStatus};
 use super::currency::Currency;
 use super::ids::{BookingId, ShowId};
@@ -209,7 +209,10 @@ mod tests {
         assert_eq!(seats.labels, ["A2", "A10", "B1"]);
         assert_eq!(quote.total.amount_minor, 4_900);
         let names: Vec<&str> = quote.items.iter().map(|item| item.name.as_str()).collect();
-        assert_eq!(names, ["Metropolis · regular · A2, A10", "Metropolis · box · B1"]);
+        assert_eq!(
+            names,
+            ["Metropolis · regular · A2, A10", "Metropolis · box · B1"]
+        );
     }
 
     #[test]

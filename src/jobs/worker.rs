@@ -17,7 +17,7 @@ use crate::app::{AppState, worker_pool};
 use crate::domain::job::Job;
 use crate::error::{Error, Result, explain};
 use crate::repositories::database::QUEUE_SCHEMA;
-use crate::repositories::jobs::{self, TASK};
+use crate::repositories::jobs::{self, FailedTry, TASK};
 
 /// Jobs at once in one process. They wait for Stripe, and each needs a connection now and then.
 const CONCURRENCY: usize = 4;
@@ -124,7 +124,11 @@ async fn put_off(db: &PgPool, attempts: i16, id: i64) {
     let put_off = async {
         let mut db = db.acquire().await?;
         jobs::forget_replaced(&mut db).await?;
-        jobs::put_off(&mut db, (id, attempts), pause(attempts)).await
+        let failed = FailedTry {
+            job_id: id,
+            tries: attempts,
+        };
+        jobs::put_off(&mut db, failed, pause(attempts)).await
     };
     if let Err(error) = put_off.await {
         tracing::warn!(

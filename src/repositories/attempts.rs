@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::Columns;
-use crate::domain::attempt::{AttemptOfBooking, AttemptStatus, OpenCheckout};
+use crate::domain::attempt::{AttemptOfBooking, AttemptStatus, NewSession};
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::{BookingEvent, StoredEvent};
 use crate::domain::checkout_state::CheckoutState;
@@ -219,15 +219,6 @@ pub async fn find_unanswered(
     .fetch_optional(db)
     .await?;
     Ok(unanswered)
-}
-
-/// A session that Stripe has given for an attempt.
-#[derive(Debug, Clone)]
-pub struct NewSession {
-    /// The attempt.
-    pub attempt_id: AttemptId,
-    /// Its session.
-    pub checkout: OpenCheckout,
 }
 
 /// Opens attempts, each named once, with the sessions that Stripe gave, and returns those that

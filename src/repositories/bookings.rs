@@ -2,12 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
 use crate::domain::attempt::{OpenCheckout, PaymentPart};
 use crate::domain::booking::{
     BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, OpenAttempt, PaymentOption,
-    ReservedSeats, Reservation,
+    Reservation, ReservedSeats,
 };
 use crate::domain::booking_event::{BookingEvent, StoredEvent};
 use crate::domain::checkout_state::Ending;
@@ -132,11 +131,17 @@ impl TryFrom<Row> for BookingDetails {
                 labels: row.seats,
             }),
             (BookingKind::Show | BookingKind::Service, _) => {
-                return Err(Error::fault(format!("{} reserves nothing known here", row.id)));
+                return Err(Error::fault(format!(
+                    "{} reserves nothing known here",
+                    row.id
+                )));
             }
         };
         let show = row.show_id.zip(row.show_title).zip(row.show_starts_at);
-        let open = row.attempt_part.zip(row.session_id).zip(row.session_expires_at);
+        let open = row
+            .attempt_part
+            .zip(row.session_id)
+            .zip(row.session_expires_at);
         Ok(Self {
             booking: Booking {
                 id: row.id,
@@ -154,12 +159,14 @@ impl TryFrom<Row> for BookingDetails {
                 version: row.version,
                 created_at: row.created_at,
             },
-            show: show.zip(row.show_timezone).map(|(((id, title), starts_at), timezone)| BookedShow {
-                id,
-                title,
-                starts_at,
-                timezone,
-            }),
+            show: show
+                .zip(row.show_timezone)
+                .map(|(((id, title), starts_at), timezone)| BookedShow {
+                    id,
+                    title,
+                    starts_at,
+                    timezone,
+                }),
             open_attempt: open.map(|((part, session_id), expires_at)| OpenAttempt {
                 part,
                 checkout: OpenCheckout {
@@ -308,11 +315,7 @@ pub async fn end(
 
 /// Claims what a booking reserved again, if it is still on sale; the booking must be live again.
 /// False if not all of it could be claimed: the caller must roll back.
-pub async fn claim_again(
-    db: &mut PgConnection,
-    id: BookingId,
-    now: DateTime<Utc>,
-) -> Result<bool> {
+pub async fn claim_again(db: &mut PgConnection, id: BookingId, now: DateTime<Utc>) -> Result<bool> {
     let is_complete = sqlx::query_scalar!(
         r#"with wanted as (
              select booking.id, booking.show_id, seat.label

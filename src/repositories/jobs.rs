@@ -31,7 +31,9 @@ pub async fn enqueue(db: &mut PgConnection, jobs: &[ScheduledJob]) -> Result<()>
 /// Forgets jobs that were asked for again while they ran, and then failed or lost their worker: the
 /// queue has put others in their place, and they would lie there for ever.
 pub async fn forget_replaced(db: &mut PgConnection) -> Result<()> {
-    sqlx::query!("select forget_replaced_jobs()").fetch_one(db).await?;
+    sqlx::query!("select forget_replaced_jobs()")
+        .fetch_one(db)
+        .await?;
     Ok(())
 }
 

@@ -69,7 +69,11 @@ pub async fn settle(
     settlement: &Settlement<'_>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let Settlement { payments, booking_events, payment_events } = settlement;
+    let Settlement {
+        payments,
+        booking_events,
+        payment_events,
+    } = settlement;
     let happened = booking_events.column(|(_, event)| StoredEvent::from(event));
     let entries = payments.column(|payment| {
         TransferKind::Capture.accounts(Account::of_payment(payment.surplus_reason.is_some()))
@@ -167,7 +171,10 @@ pub async fn settle(
     )
     .fetch_one(db)
     .await?;
-    let applied = payments.iter().filter(|payment| payment.surplus_reason.is_none()).count();
+    let applied = payments
+        .iter()
+        .filter(|payment| payment.surplus_reason.is_none())
+        .count();
     if is_count(written.payments, payments.len()) && is_count(written.bookings, applied) {
         Ok(())
     } else {

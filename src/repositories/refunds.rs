@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 /// A refund that Stripe is to be asked for.
 #[derive(Debug, Clone)]
-pub struct Requested {
+pub struct RequestedRefund {
     /// The refund.
     pub id: RefundId,
     /// The booking it belongs to.
@@ -51,7 +51,10 @@ pub async fn request_surplus(
 }
 
 /// The refund, if Stripe has not answered for it yet.
-pub async fn find_requested(db: &mut PgConnection, id: RefundId) -> Result<Option<Requested>> {
+pub async fn find_requested(
+    db: &mut PgConnection,
+    id: RefundId,
+) -> Result<Option<RequestedRefund>> {
     let row = sqlx::query!(
         r#"select refunds.booking_id as "booking_id: BookingId", payments.stripe_payment_intent_id,
                   refunds.amount_minor, refunds.currency
@@ -63,7 +66,7 @@ pub async fn find_requested(db: &mut PgConnection, id: RefundId) -> Result<Optio
     .fetch_optional(db)
     .await?;
     row.map(|row| {
-        Ok(Requested {
+        Ok(RequestedRefund {
             id,
             booking_id: row.booking_id,
             payment_intent_id: row.stripe_payment_intent_id,
@@ -96,7 +99,10 @@ pub async fn lock(db: &mut PgConnection, id: RefundId) -> Result<Option<RefundSt
             id,
             booking_id: row.booking_id,
             payment_id: row.payment_id,
-            money: Money::new(row.amount_minor, row.currency.parse().map_err(Error::Fault)?),
+            money: Money::new(
+                row.amount_minor,
+                row.currency.parse().map_err(Error::Fault)?,
+            ),
             status: row.status,
             of_surplus: row.of_surplus,
         })

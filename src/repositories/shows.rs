@@ -251,25 +251,32 @@ pub async fn layout(db: &mut PgConnection, id: ShowId) -> Result<Layout> {
     })
 }
 
-/// Shows with those of the wanted seats that they have, and who has claimed them: one availability for
-/// each of `wanted`, in its order, if there is such a show. Nothing is locked. One round trip.
+/// Seats of a show that somebody wants.
+#[derive(Debug, Clone, Copy)]
+pub struct WantedSeats<'a> {
+    /// The show.
+    pub show_id: ShowId,
+    /// Their labels.
+    pub labels: &'a [String],
+}
+
+/// Shows with those of the wanted seats that they have, and who has claimed them: one availability
+/// for each of `wanted`, in its order, if there is such a show. Nothing is locked. One round trip.
 pub async fn availabilities(
     db: &mut PgConnection,
-    wanted: &[(ShowId, &[String])],
+    wanted: &[WantedSeats<'_>],
 ) -> Result<Vec<Option<SeatAvailability>>> {
-    let seats = wanted
-        .iter()
-        .enumerate()
-        .flat_map(|(number, (id, labels))| {
-            let number = i32::try_from(number).unwrap_or(i32::MAX);
-            labels
-                .iter()
-                .map(move |label| (number, *id, label.as_str()))
-        });
+    let seats = wanted.iter().enumerate().flat_map(|(number, wanted)| {
+        let number = i32::try_from(number).unwrap_or(i32::MAX);
+        wanted
+            .labels
+            .iter()
+            .map(move |label| (number, wanted.show_id, label.as_str()))
+    });
     let seats: Vec<_> = seats.collect();
     let rows = sqlx::query!(
-        r#"select wanted.number as "number!", shows.id as "show_id: ShowId", shows.title, starts_at, timezone,
-                  shows.status as "status: ShowStatus", shows.currency, max_seats_per_booking,
+        r#"select wanted.number as "number!", shows.id as "show_id: ShowId", shows.title, starts_at,
+                  timezone, shows.status as "status: ShowStatus", shows.currency, max_seats_per_booking,
                   shows.cancellation_policy as "cancellation_policy: Json<Vec<PolicyStep>>",
                   seat.label as "label?", seat.tier as "tier?", seat.sellable as "sellable?",
                   show_tiers.price_minor as "price_minor?",

@@ -1,25 +1,52 @@
 //! Events of Stripe's: recorded, and settled in the same transaction.
 
 use std::collections::HashMap;
+use std::sync::Weak;
 
-use chrono::Utc;
+use futures_util::future::BoxFuture;
+use tracing::Span;
 
 use super::execute::{Done, settle};
 use super::plan::{Item, ReportingEvent};
-use crate::app::App;
+use crate::app::{App, BatchHandler, Batched, ReceivedEvent};
 use crate::domain::payment_event::{DeliveryOutcome, EventStatus};
 use crate::domain::stripe_report::StripeReport;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gateways::stripe::event::{self, Event};
 use crate::repositories::payment_events::{self, NewEvent, RecordedEvent};
 
-/// An event as it was delivered.
-#[derive(Debug)]
-pub struct Delivery {
-    /// What it says.
-    pub event: Event,
-    /// Its body as it came.
-    pub payload: String,
+/// Settles the events that come at the same moment.
+pub struct SettleEvents(pub Weak<App>);
+
+impl BatchHandler for SettleEvents {
+    type Request = ReceivedEvent;
+    type Answer = DeliveryOutcome;
+
+    /// Two deliveries of one event come one after the other; several events of one attempt may share
+    /// a batch.
+    fn conflict_keys(&self, received: &ReceivedEvent) -> Vec<String> {
+        vec![received.event.id.clone()]
+    }
+
+    /// What it is about, as closely as it says: two batches at once would wait for each other's
+    /// locks.
+    fn order_key(&self, received: &ReceivedEvent) -> Option<String> {
+        let reference = &received.event.reference;
+        let attempt_id = reference.attempt_id.map(|id| id.to_string());
+        attempt_id
+            .or_else(|| reference.session_id.clone())
+            .or_else(|| reference.payment_intent_id.clone())
+    }
+
+    fn handle<'a>(
+        &'a self,
+        batch: &'a [Batched<ReceivedEvent>],
+    ) -> BoxFuture<'a, Result<Vec<Result<DeliveryOutcome>>>> {
+        Box::pin(async {
+            let outcomes = settle_events(&*App::upgrade(&self.0)?, batch).await?;
+            Ok(outcomes.into_iter().map(Ok).collect())
+        })
+    }
 }
 
 /// Records events, each named once, and settles them, in one transaction, which it commits. An error
@@ -28,28 +55,43 @@ pub struct Delivery {
 ///
 /// Locks as everywhere: the events in the order of their ids, then the bookings in theirs, then the
 /// attempts. Round trips beside BEGIN and COMMIT: record and find, lock and read, write.
-pub async fn settle_deliveries(
+pub async fn settle_events(
     app: &App,
-    deliveries: &[&Delivery],
+    batch: &[Batched<ReceivedEvent>],
 ) -> Result<Vec<DeliveryOutcome>> {
     let now = app.now();
-    let new: Vec<_> = deliveries.iter().map(|delivery| new_event(delivery)).collect();
+    let new: Vec<_> = batch
+        .iter()
+        .map(|batched| new_event(&batched.request))
+        .collect();
     let mut tx = app.begin_settling().await?;
     let recorded = payment_events::record(&mut tx, &new, now).await?;
-    let recorded: HashMap<&str, &RecordedEvent> =
-        recorded.iter().map(|recorded| (recorded.id.as_str(), recorded)).collect();
-    let undecided = deliveries.iter().filter_map(|delivery| {
-        let recorded = recorded.get(delivery.event.id.as_str())?;
-        (!recorded.status.is_settled()).then(|| item(app, &delivery.event, recorded))
+    let recorded: HashMap<&str, &RecordedEvent> = recorded
+        .iter()
+        .map(|recorded| (recorded.id.as_str(), recorded))
+        .collect();
+    let undecided = batch.iter().filter_map(|Batched { request, span }| {
+        let recorded = recorded.get(request.event.id.as_str())?;
+        (!recorded.status.is_settled()).then(|| item(app, &request.event, recorded, span))
     });
     let undecided: Vec<_> = undecided.collect();
     let done = settle(&mut tx, &undecided, now).await?;
-    tx.commit().await?;
+    app.commit(tx).await?;
 
-    let done = undecided.iter().filter_map(|item| Some(item.event?.id)).zip(done);
+    let done = undecided
+        .iter()
+        .filter_map(|item| Some(item.event?.id))
+        .zip(done);
     let done: HashMap<&str, Done> = done.collect();
-    let outcomes = deliveries.iter().map(|delivery| done.get(delivery.event.id.as_str()));
-    Ok(outcomes.map(|done| done.map_or(DeliveryOutcome::Duplicate, outcome)).collect())
+    let outcomes = batch.iter().map(|Batched { request, span }| {
+        let event = &request.event;
+        let Some(done) = done.get(event.id.as_str()) else {
+            return DeliveryOutcome::Duplicate;
+        };
+        span.in_scope(|| tracing::info!(event.id, event.kind, "{}", done.sentence));
+        outcome(*done)
+    });
+    Ok(outcomes.collect())
 }
 
 /// Settles an event that was deferred, from what was stored of it. Commits. One that is settled is
@@ -57,15 +99,17 @@ pub async fn settle_deliveries(
 pub async fn settle_deferred(app: &App, event_id: &str) -> Result<()> {
     let mut tx = app.begin_settling().await?;
     let locked = payment_events::lock_unsettled(&mut tx, event_id).await?;
-    let Some((recorded, payload)) = locked else { return Ok(()) };
+    let Some((recorded, payload)) = locked else {
+        return Ok(());
+    };
     let event = event::parse(payload.as_bytes())?;
-    settle(&mut tx, &[item(app, &event, &recorded)], app.now()).await?;
-    tx.commit().await?;
-    Ok(())
+    let item = item(app, &event, &recorded, &Span::current());
+    settle(&mut tx, &[item], app.now()).await?;
+    app.commit(tx).await
 }
 
-fn new_event(delivery: &Delivery) -> NewEvent<'_> {
-    let event = &delivery.event;
+fn new_event(received: &ReceivedEvent) -> NewEvent<'_> {
+    let event = &received.event;
     NewEvent {
         id: &event.id,
         kind: &event.kind,
@@ -75,12 +119,13 @@ fn new_event(delivery: &Delivery) -> NewEvent<'_> {
         session_id: event.reference.session_id.as_deref(),
         payment_intent_id: event.reference.payment_intent_id.as_deref(),
         attempt_id: event.reference.attempt_id,
-        payload: &delivery.payload,
+        payload: &received.payload,
     }
 }
 
-fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent) -> Item<'a> {
+fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &Span) -> Item<'a> {
     Item {
+        span: span.clone(),
         report: relevant(app, event),
         reference: &event.reference,
         attempt: recorded.attempt,
@@ -102,7 +147,7 @@ fn relevant<'a>(app: &App, event: &'a Event) -> Result<&'a StripeReport, &'stati
     event.report.as_ref().map_err(|reason| *reason)
 }
 
-fn outcome(done: &Done) -> DeliveryOutcome {
+fn outcome(done: Done) -> DeliveryOutcome {
     match done.status {
         EventStatus::Ignored => DeliveryOutcome::Ignored,
         EventStatus::Deferred => DeliveryOutcome::Deferred,

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sqlx::{Acquire, PgConnection};
+use tracing::Instrument;
 
 use super::plan::{Item, Plan, plan};
 use crate::domain::booking::BookingStatus;
@@ -48,7 +49,11 @@ pub(super) async fn settle(
 ) -> Result<Vec<Done>> {
     let mut done: Vec<Option<Done>> = vec![None; items.len()];
     while done.iter().any(Option::is_none) {
-        let open: Vec<_> = items.iter().zip(&mut done).filter(|(_, done)| done.is_none()).collect();
+        let open: Vec<_> = items
+            .iter()
+            .zip(&mut done)
+            .filter(|(_, done)| done.is_none())
+            .collect();
         settle_round(db, open, now).await?;
     }
     Ok(done.into_iter().flatten().collect())
@@ -59,7 +64,10 @@ async fn settle_round<'a>(
     open: Vec<(&'a Item<'a>, &mut Option<Done>)>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let attempts: Vec<_> = open.iter().filter_map(|(item, _)| item.attempt_to_lock()).collect();
+    let attempts: Vec<_> = open
+        .iter()
+        .filter_map(|(item, _)| item.attempt_to_lock())
+        .collect();
     let states = if attempts.is_empty() {
         HashMap::new()
     } else {
@@ -79,7 +87,11 @@ async fn settle_round<'a>(
         {
             changed.insert(attempt.booking_id);
         }
-        *done = Some(round.execute(db, item, state, plan).await?);
+        let executed = round
+            .execute(db, item, state, plan)
+            .instrument(item.span.clone())
+            .await?;
+        *done = Some(executed);
     }
     round.finish(db).await
 }
@@ -113,7 +125,11 @@ impl<'a> Subject<'a, '_> {
         self.state.attempt.booking_id
     }
 
-    fn payment(self, funds: CapturedFunds, surplus_reason: Option<SurplusReason>) -> NewPayment<'a> {
+    fn payment(
+        self,
+        funds: CapturedFunds,
+        surplus_reason: Option<SurplusReason>,
+    ) -> NewPayment<'a> {
         NewPayment {
             id: PaymentId::new(),
             attempt: self.state.attempt,
@@ -146,13 +162,22 @@ impl<'a> Round<'a> {
         let (status, sentence) = match plan {
             Plan::Ignore(reason) => (EventStatus::Ignored, reason),
             Plan::Defer(until) => {
-                let event_id = item.event.map(|event| event.id.to_owned()).unwrap_or_default();
+                let event_id = item
+                    .event
+                    .map(|event| event.id.to_owned())
+                    .unwrap_or_default();
                 self.jobs.push(Job::SettleEvent { event_id }.at(until));
-                (EventStatus::Deferred, "deferred: the attempt it names is not known yet")
+                (
+                    EventStatus::Deferred,
+                    "deferred: the attempt it names is not known yet",
+                )
             }
             Plan::GiveUp => {
                 tracing::error!("an event of ours has matched nothing for days");
-                (EventStatus::Failed, "failed: the attempt it names has never come")
+                (
+                    EventStatus::Failed,
+                    "failed: the attempt it names has never come",
+                )
             }
             Plan::Checkout(decision) => {
                 let state = state.ok_or_else(|| Error::fault("a decision about no attempt"))?;
@@ -189,7 +214,9 @@ impl<'a> Round<'a> {
                     if is_balance {
                         BookingEvent::BalancePaid { payment_id }
                     } else {
-                        BookingEvent::Confirmed { payment_id: Some(payment_id) }
+                        BookingEvent::Confirmed {
+                            payment_id: Some(payment_id),
+                        }
                     },
                 );
                 Ok("the payment is applied and the booking confirmed")
@@ -231,7 +258,10 @@ impl<'a> Round<'a> {
     ) -> Result<&'static str> {
         let payment = subject.payment(funds.clone(), None);
         let payment_id = payment.id;
-        let paid = Settlement { payments: vec![payment], ..Settlement::default() };
+        let paid = Settlement {
+            payments: vec![payment],
+            ..Settlement::default()
+        };
         let mut savepoint = db.begin().await?;
         payments::settle(&mut savepoint, &paid, self.now).await?;
         if !bookings::claim_again(&mut savepoint, subject.booking_id(), self.now).await? {
@@ -241,8 +271,15 @@ impl<'a> Round<'a> {
         savepoint.commit().await?;
         let attempt_id = subject.state.attempt.attempt_id;
         self.happened(subject, BookingEvent::ClaimedAgain { attempt_id });
-        self.happened(subject, BookingEvent::Confirmed { payment_id: Some(payment_id) });
-        Ok("the payment came late; what was reserved was still free, is claimed again, and the booking is confirmed")
+        self.happened(
+            subject,
+            BookingEvent::Confirmed {
+                payment_id: Some(payment_id),
+            },
+        );
+        Ok(
+            "the payment came late; what was reserved was still free, is claimed again, and the booking is confirmed",
+        )
     }
 
     /// Keeps money that is not owed, and sends it back unless a person has to look first.
@@ -333,9 +370,23 @@ impl<'a> Round<'a> {
         let mismatch = mismatch.as_str().to_owned();
         tracing::error!(booking.id = %id, "a payment differs from what was asked for: {mismatch}");
         if is_reviewed {
-            self.happened(subject, BookingEvent::Review { mismatch, ours, theirs });
+            self.happened(
+                subject,
+                BookingEvent::Review {
+                    mismatch,
+                    ours,
+                    theirs,
+                },
+            );
         } else if is_new {
-            self.happened(subject, BookingEvent::PaymentDiffers { mismatch, ours, theirs });
+            self.happened(
+                subject,
+                BookingEvent::PaymentDiffers {
+                    mismatch,
+                    ours,
+                    theirs,
+                },
+            );
         }
         Ok(())
     }
@@ -364,11 +415,20 @@ impl<'a> Round<'a> {
     ) -> Result<()> {
         let session_id = subject.item.reference.session_id.as_deref();
         let status = ending.attempt_status();
-        attempts::close(db, subject.state.attempt.attempt_id, session_id, status, self.now).await
+        attempts::close(
+            db,
+            subject.state.attempt.attempt_id,
+            session_id,
+            status,
+            self.now,
+        )
+        .await
     }
 
     fn happened(&mut self, subject: Subject<'a, '_>, event: BookingEvent) {
-        self.settlement.booking_events.push((subject.booking_id(), event));
+        self.settlement
+            .booking_events
+            .push((subject.booking_id(), event));
     }
 
     /// Writes what the round has come to, and what follows from it.
@@ -379,8 +439,14 @@ impl<'a> Round<'a> {
         for surplus in self.to_refund {
             let refund_id =
                 refunds::request_surplus(db, surplus.payment_id, surplus.reason, self.now).await?;
-            let event = BookingEvent::RefundRequested { refund_id, amount: surplus.amount };
-            let requested = NewBookingEvent { booking_id: surplus.booking_id, event };
+            let event = BookingEvent::RefundRequested {
+                refund_id,
+                amount: surplus.amount,
+            };
+            let requested = NewBookingEvent {
+                booking_id: surplus.booking_id,
+                event,
+            };
             booking_events::append(db, &[requested], self.now).await?;
             self.jobs.push(Job::Refund { refund_id }.at(self.now));
         }

@@ -10,6 +10,6 @@ mod plan;
 mod refunds;
 mod reports;
 
-pub use events::{Delivery, settle_deferred, settle_deliveries};
-pub use refunds::settle_refund;
+pub use events::{SettleEvents, settle_deferred, settle_events};
+pub use refunds::{AfterFailure, settle_refund};
 pub use reports::settle_report;

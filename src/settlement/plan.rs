@@ -1,6 +1,7 @@
 //! What has to be done about a report: pure.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tracing::Span;
 
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::checkout;
@@ -28,6 +29,8 @@ pub(super) struct Item<'a> {
     pub(super) attempt: Option<AttemptOfBooking>,
     /// The event that brought it; none where Stripe was asked.
     pub(super) event: Option<ReportingEvent<'a>>,
+    /// The span of the request that brought it: what is logged about it is logged there.
+    pub(super) span: Span,
 }
 
 /// The event that brings a report.
@@ -87,7 +90,10 @@ pub(super) fn plan(item: &Item<'_>, state: Option<&CheckoutState>, now: DateTime
 
 /// A report whose attempt is not here: ours to come, or none of our business.
 fn unmatched(item: &Item<'_>, now: DateTime<Utc>) -> Plan {
-    let Some(event) = item.event.filter(|_| item.reference.app.as_deref() == Some(APP)) else {
+    let Some(event) = item
+        .event
+        .filter(|_| item.reference.app.as_deref() == Some(APP))
+    else {
         return Plan::Ignore("ignored: it is about nothing of ours");
     };
     let waited = now.signed_duration_since(event.received_at);

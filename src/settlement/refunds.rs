@@ -38,7 +38,9 @@ pub async fn settle_refund(
     };
     refunds::store(&mut tx, id, report, now).await?;
     match bookkeeping {
-        Bookkeeping::Refund => ledger::book_refund(&mut tx, &state, TransferKind::Refund, now).await?,
+        Bookkeeping::Refund => {
+            ledger::book_refund(&mut tx, &state, TransferKind::Refund, now).await?
+        }
         Bookkeeping::Reversal => {
             ledger::book_refund(&mut tx, &state, TransferKind::RefundReversal, now).await?;
         }
@@ -47,17 +49,25 @@ pub async fn settle_refund(
     let mut events = Vec::new();
     if report.status != RefundStatus::Pending {
         let status = report.status;
-        events.push(BookingEvent::RefundSettled { refund_id: id, status });
+        events.push(BookingEvent::RefundSettled {
+            refund_id: id,
+            status,
+        });
     }
     if after_failure == AfterFailure::AskUnderNewKey {
         let refund_id = refunds::request_again(&mut tx, id, now).await?;
         jobs::enqueue(&mut tx, &[Job::Refund { refund_id }.at(now + AGAIN)]).await?;
-        events.push(BookingEvent::RefundRequested { refund_id, amount: state.money });
+        events.push(BookingEvent::RefundRequested {
+            refund_id,
+            amount: state.money,
+        });
     }
     let booking_id = state.booking_id;
-    let events = events.into_iter().map(|event| NewBookingEvent { booking_id, event });
+    let events = events
+        .into_iter()
+        .map(|event| NewBookingEvent { booking_id, event });
     booking_events::append(&mut tx, &events.collect::<Vec<_>>(), now).await?;
-    tx.commit().await?;
+    app.commit(tx).await?;
     match &report.failure_reason {
         None => tracing::info!(booking.id = %booking_id, refund.id = %id, "a refund is on its way"),
         Some(why) => {

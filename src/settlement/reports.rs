@@ -1,5 +1,7 @@
 //! Reports that Stripe gives when it is asked.
 
+use tracing::Span;
+
 use super::execute::settle;
 use super::plan::Item;
 use crate::app::App;
@@ -19,10 +21,11 @@ pub async fn settle_report(
         reference,
         attempt: Some(attempt),
         event: None,
+        span: Span::current(),
     };
     let mut tx = app.begin_settling().await?;
     let done = settle(&mut tx, &[item], app.now()).await?;
-    tx.commit().await?;
+    app.commit(tx).await?;
     for done in done {
         tracing::info!(booking.id = %attempt.booking_id, "asked: {}", done.sentence);
     }

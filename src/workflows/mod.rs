@@ -2,15 +2,18 @@
 //! of each other.
 
 pub mod checkout;
+pub mod refunding;
 mod seat_maps;
 pub mod seed;
-pub mod settlement;
+pub mod sessions;
+pub mod sweep;
 
 use std::sync::Weak;
 
 use crate::app::{App, AppState, BatchLimits, Batcher, Batchers, Clock};
 use crate::config::Config;
 use crate::error::Result;
+use crate::settlement::SettleEvents;
 
 /// Events come in storms of their own: measured, three batches at once settle a quarter more of
 /// them, while one is written and another comes in.
@@ -27,13 +30,9 @@ pub fn build_app(config: Config, clock: Clock) -> Result<AppState> {
 fn bind(app: &Weak<App>) -> Batchers {
     let usual = BatchLimits::USUAL;
     Batchers {
-        holds: Batcher::new("holds", usual, checkout::HoldSeats(app.clone())),
+        holds: Batcher::new("holds", usual, checkout::Hold(app.clone())),
         sessions: Batcher::new("sessions", usual, checkout::StoreSessions(app.clone())),
-        events: Batcher::new(
-            "events",
-            EVENTS,
-            settlement::batch::SettleEvents(app.clone()),
-        ),
+        events: Batcher::new("events", EVENTS, SettleEvents(app.clone())),
         seat_maps: Batcher::new("seat maps", usual, seat_maps::ReadSeatMaps(app.clone())),
     }
 }

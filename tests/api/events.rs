@@ -1,8 +1,10 @@
 //! Events that are strange: stored, answered with 2xx, and never taken for money.
 
-use holdfast::gateways::stripe::webhook;
-use holdfast::workflows::settlement::event;
+use holdfast::app::{Batched, ReceivedEvent};
+use holdfast::gateways::stripe::event;
+use holdfast::settlement::settle_events;
 use serde_json::{Value, json};
+use tracing::Span;
 
 use crate::harness::{TestApp, cut_short};
 
@@ -235,12 +237,19 @@ async fn a_caller_who_hangs_up_leaves_no_transaction_open() {
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
     let body = &events["checkout.session.completed"];
-    let event = webhook::parse(body.as_bytes()).unwrap();
+    let request = ReceivedEvent {
+        event: event::parse(body.as_bytes()).unwrap(),
+        payload: body.clone(),
+    };
+    let batch = [Batched {
+        request,
+        span: Span::none(),
+    }];
 
     // Whatever the next ones write outside a transaction of their own must be there for everyone.
     for (polls, seat) in ["A3", "A4", "A5", "A6", "A7", "A8"].into_iter().enumerate() {
         let cut = cut_short(
-            event::settle(&harness.app, &event, body),
+            settle_events(&harness.app, &batch),
             u32::try_from(polls).unwrap() + 1,
         )
         .await;

@@ -23,6 +23,7 @@ use sha2::Sha256;
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// The front end of the tests, first of `APP_ORIGINS`.
 pub(crate) const ORIGIN: &str = "http://front.example";
@@ -159,8 +160,8 @@ impl TestApp {
         let mut tried: Vec<i64> = Vec::new();
         let mut done = 0;
         loop {
-            let due = "update graphile_worker._private_jobs set locked_at = now(), locked_by = 'a test'
-                       where id = (select id from graphile_worker._private_jobs where run_at <= $1 and id <> all ($2)
+            let due = "update jobs set locked_at = now(), locked_by = 'a test'
+                       where id = (select id from jobs where run_at <= $1 and id <> all ($2)
                                    order by run_at, id limit 1)
                        returning id, payload::jsonb";
             let due = sqlx::query_as::<_, (i64, Value)>(due)
@@ -173,9 +174,9 @@ impl TestApp {
             let job: Job = serde_json::from_value(payload).unwrap();
             let end = if jobs::perform(&self.app, &job).await.is_ok() {
                 done += 1;
-                "delete from graphile_worker._private_jobs where id = $1"
+                "delete from jobs where id = $1"
             } else {
-                "update graphile_worker._private_jobs set locked_at = null, locked_by = null where id = $1"
+                "update jobs set locked_at = null, locked_by = null where id = $1"
             };
             sqlx::query(end).bind(id).execute(self.db()).await.unwrap();
             self.simulator.settled().await;
@@ -495,9 +496,15 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
     }
 }
 
+/// Serves, and reads the feed of booking events, as long as the test runs.
 fn serve(listener: TcpListener, app: AppState) {
+    let (running, stopping) = watch::channel(false);
+    let feed = jobs::feed(AppState::clone(&app), stopping);
     let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).await });
+    tokio::spawn(async move {
+        let _running = running;
+        tokio::join!(axum::serve(listener, service).into_future(), feed)
+    });
 }
 
 /// Lets `work` go on until it has been woken `polls` times, and drops it where it then stands, as a

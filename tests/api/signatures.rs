@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta};
 use holdfast::config::Secret;
-use holdfast::gateways::stripe::webhook::verify;
+use holdfast::gateways::stripe::signature::verify;
 use serde::Deserialize;
 use serde_json::json;
 

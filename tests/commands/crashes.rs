@@ -82,9 +82,7 @@ impl Scene {
     async fn end_hold(&self) {
         let ends = "update bookings set hold_expires_at = now() where status = 'pending'";
         self.harness
-            .sql(&format!(
-                "{ends}; update graphile_worker._private_jobs set run_at = now()"
-            ))
+            .sql(&format!("{ends}; update jobs set run_at = now()"))
             .await;
     }
 
@@ -292,7 +290,7 @@ async fn of_a_hold_that_was_not_committed_nothing_remains() {
     for step in [
         "lock table idempotency_keys in exclusive mode",
         "lock table seat_claims in exclusive mode",
-        "lock table graphile_worker._private_jobs in exclusive mode",
+        "lock table jobs in exclusive mode",
     ] {
         let server = harness.serve(&[]);
         let lock = harness.lock(step).await;
@@ -312,10 +310,7 @@ async fn of_a_hold_that_was_not_committed_nothing_remains() {
                 .await;
         }
         harness
-            .finds(
-                "select count(*) from graphile_worker._private_jobs where key like 'end-hold%'",
-                "0",
-            )
+            .finds("select count(*) from jobs where key like 'end-hold%'", "0")
             .await;
         assert_eq!(harness.asked("POST", SESSIONS).await, 0, "{step}");
     }
@@ -475,10 +470,7 @@ async fn a_job_under_way_is_finished_before_the_process_stops() {
     assert_eq!(server.ended(Duration::from_secs(5)).code(), Some(0));
     harness.finds(BOOKING, "expired").await;
     harness
-        .finds(
-            "select count(*) from graphile_worker._private_jobs where key like 'end-hold%'",
-            "0",
-        )
+        .finds("select count(*) from jobs where key like 'end-hold%'", "0")
         .await;
     scene.seat_is_free(&harness.serve(&[])).await;
 }

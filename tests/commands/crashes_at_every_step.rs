@@ -284,9 +284,7 @@ impl<'a> Scene<'a> {
                 self.move_attempt("aside", "checkout_attempts", &case.booking)
                     .await;
                 let id = case.event["id"].as_str().unwrap();
-                let unsettled = format!(
-                    "select count(*) from graphile_worker._private_jobs where key = 'settle-{id}'"
-                );
+                let unsettled = format!("select count(*) from jobs where key = 'settle-{id}'");
                 self.harness.until(&unsettled, "0", PATIENCE).await;
                 Some((200, Value::Null))
             }
@@ -298,7 +296,7 @@ impl<'a> Scene<'a> {
         self.harness
             .sql(
                 "update idempotency_keys set locked_until = now() where response_status is null;
-                 update graphile_worker._private_jobs set locked_at = null, locked_by = null, run_at = now()
+                 update jobs set locked_at = null, locked_by = null, run_at = now()
                  where key not like 'end-hold%'",
             )
             .await;

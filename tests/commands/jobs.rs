@@ -7,7 +7,7 @@ use super::serve::book;
 
 const SHORT_HOLD: (&str, &str) = ("HOLD_SECONDS", "1");
 const BOOKING: &str = "select string_agg(status::text, ',') from bookings";
-const JOBS: &str = "select count(*) from graphile_worker._private_jobs";
+const JOBS: &str = "select count(*) from jobs";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hold_ends_by_itself_while_two_servers_run() {
@@ -42,7 +42,7 @@ async fn a_job_that_was_asked_for_again_while_it_ran_and_fails_leaves_nothing_be
     harness
         .sql(
             "select graphile_worker.add_job('holdfast', payload::json, job_key => key, max_attempts => 4000)
-             from graphile_worker._private_jobs
+             from jobs
              where key like 'end-hold-%'",
         )
         .await;
@@ -77,10 +77,10 @@ async fn a_job_that_has_failed_often_is_tried_again_within_a_minute() {
         .await;
     assert_eq!(book(&harness, &server).await.await.0, 201);
     harness
-        .sql("update graphile_worker._private_jobs set attempts = 10 where key like 'end-hold-%'")
+        .sql("update jobs set attempts = 10 where key like 'end-hold-%'")
         .await;
 
-    let soon = "select count(*) from graphile_worker._private_jobs
+    let soon = "select count(*) from jobs
                 where attempts = 11 and locked_at is null and run_at <= now() + interval '1 minute'";
     harness.until(soon, "1", Duration::from_secs(15)).await;
 }

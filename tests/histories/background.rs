@@ -1,17 +1,22 @@
 //! The background half: jobs that run once, twice or not to their end, and processes that die.
 
 use futures_util::future::join_all;
-use holdfast::app::{AppState, Batcher};
-use holdfast::domain::booking_request::{BookingRequest, Ui};
+use holdfast::app::{AppState, Batched, Batcher, ReceivedEvent};
+use holdfast::domain::attempt::Ui;
+use holdfast::domain::booking::{Reservation, ReservedSeats};
+use holdfast::domain::booking_request::BookingRequest;
 use holdfast::domain::job::Job;
 use holdfast::domain::user::{Role, User, UserId};
 use holdfast::error::{Error, Result};
-use holdfast::gateways::stripe::webhook;
+use holdfast::gateways::stripe::event;
 use holdfast::jobs;
-use holdfast::workflows::checkout::book_seats;
-use holdfast::workflows::settlement::{event, release};
+use holdfast::repositories::bookings::Cancellation;
+use holdfast::settlement::settle_events;
+use holdfast::workflows::checkout::book;
+use holdfast::workflows::sessions;
 use serde_json::Value;
 use sqlx::query_as;
+use tracing::Span;
 
 use super::generator::{BUYERS, History};
 use crate::harness::{ORIGIN, cut_short};
@@ -30,8 +35,8 @@ impl History<'_> {
             assert!(found.is_ok(), "{found:?}");
         }
         loop {
-            let due = "update graphile_worker._private_jobs set locked_at = now(), locked_by = 'a history'
-                       where id in (select id from graphile_worker._private_jobs where run_at <= $1 and id <> all ($2)
+            let due = "update jobs set locked_at = now(), locked_by = 'a history'
+                       where id in (select id from jobs where run_at <= $1 and id <> all ($2)
                                     order by run_at, id limit $3)
                        returning id, payload::jsonb";
             let limit = if wildly && self.chance(40) {
@@ -79,10 +84,10 @@ impl History<'_> {
     /// place.
     async fn put_away(&self, id: i64, done: bool) {
         let end = if done {
-            "delete from graphile_worker._private_jobs where id = $1"
+            "delete from jobs where id = $1"
         } else {
-            "with gone as (delete from graphile_worker._private_jobs where id = $1 and key is null)
-             update graphile_worker._private_jobs set locked_at = null, locked_by = null
+            "with gone as (delete from jobs where id = $1 and key is null)
+             update jobs set locked_at = null, locked_by = null
              where id = $1 and key is not null"
         };
         sqlx::query(end)
@@ -100,33 +105,40 @@ impl History<'_> {
             0 => {
                 let name = BUYERS[self.index(BUYERS.len())];
                 let id = UserId(format!("user_{name}"));
-                let wish = BookingRequest {
+                let seats: Vec<String> = self.seats().into_iter().map(str::to_owned).collect();
+                let request = BookingRequest {
                     user: User {
                         id,
                         email: None,
                         name: None,
                         role: Role::User,
                     },
-                    show_id: self.show.parse().unwrap(),
-                    seats: self.seats().into_iter().map(str::to_owned).collect(),
+                    reservation: Reservation::Seats(ReservedSeats {
+                        show_id: self.show.parse().unwrap(),
+                        labels: seats.clone(),
+                    }),
                     ui: Ui::default(),
                     origin: ORIGIN.to_owned(),
                     key: None,
                 };
-                let done = dies(app, book_seats(app, &wish), polls).await.is_some();
+                let done = dies(app, book(app, &request), polls).await.is_some();
                 self.note(&format!(
-                    "{name} reconcile {:?}; a process dies after {polls}, done: {done}",
-                    wish.seats
+                    "{name} books {seats:?}; a process dies after {polls}, done: {done}"
                 ));
             }
             1 => {
                 let Some(bought) = self.some_booking().await else {
                     return;
                 };
-                let called_off = release::cancel(app, (bought.id.parse().unwrap(), None), None);
-                let done = cut_short(called_off, polls).await.is_some();
+                let cancellation = Cancellation {
+                    booking_id: bought.id.parse().unwrap(),
+                    version: None,
+                    reason: None,
+                };
+                let cancelled = sessions::cancel(app, cancellation);
+                let done = cut_short(cancelled, polls).await.is_some();
                 self.note(&format!(
-                    "{bought:?} is called off; a process dies after {polls}, done: {done}"
+                    "{bought:?} is cancelled; a process dies after {polls}, done: {done}"
                 ));
             }
             _ => {
@@ -134,8 +146,15 @@ impl History<'_> {
                 let Some(told) = self.pick(&events) else {
                     return;
                 };
-                let event = webhook::parse(told.body.as_bytes()).unwrap();
-                let settled = cut_short(event::settle(app, &event, &told.body), polls).await;
+                let request = ReceivedEvent {
+                    event: event::parse(told.body.as_bytes()).unwrap(),
+                    payload: told.body.clone(),
+                };
+                let batch = [Batched {
+                    request,
+                    span: Span::none(),
+                }];
+                let settled = cut_short(settle_events(app, &batch), polls).await;
                 self.note(&format!(
                     "a process dies over {} after {polls}: {settled:?}",
                     told.kind

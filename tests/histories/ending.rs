@@ -141,7 +141,7 @@ const OURS: &str = "
 
 /// Each names what must not be at the end.
 const LEGAL: [(&str, &str); 9] = [
-    ("jobs that are left", "select string_agg(payload::text, ', ') from graphile_worker._private_jobs"),
+    ("jobs that are left", "select string_agg(payload::text, ', ') from jobs"),
     (
         "bookings that still wait",
         "select string_agg(id || ' ' || status, ', ') from bookings

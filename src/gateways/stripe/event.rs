@@ -68,7 +68,8 @@ pub fn parse(body: &[u8]) -> Result<Event, Refusal> {
     })?;
     let ids = [&envelope.id, &envelope.kind];
     if envelope.object != "event" || !ids.into_iter().all(|id| is_printable(id)) {
-        let sentence = "The body is not a Stripe snapshot event; thin events are not subscribed to.";
+        let sentence =
+            "The body is not a Stripe snapshot event; thin events are not subscribed to.";
         return Err(Refusal::MalformedRequest(sentence.to_owned()));
     }
     let created_at = DateTime::from_timestamp(envelope.created, 0).ok_or_else(|| {
@@ -140,7 +141,9 @@ fn report(
         "payment_intent" if what == "succeeded" => match object.status.as_deref() {
             Some("succeeded") => {
                 let captured = capture(object.received());
-                Ok(StripeReport::PaymentIntent(PaymentIntentReport::Succeeded(captured)))
+                Ok(StripeReport::PaymentIntent(PaymentIntentReport::Succeeded(
+                    captured,
+                )))
             }
             _ => Err("the payment intent has not succeeded"),
         },
@@ -162,9 +165,7 @@ fn checkout_report(
             Ok(CheckoutReport::Paid(capture(session.total())))
         }
         ("completed", Some("unpaid")) => Ok(CheckoutReport::AwaitingFunds),
-        ("completed" | "async_payment_succeeded", _) => {
-            Err("the payment status is not known here")
-        }
+        ("completed" | "async_payment_succeeded", _) => Err("the payment status is not known here"),
         ("async_payment_failed", _) => Ok(CheckoutReport::PaymentFailed),
         ("expired", _) => Ok(CheckoutReport::Expired),
         _ => Err("this type of event says nothing about a booking"),

@@ -93,10 +93,9 @@ impl SessionState {
             ((Some("complete"), Some("unpaid")), Some("succeeded")) => {
                 Some(paid(intent.and_then(StripeObject::received)))
             }
-            (
-                (Some("complete"), Some("unpaid")),
-                Some("requires_payment_method" | "canceled"),
-            ) => Some(CheckoutReport::PaymentFailed),
+            ((Some("complete"), Some("unpaid")), Some("requires_payment_method" | "canceled")) => {
+                Some(CheckoutReport::PaymentFailed)
+            }
             ((Some("complete"), Some("unpaid")), _) => Some(CheckoutReport::AwaitingFunds),
             _ => None,
         }

@@ -67,7 +67,10 @@ impl Stripe {
             .payment_intent(payment_intent_id)
             .limit(LIST_MAX);
         let list: List = self.call(list.build(), None).await?;
-        let made = list.data.iter().find(|refund| refund.refund_id() == Some(id));
+        let made = list
+            .data
+            .iter()
+            .find(|refund| refund.refund_id() == Some(id));
         Ok(made.map(StripeObject::refund_report))
     }
 }

@@ -1,5 +1,5 @@
-//! The first transaction of a booking: seats are held for all who want some at this moment, or
-//! refused.
+//! The first transaction of a booking: what is wanted is held for all who want something at this
+//! moment, or refused.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Weak;
@@ -7,44 +7,32 @@ use std::sync::Weak;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
-use tracing::Span;
 
-use crate::app::{App, BatchHandler, Batched, commit};
-use crate::domain::booking::{
-    BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, NewAttempt, PaymentOption,
-    PaymentPart, reference_of,
-};
+use super::draft::Draft;
+use crate::app::{App, BatchHandler, Batched, HeldBooking};
+use crate::domain::booking::{Booking, BookingStatus, Reservation};
 use crate::domain::booking_request::BookingRequest;
-use crate::domain::catalogue::{BOOKING_SEATS_MAX, PolicyStep};
-use crate::domain::ids::{AttemptId, BookingId, ShowId};
-use crate::domain::money::Money;
+use crate::domain::catalogue::BOOKING_SEATS_MAX;
+use crate::domain::ids::{BookingId, ShowId};
+use crate::domain::job::Job;
+use crate::domain::quote::Quote;
 use crate::domain::refusal::Refusal;
-use crate::domain::seat_availability::{Quote, SeatAvailability};
 use crate::error::{Error, Result};
-use crate::gateways::stripe::checkout::{Line, SessionRequest};
-use crate::repositories::bookings::{self, NewHold};
-use crate::repositories::{idempotency_keys, shows};
+use crate::repositories::holds::{self, NewHold};
+use crate::repositories::shows::{self, WantedSeats};
+use crate::repositories::{idempotency_keys, jobs};
 
-/// A session lives 35 minutes: Stripe's minimum of 30 is counted on its clock, and a call may be
-/// slow.
-const SESSION_LIFE: TimeDelta = TimeDelta::minutes(35);
-/// A session outlives the hold at least by this.
-const SESSION_AFTER_HOLD: TimeDelta = TimeDelta::minutes(5);
+/// Holds what all who ask at the same moment want.
+pub struct Hold(pub(in crate::workflows) Weak<App>);
 
-/// A committed booking, and the attempt to pay for it unless it costs nothing.
-pub(super) type Held = (BookingDetails, Option<NewAttempt>);
-
-/// Holds the seats of all who ask at the same moment.
-pub struct HoldSeats(pub(in crate::workflows) Weak<App>);
-
-impl BatchHandler for HoldSeats {
+impl BatchHandler for Hold {
     type Request = BookingRequest;
-    type Answer = Held;
+    type Answer = HeldBooking;
 
     /// The idempotency key; two who want the same seat do go together.
     fn conflict_keys(&self, request: &BookingRequest) -> Vec<String> {
         let key = request.key.as_ref();
-        key.map(|using| format!("{} {}", using.caller, using.key))
+        key.map(|key| format!("{} {}", key.caller, key.key))
             .into_iter()
             .collect()
     }
@@ -52,309 +40,231 @@ impl BatchHandler for HoldSeats {
     fn handle<'a>(
         &'a self,
         batch: &'a [Batched<BookingRequest>],
-    ) -> BoxFuture<'a, Result<Vec<Result<Held>>>> {
+    ) -> BoxFuture<'a, Result<Vec<Result<HeldBooking>>>> {
         Box::pin(async { hold_all(&*App::upgrade(&self.0)?, batch).await })
     }
 }
 
-/// A request that can be granted, as far as is known.
-struct Plan<'a> {
-    request: &'a BookingRequest,
-    span: &'a Span,
-    booking: Booking,
-    show: BookedShow,
-    cancellation_policy: Vec<PolicyStep>,
-    attempt: Option<NewAttempt>,
-}
+/// Who cannot have what they want, and why.
+type Refused = HashMap<BookingId, Error>;
 
-/// Holds what can be held, in one transaction, which it commits; who comes first gets a seat. No
-/// two of the requests have the same key. The availabilities are read before it begins: in a rush most buyers
+/// Holds what can be held, in one transaction, which it commits; who comes first gets a seat. No two
+/// of the requests have the same key. The quotes are made before it begins: in a rush most buyers
 /// learn from that look that they are too late.
 ///
-/// Round trips beside BEGIN and COMMIT: the availabilities, the holds; one more if there are idempotency
-/// keys.
-async fn hold_all(app: &App, batch: &[Batched<BookingRequest>]) -> Result<Vec<Result<Held>>> {
+/// Round trips beside BEGIN and COMMIT: what is available, the holds; one more if there are
+/// idempotency keys.
+async fn hold_all(
+    app: &App,
+    batch: &[Batched<BookingRequest>],
+) -> Result<Vec<Result<HeldBooking>>> {
     let now = app.now();
+    let hold =
+        TimeDelta::from_std(app.config.hold).map_err(|error| Error::fault(error.to_string()))?;
     let quotes = quotes(app, batch.iter().map(|batched| &batched.request)).await?;
-    let mut plans: Vec<_> = quotes
-        .into_iter()
-        .zip(batch)
-        .map(|(quoted, batched)| Ok(plan(app, batched, quoted?, now)))
+    let quotes = quotes.into_iter().zip(batch);
+    let mut drafts: Vec<_> = quotes
+        .map(|(quote, batched)| Ok(Draft::new(batched, quote?, hold, now)))
         .collect();
     loop {
-        let (first, late) = in_order(&plans);
-        let refused = if first.is_empty() {
-            HashMap::new()
+        let order = in_order(&drafts);
+        let refused = if order.first.is_empty() {
+            Refused::new()
         } else {
-            store(app, &first, now).await?
+            store(app, &order.first, now).await?
         };
         if refused.is_empty() {
-            return Ok(without(late, plans).map(|plan| plan.map(held)).collect());
+            let late = order.late;
+            return Ok(without(late, drafts).map(|draft| draft.map(held)).collect());
         }
         // Another process was faster in this moment. Those who are left try again.
-        plans = without(refused, plans).collect();
+        drafts = without(refused, drafts).collect();
     }
 }
 
 fn without(
-    mut refused: HashMap<BookingId, Error>,
-    plans: Vec<Result<Plan<'_>>>,
-) -> impl Iterator<Item = Result<Plan<'_>>> {
-    plans.into_iter().map(move |plan| {
-        let plan = plan?;
-        refused.remove(&plan.booking.id).map_or(Ok(plan), Err)
+    mut refused: Refused,
+    drafts: Vec<Result<Draft<'_>>>,
+) -> impl Iterator<Item = Result<Draft<'_>>> {
+    drafts.into_iter().map(move |draft| {
+        let draft = draft?;
+        refused.remove(&draft.booking().id).map_or(Ok(draft), Err)
     })
 }
 
-/// Those who are the first to want their seats, and the others with the answer for them if the
-/// first get them.
-fn in_order<'p, 'w>(
-    plans: &'p [Result<Plan<'w>>],
-) -> (Vec<&'p Plan<'w>>, HashMap<BookingId, Error>) {
+/// Those who are the first to want what they want, and the others with the answer for them if the
+/// first get it.
+struct Order<'d, 'r> {
+    first: Vec<&'d Draft<'r>>,
+    late: Refused,
+}
+
+fn in_order<'d, 'r>(drafts: &'d [Result<Draft<'r>>]) -> Order<'d, 'r> {
     let mut wanted: HashMap<(ShowId, &str), &Booking> = HashMap::new();
-    let (mut first, mut late) = (Vec::new(), HashMap::new());
-    for plan in plans.iter().flatten() {
-        let seats = plan
-            .booking
-            .seats
-            .iter()
-            .map(|label| (plan.show.id, label.as_str()));
+    let mut order = Order {
+        first: Vec::new(),
+        late: Refused::new(),
+    };
+    for draft in drafts.iter().flatten() {
+        let booking = draft.booking();
+        let Reservation::Seats(seats) = &booking.reservation;
         let lost: Vec<_> = seats
-            .clone()
-            .filter_map(|seat| Some((seat, *wanted.get(&seat)?)))
+            .labels
+            .iter()
+            .filter_map(|label| Some((label, *wanted.get(&(seats.show_id, label.as_str()))?)))
             .collect();
         if lost.is_empty() {
-            wanted.extend(seats.map(|seat| (seat, &plan.booking)));
-            first.push(plan);
+            wanted.extend(
+                seats
+                    .labels
+                    .iter()
+                    .map(|label| ((seats.show_id, label.as_str()), booking)),
+            );
+            order.first.push(draft);
         } else {
-            let own = |booking: &Booking| {
-                booking.user_id == plan.request.user.id && booking.status == BookingStatus::Pending
+            let is_own = |other: &Booking| {
+                other.user_id == booking.user_id && other.status == BookingStatus::Pending
             };
             let own_booking = lost
                 .iter()
-                .find_map(|(_, booking)| own(booking).then_some(booking.id));
-            let seats = lost
-                .iter()
-                .map(|((_, label), _)| (*label).to_owned())
-                .collect();
-            late.insert(
-                plan.booking.id,
-                Refusal::SeatUnavailable { seats, own_booking }.into(),
-            );
+                .find(|(_, other)| is_own(other))
+                .map(|(_, other)| other.id);
+            let seats = lost.iter().map(|(label, _)| (*label).clone()).collect();
+            let refusal = Refusal::SeatUnavailable { seats, own_booking };
+            order.late.insert(booking.id, refusal.into());
         }
     }
-    (first, late)
+    order
 }
 
-/// What each of the requests costs, or why it cannot be granted.
+/// What each of the requests costs, or why it cannot be granted. One round trip.
 async fn quotes(
     app: &App,
     requests: impl Iterator<Item = &BookingRequest> + Clone,
-) -> Result<Vec<Result<(SeatAvailability, Quote)>>> {
+) -> Result<Vec<Result<Quote>>> {
     // Who names more seats than any booking may have is refused for that, and the others are not
     // looked up.
     let seats_max = usize::try_from(BOOKING_SEATS_MAX).unwrap_or(usize::MAX);
     let wanted = requests.clone().map(|request| {
-        (
-            request.show_id,
-            request.seats.get(..seats_max).unwrap_or(&request.seats),
-        )
+        let Reservation::Seats(seats) = &request.reservation;
+        WantedSeats {
+            show_id: seats.show_id,
+            labels: seats.labels.get(..seats_max).unwrap_or(&seats.labels),
+        }
     });
-    let availabilities =
-        shows::availabilities(&mut *app.acquire().await?, &wanted.collect::<Vec<_>>()).await?;
+    let wanted: Vec<_> = wanted.collect();
+    let available = shows::availabilities(&mut *app.acquire().await?, &wanted).await?;
     let now = app.now();
-    let quotes = availabilities
+    let quotes = available
         .into_iter()
         .zip(requests)
         .map(|(availability, request)| {
             let availability = availability.ok_or(Refusal::NotFound("show"))?;
-            let quote = availability.quote(&request.seats, &request.user.id, now)?;
-            Ok((availability, quote))
+            let Reservation::Seats(seats) = &request.reservation;
+            Ok(availability.quote(&seats.labels, &request.user.id, now)?)
         });
     Ok(quotes.collect())
 }
 
 /// Stores all of them and commits, or tells which of them are refused; then nothing is stored.
-async fn store(
-    app: &App,
-    plans: &[&Plan<'_>],
-    now: DateTime<Utc>,
-) -> Result<HashMap<BookingId, Error>> {
+async fn store(app: &App, drafts: &[&Draft<'_>], now: DateTime<Utc>) -> Result<Refused> {
     let mut tx = app.begin().await?;
-    let in_use = keys_in_use(&mut tx, plans, now).await?;
+    let in_use = keys_in_use(&mut tx, drafts, now).await?;
     if !in_use.is_empty() {
         tx.rollback().await?;
         return Ok(in_use);
     }
-    let holds = plans.iter().map(|plan| NewHold {
-        booking: &plan.booking,
-        show_id: plan.show.id,
-        cancellation_policy: &plan.cancellation_policy,
-        attempt: plan.attempt.as_ref(),
+    let new = drafts.iter().map(|draft| NewHold {
+        booking: draft.booking(),
+        cancellation_policy: &draft.quote.cancellation_policy,
+        attempt: draft.attempt.as_ref(),
     });
-    let claimed = bookings::hold(&mut tx, &holds.collect::<Vec<_>>(), now).await?;
-    let claimed: HashSet<(BookingId, String)> = claimed.into_iter().collect();
-    let lost = plans.iter().map(|plan| {
-        let lost = plan
-            .booking
-            .seats
-            .iter()
-            .filter(|label| !claimed.contains(&(plan.booking.id, (*label).clone())));
-        (*plan, lost.cloned().collect::<Vec<_>>())
+    let ends = drafts.iter().filter_map(|draft| {
+        let booking_id = draft.booking().id;
+        Some(Job::EndHold { booking_id }.at(draft.booking().hold_expires_at?))
+    });
+    let (new, ends): (Vec<_>, Vec<_>) = (new.collect(), ends.collect());
+    let held = holds::insert(&mut tx, &new, &ends, now).await?;
+    let lost = drafts.iter().map(|draft| {
+        let Reservation::Seats(seats) = &draft.booking().reservation;
+        let is_lost = |label: &&String| {
+            !held
+                .claimed
+                .contains(&(draft.booking().id, (*label).clone()))
+        };
+        (
+            *draft,
+            seats
+                .labels
+                .iter()
+                .filter(is_lost)
+                .cloned()
+                .collect::<Vec<_>>(),
+        )
     });
     let lost: Vec<_> = lost.filter(|(_, lost)| !lost.is_empty()).collect();
     if !lost.is_empty() {
         tx.rollback().await?;
         return seats_lost(app, lost).await;
     }
-    commit(tx).await?;
-    Ok(HashMap::new())
+    if !held.deferred_events.is_empty() {
+        // Events that came before their attempt, in a database that was restored.
+        let settle = held
+            .deferred_events
+            .into_iter()
+            .map(|event_id| Job::SettleEvent { event_id }.at(now));
+        jobs::enqueue(&mut tx, &settle.collect::<Vec<_>>()).await?;
+    }
+    app.commit(tx).await?;
+    Ok(Refused::new())
 }
 
 /// Claims the keys of all of them, or tells whose key another process has.
 async fn keys_in_use(
     tx: &mut PgConnection,
-    plans: &[&Plan<'_>],
+    drafts: &[&Draft<'_>],
     now: DateTime<Utc>,
-) -> Result<HashMap<BookingId, Error>> {
-    let keyed = plans
+) -> Result<Refused> {
+    let keyed = drafts
         .iter()
-        .filter_map(|plan| Some((plan.request.key.as_ref()?, Some(plan.booking.id))));
+        .filter_map(|draft| Some((draft.request.key.as_ref()?, Some(draft.booking().id))));
     let keyed: Vec<_> = keyed.collect();
     if keyed.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Refused::new());
     }
     let claimed = idempotency_keys::claim(tx, &keyed, now).await?;
     let claimed: HashSet<_> = claimed.iter().map(|(caller, key)| (caller, key)).collect();
     let in_use = keyed
         .into_iter()
-        .filter(|(using, _)| !claimed.contains(&(&using.caller, &using.key)));
+        .filter(|(key, _)| !claimed.contains(&(&key.caller, &key.key)));
     Ok(in_use
         .filter_map(|(_, id)| Some((id?, Refusal::IdempotencyInProgress.into())))
         .collect())
 }
 
-/// Somebody was faster. A second look says whether it was the buyer himself, in another tab.
-async fn seats_lost(
-    app: &App,
-    lost: Vec<(&Plan<'_>, Vec<String>)>,
-) -> Result<HashMap<BookingId, Error>> {
-    let quotes = quotes(app, lost.iter().map(|(plan, _)| plan.request)).await?;
-    let refused = lost.into_iter().zip(quotes).map(|((plan, seats), quoted)| {
-        let lost = || {
-            Refusal::SeatUnavailable {
-                seats,
-                own_booking: None,
-            }
-            .into()
+/// Somebody was faster. A second look says whether it was the buyer, in another tab.
+async fn seats_lost(app: &App, lost: Vec<(&Draft<'_>, Vec<String>)>) -> Result<Refused> {
+    let quotes = quotes(app, lost.iter().map(|(draft, _)| draft.request)).await?;
+    let refused = lost.into_iter().zip(quotes).map(|((draft, seats), quote)| {
+        let refusal = Refusal::SeatUnavailable {
+            seats,
+            own_booking: None,
         };
-        (plan.booking.id, quoted.err().unwrap_or_else(lost))
+        (
+            draft.booking().id,
+            quote.err().unwrap_or_else(|| refusal.into()),
+        )
     });
     Ok(refused.collect())
 }
 
-fn held(plan: Plan<'_>) -> Held {
-    let booking = plan.booking;
-    plan.span.in_scope(|| {
-        tracing::info!(booking.id = %booking.id, "holds {} seats for {}", booking.seats.len(), booking.reference);
+fn held(draft: Draft<'_>) -> HeldBooking {
+    let booking = draft.booking();
+    draft.span.in_scope(|| {
+        tracing::info!(booking.id = %booking.id, "holds what {} reserves", booking.reference);
     });
-    (
-        BookingDetails {
-            booking,
-            show: Some(plan.show),
-            checkout: None,
-        },
-        plan.attempt,
-    )
-}
-
-fn plan<'a>(
-    app: &App,
-    Batched { request, span }: &'a Batched<BookingRequest>,
-    (availability, quote): (SeatAvailability, Quote),
-    now: DateTime<Utc>,
-) -> Plan<'a> {
-    let id = BookingId::new();
-    let hold = TimeDelta::from_std(app.config.hold).unwrap_or(SESSION_LIFE);
-    let expires_at = now + SESSION_LIFE.max(hold + SESSION_AFTER_HOLD);
-    let is_free = quote.total.amount_minor == 0;
-    let attempt = (!is_free).then(|| new_attempt(id, request, (&availability, &quote), expires_at));
-    let cancellation_policy = availability.cancellation_policy.clone();
-    Plan {
-        request,
-        span,
-        booking: new_booking(id, request, quote, (now, hold)),
-        show: availability.into(),
-        cancellation_policy,
-        attempt,
-    }
-}
-
-fn new_booking(
-    id: BookingId,
-    request: &BookingRequest,
-    quote: Quote,
-    (now, hold): (DateTime<Utc>, TimeDelta),
-) -> Booking {
-    let is_free = quote.total.amount_minor == 0;
-    Booking {
-        id,
-        reference: reference_of(rand::random()),
-        user_id: request.user.id.clone(),
-        kind: BookingKind::Show,
-        status: if is_free {
-            BookingStatus::Confirmed
-        } else {
-            BookingStatus::Pending
-        },
-        seats: quote.seats,
-        payment_option: PaymentOption::Full,
-        total: quote.total,
-        due: quote.total,
-        paid: Money::new(0, quote.total.currency),
-        hold_expires_at: (!is_free).then_some(now + hold),
-        confirmed_at: is_free.then_some(now),
-        cancelled_at: None,
-        version: 1,
-        created_at: now,
-    }
-}
-
-fn new_attempt(
-    booking_id: BookingId,
-    request: &BookingRequest,
-    (availability, quote): (&SeatAvailability, &Quote),
-    expires_at: DateTime<Utc>,
-) -> NewAttempt {
-    let id = AttemptId::new();
-    let part = PaymentPart::Full;
-    let lines = quote.lines.iter().map(|line| Line {
-        name: format!(
-            "{} · {} · {}",
-            availability.title,
-            line.tier,
-            line.seats.join(", ")
-        ),
-        unit: line.unit,
-        quantity: u64::try_from(line.seats.len()).unwrap_or_default(),
-    });
-    let request = SessionRequest {
-        booking_id,
-        attempt_id: id,
-        part,
-        ui: request.ui,
-        lines: lines.collect(),
-        email: request.user.email.as_deref(),
-        origin: &request.origin,
-        expires_at,
-    };
-    let parameters = request.parameters();
-    NewAttempt {
-        id,
-        part,
-        ui: request.ui,
-        amount_minor: quote.total.amount_minor,
-        parameters,
-        expires_at,
+    HeldBooking {
+        details: draft.details,
+        attempt: draft.attempt,
     }
 }

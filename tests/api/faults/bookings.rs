@@ -234,7 +234,7 @@ pub(super) struct Sweep;
 impl Flow for Sweep {
     async fn begin(scene: &Scene<'_>) -> Self {
         scene.unanswered().await;
-        sqlx::query("delete from graphile_worker._private_jobs")
+        sqlx::query("delete from jobs")
             .execute(scene.harness.db())
             .await
             .unwrap();

@@ -1,0 +1,107 @@
+//! A booking as it would be stored: what was quoted, and the attempt to pay for it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tracing::Span;
+
+use crate::app::Batched;
+use crate::domain::attempt::NewAttempt;
+use crate::domain::booking::{Booking, BookingDetails, BookingStatus, reference_of};
+use crate::domain::booking_request::BookingRequest;
+use crate::domain::ids::{AttemptId, BookingId};
+use crate::domain::money::Money;
+use crate::domain::quote::Quote;
+use crate::gateways::stripe::checkout::SessionRequest;
+
+/// A session lives 35 minutes: Stripe's minimum of 30 is counted on its clock, and a call may be
+/// slow.
+const SESSION_LIFE: TimeDelta = TimeDelta::minutes(35);
+/// A session outlives the hold at least by this.
+const SESSION_AFTER_HOLD: TimeDelta = TimeDelta::minutes(5);
+
+/// A request that can be granted, as far as is known.
+pub(super) struct Draft<'a> {
+    pub(super) request: &'a BookingRequest,
+    pub(super) span: &'a Span,
+    pub(super) details: BookingDetails,
+    pub(super) quote: Quote,
+    /// The attempt to pay for it, unless it costs nothing.
+    pub(super) attempt: Option<NewAttempt>,
+}
+
+impl<'a> Draft<'a> {
+    /// A booking of what was quoted, held for `hold`, or confirmed at once if it costs nothing.
+    pub(super) fn new(
+        Batched { request, span }: &'a Batched<BookingRequest>,
+        quote: Quote,
+        hold: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let is_free = quote.total.amount_minor == 0;
+        let id = BookingId::new();
+        let session_ends_at = now + SESSION_LIFE.max(hold + SESSION_AFTER_HOLD);
+        let attempt = (!is_free).then(|| new_attempt(id, request, &quote, session_ends_at));
+        let booking = Booking {
+            id,
+            reference: reference_of(rand::random()),
+            user_id: request.user.id.clone(),
+            reservation: quote.reservation.clone(),
+            status: if is_free {
+                BookingStatus::Confirmed
+            } else {
+                BookingStatus::Pending
+            },
+            payment_option: quote.payment_option,
+            total: quote.total,
+            due: quote.due,
+            paid: Money::new(0, quote.total.currency),
+            hold_expires_at: (!is_free).then_some(now + hold),
+            confirmed_at: is_free.then_some(now),
+            cancelled_at: None,
+            version: 1,
+            created_at: now,
+        };
+        let details = BookingDetails {
+            booking,
+            show: quote.show.clone(),
+            open_attempt: None,
+        };
+        Self {
+            request,
+            span,
+            details,
+            quote,
+            attempt,
+        }
+    }
+
+    pub(super) fn booking(&self) -> &Booking {
+        &self.details.booking
+    }
+}
+
+fn new_attempt(
+    booking_id: BookingId,
+    request: &BookingRequest,
+    quote: &Quote,
+    expires_at: DateTime<Utc>,
+) -> NewAttempt {
+    let id = AttemptId::new();
+    let session = SessionRequest {
+        booking_id,
+        attempt_id: id,
+        part: quote.part,
+        ui: request.ui,
+        items: &quote.items,
+        email: request.user.email.as_deref(),
+        origin: &request.origin,
+        expires_at,
+    };
+    NewAttempt {
+        id,
+        part: quote.part,
+        ui: request.ui,
+        amount_minor: quote.due.amount_minor,
+        parameters: session.parameters(),
+        expires_at,
+    }
+}

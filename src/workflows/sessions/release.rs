@@ -1,0 +1,210 @@
+//! Fence, then release: seats go free only after Stripe has confirmed that they can no longer be
+//! paid for.
+//!
+//! Run at the end of a hold, and when a booking is cancelled. An unsure answer keeps the seats and
+//! is asked again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::check;
+use crate::app::App;
+use crate::domain::attempt::{AttemptOfBooking, NewSession};
+use crate::domain::booking::BookingStatus;
+use crate::domain::booking_event::BookingEvent;
+use crate::domain::checkout_state::Ending;
+use crate::domain::ids::BookingId;
+use crate::domain::job::Job;
+use crate::error::{Error, Result};
+use crate::gateways::stripe::StripeError;
+use crate::repositories::attempts::{self, UnclosedAttempt};
+use crate::repositories::booking_events::{self, NewBookingEvent};
+use crate::repositories::bookings::{self, Cancellation};
+use crate::repositories::jobs;
+
+/// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
+const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(5);
+/// Stripe closes sessions a little late. After its own end of a session, and this, it is asked how
+/// the session stands even if it has not answered to the wish to close it.
+const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
+/// How often Stripe is asked about a delayed payment whose bank has not decided when it should
+/// have.
+const UNDECIDED_AGAIN: TimeDelta = TimeDelta::hours(6);
+
+/// Ends the hold of a booking whose time has come, or that is to be cancelled. One that has been paid
+/// or has ended is left alone, but nobody may pay it through another session. Commits. A hold that
+/// goes on is an error, so that the queue waits a little: its clock is the database's, which may be
+/// ahead of ours.
+pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
+    let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
+    let Some(hold) = hold else { return Ok(()) };
+    let is_over = hold.expires_at.is_none_or(|end| end <= app.now()) || hold.cancel_requested;
+    match hold.status {
+        BookingStatus::Pending | BookingStatus::Processing if !is_over => Err(Error::fault(
+            "the hold has not ended yet; are the clocks of this machine and the database's the same?",
+        )),
+        BookingStatus::Pending => {
+            if release(app, id).await? == BookingStatus::Pending {
+                return Err(Error::fault(
+                    "the booking is still held; another attempt has taken its place",
+                ));
+            }
+            Ok(())
+        }
+        BookingStatus::Processing => end_processing(app, id, hold.unclosed).await,
+        BookingStatus::Confirmed
+        | BookingStatus::Expired
+        | BookingStatus::Cancelled
+        | BookingStatus::Failed
+        | BookingStatus::Review => match hold.unclosed {
+            Some(attempt) => {
+                close(app, id, &attempt).await?;
+                ask_again(app, id).await
+            }
+            None => Ok(()),
+        },
+    }
+}
+
+/// Asks Stripe what has become of a delayed payment, of which we have not heard in all the time that
+/// it may take. While its bank has not decided, what is reserved is kept.
+async fn end_processing(app: &App, id: BookingId, attempt: Option<UnclosedAttempt>) -> Result<()> {
+    let session = attempt.and_then(|attempt| Some((attempt.id, attempt.session_id?)));
+    let (attempt_id, session_id) =
+        session.ok_or_else(|| Error::fault(format!("{id} is processing without a session")))?;
+    let attempt = AttemptOfBooking {
+        attempt_id,
+        booking_id: id,
+    };
+    check::make(app, attempt, &session_id).await?;
+    ask_again(app, id).await
+}
+
+/// While a bank has not decided on a delayed payment, Stripe is asked about it now and then.
+async fn ask_again(app: &App, id: BookingId) -> Result<()> {
+    let mut db = app.acquire().await?;
+    let hold = attempts::find_hold(&mut db, id).await?;
+    if hold.is_some_and(|hold| hold.unclosed.is_some()) {
+        tracing::warn!(booking.id = %id, "a payment is still undecided");
+        let again = Job::EndHold { booking_id: id }.at(app.now() + UNDECIDED_AGAIN);
+        jobs::enqueue(&mut db, &[again]).await?;
+    }
+    Ok(())
+}
+
+/// Cancels a pending booking. Returns where it stands then: it may have been paid in the meantime.
+/// `None` if it was not pending at this version any more. Where Stripe does not answer, the intent
+/// stays and the background goes on with it. Commits.
+pub async fn cancel(app: &App, cancellation: Cancellation<'_>) -> Result<Option<BookingStatus>> {
+    let now = app.now();
+    let booking_id = cancellation.booking_id;
+    let mut tx = app.begin().await?;
+    if !bookings::request_cancellation(&mut tx, cancellation, now).await? {
+        return Ok(None);
+    }
+    let again = Job::EndHold { booking_id }.at(now + CANCEL_AGAIN);
+    jobs::enqueue(&mut tx, &[again]).await?;
+    app.commit(tx).await?;
+    release(app, booking_id).await.map(Some)
+}
+
+/// Ends a pending booking if Stripe confirms that nobody can pay for it any more, as cancelled where
+/// that was asked for, else as expired. Returns where it stands then. An error leaves what it
+/// reserves held.
+async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
+    let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
+    let hold = hold.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))?;
+    if hold.status != BookingStatus::Pending {
+        return Ok(hold.status);
+    }
+    match hold.unclosed {
+        None => end_unpayable(app, id, hold.cancel_requested).await?,
+        Some(attempt) => close(app, id, &attempt).await?,
+    }
+    let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
+    Ok(hold.map_or(BookingStatus::Pending, |hold| hold.status))
+}
+
+/// Sees to it that an attempt can be paid no more, and settles that, or what else Stripe says of it.
+async fn close(app: &App, id: BookingId, unclosed: &UnclosedAttempt) -> Result<()> {
+    let session_id = match &unclosed.session_id {
+        Some(session_id) => Some(session_id.clone()),
+        None => learn_session(app, unclosed).await?,
+    };
+    let attempt = AttemptOfBooking {
+        attempt_id: unclosed.id,
+        booking_id: id,
+    };
+    match session_id {
+        Some(session_id) => fence(app, attempt, &session_id, unclosed.expires_at).await,
+        None => check::settle_expiry(app, attempt, None).await,
+    }
+}
+
+/// The session of an attempt that Stripe has not answered: asked for again under the same key.
+/// `None` where Stripe says that there is none, or keeps answering with a stored failure: then
+/// nobody was ever given a link.
+async fn learn_session(app: &App, attempt: &UnclosedAttempt) -> Result<Option<String>> {
+    match app
+        .stripe
+        .create_session(attempt.id, &attempt.parameters)
+        .await
+    {
+        Ok(checkout) => {
+            let session = NewSession {
+                attempt_id: attempt.id,
+                checkout,
+            };
+            attempts::open(&mut *app.acquire().await?, &[&session], app.now()).await?;
+            Ok(Some(session.checkout.session_id))
+        }
+        Err(StripeError::ReplayedFailure(_)) => Ok(None),
+        Err(error) if error.is_final() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks Stripe to end the session. If it is not open any more, asks how it stands, and settles that:
+/// the buyer may have paid. <https://docs.stripe.com/api/checkout/sessions/expire>
+async fn fence(
+    app: &App,
+    attempt: AttemptOfBooking,
+    session_id: &str,
+    expires_at: DateTime<Utc>,
+) -> Result<()> {
+    let is_long_over = app.now() > expires_at + AFTER_EXPIRY;
+    let is_refused = match app.stripe.expire_session(session_id).await {
+        Ok(()) => return check::settle_expiry(app, attempt, Some(session_id)).await,
+        Err(StripeError::Refused { status: 400, .. }) => true,
+        Err(_) if is_long_over => false,
+        Err(error) => return Err(error.into()),
+    };
+    if check::make(app, attempt, session_id).await? {
+        return Ok(());
+    }
+    let how = if is_refused {
+        "neither open nor over"
+    } else {
+        "still open"
+    };
+    Err(Error::ProviderUnavailable(format!("the session is {how}")))
+}
+
+/// Ends a booking that has no attempt which could be paid. Commits.
+async fn end_unpayable(app: &App, id: BookingId, cancel_requested: bool) -> Result<()> {
+    let (ending, event) = if cancel_requested {
+        (Ending::Cancelled, BookingEvent::Cancelled)
+    } else {
+        (Ending::Expired, BookingEvent::Expired)
+    };
+    let now = app.now();
+    let mut tx = app.begin().await?;
+    if attempts::lock_unpayable(&mut tx, id).await? {
+        bookings::end(&mut tx, id, ending, now).await?;
+        let ended = NewBookingEvent {
+            booking_id: id,
+            event,
+        };
+        booking_events::append(&mut tx, &[ended], now).await?;
+    }
+    app.commit(tx).await
+}

@@ -1,0 +1,89 @@
+//! Has a session been paid? For a buyer who has come back before we have heard from Stripe.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::check;
+use crate::app::AppState;
+use crate::domain::booking::{BookingDetails, BookingStatus};
+use crate::domain::refusal::Refusal;
+use crate::domain::user::UserId;
+use crate::error::{Error, Result};
+use crate::repositories::{attempts, bookings};
+
+/// A webhook usually arrives within this; then nobody has to ask.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How much longer than they want to a buyer waits for Stripe once it is asked: it usually takes a
+/// fraction of this.
+const ANSWER_WAIT: Duration = Duration::from_secs(3);
+
+/// Whether Stripe has been asked.
+enum Check {
+    /// Not before this time: the webhook may come first.
+    Due(Instant),
+    /// It is being asked; this closes when its answer is settled.
+    UnderWay(watch::Receiver<()>),
+    /// It has said what it had to say.
+    Over,
+}
+
+/// The booking of a session of the caller's, as soon as it is settled, and else after `wait`, or up
+/// to three seconds later if Stripe takes longer: while our record still waits for the payment,
+/// Stripe is asked itself, and what it says is settled like an event, whether somebody still waits
+/// for it or not. Refuses with `not_found`.
+pub async fn verify(
+    app: &AppState,
+    session_id: &str,
+    owner: &UserId,
+    wait: Duration,
+) -> Result<BookingDetails> {
+    let found = attempts::find_by_session(&mut *app.acquire().await?, session_id, owner).await?;
+    let attempt = found.ok_or(Refusal::NotFound("payment session"))?;
+    let booking_id = attempt.booking_id;
+    // Before the first look, so that no change falls between the two.
+    let mut follower = app.feed.follow(booking_id);
+    let after = |wait: Duration| {
+        Instant::now()
+            .checked_add(wait)
+            .ok_or_else(|| Error::fault("an endless wait"))
+    };
+    let (until, at_last) = (after(wait)?, after(wait.saturating_add(ANSWER_WAIT))?);
+    let mut check = Check::Due(after(PATIENCE.min(wait))?);
+    loop {
+        let now = Instant::now();
+        let details = bookings::find(&mut *app.acquire().await?, booking_id).await?;
+        let details =
+            details.ok_or_else(|| Error::fault(format!("the booking {booking_id} has gone")))?;
+        let deadline = match (&check, details.booking.status) {
+            (Check::Due(at), BookingStatus::Pending) => *at,
+            // A delayed payment takes days, so there is nothing to wait for but Stripe's word.
+            (Check::Due(_), BookingStatus::Processing) => now,
+            (Check::UnderWay(_), BookingStatus::Pending | BookingStatus::Processing)
+                if now < at_last =>
+            {
+                at_last
+            }
+            (Check::Over, BookingStatus::Pending) if now < until => until,
+            _ => return Ok(details),
+        };
+        tokio::select! {
+            () = follower.changed() => {}
+            () = over(&mut check) => check = Check::Over,
+            () = sleep_until(deadline) => {
+                if let Check::Due(_) = check {
+                    check = Check::UnderWay(check::begin(app, attempt, session_id));
+                }
+            }
+        }
+    }
+}
+
+/// Returns when Stripe, which is being asked, has answered.
+async fn over(check: &mut Check) {
+    match check {
+        Check::UnderWay(answer) => while answer.changed().await.is_ok() {},
+        Check::Due(_) | Check::Over => std::future::pending().await,
+    }
+}
