@@ -237,7 +237,7 @@ impl<'a> Round<'a> {
                 self.close(db, subject, ending).await?;
                 bookings::end(db, subject.booking_id(), ending, self.now).await?;
                 self.happened(subject, ended(ending));
-                Ok("the booking has ended unpaid and what it reserved is free")
+                Ok("the booking has ended unpaid and its seats are free")
             }
             CheckoutDecision::CloseAttempt(ending) => {
                 self.close(db, subject, ending).await?;
@@ -278,7 +278,7 @@ impl<'a> Round<'a> {
             },
         );
         Ok(
-            "the payment came late; what was reserved was still free, is claimed again, and the booking is confirmed",
+            "the payment came late; the seats were still free, are claimed again, and the booking is confirmed",
         )
     }
 
@@ -404,7 +404,7 @@ impl<'a> Round<'a> {
         bookings::await_funds(db, booking_id, until, self.now).await?;
         self.jobs.push(Job::EndHold { booking_id }.at(until));
         self.happened(subject, BookingEvent::AwaitingFunds { attempt_id, until });
-        Ok("the buyer has paid by a delayed method; what is reserved is kept")
+        Ok("the buyer has paid by a delayed method; the seats are kept")
     }
 
     async fn close(

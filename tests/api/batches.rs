@@ -247,3 +247,34 @@ async fn whoever_waits_for_a_lock_keeps_only_his_own_waiting() {
     assert_eq!(outcomes(&[again]), [(200, "processed")]);
     harness.reconcile().await;
 }
+
+/// Whatever a booking is told first, its later events of the same batch are settled in the same
+/// transaction, on what the first has made of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_events_of_one_booking_share_a_transaction() {
+    let harness = TestApp::new().await;
+    let paid = paid_unheard(&harness, 3).await;
+    let events = &paid[0].1;
+    let completed = events["checkout.session.completed"].as_str();
+    let second = events["payment_intent.succeeded"].replace("\"id\": \"pi_", "\"id\": \"pi_second");
+    let second = second.replace("\"id\": \"evt_", "\"id\": \"evt_second");
+    let repeated = completed.replace("\"id\": \"evt_", "\"id\": \"evt_repeated");
+    let bodies = [
+        completed,
+        events["payment_intent.succeeded"].as_str(),
+        paid[1].1["checkout.session.completed"].as_str(),
+        second.as_str(),
+        repeated.as_str(),
+        paid[2].1["checkout.session.completed"].as_str(),
+    ];
+
+    let answers = together(&harness, &bodies).await;
+
+    assert_eq!(outcomes(&answers), vec![(200, "processed"); 6]);
+    let transactions = "select count(distinct xmin::text) from payment_events";
+    assert_eq!(harness.sql(transactions).await, "1");
+    let payments = "select count(*) filter (where disposition = 'applied') || ' '
+                      || count(*) filter (where surplus_reason = 'already_paid') from payments";
+    assert_eq!(harness.sql(payments).await, "3 1");
+    assert_eq!(harness.sql("select count(*) from refunds").await, "1");
+}

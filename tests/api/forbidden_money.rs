@@ -270,15 +270,26 @@ async fn one_session_is_paid_once() {
     schema
         .refuses("checkout_attempts_paid_is_final", &paid("amount_minor = 1"))
         .await;
-    let again = payment_as(
-        101,
-        1,
-        "full",
-        "'pi_other', 1000, 'eur', 'surplus', 'already_paid'",
-    );
-    let again = again.replacen(&id(101), &id(999), 1);
-    schema.refuses("payments_attempt_key", &again).await;
+    let again = |number: u32, money: &str| {
+        payment_as(101, 1, "full", money).replacen(&id(101), &id(number), 1)
+    };
+    let applied = again(901, "'pi_other', 1000, 'eur', 'applied', null");
+    schema.refuses("payments_one_per_attempt", &applied).await;
+    let unnamed = |number| again(number, "null, 1000, 'eur', 'surplus', 'already_paid'");
+    schema
+        .refuses(
+            "payments_one_unnamed_per_attempt",
+            &(unnamed(902) + &unnamed(903)),
+        )
+        .await;
 
+    // A second PaymentIntent of the attempt is money that came, and is not owed.
+    schema
+        .allows(&again(
+            904,
+            "'pi_other', 1000, 'eur', 'surplus', 'already_paid'",
+        ))
+        .await;
     schema
         .allows(&paid("url = null, stripe_session_id = stripe_session_id"))
         .await;

@@ -118,7 +118,7 @@ async fn a_dead_booking_keeps_no_seat() {
     let schema = SchemaHarness::new().await;
     schema.allows(&hold(1, &["S1"])).await;
 
-    for end in ["expired", "cancelled", "failed", "review"] {
+    for end in ["expired", "cancelled", "failed"] {
         schema
             .refuses(
                 "seat_claims_booking_is_live",
@@ -181,9 +181,10 @@ async fn a_live_booking_loses_no_seat() {
             &(hold(3, &["S5"]) + "delete from seat_claims where label = 'S5'"),
         )
         .await;
-    schema
-        .refuses(name, &(release(1) + &set(1, "status = 'processing'")))
-        .await;
+    for status in ["processing", "review"] {
+        let moved = set(1, &format!("status = '{status}'"));
+        schema.refuses(name, &(release(1) + &moved)).await;
+    }
 }
 
 #[tokio::test]
@@ -296,7 +297,7 @@ async fn a_booking_makes_no_move_that_is_not_in_the_table() {
 
     for ((from, to), number) in pairs.zip(1..) {
         let seat = format!("S{number}");
-        let is_live = |state: &str| STATES[..3].contains(&state);
+        let is_live = |state: &str| STATES[..3].contains(&state) || state == "review";
         let (was_live, will_live) = (is_live(from), is_live(to));
         let claimed = claim(number, &seat);
         let before = booking_as(from, number, &[&seat], 0) + if was_live { &claimed } else { "" };

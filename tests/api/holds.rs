@@ -206,7 +206,7 @@ async fn a_late_payment_for_sold_seats_goes_back_once() {
 }
 
 #[tokio::test]
-async fn an_event_that_came_before_its_attempt_is_settled_when_the_attempt_is_there() {
+async fn an_event_that_came_before_its_attempt_is_settled_once_the_attempt_is_there() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
@@ -223,6 +223,7 @@ async fn an_event_that_came_before_its_attempt_is_settled_when_the_attempt_is_th
     let deferred = harness.deliver(&events["checkout.session.completed"]).await;
     let back = "insert into checkout_attempts select * from aside";
     sqlx::query(back).execute(harness.db()).await.unwrap();
+    harness.advance(TimeDelta::seconds(5)).await;
     harness.run_jobs().await;
 
     assert_eq!(deferred.body["outcome"], "deferred");
