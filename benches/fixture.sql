@@ -2,7 +2,7 @@
 -- bookings of the webhook storm hold: here a pending booking without its own seats cannot be stored.
 -- A superuser's session of this role skips triggers, among them those that refuse to forget money.
 set session_replication_role = replica;
-truncate shows, users, bookings, payment_events, jobs cascade;
+truncate shows, users, bookings, booking_events, payment_events cascade;
 set session_replication_role = origin;
 
 insert into users (id, created_at, updated_at)

@@ -9,8 +9,8 @@ from pathlib import Path
 HOST, PORT, DATABASE = '127.0.0.1', 54329, 'holdfast_bench'
 BENCHES = Path(__file__).resolve().parent
 QUERIES = BENCHES.parent / '.sqlx'
-# As the log writes an entry: 1234|holdfast|LOG:  execute sqlx_s_1: select …
-ENTRY = re.compile(r'^(\d+)\|(holdfast)\|(\w+):  (.*)$', re.S)
+# As the log writes an entry: 1234|holdfast|LOG:  execute sqlx_s_1: select … The workers' are not of a request.
+ENTRY = re.compile(r'^(\d+)\|(holdfast(?! workers)[^|]*)\|(\w+):  (.*)$', re.S)
 PARAMETER = re.compile(r"\$(\d+) = (NULL|'(?:[^']|'')*')", re.S)
 UUID = re.compile(r'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
 TIME = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d')
