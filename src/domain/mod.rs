@@ -6,6 +6,7 @@ pub mod booking_request;
 pub mod calendar;
 pub mod catalogue;
 pub mod currency;
+mod field_errors;
 pub mod ids;
 pub mod job;
 pub mod money;
