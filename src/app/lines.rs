@@ -61,7 +61,7 @@ impl Request for BookingRequest {
     fn subjects(&self) -> Vec<String> {
         self.key
             .iter()
-            .map(|using| format!("{} {}", using.caller, using.key))
+            .map(|key| format!("{} {}", key.caller, key.value))
             .collect()
     }
 }

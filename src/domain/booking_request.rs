@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::idempotency::IdempotencyKey;
 use super::ids::ShowId;
 use super::user::User;
 
@@ -20,17 +21,6 @@ pub struct BookingRequest {
     pub origin: String,
     /// The idempotency key of his request.
     pub key: Option<IdempotencyKey>,
-}
-
-/// Who uses which idempotency key for which request.
-#[derive(Debug, Clone)]
-pub struct IdempotencyKey {
-    /// The caller: keys of different callers never meet.
-    pub caller: String,
-    /// The key, 1 to 255 visible ASCII characters.
-    pub key: String,
-    /// SHA-256 of the method, the path and the body.
-    pub request_hash: Vec<u8>,
 }
 
 /// Where the buyer pays.

@@ -1,5 +1,5 @@
-//! The years that the contract can write: RFC 3339 has four digits for them. The database has fewer
-//! than our types.
+//! Dates and instants as far as the contract can write them and the database can keep them: RFC 3339
+//! has four digits for a year, and the database has microseconds.
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 

@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod catalogue;
 pub mod currency;
 mod field_errors;
+pub mod idempotency;
 pub mod ids;
 pub mod job;
 pub mod money;

@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
-use super::Columns;
+use super::{Columns, StoredPolicy};
 use crate::domain::booking::{
     BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, NewAttempt, OpenCheckout,
     PaymentOption,
@@ -89,7 +88,7 @@ pub async fn hold(
         &holds.column(|new| new.booking.total.currency.as_str()) as _,
         &holds.column(|new| new.booking.total.amount_minor),
         &holds.column(|new| new.booking.due.amount_minor),
-        &holds.column(|new| Json(new.cancellation_policy)) as _,
+        &holds.column(|new| StoredPolicy::from(new.cancellation_policy)) as _,
         &holds.column(|new| new.booking.hold_expires_at) as _,
         &holds.column(|new| new.booking.confirmed_at) as _,
         now,

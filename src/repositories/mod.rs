@@ -2,6 +2,7 @@
 
 pub mod attempts;
 pub mod bookings;
+mod cancellation_policy;
 pub mod changes;
 pub mod database;
 pub mod idempotency_keys;
@@ -12,6 +13,8 @@ pub mod refunds;
 pub mod settlements;
 pub mod shows;
 pub mod users;
+
+use cancellation_policy::StoredPolicy;
 
 /// Rows that go to the database as one array per column, so that many are written in one round
 /// trip.

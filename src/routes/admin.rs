@@ -4,10 +4,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::AppState;
-use crate::controllers::catalogue;
+use crate::controllers::admin::{movies, shows};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(catalogue::create_movie))
-        .routes(routes!(catalogue::create_show))
+        .routes(routes!(movies::create_movie))
+        .routes(routes!(shows::create_show))
 }

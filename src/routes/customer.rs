@@ -1,16 +1,16 @@
-//! What a signed-in user may do: his own bookings.
+//! What a signed-in user may do: book, and see to their own bookings.
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::AppState;
-use crate::controllers::bookings;
+use crate::controllers::{bookings, cancellation, checkout, payments};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(bookings::create_booking, bookings::list_bookings))
         .routes(routes!(bookings::find_booking))
-        .routes(routes!(bookings::reopen_checkout))
-        .routes(routes!(bookings::cancel_booking))
-        .routes(routes!(bookings::verify_payment))
+        .routes(routes!(checkout::reopen_checkout))
+        .routes(routes!(cancellation::cancel_booking))
+        .routes(routes!(payments::verify_payment))
 }

@@ -39,6 +39,7 @@ mod permutations;
 mod pg_proxy;
 mod problems;
 mod reconcile;
+mod replays;
 mod schema_harness;
 mod seat_rush;
 mod settings;

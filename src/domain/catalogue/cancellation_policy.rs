@@ -1,18 +1,15 @@
 //! What a buyer who cancels gets back: the first step whose hours are met counts.
 
-use serde::{Deserialize, Serialize};
-
 use crate::domain::field_errors::FieldErrors;
 
 const STEPS_MAX: usize = 10;
 
 /// One step of a cancellation policy: who cancels at least so many hours before gets so much back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyStep {
-    /// Hours before the start.
+    /// Before the start.
     pub hours_before: u32,
-    /// Per cent of what was paid.
+    /// Of what was paid.
     pub refund_percent: u8,
 }
 

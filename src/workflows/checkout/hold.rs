@@ -20,7 +20,8 @@ use crate::domain::seat_availability::{Quote, SeatAvailability};
 use crate::error::{Error, Result, explain};
 use crate::gateways::stripe::checkout::{Line, SessionRequest};
 use crate::repositories::bookings::{self, NewHold};
-use crate::repositories::{idempotency_keys, shows};
+use crate::repositories::idempotency_keys::{self, Claim};
+use crate::repositories::shows;
 
 /// A session lives 35 minutes: Stripe's minimum of 30 is counted on its clock, and a call may be
 /// slow.
@@ -212,20 +213,20 @@ async fn keys_in_use(
     plans: &[&Plan<'_>],
     now: DateTime<Utc>,
 ) -> Result<HashMap<BookingId, Error>> {
-    let keyed = plans
-        .iter()
-        .filter_map(|plan| Some((plan.request.key.as_ref()?, Some(plan.booking.id))));
-    let keyed: Vec<_> = keyed.collect();
-    if keyed.is_empty() {
+    let claims = plans.iter().filter_map(|plan| {
+        Some(Claim {
+            key: plan.request.key.as_ref()?,
+            booking_id: Some(plan.booking.id),
+        })
+    });
+    let claims: Vec<_> = claims.collect();
+    if claims.is_empty() {
         return Ok(HashMap::new());
     }
-    let claimed = idempotency_keys::claim(tx, &keyed, now).await?;
-    let claimed: HashSet<_> = claimed.iter().map(|(caller, key)| (caller, key)).collect();
-    let in_use = keyed
-        .into_iter()
-        .filter(|(using, _)| !claimed.contains(&(&using.caller, &using.key)));
+    let claimed = idempotency_keys::claim(tx, &claims, now).await?;
+    let in_use = claims.iter().zip(claimed).filter(|(_, claimed)| !claimed);
     Ok(in_use
-        .filter_map(|(_, id)| Some((id?, Refusal::IdempotencyInProgress.into())))
+        .filter_map(|(claim, _)| Some((claim.booking_id?, Refusal::IdempotencyInProgress.into())))
         .collect())
 }
 

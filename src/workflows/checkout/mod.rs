@@ -10,13 +10,12 @@ use chrono::TimeDelta;
 
 use crate::app::{App, AppState, Opening};
 use crate::domain::booking::{
-    AttemptStatus, BookingDetails, BookingStatus, NewAttempt, OpenCheckout,
+    AttemptStatus, Booking, BookingDetails, BookingStatus, NewAttempt, OpenCheckout,
 };
 use crate::domain::booking_request::BookingRequest;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
-use crate::domain::user::UserId;
 use crate::error::{Error, Result};
 use crate::gateways::stripe::StripeError;
 use crate::repositories::attempts::{self, UnansweredAttempt};
@@ -72,14 +71,8 @@ pub async fn resume(app: &AppState, id: BookingId) -> Result<BookingDetails> {
 /// The payment page of a booking again, for its buyer to pay: the open one, or the one that Stripe
 /// has not answered yet.
 ///
-/// Refuses with `not_found`, `already_paid`, `booking_expired` or `booking_not_payable`.
-pub async fn reopen(app: &AppState, id: BookingId, owner: &UserId) -> Result<BookingDetails> {
-    let found = bookings::find(&mut *app.acquire().await?, id)
-        .await?
-        .map(|details| details.booking);
-    let booking = found
-        .filter(|booking| booking.user_id == *owner)
-        .ok_or(Refusal::NotFound("booking"))?;
+/// Refuses with `already_paid`, `booking_expired` or `booking_not_payable`.
+pub async fn reopen(app: &AppState, booking: &Booking) -> Result<BookingDetails> {
     match booking.status {
         BookingStatus::Pending => {}
         BookingStatus::Confirmed => return Err(Refusal::AlreadyPaid.into()),
@@ -98,7 +91,7 @@ pub async fn reopen(app: &AppState, id: BookingId, owner: &UserId) -> Result<Boo
     if booking.hold_expires_at.is_some_and(|end| end <= now) {
         return Err(Refusal::BookingExpired.into());
     }
-    let details = resume(app, id).await?;
+    let details = resume(app, booking.id).await?;
     if details.payable(now).is_some() || details.booking.status == BookingStatus::Confirmed {
         return Ok(details);
     }
