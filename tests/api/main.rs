@@ -13,6 +13,7 @@
 )]
 
 mod access;
+mod audiences;
 mod batches;
 mod bodies;
 mod bookings;
