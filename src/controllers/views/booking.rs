@@ -61,7 +61,7 @@ struct CheckoutView {
 
 impl BookingView {
     /// The booking as it stands at `now`.
-    pub(in crate::controllers) fn at(details: BookingDetails, now: DateTime<Utc>) -> Self {
+    pub(crate) fn at(details: BookingDetails, now: DateTime<Utc>) -> Self {
         let checkout = details.payable(now).cloned();
         let booking = details.booking;
         let nothing = Money::new(0, booking.total.currency);

@@ -45,7 +45,7 @@ pub struct PolicyStepView {
 
 impl ShowView {
     /// The show as it stands at `now`: one that has begun is closed.
-    pub(in crate::controllers) fn at(show: Show, now: DateTime<Utc>) -> Self {
+    pub(crate) fn at(show: Show, now: DateTime<Utc>) -> Self {
         let policy = show.cancellation_policy.into_iter();
         Self {
             id: show.id,
