@@ -27,6 +27,9 @@ pub enum Error {
     /// Stripe answered no, or what cannot be understood.
     #[error("Stripe refused: {0}")]
     ProviderRefused(String),
+    /// The issuer's keys could not be had, so that a session token could not be checked.
+    #[error("the issuer's keys cannot be had: {0}")]
+    IdentityUnavailable(String),
     /// Something that cannot be, or a fault of ours; the text is for the log.
     #[error("{0}")]
     Fault(String),
@@ -75,6 +78,7 @@ impl Error {
             | Self::Refusal(_)
             | Self::ProviderUnavailable(_)
             | Self::ProviderRefused(_)
+            | Self::IdentityUnavailable(_)
             | Self::Fault(_) => false,
         }
     }

@@ -27,21 +27,23 @@ pub async fn check_health() -> Json<HealthView> {
 
 /// 200 when the database, its migrations and the issuer's keys are usable; else 503 with what is
 /// missing.
-#[utoipa::path(get, path = "/ready", responses((status = 200, body = HealthView), (status = 503)))]
+#[utoipa::path(
+    get, path = "/ready",
+    responses(
+        (status = 200, body = HealthView),
+        (
+            status = 503,
+            description = "`database_unavailable {missing}`, `identity_unavailable {missing}`"
+        ),
+    ),
+)]
 pub async fn check_readiness(State(app): State<AppState>) -> Result<Json<HealthView>, Problem> {
-    let (database, identity) = tokio::join!(database_fault(&app), app.identity.ready(app.now()));
-    let identity_fault = identity.err().map(|error| {
-        tracing::warn!("not ready: {error}");
-        "the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL"
-    });
-    let missing: Vec<&str> = database.into_iter().chain(identity_fault).collect();
-    if missing.is_empty() {
-        return Ok(Json(HealthView { status: "ready" }));
-    }
-    let code = if database.is_some() {
-        "database_unavailable"
-    } else {
-        "internal"
+    let (database, identity) = tokio::join!(missing_of_database(&app), missing_of_identity(&app));
+    let missing: Vec<&str> = database.into_iter().chain(identity).collect();
+    let code = match (database, identity) {
+        (None, None) => return Ok(Json(HealthView { status: "ready" })),
+        (Some(_), _) => "database_unavailable",
+        (None, Some(_)) => "identity_unavailable",
     };
     let detail = format!("Not ready: {}.", missing.join("; "));
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
@@ -49,7 +51,13 @@ pub async fn check_readiness(State(app): State<AppState>) -> Result<Json<HealthV
         .retry_after(1))
 }
 
-async fn database_fault(app: &App) -> Option<&'static str> {
+async fn missing_of_identity(app: &App) -> Option<&'static str> {
+    let error = app.identity.ready(app.now()).await.err()?;
+    tracing::warn!("not ready: {error}");
+    Some("the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL")
+}
+
+async fn missing_of_database(app: &App) -> Option<&'static str> {
     match pending_migrations(app).await {
         Ok(0) => None,
         Ok(_) => Some("migrations are to be applied; run `holdfast migrate`"),

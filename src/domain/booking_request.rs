@@ -2,6 +2,7 @@
 
 use super::attempt::Ui;
 use super::booking::Reservation;
+use super::idempotency::IdempotencyKey;
 use super::user::User;
 
 /// Who wants what, and how they come to pay.
@@ -17,15 +18,4 @@ pub struct BookingRequest {
     pub origin: String,
     /// The idempotency key of the request.
     pub key: Option<IdempotencyKey>,
-}
-
-/// Who uses which idempotency key for which request.
-#[derive(Debug, Clone)]
-pub struct IdempotencyKey {
-    /// The caller: keys of different callers never meet.
-    pub caller: String,
-    /// The key, 1 to 255 visible ASCII characters.
-    pub key: String,
-    /// SHA-256 of the method, the path and the body.
-    pub request_hash: Vec<u8>,
 }

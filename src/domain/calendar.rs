@@ -1,7 +1,7 @@
-//! The years that the contract can write: RFC 3339 has four digits for them. The database has fewer
-//! than our types.
+//! Dates and instants as far as the contract can write them and the database can keep them: RFC 3339
+//! has four digits for a year, and the database has microseconds.
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 
 /// What is said of a date or an instant in another year.
 pub const YEARS_SENTENCE: &str = "must lie in the years 0 to 9999";
@@ -14,4 +14,9 @@ pub fn has_date(date: NaiveDate) -> bool {
 /// Whether the instant can be written and kept.
 pub fn has_instant(instant: DateTime<Utc>) -> bool {
     has_date(instant.date_naive())
+}
+
+/// The next instant that the database can tell from `now`: what begins now has begun.
+pub fn just_after(now: DateTime<Utc>) -> DateTime<Utc> {
+    now + TimeDelta::microseconds(1)
 }

@@ -4,16 +4,16 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::field_errors::FieldErrors;
 use super::ids::ShowId;
 use super::money::Money;
-use super::refusal::FieldError;
 
 /// The most rows of one show.
-pub const ROWS_MAX: usize = 100;
+const ROWS_MAX: usize = 100;
 /// The most seats of one row.
-pub const ROW_SEATS_MAX: u32 = 200;
+const ROW_SEATS_MAX: u32 = 200;
 /// The most seats of one show: the largest halls have about this many.
-pub const SHOW_SEATS_MAX: usize = 5_000;
+const SHOW_SEATS_MAX: usize = 5_000;
 /// The longest row name, in letters.
 const ROW_NAME_LETTERS_MAX: usize = 3;
 
@@ -121,10 +121,9 @@ impl Layout {
 }
 
 /// The seats that `rows` describe, in natural order; `blocked` ones are not sellable.
-///
-/// Errors name the field of the request and all that is wrong.
-pub fn lay_out(rows: &[SeatRow], blocked: &[String]) -> Result<Vec<Seat>, Vec<FieldError>> {
-    let mut errors = row_errors(rows);
+pub(super) fn lay_out(rows: &[SeatRow], blocked: &[String]) -> Result<Vec<Seat>, FieldErrors> {
+    let mut errors = FieldErrors::default();
+    check_rows(&mut errors, rows);
     let blocked: BTreeSet<&str> = blocked.iter().map(String::as_str).collect();
     let mut seats: Vec<Seat> = rows
         .iter()
@@ -132,62 +131,52 @@ pub fn lay_out(rows: &[SeatRow], blocked: &[String]) -> Result<Vec<Seat>, Vec<Fi
         .flat_map(|row| (1..=row.seats.min(ROW_SEATS_MAX)).map(move |number| (row, number)))
         .map(|(row, number)| {
             let label = format!("{}{number}", row.row);
-            let sellable = !blocked.contains(label.as_str());
-            let tier = row.tier.clone();
             Seat {
+                sellable: !blocked.contains(label.as_str()),
                 label,
-                tier,
-                sellable,
+                tier: row.tier.clone(),
             }
         })
         .collect();
     seats.sort_by(|a, b| natural_key(&a.label).cmp(&natural_key(&b.label)));
-    if seats.len() > SHOW_SEATS_MAX {
-        errors.push(error(
-            "rows",
-            format!("have more than {SHOW_SEATS_MAX} seats"),
-        ));
-    }
-    let labels: BTreeSet<&str> = seats.iter().map(|seat| seat.label.as_str()).collect();
-    if labels.len() < seats.len() {
-        errors.push(error("rows", "name a row twice".to_owned()));
-    }
-    let strangers: Vec<&str> = blocked.difference(&labels).copied().collect();
-    if !strangers.is_empty() {
-        let message = format!("names seats that are in no row: {}", strangers.join(", "));
-        errors.push(error("blocked", message));
-    }
-    if errors.is_empty() {
-        Ok(seats)
-    } else {
-        Err(errors)
-    }
+    check_seats(&mut errors, &seats, &blocked);
+    errors.finish(seats)
 }
 
-fn row_errors(rows: &[SeatRow]) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    if rows.is_empty() || rows.len() > ROWS_MAX {
-        errors.push(error("rows", format!("must be 1 to {ROWS_MAX} rows")));
-    }
+fn check_rows(errors: &mut FieldErrors, rows: &[SeatRow]) {
+    errors.add_if(
+        !(1..=ROWS_MAX).contains(&rows.len()),
+        "rows",
+        format!("must be 1 to {ROWS_MAX} rows"),
+    );
     for (index, row) in rows.iter().enumerate() {
         let letters = row.row.len();
         let upper_case = row.row.bytes().all(|byte| byte.is_ascii_uppercase());
-        if !upper_case || !(1..=ROW_NAME_LETTERS_MAX).contains(&letters) {
-            let message = format!("must be 1 to {ROW_NAME_LETTERS_MAX} upper-case letters");
-            errors.push(error(&format!("rows[{index}].row"), message));
-        }
-        if !(1..=ROW_SEATS_MAX).contains(&row.seats) {
-            let message = format!("must be between 1 and {ROW_SEATS_MAX}");
-            errors.push(error(&format!("rows[{index}].seats"), message));
-        }
+        errors.add_if(
+            !upper_case || !(1..=ROW_NAME_LETTERS_MAX).contains(&letters),
+            format!("rows[{index}].row"),
+            format!("must be 1 to {ROW_NAME_LETTERS_MAX} upper-case letters"),
+        );
+        errors.add_if(
+            !(1..=ROW_SEATS_MAX).contains(&row.seats),
+            format!("rows[{index}].seats"),
+            format!("must be between 1 and {ROW_SEATS_MAX}"),
+        );
     }
-    errors
 }
 
-fn error(field: &str, message: String) -> FieldError {
-    FieldError {
-        field: field.to_owned(),
-        message,
+fn check_seats(errors: &mut FieldErrors, seats: &[Seat], blocked: &BTreeSet<&str>) {
+    errors.add_if(
+        seats.len() > SHOW_SEATS_MAX,
+        "rows",
+        format!("have more than {SHOW_SEATS_MAX} seats"),
+    );
+    let labels: BTreeSet<&str> = seats.iter().map(|seat| seat.label.as_str()).collect();
+    errors.add_if(labels.len() < seats.len(), "rows", "name a row twice");
+    let unknown: Vec<&str> = blocked.difference(&labels).copied().collect();
+    if !unknown.is_empty() {
+        let message = format!("names seats that are in no row: {}", unknown.join(", "));
+        errors.add("blocked", message);
     }
 }
 
@@ -208,6 +197,7 @@ fn natural_key(label: &str) -> (usize, &str, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::refusal::Refusal;
 
     fn row(row: &str, seats: u32) -> SeatRow {
         SeatRow {
@@ -215,6 +205,14 @@ mod tests {
             seats,
             tier: "regular".to_owned(),
         }
+    }
+
+    fn wrong_fields(rows: &[SeatRow], blocked: &[String]) -> Vec<String> {
+        let refusal = Refusal::from(lay_out(rows, blocked).unwrap_err());
+        let Refusal::ValidationFailed(errors) = refusal else {
+            panic!("{refusal:?}");
+        };
+        errors.into_iter().map(|error| error.field).collect()
     }
 
     #[test]
@@ -231,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_that_cannot_be_is_refused_with_every_fault() {
+    fn all_that_is_wrong_with_a_layout_is_named() {
         for (rows, blocked, fields) in [
             (vec![], vec![], vec!["rows"]),
             (vec![row("a", 1)], vec![], vec!["rows[0].row"]),
@@ -245,21 +243,16 @@ mod tests {
                 vec!["rows[0].row", "rows[0].seats", "blocked"],
             ),
         ] {
-            let errors = lay_out(&rows, &blocked).unwrap_err();
-
-            let named: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
-            assert_eq!(named, fields);
+            assert_eq!(wrong_fields(&rows, &blocked), fields);
         }
     }
 
     #[test]
-    fn the_largest_plan_is_bounded() {
+    fn the_largest_layout_is_bounded() {
         let rows: Vec<SeatRow> = (b'A'..=b'Z')
             .map(|letter| row(&char::from(letter).to_string(), ROW_SEATS_MAX))
             .collect();
 
-        let errors = lay_out(&rows, &[]).unwrap_err();
-
-        assert_eq!(errors[0].field, "rows");
+        assert_eq!(wrong_fields(&rows, &[]), ["rows"]);
     }
 }

@@ -193,29 +193,20 @@ impl IdentityProvider {
     }
 
     async fn fetch(&self) -> Result<HashMap<String, DecodingKey>> {
-        let unreachable = |error: reqwest::Error| {
-            Error::fault(format!(
-                "the issuer's keys at {} cannot be had: {}",
-                self.config.jwks_url,
-                error.without_url()
-            ))
-        };
-        let response = self
-            .http
-            .get(&self.config.jwks_url)
-            .send()
-            .await
-            .map_err(unreachable)?;
-        let body = response
-            .error_for_status()
-            .map_err(unreachable)?
-            .bytes()
-            .await
-            .map_err(unreachable)?;
-        let set: KeySet = serde_json::from_slice(&body).map_err(|error| {
-            Error::fault(format!("{} is no JWKS: {error}", self.config.jwks_url))
+        let url = &self.config.jwks_url;
+        let body = self.get(url).await.map_err(|error| {
+            let reason = error.without_url();
+            Error::IdentityUnavailable(format!("{url}: {reason}"))
         })?;
+        let set: KeySet = serde_json::from_slice(&body)
+            .map_err(|error| Error::IdentityUnavailable(format!("{url} is no JWKS: {error}")))?;
         Ok(set.keys.into_iter().filter_map(rsa_key).collect())
+    }
+
+    async fn get(&self, url: &str) -> reqwest::Result<Vec<u8>> {
+        let response = self.http.get(url).send().await?;
+        let body = response.error_for_status()?.bytes().await?;
+        Ok(body.to_vec())
     }
 }
 

@@ -1,8 +1,8 @@
-//! Extractors whose rejections are problems, and answers that create.
+//! Extractors whose rejections are problems.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -225,25 +225,5 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Query<T
                 ))
             },
         )
-    }
-}
-
-/// The answer to a request that made something: 201, where it is, and what it is.
-#[derive(Debug, Clone)]
-pub struct Created<T> {
-    /// The path of the new resource.
-    pub location: String,
-    /// The new resource.
-    pub resource: T,
-}
-
-impl<T: Serialize> IntoResponse for Created<T> {
-    fn into_response(self) -> Response {
-        (
-            StatusCode::CREATED,
-            [(LOCATION, self.location)],
-            Json(self.resource),
-        )
-            .into_response()
     }
 }

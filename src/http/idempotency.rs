@@ -1,39 +1,34 @@
-//! `Idempotency-Key`: a request that is sent again gets the first answer again, for 24 hours.
+//! `Idempotency-Key`: a request that is sent again gets the first response again, for 24 hours.
 
-use std::future::Future;
-
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::{CONTENT_TYPE, LOCATION};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
-use super::extract::{Created, json_body, parse_json};
+use super::extract::{json_body, parse_json};
+use super::idempotency_key::{self, request_hash};
 use super::identity::CurrentUser;
 use super::problem::Problem;
+use super::reply::{Reply, response_of, stored_problem};
 use crate::app::{App, AppState};
-use crate::domain::booking_request::IdempotencyKey;
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::BookingId;
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
-use crate::repositories::idempotency_keys::{self, Answer, Entry};
+use crate::repositories::idempotency_keys::{self, Claim, Entry, StoredResponse};
 
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-const KEY_LENGTH_MAX: usize = 255;
 
 /// A JSON body together with the idempotency key that the request may bear.
 #[derive(Debug, Clone)]
 pub struct Idempotent<T> {
     /// The body.
     pub body: T,
-    /// The key.
+    /// The key, to respond with.
     pub key: Idempotency,
 }
 
@@ -41,29 +36,25 @@ pub struct Idempotent<T> {
 #[derive(Debug, Clone)]
 pub struct Idempotency(Option<IdempotencyKey>);
 
-/// What the work is told about its key.
-#[derive(Debug, Clone)]
+/// What the work is given of the key that it is done under.
+#[derive(Debug, Clone, Default)]
 pub struct Keyed {
     /// To be claimed in the transaction that does the work.
-    pub using: Option<IdempotencyKey>,
+    pub key: Option<IdempotencyKey>,
     /// The booking that the same request had made before it was cut short: go on with it.
     pub begun: Option<BookingId>,
 }
 
-impl Keyed {
-    /// Claims the key in the transaction that does the work. Refuses with `idempotency_in_progress`
-    /// if another request with the same key is at it.
-    pub async fn claim(&self, tx: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
-        match &self.using {
-            Some(using)
-                if idempotency_keys::claim(tx, &[(using, None)], now)
-                    .await?
-                    .is_empty() =>
-            {
-                Err(Refusal::IdempotencyInProgress.into())
-            }
-            _ => Ok(()),
-        }
+/// A reply whose key has been claimed, if the request bears one: work cannot forget to.
+#[derive(Debug)]
+pub struct Kept<T> {
+    reply: Reply<T>,
+    is_stored: bool,
+}
+
+impl<T> utoipa::IntoParams for Idempotent<T> {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![idempotency_key::parameter()]
     }
 }
 
@@ -73,166 +64,152 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Idempotent<T> {
     async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let CurrentUser(user) = CurrentUser::from_request_parts(&mut parts, app).await?;
-        let key = key_of(&parts.headers).map_err(|refusal| Problem::from(&refusal))?;
+        let value =
+            idempotency_key::value(&parts.headers).map_err(|refusal| Problem::from(&refusal))?;
         let target = format!("{} {}", parts.method, parts.uri.path());
         let body = json_body(Request::from_parts(parts, body), app).await?;
         let parsed = parse_json(&body).map_err(|refusal| Problem::from(&refusal))?;
-        let using = key.map(|key| IdempotencyKey {
-            caller: user.id.as_str().to_owned(),
-            key,
+        let key = value.map(|value| IdempotencyKey {
+            caller: user.id.0,
+            value,
             request_hash: request_hash(&target, &body),
         });
         Ok(Self {
             body: parsed,
-            key: Idempotency(using),
+            key: Idempotency(key),
         })
     }
-}
-
-fn key_of(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let Some(value) = headers.get(KEY) else {
-        return Ok(None);
-    };
-    let key = value
-        .to_str()
-        .ok()
-        .filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
-    match key {
-        Some(key) if (1..=KEY_LENGTH_MAX).contains(&key.len()) => Ok(Some(key.to_owned())),
-        _ => Err(Refusal::field(
-            "Idempotency-Key",
-            format!("must be 1 to {KEY_LENGTH_MAX} visible ASCII characters"),
-        )),
-    }
-}
-
-/// Two bodies are the same request if they are the same JSON, whatever their spaces and order.
-fn request_hash(target: &str, body: &Bytes) -> Vec<u8> {
-    let canonical = serde_json::from_slice::<Value>(body)
-        .map(|value| value.to_string())
-        .unwrap_or_default();
-    Sha256::new()
-        .chain_update(target)
-        .chain_update(b"\n")
-        .chain_update(canonical)
-        .finalize()
-        .to_vec()
 }
 
 impl Idempotency {
-    /// The first answer again, if there is one; else what `work` makes, kept if it is an answer for
-    /// good. Faults are never kept: the next request with the key goes on where this one stopped.
-    pub async fn answer<T, F>(self, app: &App, work: impl FnOnce(Keyed) -> F) -> Result<Response>
+    /// The first response again, if there is one; else what `work` replies or refuses, stored for
+    /// good. Faults are never stored: the next request with the key goes on where this one stopped.
+    pub async fn respond<T, F>(self, app: &App, work: impl FnOnce(Keyed) -> F) -> Result<Response>
     where
         T: Serialize,
-        F: Future<Output = Result<Created<T>>>,
+        F: Future<Output = Result<Kept<T>>>,
     {
-        let Some(using) = self.0 else {
-            return Ok(work(Keyed {
-                using: None,
-                begun: None,
-            })
-            .await?
-            .into_response());
+        let Some(key) = self.0 else {
+            let kept = work(Keyed::default()).await?;
+            return response_of(&kept.reply.to_stored()?);
         };
-        let now = app.now();
-        let entry = {
-            let mut db = app.acquire().await?;
-            idempotency_keys::find(&mut db, &using, now).await?
+        let begun = match look_up(app, &key).await? {
+            Found::Response(response) => return replay(&response),
+            Found::Begun(booking_id) => booking_id,
         };
-        let begun = match entry {
-            Some(entry) if entry.request_hash != using.request_hash => {
-                return Err(Refusal::IdempotencyKeyReused.into());
-            }
-            Some(Entry {
-                answer: Some(answer),
-                ..
-            }) => return replay(&answer),
-            Some(entry) if entry.locked_until > now => {
-                return Err(Refusal::IdempotencyInProgress.into());
-            }
-            Some(entry) => entry.booking_id,
-            None => None,
-        };
-        let result = work(Keyed {
-            using: Some(using.clone()),
+        let keyed = Keyed {
+            key: Some(key.clone()),
             begun,
-        })
-        .await;
-        keep(app, &using, result).await
+        };
+        store(app, &key, work(keyed).await).await
     }
 }
 
-/// Keeps an answer for good. A refusal has made no claim of its key that was committed, so it
-/// claims the key now; where another request with the key has been faster, what it was refused may
-/// be what the other has, and that one's answer counts.
-async fn keep<T: Serialize>(
-    app: &App,
-    using: &IdempotencyKey,
-    result: Result<Created<T>>,
-) -> Result<Response> {
-    if let Err(Error::Refusal(Refusal::IdempotencyInProgress)) = &result {
-        return Ok(result?.into_response());
-    }
+/// What a request with a key goes on from.
+enum Found {
+    /// Its first response.
+    Response(StoredResponse),
+    /// What a first request left when it was cut short, if there was one.
+    Begun(Option<BookingId>),
+}
+
+async fn look_up(app: &App, key: &IdempotencyKey) -> Result<Found> {
     let now = app.now();
-    let mut db = app.acquire().await?;
-    match &result {
-        Ok(created) => {
-            let (status, location) = (StatusCode::CREATED.as_u16(), Some(created.location.clone()));
-            let answer = Answer {
-                status,
-                location,
-                body: json(&created.resource)?,
-            };
-            idempotency_keys::finish(&mut db, using, &answer).await?;
+    let entry = idempotency_keys::find(&mut *app.acquire().await?, key, now).await?;
+    match entry {
+        None => Ok(Found::Begun(None)),
+        Some(entry) if entry.request_hash != key.request_hash => {
+            Err(Refusal::IdempotencyKeyReused.into())
+        }
+        Some(Entry {
+            response: Some(response),
+            ..
+        }) => Ok(Found::Response(response)),
+        Some(entry) if entry.locked_until > now => Err(Refusal::IdempotencyInProgress.into()),
+        Some(entry) => Ok(Found::Begun(entry.booking_id)),
+    }
+}
+
+/// Stores what the work replied or refused, and makes the response of it.
+async fn store<T: Serialize>(
+    app: &App,
+    key: &IdempotencyKey,
+    result: Result<Kept<T>>,
+) -> Result<Response> {
+    match result {
+        Ok(kept) => {
+            let response = kept.reply.to_stored()?;
+            if !kept.is_stored {
+                idempotency_keys::store(&mut *app.acquire().await?, key, &response).await?;
+            }
+            response_of(&response)
+        }
+        // Another request has the key, and its response is the one that counts.
+        Err(Error::Refusal(Refusal::IdempotencyInProgress)) => {
+            Err(Refusal::IdempotencyInProgress.into())
         }
         Err(Error::Refusal(refusal)) => {
-            let problem = Problem::from(refusal);
-            let answer = Answer {
-                status: problem.status,
-                location: None,
-                body: json(&problem)?,
-            };
-            if idempotency_keys::claim(&mut db, &[(using, None)], now)
-                .await?
-                .is_empty()
-            {
-                return Err(Refusal::IdempotencyInProgress.into());
-            }
-            idempotency_keys::finish(&mut db, using, &answer).await?;
+            store_refusal(app, key, &refusal).await?;
+            Err(refusal.into())
         }
-        Err(_) => idempotency_keys::unlock(&mut db, using, now).await?,
+        Err(fault) => {
+            idempotency_keys::unlock(&mut *app.acquire().await?, key, app.now()).await?;
+            Err(fault)
+        }
     }
-    drop(db);
-    Ok(result?.into_response())
 }
 
-fn json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| Error::fault(format!("an answer cannot be kept: {error}")))
+/// A refusal has committed no claim of its key, so it claims the key now. Where another request
+/// with the key has been faster, this one may have been refused what the other has got, and the
+/// response of the other counts.
+async fn store_refusal(app: &App, key: &IdempotencyKey, refusal: &Refusal) -> Result<()> {
+    let mut db = app.acquire().await?;
+    claim(&mut db, key, app.now()).await?;
+    idempotency_keys::store(&mut db, key, &stored_problem(refusal)?).await
 }
 
-fn replay(answer: &Answer) -> Result<Response> {
-    let unreadable = |what: String| Error::fault(format!("a kept answer is unreadable: {what}"));
-    let mut response = if let Some(location) = &answer.location {
-        let status =
-            StatusCode::from_u16(answer.status).map_err(|error| unreadable(error.to_string()))?;
-        let location =
-            HeaderValue::from_str(location).map_err(|error| unreadable(error.to_string()))?;
-        let content_type = HeaderValue::from_static("application/json");
-        (
-            status,
-            [(LOCATION, location), (CONTENT_TYPE, content_type)],
-            answer.body.clone(),
-        )
-            .into_response()
+async fn claim(db: &mut PgConnection, key: &IdempotencyKey, now: DateTime<Utc>) -> Result<()> {
+    let booking_id = None;
+    let claimed = idempotency_keys::claim(db, &[Claim { key, booking_id }], now).await?;
+    if claimed == [true] {
+        Ok(())
     } else {
-        let problem: Problem =
-            serde_json::from_str(&answer.body).map_err(|error| unreadable(error.to_string()))?;
-        problem.into_response()
-    };
-    response
-        .headers_mut()
-        .insert(REPLAYED, HeaderValue::from_static("true"));
+        Err(Refusal::IdempotencyInProgress.into())
+    }
+}
+
+impl Keyed {
+    /// Claims the key and stores the reply in the transaction that does the work: once that is
+    /// committed, every later request with the key gets the reply. Refuses with
+    /// `idempotency_in_progress` if another request with the same key is at it.
+    pub async fn keep<T: Serialize>(
+        &self,
+        tx: &mut PgConnection,
+        reply: Reply<T>,
+        now: DateTime<Utc>,
+    ) -> Result<Kept<T>> {
+        if let Some(key) = &self.key {
+            claim(tx, key, now).await?;
+            idempotency_keys::store(tx, key, &reply.to_stored()?).await?;
+        }
+        let is_stored = true;
+        Ok(Kept { reply, is_stored })
+    }
+}
+
+impl<T> Kept<T> {
+    /// The transaction that did the work has claimed [`Keyed::key`], and the reply is still to be
+    /// stored. For work that goes on after that transaction: a request that finds the key claimed
+    /// and no reply goes on with what was begun.
+    pub fn claimed(reply: Reply<T>) -> Self {
+        let is_stored = false;
+        Self { reply, is_stored }
+    }
+}
+
+fn replay(stored: &StoredResponse) -> Result<Response> {
+    let mut response = response_of(stored)?;
+    let replayed = HeaderValue::from_static("true");
+    response.headers_mut().insert(REPLAYED, replayed);
     Ok(response)
 }

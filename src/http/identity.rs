@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::repositories::users;
 
 /// The cookie of Clerk's session token. <https://clerk.com/docs/guides/how-clerk-works/overview>
-const SESSION_COOKIE: &str = "__session";
+pub const SESSION_COOKIE: &str = "__session";
 
 /// A user with a valid token. A handler that takes one cannot run without it.
 #[derive(Debug, Clone)]

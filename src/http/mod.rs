@@ -1,9 +1,12 @@
 //! Tools of HTTP that no endpoint owns. None of them knows an endpoint.
 
+pub mod booking_access;
 pub mod extract;
 pub mod idempotency;
+mod idempotency_key;
 pub mod identity;
 pub mod middleware;
 pub mod paging;
 pub mod problem;
 pub mod rate_limit;
+pub mod reply;

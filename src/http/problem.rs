@@ -26,6 +26,26 @@ pub struct Problem {
     pub retry_after_seconds: Option<u64>,
 }
 
+/// The body of every answer of 400 and above.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Problem)]
+pub struct ProblemView<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: String,
+    status: u16,
+    /// Stable: programs go by it.
+    code: &'a str,
+    /// A sentence for people.
+    detail: &'a str,
+    /// Finds the request in our logs.
+    request_id: &'a str,
+    /// Further members, such as the seats that are gone.
+    #[serde(flatten)]
+    extras: &'a Map<String, Value>,
+}
+
 impl Problem {
     /// A problem without further members.
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
@@ -81,15 +101,16 @@ impl Problem {
         Self::new(status, code, detail)
     }
 
-    fn body(&self, request_id: &str) -> Value {
-        let mut members = self.extras.clone();
-        members.insert("type".to_owned(), json!(format!("/problems/{}", self.code)));
-        members.insert("title".to_owned(), json!(title(&self.code)));
-        members.insert("status".to_owned(), json!(self.status));
-        members.insert("code".to_owned(), json!(self.code));
-        members.insert("detail".to_owned(), json!(self.detail));
-        members.insert("requestId".to_owned(), json!(request_id));
-        Value::Object(members)
+    fn view<'a>(&'a self, request_id: &'a str) -> ProblemView<'a> {
+        ProblemView {
+            kind: format!("/problems/{}", self.code),
+            title: title(&self.code),
+            status: self.status,
+            code: &self.code,
+            detail: &self.detail,
+            request_id,
+            extras: &self.extras,
+        }
     }
 }
 
@@ -138,7 +159,9 @@ pub fn render(response: Response, request_id: &str) -> Response {
         CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );
-    Response::from_parts(parts, problem.body(request_id).to_string().into())
+    // A map of JSON values cannot fail to be written.
+    let body = serde_json::to_vec(&problem.view(request_id)).unwrap_or_default();
+    Response::from_parts(parts, body.into())
 }
 
 impl From<Error> for Problem {
@@ -184,6 +207,16 @@ impl From<Error> for Problem {
                 tracing::error!("{told}");
                 let detail = "Stripe refused what it was asked for. Nothing was charged.";
                 Self::new(StatusCode::BAD_GATEWAY, "payment_provider_error", detail)
+            }
+            Error::IdentityUnavailable(_) => {
+                tracing::warn!("{told}");
+                let detail = "The session token cannot be checked now. Try again in a moment.";
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "identity_unavailable",
+                    detail,
+                )
+                .retry_after(5)
             }
             Error::Refusal(_) | Error::Database(_) | Error::Unavailable(_) | Error::Fault(_) => {
                 tracing::error!("{told}");

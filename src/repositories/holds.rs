@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::Columns;
+use super::{Columns, StoredPolicy};
 use crate::domain::attempt::NewAttempt;
 use crate::domain::booking::Booking;
 use crate::domain::booking_event::{BookingEvent, StoredEvent};
@@ -118,7 +118,7 @@ pub async fn insert(
         &holds.column(|new| new.booking.total.currency.as_str()) as _,
         &holds.column(|new| new.booking.total.amount_minor),
         &holds.column(|new| new.booking.due.amount_minor),
-        &holds.column(|new| Json(new.cancellation_policy)) as _,
+        &holds.column(|new| StoredPolicy::from(new.cancellation_policy)) as _,
         &holds.column(|new| new.booking.hold_expires_at) as _,
         &holds.column(|new| new.booking.confirmed_at) as _,
         now,

@@ -1,19 +1,20 @@
-//! Idempotency keys: one answer per caller and key.
+//! Idempotency keys: one response per caller and key.
+
+use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::Columns;
-use crate::domain::booking_request::IdempotencyKey;
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::BookingId;
 use crate::error::Result;
 
-/// How long an answer is kept under its key.
+/// How long a response is kept under its key.
 const AGE_MAX: TimeDelta = TimeDelta::hours(24);
 /// A key belongs to its request this long, which is longer than a request may take; then its
 /// process has died.
 const LEASE: TimeDelta = TimeDelta::seconds(40);
-
 /// How many old keys are forgotten in one go.
 const FORGET_MAX: i64 = 10_000;
 
@@ -26,25 +27,34 @@ pub struct Entry {
     pub booking_id: Option<BookingId>,
     /// Until when the process that runs the first request is believed to live.
     pub locked_until: DateTime<Utc>,
-    /// The first answer, once it is given.
-    pub answer: Option<Answer>,
+    /// The first response, once it is given.
+    pub response: Option<StoredResponse>,
 }
 
-/// An answer to keep.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The HTTP status, below 500.
+/// A response as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredResponse {
+    /// The HTTP status, from 200 to 499.
     pub status: u16,
     /// The header `Location`.
     pub location: Option<String>,
-    /// The body, as it was sent.
+    /// JSON: of a success its body, of an error what its body is made from.
     pub body: String,
+}
+
+/// A key to be claimed, with the booking that is made under it, if it is one.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// The key.
+    pub key: &'a IdempotencyKey,
+    /// The booking, which is committed together with the claim.
+    pub booking_id: Option<BookingId>,
 }
 
 /// What is known of the key, unless it is older than 24 hours.
 pub async fn find(
     db: &mut PgConnection,
-    using: &IdempotencyKey,
+    key: &IdempotencyKey,
     now: DateTime<Utc>,
 ) -> Result<Option<Entry>> {
     let row = sqlx::query!(
@@ -52,8 +62,8 @@ pub async fn find(
                   response_status, response_location, response_body
            from idempotency_keys
            where caller = $1 and key = $2 and created_at > $3"#,
-        using.caller,
-        using.key,
+        key.caller,
+        key.value,
         now - AGE_MAX,
     )
     .fetch_optional(db)
@@ -62,10 +72,10 @@ pub async fn find(
         request_hash: row.request_hash,
         booking_id: row.booking_id,
         locked_until: row.locked_until,
-        answer: row
+        response: row
             .response_status
             .zip(row.response_body)
-            .map(|(status, body)| Answer {
+            .map(|(status, body)| StoredResponse {
                 status: u16::try_from(status).unwrap_or_default(),
                 location: row.response_location,
                 body,
@@ -73,15 +83,14 @@ pub async fn find(
     }))
 }
 
-/// Takes keys, each named once, that are new, older than 24 hours, or whose holders have died
-/// before they were done, each for the booking that is to be made under it. Returns callers and
-/// keys of those taken: another request holds the others or is done with them. It waits for a
-/// transaction that is just taking one of them.
+/// Claims keys, each named once, that are new, older than 24 hours, or whose holders have died
+/// before they were done. Returns of each, in their order, whether it was claimed: another request
+/// holds the others or is done with them. Waits for a transaction that is just claiming one of them.
 pub async fn claim(
     db: &mut PgConnection,
-    uses: &[(&IdempotencyKey, Option<BookingId>)],
+    claims: &[Claim<'_>],
     now: DateTime<Utc>,
-) -> Result<Vec<(String, String)>> {
+) -> Result<Vec<bool>> {
     let claimed = sqlx::query!(
         "insert into idempotency_keys (caller, key, request_hash, booking_id, locked_until, created_at)
          select caller, key, request_hash, booking_id, $6, $5
@@ -100,51 +109,52 @@ pub async fn claim(
                 and idempotency_keys.locked_until <= $5
                 and idempotency_keys.request_hash = excluded.request_hash)
          returning caller, key",
-        &uses.column(|(using, _)| using.caller.as_str()) as _,
-        &uses.column(|(using, _)| using.key.as_str()) as _,
-        &uses.column(|(using, _)| using.request_hash.as_slice()) as _,
-        &uses.column(|(_, booking_id)| *booking_id) as _,
+        &claims.column(|claim| claim.key.caller.as_str()) as _,
+        &claims.column(|claim| claim.key.value.as_str()) as _,
+        &claims.column(|claim| claim.key.request_hash.as_slice()) as _,
+        &claims.column(|claim| claim.booking_id) as _,
         now,
         now + LEASE,
         now - AGE_MAX,
     )
     .fetch_all(db)
     .await?;
-    Ok(claimed
-        .into_iter()
-        .map(|row| (row.caller, row.key))
-        .collect())
+    let claimed: HashSet<(&str, &str)> = claimed
+        .iter()
+        .map(|row| (row.caller.as_str(), row.key.as_str()))
+        .collect();
+    Ok(claims.column(|claim| claimed.contains(&(&claim.key.caller, &claim.key.value))))
 }
 
-/// Keeps the first answer of a key that this request has claimed.
-pub async fn finish(db: &mut PgConnection, using: &IdempotencyKey, answer: &Answer) -> Result<()> {
+/// Stores the first response of a key that this request has claimed; one that is stored stays.
+pub async fn store(
+    db: &mut PgConnection,
+    key: &IdempotencyKey,
+    response: &StoredResponse,
+) -> Result<()> {
     sqlx::query!(
         "update idempotency_keys
          set response_status = $4, response_location = $5, response_body = $6
          where caller = $1 and key = $2 and request_hash = $3 and response_status is null",
-        using.caller,
-        using.key,
-        using.request_hash,
-        i16::try_from(answer.status).unwrap_or_default(),
-        answer.location,
-        answer.body,
+        key.caller,
+        key.value,
+        key.request_hash,
+        i16::try_from(response.status).unwrap_or_default(),
+        response.location,
+        response.body,
     )
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// Lets the next request with this key go on at once: this one has failed and is not answered for
-/// good.
-pub async fn unlock(
-    db: &mut PgConnection,
-    using: &IdempotencyKey,
-    now: DateTime<Utc>,
-) -> Result<()> {
+/// Lets the next request with this key go on at once: this one has failed, and its response is not
+/// stored.
+pub async fn unlock(db: &mut PgConnection, key: &IdempotencyKey, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         "update idempotency_keys set locked_until = $3 where caller = $1 and key = $2 and response_status is null",
-        using.caller,
-        using.key,
+        key.caller,
+        key.value,
         now,
     )
     .execute(db)

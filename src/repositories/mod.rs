@@ -3,6 +3,7 @@
 pub mod attempts;
 pub mod booking_events;
 pub mod bookings;
+mod cancellation_policy;
 pub mod database;
 pub mod discrepancies;
 pub mod holds;
@@ -15,6 +16,8 @@ pub mod payments;
 pub mod refunds;
 pub mod shows;
 pub mod users;
+
+use cancellation_policy::StoredPolicy;
 
 /// Rows that go to the database as one array per column, so that many are written in one round
 /// trip.

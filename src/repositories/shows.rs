@@ -2,11 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
-use super::Columns;
+use super::{Columns, StoredPolicy};
 use crate::domain::booking::BookingStatus;
-use crate::domain::catalogue::{Movie, MovieDetails, NewShow, PolicyStep, Show, ShowStatus, Tier};
+use crate::domain::catalogue::{Movie, MovieDetails, NewShow, Show, ShowStatus, Tier};
 use crate::domain::ids::{BookingId, MovieId, ShowId};
 use crate::domain::money::Money;
 use crate::domain::seat_availability::{SeatAvailability, WantedSeat};
@@ -47,7 +46,7 @@ pub async fn insert(db: &mut PgConnection, show: &NewShow, now: DateTime<Utc>) -
         show.timezone.name(),
         show.currency.as_str(),
         i32::try_from(show.max_seats_per_booking).unwrap_or(i32::MAX),
-        Json(&show.cancellation_policy) as _,
+        StoredPolicy::from(show.cancellation_policy.as_slice()) as _,
         now,
         &names,
         &prices,
@@ -81,7 +80,7 @@ struct Row {
     status: ShowStatus,
     currency: String,
     max_seats_per_booking: i32,
-    cancellation_policy: Json<Vec<PolicyStep>>,
+    cancellation_policy: StoredPolicy,
     tier_names: Vec<String>,
     tier_prices: Vec<i64>,
     seats_total: i64,
@@ -197,7 +196,7 @@ impl TryFrom<Row> for Show {
             max_seats_per_booking: row.max_seats_per_booking,
             seats_total: row.seats_total,
             seats_free: row.seats_free,
-            cancellation_policy: row.cancellation_policy.0,
+            cancellation_policy: row.cancellation_policy.into(),
         })
     }
 }
@@ -277,7 +276,7 @@ pub async fn availabilities(
     let rows = sqlx::query!(
         r#"select wanted.number as "number!", shows.id as "show_id: ShowId", shows.title, starts_at,
                   timezone, shows.status as "status: ShowStatus", shows.currency, max_seats_per_booking,
-                  shows.cancellation_policy as "cancellation_policy: Json<Vec<PolicyStep>>",
+                  shows.cancellation_policy as "cancellation_policy: StoredPolicy",
                   seat.label as "label?", seat.tier as "tier?", seat.sellable as "sellable?",
                   show_tiers.price_minor as "price_minor?",
                   bookings.id as "claimed_by?: BookingId", bookings.user_id as "claimed_for?: UserId",
@@ -316,7 +315,7 @@ pub async fn availabilities(
             status: row.status,
             currency,
             max_seats_per_booking: usize::try_from(row.max_seats_per_booking).unwrap_or_default(),
-            cancellation_policy: row.cancellation_policy.0,
+            cancellation_policy: row.cancellation_policy.into(),
             seats: Vec::new(),
         });
         availability

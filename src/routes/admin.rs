@@ -3,11 +3,21 @@
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audience::Audience;
+use super::problems::{ADMIN, GENERAL, SIGNED_IN};
 use crate::app::AppState;
-use crate::controllers::catalogue;
+use crate::controllers::admin::{movies, shows};
+
+const AUDIENCE: Audience = Audience {
+    name: "admin",
+    description: "Users whose role is admin.",
+    signs_in: true,
+    problems: &[GENERAL, SIGNED_IN, ADMIN],
+};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(catalogue::create_movie))
-        .routes(routes!(catalogue::create_show))
+    let routes = OpenApiRouter::new()
+        .routes(routes!(movies::create_movie))
+        .routes(routes!(shows::create_show));
+    AUDIENCE.describe(routes)
 }

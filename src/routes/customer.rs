@@ -1,16 +1,26 @@
-//! What a signed-in user may do: his own bookings.
+//! What a signed-in user may do: book, and see to their own bookings.
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audience::Audience;
+use super::problems::{GENERAL, SIGNED_IN};
 use crate::app::AppState;
-use crate::controllers::bookings;
+use crate::controllers::{bookings, cancellation, checkout, payments};
+
+const AUDIENCE: Audience = Audience {
+    name: "customer",
+    description: "Users with a session token. Another user's resource reads as 404.",
+    signs_in: true,
+    problems: &[GENERAL, SIGNED_IN],
+};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .routes(routes!(bookings::create_booking, bookings::list_bookings))
         .routes(routes!(bookings::find_booking))
-        .routes(routes!(bookings::reopen_checkout))
-        .routes(routes!(bookings::cancel_booking))
-        .routes(routes!(bookings::verify_payment))
+        .routes(routes!(checkout::reopen_checkout))
+        .routes(routes!(cancellation::cancel_booking))
+        .routes(routes!(payments::verify_payment));
+    AUDIENCE.describe(routes)
 }

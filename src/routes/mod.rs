@@ -1,8 +1,10 @@
 //! Who may call what, under which limits: one file per audience, and the layers around them all.
 
 mod admin;
+mod audience;
 mod customer;
 mod operations;
+mod problems;
 mod public;
 mod webhooks;
 
@@ -23,6 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::AppState;
 use crate::http::identity::identify;
 use crate::http::middleware::{REQUEST_ID, on_panic, request_id, span, time_limit};
+use crate::http::problem::ProblemView;
 use crate::http::rate_limit::{RateLimit, limit};
 
 /// The largest body of a request: the largest show that can be described fits several times.
@@ -31,12 +34,15 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 /// How long a browser may keep the answer to a preflight.
 const PREFLIGHT_KEPT: Duration = Duration::from_hours(1);
 
+const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. A path that there is not answers \
+    404 `not_found`, a method that a path does not take 405 `method_not_allowed`.";
+
 /// The description of the API; paths come from the controllers.
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Holdfast",
-    description = "Bookings, paid through Stripe Checkout."
-))]
+#[openapi(
+    info(title = "Holdfast", description = DESCRIPTION),
+    components(schemas(ProblemView)),
+)]
 struct ApiDoc;
 
 /// The whole API over `app`.

@@ -3,11 +3,20 @@
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audience::Audience;
 use crate::app::AppState;
 use crate::controllers::operations;
 
+const AUDIENCE: Audience = Audience {
+    name: "operations",
+    description: "Operators and their machines.",
+    signs_in: false,
+    problems: &[],
+};
+
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .routes(routes!(operations::check_health))
-        .routes(routes!(operations::check_readiness))
+        .routes(routes!(operations::check_readiness));
+    AUDIENCE.describe(routes)
 }

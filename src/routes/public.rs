@@ -3,14 +3,24 @@
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audience::Audience;
+use super::problems::GENERAL;
 use crate::app::AppState;
-use crate::controllers::{catalogue, seat_maps};
+use crate::controllers::{movies, seat_maps, shows};
+
+const AUDIENCE: Audience = Audience {
+    name: "public",
+    description: "Anyone.",
+    signs_in: false,
+    problems: &[GENERAL],
+};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(catalogue::list_movies))
-        .routes(routes!(catalogue::find_movie))
-        .routes(routes!(catalogue::list_shows))
-        .routes(routes!(catalogue::find_show))
-        .routes(routes!(seat_maps::list_seats))
+    let routes = OpenApiRouter::new()
+        .routes(routes!(movies::list_movies))
+        .routes(routes!(movies::find_movie))
+        .routes(routes!(shows::list_shows))
+        .routes(routes!(shows::find_show))
+        .routes(routes!(seat_maps::list_seats));
+    AUDIENCE.describe(routes)
 }

@@ -5,6 +5,8 @@ use axum::extract::DefaultBodyLimit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::audience::Audience;
+use super::problems::SIGNED;
 use crate::app::AppState;
 use crate::controllers::stripe_webhook;
 
@@ -12,8 +14,16 @@ use crate::controllers::stripe_webhook;
 /// hundred.
 const EVENT_BYTES_MAX: usize = 1 << 20;
 
+const AUDIENCE: Audience = Audience {
+    name: "webhooks",
+    description: "Providers, which sign what they post.",
+    signs_in: false,
+    problems: &[SIGNED],
+};
+
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .routes(routes!(stripe_webhook::receive_stripe_event))
-        .layer(DefaultBodyLimit::max(EVENT_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(EVENT_BYTES_MAX));
+    AUDIENCE.describe(routes)
 }

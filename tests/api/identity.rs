@@ -437,10 +437,15 @@ async fn without_any_key_of_the_issuer_only_the_public_is_served() {
     let keys = another_issuer().await;
     let (harness, token) = stage_with_keys("http://127.0.0.1:1/jwks.json", &keys).await;
 
-    ask(&harness, token.as_str()).await.refused(500, "internal");
+    let unchecked = ask(&harness, token.as_str()).await;
+    unchecked.refused(503, "identity_unavailable");
+    assert!(unchecked.headers.contains_key("retry-after"));
     assert_eq!(harness.bearer(token).get("/api/shows").await.status, 200);
     assert_eq!(harness.get("/health").await.status, 200);
-    assert_eq!(harness.get("/ready").await.status, 503);
+    let ready = harness.get("/ready").await;
+    ready.refused(503, "identity_unavailable");
+    let missing = ["the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL"];
+    assert_eq!(ready.body["missing"], json!(missing));
 }
 
 #[tokio::test]

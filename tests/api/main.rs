@@ -13,6 +13,7 @@
 )]
 
 mod access;
+mod audiences;
 mod batcher;
 mod batches;
 mod bodies;
@@ -41,6 +42,7 @@ mod permutations;
 mod pg_proxy;
 mod problems;
 mod reconcile;
+mod replays;
 mod reviews;
 mod schema_harness;
 mod seat_rush;

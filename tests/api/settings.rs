@@ -478,7 +478,7 @@ fn the_example_has_every_variable_once_each_with_a_comment() {
 
 #[test]
 fn the_comments_of_the_settings_name_every_variable_once() {
-    let comments = include_str!("../../src/config.rs")
+    let comments = include_str!("../../src/config/settings.rs")
         .lines()
         .filter_map(|line| line.trim().strip_prefix("/// `"));
     let named: Vec<_> = comments

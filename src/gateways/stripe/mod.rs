@@ -2,30 +2,22 @@
 
 pub mod checkout;
 mod client;
+mod error;
 pub mod event;
 mod objects;
 pub mod refunds;
+mod response;
 pub mod signature;
 
-use chrono::{DateTime, Utc};
 use stripe_client_core::{RequestBuilder, StripeMethod};
 
-pub use client::{Stripe, StripeError};
+pub use client::{Probe, Stripe};
+pub use error::StripeError;
 use objects::CheckoutSession;
 pub use objects::SessionState;
 
 use crate::domain::attempt::OpenCheckout;
 use crate::domain::ids::AttemptId;
-
-/// What a cheap question to Stripe tells of the connection.
-#[derive(Debug, Clone)]
-pub struct Probe {
-    /// The time at Stripe when it answered, if it said so.
-    pub stripe_time: Option<DateTime<Utc>>,
-    /// Whether Stripe accepts the key. A restricted key without the right to read the balance
-    /// counts as accepted.
-    pub key_works: bool,
-}
 
 impl Stripe {
     /// Asks for the session of `attempt` with exactly the stored `parameters`. The key is the
@@ -56,10 +48,5 @@ impl Stripe {
         let mut request = RequestBuilder::new(StripeMethod::Get, path);
         request.query = Some("expand[]=payment_intent".to_owned());
         self.call(request, None).await
-    }
-
-    /// Asks one cheap question, to learn whether the key works and what time it is at Stripe.
-    pub async fn probe(&self) -> Result<Probe, StripeError> {
-        self.ask_balance().await
     }
 }

@@ -1,7 +1,7 @@
 //! The first transaction of a booking: what is wanted is held for all who want something at this
 //! moment, or refused.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Weak;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -19,8 +19,9 @@ use crate::domain::quote::Quote;
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
 use crate::repositories::holds::{self, NewHold};
+use crate::repositories::idempotency_keys::{self, Claim};
+use crate::repositories::jobs;
 use crate::repositories::shows::{self, WantedSeats};
-use crate::repositories::{idempotency_keys, jobs};
 
 /// Holds what all who ask at the same moment want.
 pub struct Hold(pub(in crate::workflows) Weak<App>);
@@ -32,7 +33,7 @@ impl BatchHandler for Hold {
     /// The idempotency key; two who want the same seat do go together.
     fn conflict_keys(&self, request: &BookingRequest) -> Vec<String> {
         let key = request.key.as_ref();
-        key.map(|key| format!("{} {}", key.caller, key.key))
+        key.map(|key| format!("{} {}", key.caller, key.value))
             .into_iter()
             .collect()
     }
@@ -225,20 +226,20 @@ async fn keys_in_use(
     drafts: &[&Draft<'_>],
     now: DateTime<Utc>,
 ) -> Result<Refused> {
-    let keyed = drafts
-        .iter()
-        .filter_map(|draft| Some((draft.request.key.as_ref()?, Some(draft.booking().id))));
-    let keyed: Vec<_> = keyed.collect();
-    if keyed.is_empty() {
+    let claims = drafts.iter().filter_map(|draft| {
+        Some(Claim {
+            key: draft.request.key.as_ref()?,
+            booking_id: Some(draft.booking().id),
+        })
+    });
+    let claims: Vec<_> = claims.collect();
+    if claims.is_empty() {
         return Ok(Refused::new());
     }
-    let claimed = idempotency_keys::claim(tx, &keyed, now).await?;
-    let claimed: HashSet<_> = claimed.iter().map(|(caller, key)| (caller, key)).collect();
-    let in_use = keyed
-        .into_iter()
-        .filter(|(key, _)| !claimed.contains(&(&key.caller, &key.key)));
+    let claimed = idempotency_keys::claim(tx, &claims, now).await?;
+    let in_use = claims.iter().zip(claimed).filter(|(_, claimed)| !claimed);
     Ok(in_use
-        .filter_map(|(_, id)| Some((id?, Refusal::IdempotencyInProgress.into())))
+        .filter_map(|(claim, _)| Some((claim.booking_id?, Refusal::IdempotencyInProgress.into())))
         .collect())
 }
 

@@ -18,7 +18,6 @@ use crate::domain::booking_request::BookingRequest;
 use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
-use crate::domain::user::UserId;
 use crate::error::{Error, Result};
 use crate::repositories::attempts::{self, UnansweredAttempt};
 use crate::repositories::holds::REFERENCE_KEY;
@@ -65,21 +64,16 @@ pub async fn resume(app: &AppState, id: BookingId) -> Result<BookingDetails> {
 /// The payment page of a booking again, for its buyer to pay what is due: the open one, or the one
 /// that Stripe has not answered yet.
 ///
-/// Refuses with `not_found`, `already_paid`, `booking_expired` or `booking_not_payable`.
-pub async fn reopen(app: &AppState, id: BookingId, owner: &UserId) -> Result<BookingDetails> {
-    let found = bookings::find(&mut *app.acquire().await?, id).await?;
-    let booking = found.map(|details| details.booking);
-    let booking = booking
-        .filter(|booking| booking.user_id == *owner)
-        .ok_or(Refusal::NotFound("booking"))?;
+/// Refuses with `already_paid`, `booking_expired` or `booking_not_payable`.
+pub async fn reopen(app: &AppState, booking: &Booking) -> Result<BookingDetails> {
     let now = app.now();
     if booking.part_due().is_none() {
-        return Err(nothing_due(&booking).into());
+        return Err(nothing_due(booking).into());
     }
     if booking.hold_expires_at.is_some_and(|end| end <= now) {
         return Err(Refusal::BookingExpired.into());
     }
-    let details = resume(app, id).await?;
+    let details = resume(app, booking.id).await?;
     let is_paid =
         details.booking.part_due().is_none() && details.booking.status == BookingStatus::Confirmed;
     if details.payable_checkout(now).is_some() || is_paid {

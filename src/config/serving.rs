@@ -1,0 +1,73 @@
+//! The settings of the API itself.
+
+use std::net::SocketAddr;
+
+use sqlx::postgres::PgConnectOptions;
+
+use super::reader::{Reader, quote, web_url};
+use super::secret::Secret;
+use super::settings::BIND_DEFAULT;
+
+impl<L: Fn(&str) -> Option<String>> Reader<L> {
+    pub(super) fn bind(&mut self) -> SocketAddr {
+        let text = self
+            .optional("BIND")
+            .unwrap_or_else(|| BIND_DEFAULT.to_owned());
+        text.parse().unwrap_or_else(|_| {
+            let remedy = format!(
+                "must be an address and a port such as {BIND_DEFAULT}, not {}",
+                quote(&text)
+            );
+            self.mistake("BIND", remedy);
+            SocketAddr::from(([127, 0, 0, 1], 0))
+        })
+    }
+
+    pub(super) fn database_url(&mut self) -> Secret {
+        let url = self.required(
+            "DATABASE_URL",
+            "a Postgres URL such as postgres://user:password@localhost/holdfast",
+        );
+        let known = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        if !url.is_empty() && !known {
+            self.mistake(
+                "DATABASE_URL",
+                "must begin with postgres:// or postgresql://",
+            );
+        }
+        if known && url.parse::<PgConnectOptions>().is_err() {
+            let form =
+                "postgres://user:password@host:5432/database, with %40 for an @ in the password";
+            self.mistake(
+                "DATABASE_URL",
+                format!("cannot be read; write it as {form}"),
+            );
+        }
+        Secret::new(url)
+    }
+
+    /// Origins as browsers send them: scheme, host and port, no path.
+    pub(super) fn origins(&mut self, variable: &'static str) -> Vec<String> {
+        let origins = self.list(variable);
+        if origins.is_empty() {
+            self.mistake(
+                variable,
+                "is missing; set it to the origin of your front end, such as http://localhost:5173",
+            );
+        }
+        for origin in &origins {
+            let bare =
+                web_url(origin).is_some_and(|url| url.origin().ascii_serialization() == *origin);
+            if !bare {
+                self.mistake(
+                    variable,
+                    format!(
+                        "{} must be scheme, host and port only, such as http://localhost:5173",
+                        quote(origin)
+                    ),
+                );
+            }
+        }
+        origins
+    }
+}

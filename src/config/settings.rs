@@ -1,0 +1,89 @@
+//! The settings. The comment of each names its variable, its default, and what it means.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::secret::Secret;
+use super::stripe_keys::mode_of;
+
+/// Stripe's own API, used unless `STRIPE_API_BASE` names another.
+pub const STRIPE_API_BASE_DEFAULT: &str = "https://api.stripe.com";
+/// Where `serve` listens unless `BIND` says otherwise.
+pub const BIND_DEFAULT: &str = "127.0.0.1:3000";
+/// How long a booking holds its seats unless `HOLD_SECONDS` says otherwise.
+pub(super) const HOLD_SECONDS_DEFAULT: u32 = 600;
+/// Requests per minute and caller unless `RATE_LIMIT_PER_MINUTE` says otherwise.
+pub(super) const RATE_LIMIT_PER_MINUTE_DEFAULT: u32 = 300;
+/// The longest hold: a session outlives the hold, and lives at most 24 hours at Stripe.
+pub(super) const HOLD_SECONDS_MAX: u32 = 82_800;
+
+/// Everything `serve` needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `DATABASE_URL`: required. Postgres, as `postgres://user:password@host/database`.
+    pub database_url: Secret,
+    /// `BIND`: default `127.0.0.1:3000`. The address that the API listens on.
+    pub bind: SocketAddr,
+    /// `APP_ORIGINS`: required, comma-separated. Front ends: CORS, redirect URLs, and the default
+    /// of `azp`.
+    pub app_origins: Vec<String>,
+    /// `HOLD_SECONDS`: default 600, from 1 to 82800. How long a booking holds its seats unpaid.
+    pub hold: Duration,
+    /// `RATE_LIMIT_PER_MINUTE`: default 300, 0 = off. Requests per minute and caller.
+    pub rate_limit_per_minute: Option<NonZeroU32>,
+    /// Stripe's side.
+    pub stripe: StripeConfig,
+    /// Who vouches for users.
+    pub identity: IdentityConfig,
+    /// How logs are written.
+    pub log: LogConfig,
+}
+
+/// How Stripe is reached and recognised.
+#[derive(Debug, Clone)]
+pub struct StripeConfig {
+    /// `STRIPE_SECRET_KEY`: required. `sk_test_…`, `sk_live_…`, `rk_test_…` or `rk_live_…`.
+    pub secret_key: Secret,
+    /// `STRIPE_WEBHOOK_SECRET`: required. `whsec_…`, several separated by commas while one is
+    /// rolled.
+    pub webhook_secrets: Vec<Secret>,
+    /// `STRIPE_PUBLISHABLE_KEY`: optional. `pk_…`, for front ends that embed Checkout.
+    pub publishable_key: Option<String>,
+    /// `STRIPE_API_BASE`: default `https://api.stripe.com`, without `/v1`. Tests and `dev` name a
+    /// simulator.
+    pub api_base: String,
+}
+
+impl StripeConfig {
+    /// Whether the key moves real money; events of the other mode are not ours.
+    pub fn livemode(&self) -> bool {
+        mode_of(self.secret_key.reveal(), &["sk", "rk"]) == Some("live")
+    }
+
+    /// Whether a simulator stands in for Stripe.
+    pub fn simulated(&self) -> bool {
+        self.api_base != STRIPE_API_BASE_DEFAULT
+    }
+}
+
+/// Who vouches for users: Clerk, or any issuer with a JWKS.
+#[derive(Debug, Clone)]
+pub struct IdentityConfig {
+    /// `CLERK_ISSUER`: required. The `iss` of session tokens.
+    pub issuer: String,
+    /// `CLERK_JWKS_URL`: default `{issuer}/.well-known/jwks.json`. The issuer's public keys.
+    pub jwks_url: String,
+    /// `CLERK_AUTHORIZED_PARTIES`: default `APP_ORIGINS`, comma-separated. The `azp` values that
+    /// are let in.
+    pub authorized_parties: Vec<String>,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// `LOG_FORMAT`: `pretty` (default) or `json`.
+    pub json: bool,
+    /// `RUST_LOG`: default `info`. A filter of the crate `tracing-subscriber`.
+    pub filter: String,
+}

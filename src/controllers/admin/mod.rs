@@ -1,0 +1,4 @@
+//! What only admins do.
+
+pub mod movies;
+pub mod shows;

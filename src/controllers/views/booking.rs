@@ -1,0 +1,119 @@
+//! A booking, with what is shown beside it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::attempt::OpenCheckout;
+use crate::domain::booking::{
+    BookedShow, BookingDetails, BookingKind, BookingStatus, PaymentOption, PaymentStatus,
+};
+use crate::domain::ids::{BookingId, ShowId};
+use crate::domain::money::Money;
+
+/// A booking, in the one shape that it has everywhere.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BookingView {
+    id: BookingId,
+    reference: String,
+    kind: BookingKind,
+    status: BookingStatus,
+    payment_status: PaymentStatus,
+    is_paid: bool,
+    show: Option<BookedShowView>,
+    seats: Vec<String>,
+    service: Option<()>,
+    slot: Option<()>,
+    payment_option: PaymentOption,
+    total: Money,
+    due_now: Money,
+    paid: Money,
+    refunded: Money,
+    balance: Money,
+    checkout: Option<CheckoutView>,
+    hold_expires_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    confirmed_at: Option<DateTime<Utc>>,
+    cancelled_at: Option<DateTime<Utc>>,
+    version: i64,
+}
+
+/// The show of a booking.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct BookedShowView {
+    id: ShowId,
+    title: String,
+    starts_at: DateTime<Utc>,
+    timezone: String,
+}
+
+/// How the booking can be paid right now.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct CheckoutView {
+    session_id: String,
+    url: Option<String>,
+    client_secret: Option<String>,
+    expires_at: DateTime<Utc>,
+}
+
+impl BookingView {
+    /// The booking as it stands at `now`.
+    pub(crate) fn at(details: BookingDetails, now: DateTime<Utc>) -> Self {
+        let checkout = details.payable_checkout(now).cloned();
+        let booking = details.booking;
+        let nothing = Money::new(0, booking.total.currency);
+        Self {
+            payment_status: booking.payment_status(),
+            is_paid: booking.is_paid(),
+            balance: booking.total.checked_sub(booking.paid).unwrap_or(nothing),
+            id: booking.id,
+            reference: booking.reference,
+            kind: booking.reservation.kind(),
+            status: booking.status,
+            show: details.show.map(BookedShowView::from),
+            seats: booking
+                .reservation
+                .seats()
+                .map(|seats| seats.labels.clone())
+                .unwrap_or_default(),
+            service: None,
+            slot: None,
+            payment_option: booking.payment_option,
+            total: booking.total,
+            due_now: booking.due,
+            paid: booking.paid,
+            refunded: nothing,
+            checkout: checkout.map(CheckoutView::from),
+            hold_expires_at: booking.hold_expires_at,
+            created_at: booking.created_at,
+            confirmed_at: booking.confirmed_at,
+            cancelled_at: booking.cancelled_at,
+            version: booking.version,
+        }
+    }
+}
+
+impl From<BookedShow> for BookedShowView {
+    fn from(show: BookedShow) -> Self {
+        Self {
+            id: show.id,
+            title: show.title,
+            starts_at: show.starts_at,
+            timezone: show.timezone,
+        }
+    }
+}
+
+impl From<OpenCheckout> for CheckoutView {
+    fn from(checkout: OpenCheckout) -> Self {
+        Self {
+            session_id: checkout.session_id,
+            url: checkout.url,
+            client_secret: checkout.client_secret,
+            expires_at: checkout.expires_at,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Resources as the API shows them, in the one shape that each has wherever it appears.
+
+mod booking;
+mod movie;
+mod show;
+
+pub(super) use booking::BookingView;
+pub(super) use movie::MovieView;
+pub(super) use show::{PolicyStepView, ShowView};

@@ -1,0 +1,147 @@
+//! One response of Stripe's, read to its end, and what it means.
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{DATE, HeaderMap};
+use reqwest::{RequestBuilder, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::error::StripeError;
+
+/// The largest body that is read. A session has a few kilobytes.
+const BODY_BYTES_MAX: usize = 4 << 20;
+
+pub(super) struct StripeResponse {
+    pub(super) status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// One try that has failed.
+pub(super) struct Failure {
+    pub(super) error: StripeError,
+    pub(super) is_retryable: bool,
+}
+
+#[derive(Deserialize, Default)]
+struct ErrorBody {
+    error: ErrorDetail,
+}
+
+#[derive(Deserialize, Default)]
+struct ErrorDetail {
+    code: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    param: Option<String>,
+}
+
+impl StripeResponse {
+    pub(super) async fn to(request: RequestBuilder) -> Result<Self, StripeError> {
+        Self::read(request)
+            .await
+            .map_err(|error| StripeError::Unavailable(describe(&error)))
+    }
+
+    async fn read(request: RequestBuilder) -> reqwest::Result<Self> {
+        let mut response = request.send().await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > BODY_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(Self {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body,
+        })
+    }
+
+    /// What was asked for, if this is a success. <https://docs.stripe.com/error-low-level>
+    pub(super) fn object<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        if self.status.is_success() {
+            return serde_json::from_slice(&self.body).map_err(|error| self.unreadable(&error));
+        }
+        let status = self.status.as_u16();
+        let is_retryable = match self.header("stripe-should-retry") {
+            "true" => true,
+            "false" => false,
+            _ => is_transient(status),
+        };
+        let replayed = self.header("idempotent-replayed") == "true";
+        if self.status.is_server_error() && replayed {
+            let request_id = self.request_id().to_owned();
+            return Err(Failure {
+                error: StripeError::ReplayedFailure(request_id),
+                is_retryable: false,
+            });
+        }
+        let error = if is_transient(status) {
+            StripeError::Unavailable(format!("{status} (request {})", self.request_id()))
+        } else {
+            self.refusal()
+        };
+        Err(Failure {
+            error,
+            is_retryable,
+        })
+    }
+
+    /// What was asked for may have happened all the same: ask again, with the same key.
+    fn unreadable(&self, error: &serde_json::Error) -> Failure {
+        let request_id = self.request_id();
+        let message = format!("unreadable response: {error} (request {request_id})");
+        Failure {
+            error: StripeError::Unavailable(message),
+            is_retryable: true,
+        }
+    }
+
+    fn refusal(&self) -> StripeError {
+        let body: ErrorBody = serde_json::from_slice(&self.body).unwrap_or_default();
+        StripeError::Refused {
+            status: self.status.as_u16(),
+            code: body.error.code.or(body.error.kind).unwrap_or_default(),
+            param: body.error.param.unwrap_or_default(),
+            request_id: self.request_id().to_owned(),
+        }
+    }
+
+    pub(super) fn request_id(&self) -> &str {
+        self.header("request-id")
+    }
+
+    /// The time at Stripe when it answered, if it said so.
+    pub(super) fn date(&self) -> Option<DateTime<Utc>> {
+        let date = DateTime::parse_from_rfc2822(self.header(DATE.as_str())).ok()?;
+        Some(date.with_timezone(&Utc))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+}
+
+fn is_transient(status: u16) -> bool {
+    matches!(status, 409 | 424 | 429 | 500..=599)
+}
+
+/// What went wrong on the way, without the URL.
+fn describe(error: &reqwest::Error) -> String {
+    let what = if error.is_timeout() {
+        "no response in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection broke"
+    };
+    let cause = std::error::Error::source(error)
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
+    format!("{what}{cause}")
+}
