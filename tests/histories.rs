@@ -26,9 +26,10 @@ mod background;
 mod ending;
 #[path = "histories/generator.rs"]
 mod generator;
-#[path = "api/harness.rs"]
+#[path = "api/harness/mod.rs"]
 #[expect(
     dead_code,
+    unused_imports,
     reason = "the harness of all tests through the API; a history needs half of it"
 )]
 mod harness;

@@ -37,11 +37,13 @@ mod invariants;
 mod lines;
 mod listings;
 mod openapi;
+mod origins;
 mod payments;
 mod permutations;
 #[path = "../pg_proxy/mod.rs"]
 mod pg_proxy;
 mod problems;
+mod rate_limits;
 mod reconcile;
 mod schema_harness;
 mod seat_rush;
