@@ -19,6 +19,15 @@ use crate::harness::{ORIGIN, cut_short};
 /// Jobs that two processes take at once.
 const AT_ONCE: i64 = 3;
 
+/// A job that is due, and what is drawn for it.
+struct DueJob {
+    id: i64,
+    job: Job,
+    how: u32,
+    /// When a process dies over it, if it does.
+    polls: u32,
+}
+
 impl History<'_> {
     /// Does what is due, some of it at once, each job once, twice, twice at once, or half and then
     /// again; returns how many are left undone.
@@ -30,8 +39,10 @@ impl History<'_> {
             assert!(found.is_ok(), "{found:?}");
         }
         loop {
-            let due = "update graphile_worker._private_jobs set locked_at = now(), locked_by = 'a history'
-                       where id in (select id from graphile_worker._private_jobs where run_at <= $1 and id <> all ($2)
+            let due = "update graphile_worker._private_jobs
+                       set locked_at = now(), locked_by = 'a history'
+                       where id in (select id from graphile_worker._private_jobs
+                                    where run_at <= $1 and id <> all ($2)
                                     order by run_at, id limit $3)
                        returning id, payload::jsonb";
             let limit = if wildly && self.chance(40) {
@@ -51,25 +62,24 @@ impl History<'_> {
             let mut drawn = Vec::new();
             for (id, payload) in due {
                 let job: Job = serde_json::from_value(payload).unwrap();
-                drawn.push((
+                drawn.push(DueJob {
                     id,
                     job,
-                    self.draw(if wildly { 8 } else { 1 }),
-                    self.draw(25),
-                ));
+                    how: self.draw(if wildly { 8 } else { 1 }),
+                    polls: self.draw(25),
+                });
             }
             let processes = [self.process(), self.process()];
-            let work = drawn.iter().map(|(_, job, how, polls)| {
-                perform([&processes[0].app, &processes[1].app], job, (*how, *polls))
-            });
-            let ends = join_all(work).await;
-            for ((id, job, ..), (how, end)) in drawn.iter().zip(ends) {
+            let apps = processes.map(|process| &process.app);
+            let ends = join_all(drawn.iter().map(|due| perform(apps, due))).await;
+            for (due, (how, end)) in drawn.iter().zip(ends) {
                 self.note(&format!(
-                    "{job:?} {how}: {}",
+                    "{:?} {how}: {}",
+                    due.job,
                     end.as_ref()
                         .map_or_else(ToString::to_string, |()| "done".to_owned())
                 ));
-                self.put_away(*id, end.is_ok()).await;
+                self.put_away(due.id, end.is_ok()).await;
                 failed += usize::from(end.is_err());
             }
         }
@@ -100,7 +110,7 @@ impl History<'_> {
             0 => {
                 let name = BUYERS[self.index(BUYERS.len())];
                 let id = UserId(format!("user_{name}"));
-                let wish = BookingRequest {
+                let request = BookingRequest {
                     user: User {
                         id,
                         email: None,
@@ -113,32 +123,32 @@ impl History<'_> {
                     origin: ORIGIN.to_owned(),
                     key: None,
                 };
-                let done = dies(app, book_seats(app, &wish), polls).await.is_some();
+                let done = dies(app, book_seats(app, &request), polls).await.is_some();
                 self.note(&format!(
-                    "{name} reconcile {:?}; a process dies after {polls}, done: {done}",
-                    wish.seats
+                    "{name} books {:?}; a process dies after {polls}, done: {done}",
+                    request.seats
                 ));
             }
             1 => {
-                let Some(bought) = self.some_booking().await else {
+                let Some(booking) = self.some_booking().await else {
                     return;
                 };
-                let called_off = release::cancel(app, (bought.id.parse().unwrap(), None), None);
-                let done = cut_short(called_off, polls).await.is_some();
+                let cancelled = release::cancel(app, (booking.id.parse().unwrap(), None), None);
+                let done = cut_short(cancelled, polls).await.is_some();
                 self.note(&format!(
-                    "{bought:?} is called off; a process dies after {polls}, done: {done}"
+                    "{booking:?} is cancelled; a process dies after {polls}, done: {done}"
                 ));
             }
             _ => {
                 let events = self.events().await;
-                let Some(told) = self.pick(&events) else {
+                let Some(event) = self.pick(&events) else {
                     return;
                 };
-                let event = webhook::parse(told.body.as_bytes()).unwrap();
-                let settled = cut_short(event::settle(app, &event, &told.body), polls).await;
+                let parsed = webhook::parse(event.body.as_bytes()).unwrap();
+                let settled = cut_short(event::settle(app, &parsed, &event.body), polls).await;
                 self.note(&format!(
                     "a process dies over {} after {polls}: {settled:?}",
-                    told.kind
+                    event.kind
                 ));
             }
         }
@@ -156,15 +166,13 @@ async fn served<R: Request>(line: &Line<R>) {
     drop(line.pause().await.unwrap());
 }
 
-async fn perform(
-    apps: [&AppState; 2],
-    job: &Job,
-    (how, polls): (u32, u32),
-) -> (String, Result<()>) {
+/// Does a job in the way that was drawn; returns which it was, and the end.
+async fn perform(apps: [&AppState; 2], due: &DueJob) -> (String, Result<()>) {
     let [app, other] = apps;
-    match how {
+    let DueJob { job, polls, .. } = due;
+    match due.how {
         5 => {
-            let cut = dies(app, jobs::perform(app, job), polls).await;
+            let cut = dies(app, jobs::perform(app, job), *polls).await;
             (
                 format!("dies after {polls}"),
                 cut.unwrap_or_else(|| Err(Error::fault("cut short"))),

@@ -90,8 +90,8 @@ fn route(account: &mut Account, call: Call<'_>) -> Result<Value, Refusal> {
             404,
             "invalid_request_error",
             format!(
-                "Unrecognized request URL ({method}: {path}). Please see https://docs.stripe.com or we can help at \
-                 https://support.stripe.com/."
+                "Unrecognized request URL ({method}: {path}). Please see https://docs.stripe.com \
+                 or we can help at https://support.stripe.com/."
             ),
         )),
     }

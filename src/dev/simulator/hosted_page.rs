@@ -269,7 +269,8 @@ fn missing() -> Response {
     notice(
         StatusCode::NOT_FOUND,
         "Something went wrong",
-        "The page you were looking for could not be found. Please check the address or contact the merchant.",
+        "The page you were looking for could not be found. Please check the address or contact the \
+         merchant.",
         None,
     )
 }

@@ -150,7 +150,8 @@ fn charge_to_refund(
             return Err(Refusal::new(
                 400,
                 "invalid_request_error",
-                "One of the following params should be provided for this request: payment_intent or charge.",
+                "One of the following params should be provided for this request: payment_intent \
+                 or charge.",
             )
             .code("parameter_missing"));
         }
