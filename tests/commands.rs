@@ -23,6 +23,8 @@ mod commands {
     mod world;
 
     mod arguments;
+    mod crash_flow;
+    mod crash_scenario;
     mod crashes;
     mod crashes_at_every_step;
     mod crashes_of_workers;

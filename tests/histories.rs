@@ -3,9 +3,9 @@
 //!
 //! A history is a show of a few seats, up to three buyers, two processes, and a few steps drawn
 //! from a seed: bookings, payments, events that come in any order, twice or never, jobs that run
-//! twice or die half-way, several of these at once, time that passes, and faults of Stripe's. When
-//! one fails, its seed and steps are told; `HISTORY_SEED=… cargo test --test histories` tells it
-//! again alone, and `HISTORIES=…` tells so many.
+//! twice or die half-way, several of these at once, time that passes, and errors of Stripe's. When
+//! one fails, its seed and steps are printed; `HISTORY_SEED=… cargo test --test histories` runs it
+//! again alone, and `HISTORIES=…` runs so many.
 
 #![cfg(feature = "dev")]
 #![expect(
@@ -26,9 +26,10 @@ mod background;
 mod ending;
 #[path = "histories/generator.rs"]
 mod generator;
-#[path = "api/harness.rs"]
+#[path = "api/harness/mod.rs"]
 #[expect(
     dead_code,
+    unused_imports,
     reason = "the harness of all tests through the API; a history needs half of it"
 )]
 mod harness;
@@ -48,7 +49,7 @@ use tokio::runtime::Builder;
 use generator::{History, World};
 use invariants::INVARIANTS;
 
-/// How many are told. One of six is stormy: in these, Stripe errs too.
+/// How many are run. One of six is stormy: in these, Stripe errs too.
 const HISTORIES: u64 = 2_100;
 /// Worlds side by side, each on a thread of its own. In a storm, the client's pauses between tries
 /// cost real time.
@@ -68,7 +69,7 @@ fn any_history_ends_in_a_legal_state() {
         for _ in 0..if alone.is_some() { 1 } else { WORLDS } {
             scope.spawn(|| {
                 let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(tell(&next, seeds.end, &failures));
+                runtime.block_on(run(&next, seeds.end, &failures));
             });
         }
     });
@@ -84,7 +85,7 @@ fn any_history_ends_in_a_legal_state() {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "which histories are to be told is no setting of the service"
+    reason = "which histories are run is no setting of the service"
 )]
 fn setting(variable: &str) -> Option<u64> {
     std::env::var(variable)
@@ -92,9 +93,9 @@ fn setting(variable: &str) -> Option<u64> {
         .map(|number| number.parse().unwrap())
 }
 
-/// Tells histories until there are no more, or enough have failed. After a failure, the world is
+/// Runs histories until there are no more, or enough have failed. After a failure, the world is
 /// made anew.
-async fn tell(next: &AtomicU64, end: u64, failures: &Mutex<Vec<String>>) {
+async fn run(next: &AtomicU64, end: u64, failures: &Mutex<Vec<String>>) {
     let mut world = World::new().await;
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -102,7 +103,7 @@ async fn tell(next: &AtomicU64, end: u64, failures: &Mutex<Vec<String>>) {
             break;
         }
         let steps = Mutex::new(Vec::new());
-        let history = async { History::begin(&world, seed, &steps).await.tell().await };
+        let history = async { History::begin(&world, seed, &steps).await.run().await };
         if let Err(panic) = AssertUnwindSafe(history).catch_unwind().await {
             let steps = steps
                 .lock()
@@ -110,7 +111,7 @@ async fn tell(next: &AtomicU64, end: u64, failures: &Mutex<Vec<String>>) {
                 .join("\n  ");
             failures.lock().unwrap().push(format!(
                 "HISTORY_SEED={seed}\n  {steps}\n{}",
-                words(&*panic)
+                message(&*panic)
             ));
             world = World::new().await;
         }
@@ -120,8 +121,8 @@ async fn tell(next: &AtomicU64, end: u64, failures: &Mutex<Vec<String>>) {
     }
 }
 
-fn words(panic: &(dyn Any + Send)) -> &str {
+fn message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<String>()
-        .map_or("a panic without words", String::as_str)
+        .map_or("a panic without a message", String::as_str)
 }

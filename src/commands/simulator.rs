@@ -43,7 +43,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     };
     let simulator = Simulator::start(options).await?;
     if let Some(seed) = settings.chaos {
-        simulator.unleash(seed);
+        simulator.start_chaos(seed);
     }
     say(&format!("STRIPE_API_BASE={}", simulator.url()))?;
     say("STRIPE_SECRET_KEY=sk_test_simulator")?;

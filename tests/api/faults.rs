@@ -141,7 +141,7 @@ async fn a_refund_is_made_once() {
 #[tokio::test]
 async fn whoever_gives_up_at_the_beginning_leaves_no_transaction_open() {
     let database = database().await;
-    let pg_proxy = PgProxy::lay(&database.options()).await;
+    let pg_proxy = PgProxy::start(&database.options()).await;
     let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
     let db = &harness.app.db;
 
@@ -171,7 +171,7 @@ async fn whoever_gives_up_at_the_beginning_leaves_no_transaction_open() {
 #[tokio::test]
 async fn a_database_that_falls_silent_counts_as_away() {
     let database = database().await;
-    let pg_proxy = PgProxy::lay(&database.options()).await;
+    let pg_proxy = PgProxy::start(&database.options()).await;
     let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
     let show = harness.show().await;
     let map = format!("/api/shows/{show}/seats");
@@ -189,7 +189,7 @@ async fn a_database_that_falls_silent_counts_as_away() {
 /// Spoils each step of the flow in each way.
 async fn survives<F: Flow>() {
     let database = database().await;
-    let pg_proxy = PgProxy::lay(&database.options()).await;
+    let pg_proxy = PgProxy::start(&database.options()).await;
     let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
     let router = routes::router(harness.app.clone());
     for (held, way) in FAULTS {

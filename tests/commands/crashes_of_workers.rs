@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::crashes::{BOOKING, CLAIMS, SESSION, SESSIONS, Scene};
+use super::crash_scenario::{BOOKING, CLAIMS, SESSION, SESSIONS, Scenario};
 use super::harness::{PATIENCE, Server};
 
 const TAKEN_OVER: Duration = Duration::from_secs(75);
@@ -27,14 +27,14 @@ async fn the_jobs_of_dead_workers_are_finished_and_nothing_is_done_twice() {
 }
 
 async fn fence(executed: bool) {
-    let scene = Scene::new().await;
-    let (harness, first) = (&scene.harness, scene.harness.serve(&[SHORT_HOLD]));
+    let scenario = Scenario::new().await;
+    let (harness, first) = (&scenario.harness, scenario.harness.serve(&[SHORT_HOLD]));
     harness
         .fault(&format!(
             r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang", "after": {executed} }}"#
         ))
         .await;
-    scene.booked(&first).await;
+    scenario.booked(&first).await;
     harness.until_asked("POST", "/expire").await;
     harness
         .until_at_stripe(&format!("{SESSIONS}?status=expired"), usize::from(executed))
@@ -45,18 +45,18 @@ async fn fence(executed: bool) {
     let second = harness.serve(&[]);
 
     harness.until(BOOKING, "expired", TAKEN_OVER).await;
-    scene.seat_is_free(&second).await;
+    scenario.seat_is_free(&second).await;
 }
 
 async fn fence_of_a_booking_that_is_paid_meanwhile() {
-    let scene = Scene::new().await;
-    let (harness, first) = (&scene.harness, scene.harness.serve(&[SHORT_HOLD]));
+    let scenario = Scenario::new().await;
+    let (harness, first) = (&scenario.harness, scenario.harness.serve(&[SHORT_HOLD]));
     harness
         .fault(&format!(
             r#"{{ "route": "POST {SESSIONS}/*/expire", "kind": "hang" }}"#
         ))
         .await;
-    let booking = scene.booked(&first).await;
+    let booking = scenario.booked(&first).await;
     harness.until_asked("POST", "/expire").await;
 
     first.kill();
@@ -66,23 +66,23 @@ async fn fence_of_a_booking_that_is_paid_meanwhile() {
     let second = harness.serve(&[]);
 
     harness.until(BOOKING, "confirmed", TAKEN_OVER).await;
-    scene.is_paid().await;
+    scenario.is_paid().await;
     assert_eq!(
         second.deliver(&event).await.unwrap().1["outcome"],
         "processed"
     );
-    scene.is_paid().await;
+    scenario.is_paid().await;
 }
 
 async fn refund(executed: bool) {
-    let scene = Scene::new().await;
-    let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
+    let scenario = Scenario::new().await;
+    let (harness, first) = (&scenario.harness, scenario.harness.serve(&[]));
     harness
         .fault(&format!(
             r#"{{ "route": "POST {REFUNDS}", "kind": "hang", "after": {executed} }}"#
         ))
         .await;
-    scene.pays_too_late(&first).await;
+    scenario.pays_too_late(&first).await;
     harness.until_asked("POST", REFUNDS).await;
     harness
         .until_at_stripe(REFUNDS, usize::from(executed))
@@ -97,24 +97,24 @@ async fn refund(executed: bool) {
         .await;
     let _second = harness.serve(&[]);
 
-    scene.is_refunded().await;
+    scenario.is_refunded().await;
 }
 
 /// What writes Stripe's answer down dies with the process; asking again under the same key gives
 /// the same refund.
 async fn refund_that_was_answered() {
-    let scene = Scene::new().await;
-    let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
+    let scenario = Scenario::new().await;
+    let (harness, first) = (&scenario.harness, scenario.harness.serve(&[]));
     harness
         .fault(&format!(
             r#"{{ "route": "POST {REFUNDS}", "kind": "delay", "seconds": 1, "after": true }}"#
         ))
         .await;
-    scene.pays_too_late(&first).await;
+    scenario.pays_too_late(&first).await;
     harness.until_at_stripe(REFUNDS, 1).await;
 
     let lock = harness.lock("select from refunds for update").await;
-    scene.kill_waiting(first, lock, "%update refunds%").await;
+    scenario.kill_waiting(first, lock, "%update refunds%").await;
     harness
         .finds(
             "select string_agg(status::text, ',') from refunds",
@@ -123,43 +123,43 @@ async fn refund_that_was_answered() {
         .await;
     let _second = harness.serve(&[]);
 
-    scene.is_refunded().await;
+    scenario.is_refunded().await;
     assert_eq!(harness.asked("POST", REFUNDS).await, 2);
 }
 
 /// It was stopped and not killed: it goes on when another has done its job.
 async fn refund_of_one_who_only_seemed_dead() {
-    let scene = Scene::new().await;
-    let (harness, mut first) = (&scene.harness, scene.harness.serve(&[]));
+    let scenario = Scenario::new().await;
+    let (harness, mut first) = (&scenario.harness, scenario.harness.serve(&[]));
     harness
         .fault(&format!(
             r#"{{ "route": "POST {REFUNDS}", "kind": "delay", "seconds": 1 }}"#
         ))
         .await;
-    scene.pays_too_late(&first).await;
+    scenario.pays_too_late(&first).await;
     harness.until_asked("POST", REFUNDS).await;
 
     first.signal("STOP");
     let _second = harness.serve(&[]);
-    scene.is_refunded().await;
+    scenario.is_refunded().await;
     first.signal("CONT");
     first.signal("TERM");
 
     assert_eq!(first.ended(PATIENCE).code(), Some(0));
-    scene.is_refunded().await;
+    scenario.is_refunded().await;
 }
 
 /// Nobody comes back, and the hold goes on: the attempt is finished by the schedule of every
 /// minute.
 async fn request_that_nobody_repeats() {
-    let scene = Scene::new().await;
-    let (harness, first) = (&scene.harness, scene.harness.serve(&[]));
+    let scenario = Scenario::new().await;
+    let (harness, first) = (&scenario.harness, scenario.harness.serve(&[]));
     harness
         .fault(&format!(
             r#"{{ "route": "POST {SESSIONS}", "kind": "hang", "after": true }}"#
         ))
         .await;
-    let lost = scene.ask(&first);
+    let lost = scenario.ask(&first);
     harness.until_at_stripe(SESSIONS, 1).await;
 
     first.kill();
@@ -173,10 +173,10 @@ async fn request_that_nobody_repeats() {
         .until("select status from checkout_attempts", "open", TAKEN_OVER)
         .await;
     assert_eq!(harness.at_stripe(SESSIONS).await, 1);
-    scene.pays(&second, &scene.text(SESSION).await).await;
+    scenario.pays(&second, &scenario.text(SESSION).await).await;
 }
 
-impl Scene {
+impl Scenario {
     /// Money comes that is not owed: the sale has ended, and the booking too, before Stripe tells
     /// of the payment.
     async fn pays_too_late(&self, server: &Server) {

@@ -41,7 +41,8 @@ async fn a_job_that_was_asked_for_again_while_it_ran_and_fails_leaves_nothing_be
 
     harness
         .sql(
-            "select graphile_worker.add_job('holdfast', payload::json, job_key => key, max_attempts => 4000)
+            "select graphile_worker.add_job('holdfast', payload::json, job_key => key,
+                                            max_attempts => 4000)
              from jobs
              where key like 'end-hold-%'",
         )
@@ -71,8 +72,8 @@ async fn a_job_that_has_failed_often_is_tried_again_within_a_minute() {
     let server = harness.serve(&[("HOLD_SECONDS", "3")]);
     harness
         .fault(
-            r#"{ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "should_retry": false,
-                 "times": 99 }"#,
+            r#"{ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503,
+                 "should_retry": false, "times": 99 }"#,
         )
         .await;
     assert_eq!(book(&harness, &server).await.await.0, 201);
@@ -81,6 +82,7 @@ async fn a_job_that_has_failed_often_is_tried_again_within_a_minute() {
         .await;
 
     let soon = "select count(*) from jobs
-                where attempts = 11 and locked_at is null and run_at <= now() + interval '1 minute'";
+                where attempts = 11 and locked_at is null
+                  and run_at <= now() + interval '1 minute'";
     harness.until(soon, "1", Duration::from_secs(15)).await;
 }

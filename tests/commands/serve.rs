@@ -219,8 +219,8 @@ pub(crate) async fn book(
         .iter()
         .find(|seat| seat["state"] == "free")
         .unwrap();
-    let wish = json!({ "kind": "show", "showId": show, "seats": [free["label"]] });
-    let answer = Buyer::new(harness, "dana").post(server, "/api/bookings", &wish, None);
+    let request = json!({ "kind": "show", "showId": show, "seats": [free["label"]] });
+    let answer = Buyer::new(harness, "dana").post(server, "/api/bookings", &request, None);
     async move { answer.await.unwrap() }
 }
 

@@ -160,7 +160,7 @@ impl Harness {
         }
     }
 
-    /// Pays a session; nobody is told. Returns the event that tells it.
+    /// Pays a session; Holdfast is not told. Returns the event that says so.
     pub(crate) async fn pay(&self, session_id: &str) -> Value {
         let url = format!("{}/_simulator/pay", self.simulator.url());
         let request = reqwest::Client::new()
@@ -174,9 +174,9 @@ impl Harness {
         events["data"][0].clone()
     }
 
-    /// Takes the locks of this statement until the transaction is rolled back. One who needs a
-    /// table that is locked waits while his statement is prepared; one who needs a row, while it is
-    /// carried out.
+    /// Takes the locks of this statement until the transaction is rolled back. Who needs a
+    /// table that is locked waits while a statement is prepared; who needs a row, while it is
+    /// executed.
     pub(crate) async fn lock(&self, statement: &'static str) -> Transaction<'static, Postgres> {
         let mut lock = self.database.pool().begin().await.unwrap();
         lock.execute(statement).await.unwrap();
@@ -186,8 +186,9 @@ impl Harness {
     /// Waits until a process waits for a lock, in a statement like this.
     pub(crate) async fn until_waiting(&self, statement: &str) {
         let waiting = format!(
-            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-             and application_name = 'holdfast' and query ilike '{statement}'"
+            "select count(*) from pg_stat_activity
+             where datname = current_database() and wait_event_type = 'Lock'
+               and application_name = 'holdfast' and query ilike '{statement}'"
         );
         self.until(&waiting, "1", PATIENCE).await;
     }
@@ -229,7 +230,8 @@ impl Harness {
         )
         .await;
         let refunded = sum(self.ask_stripe("/v1/refunds?limit=100").await).to_string();
-        let refunds = "select coalesce(sum(amount_minor), 0) from refunds where status in ('pending', 'succeeded')";
+        let refunds = "select coalesce(sum(amount_minor), 0) from refunds
+                       where status in ('pending', 'succeeded')";
         self.finds(refunds, &refunded).await;
     }
 }

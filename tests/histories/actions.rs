@@ -7,7 +7,7 @@ use holdfast::jobs;
 use serde_json::{Value, json};
 use sqlx::query_as;
 
-use super::generator::{BUYERS, FaultProfile, History, Outcome, Process, SEATS};
+use super::generator::{BUYERS, FaultProfile, History, Process, SEATS, StripeEvent};
 use crate::harness::Answer;
 
 /// Something that one process is asked to do.
@@ -18,29 +18,36 @@ enum Action {
         seats: Vec<&'static str>,
         key: Option<String>,
     },
-    Cancel(Bought),
-    Reopen(Bought),
-    Verify(Bought),
-    Deliver(Outcome),
-    EndHold(Bought),
+    Cancel(Booking),
+    Reopen(Booking),
+    Verify(Booking),
+    Deliver(StripeEvent),
+    EndHold(Booking),
 }
 
 /// A booking of this history.
 #[derive(Debug, Clone)]
-pub(crate) struct Bought {
+pub(crate) struct Booking {
     pub(crate) id: String,
     pub(crate) buyer: String,
     session: Option<String>,
 }
 
+/// What a buyer posts.
+struct Call<'a> {
+    path: &'a str,
+    key: Option<&'a str>,
+    body: Value,
+}
+
 impl History<'_> {
     /// One thing is asked for, or a few at once, of either process.
-    pub(crate) async fn act(&mut self) {
+    pub(crate) async fn perform_some(&mut self) {
         let count = if self.chance(30) { self.draw(3) + 2 } else { 1 };
         let mut actions = Vec::new();
         for _ in 0..count {
-            if let Some(act) = self.some_act().await {
-                actions.push((self.process(), act));
+            if let Some(action) = self.draw_action().await {
+                actions.push((self.process(), action));
             }
         }
         if actions.len() == 1 && self.chance(20) {
@@ -51,23 +58,23 @@ impl History<'_> {
             return;
         }
         let history = &*self;
-        let told = join_all(
+        let outcomes = join_all(
             actions
                 .iter()
-                .map(|(process, act)| history.perform(process, act)),
+                .map(|(process, action)| history.perform(process, action)),
         )
         .await;
-        self.note(&told.join(", at once with\n    "));
+        self.note(&outcomes.join(", at once with\n    "));
     }
 
     /// Somebody books.
     pub(crate) async fn book(&mut self) {
-        let (process, wish) = (self.process(), self.wish());
-        let told = self.perform(process, &wish).await;
-        self.note(&told);
+        let (process, action) = (self.process(), self.draw_booking());
+        let outcome = self.perform(process, &action).await;
+        self.note(&outcome);
     }
 
-    fn wish(&mut self) -> Action {
+    fn draw_booking(&mut self) -> Action {
         Action::Book {
             buyer: BUYERS[self.index(BUYERS.len())],
             seats: self.seats(),
@@ -78,9 +85,9 @@ impl History<'_> {
         }
     }
 
-    async fn some_act(&mut self) -> Option<Action> {
+    async fn draw_action(&mut self) -> Option<Action> {
         Some(match self.draw(14) {
-            0..4 => self.wish(),
+            0..4 => self.draw_booking(),
             4 => Action::Cancel(self.some_booking().await?),
             5 => Action::Reopen(self.some_booking().await?),
             6 => Action::Verify(self.some_booking().await?),
@@ -103,44 +110,43 @@ impl History<'_> {
         SEATS[first..=last].to_vec()
     }
 
-    pub(crate) async fn some_booking(&mut self) -> Option<Bought> {
-        let bookings = "select b.id::text, substr(b.user_id, 6), a.stripe_session_id from bookings b
-                        join checkout_attempts a on a.booking_id = b.id where b.show_id = $1::uuid order by a.id";
+    pub(crate) async fn some_booking(&mut self) -> Option<Booking> {
+        let bookings =
+            "select b.id::text, substr(b.user_id, 6), a.stripe_session_id from bookings b
+                        join checkout_attempts a on a.booking_id = b.id
+                        where b.show_id = $1::uuid order by a.id";
         let bookings: Vec<(String, String, Option<String>)> = query_as(bookings)
             .bind(&self.show)
             .fetch_all(self.harness.db())
             .await
             .unwrap();
         let (id, buyer, session) = self.pick(&bookings)?;
-        Some(Bought { id, buyer, session })
+        Some(Booking { id, buyer, session })
     }
 
-    /// Does it, and tells how it went: never that something broke, unless Stripe did.
-    async fn perform(&self, process: &Process, act: &Action) -> String {
-        match act {
+    /// Does it, and says how it went: never that something broke, unless Stripe did.
+    async fn perform(&self, process: &Process, action: &Action) -> String {
+        match action {
             Action::Book { buyer, seats, key } => {
-                self.hold(process, buyer, (seats, key.as_deref())).await
+                self.hold(process, buyer, seats, key.as_deref()).await
             }
-            Action::Cancel(bought) => self.answer(
-                &format!("{} calls off {}", bought.buyer, bought.id),
-                &self.ask(process, bought, "cancel").await,
+            Action::Cancel(booking) => self.check_answer(
+                &format!("{} cancels {}", booking.buyer, booking.id),
+                &self.ask(process, booking, "cancel").await,
             ),
-            Action::Reopen(bought) => self.answer(
-                &format!("{} reopens {}", bought.buyer, bought.id),
-                &self.ask(process, bought, "checkout").await,
+            Action::Reopen(booking) => self.check_answer(
+                &format!("{} reopens {}", booking.buyer, booking.id),
+                &self.ask(process, booking, "checkout").await,
             ),
-            Action::Verify(bought) => {
-                let body = json!({ "sessionId": bought.session.as_deref().unwrap_or("cs_none") });
-                let answer = self
-                    .post(
-                        process,
-                        &bought.buyer,
-                        ("/api/payments/verify?wait=0", None),
-                        &body,
-                    )
-                    .await;
-                self.answer(
-                    &format!("{} comes back to {}", bought.buyer, bought.id),
+            Action::Verify(booking) => {
+                let call = Call {
+                    path: "/api/payments/verify?wait=0",
+                    key: None,
+                    body: json!({ "sessionId": booking.session.as_deref().unwrap_or("cs_none") }),
+                };
+                let answer = self.post(process, &booking.buyer, call).await;
+                self.check_answer(
+                    &format!("{} comes back to {}", booking.buyer, booking.id),
                     &answer,
                 )
             }
@@ -148,48 +154,50 @@ impl History<'_> {
                 let answer = self.deliver(process, event).await;
                 format!("{} is delivered: {}", event.kind, answer.body["outcome"])
             }
-            Action::EndHold(bought) => {
+            Action::EndHold(booking) => {
                 let job = Job::EndHold {
-                    booking_id: bought.id.parse().unwrap(),
+                    booking_id: booking.id.parse().unwrap(),
                 };
                 let done = jobs::perform(&process.app, &job).await;
-                format!("the hold of {} ends: {done:?}", bought.id)
+                format!("the hold of {} ends: {done:?}", booking.id)
             }
         }
     }
 
-    async fn ask(&self, process: &Process, bought: &Bought, what: &str) -> Answer {
-        let path = format!("/api/bookings/{}/{what}", bought.id);
-        self.post(process, &bought.buyer, (&path, None), &json!({}))
-            .await
+    async fn ask(&self, process: &Process, booking: &Booking, what: &str) -> Answer {
+        let call = Call {
+            path: &format!("/api/bookings/{}/{what}", booking.id),
+            key: None,
+            body: json!({}),
+        };
+        self.post(process, &booking.buyer, call).await
     }
 
-    async fn post(
-        &self,
-        process: &Process,
-        buyer: &str,
-        (path, key): (&str, Option<&str>),
-        body: &Value,
-    ) -> Answer {
+    async fn post(&self, process: &Process, buyer: &str, call: Call<'_>) -> Answer {
         let claims = self
             .harness
             .claims(&format!("user_{buyer}"), &format!("{buyer}@example.com"));
         let token = format!("Bearer {}", self.harness.issuer.token(&claims));
         let mut headers = vec![("authorization", token.as_str())];
-        headers.extend(key.map(|key| ("idempotency-key", key)));
-        process.post(path, &headers, body.to_string()).await
+        headers.extend(call.key.map(|key| ("idempotency-key", key)));
+        process
+            .post(call.path, &headers, call.body.to_string())
+            .await
     }
 
     async fn hold(
         &self,
         process: &Process,
         buyer: &str,
-        (seats, key): (&[&str], Option<&str>),
+        seats: &[&str],
+        key: Option<&str>,
     ) -> String {
-        let body = json!({ "kind": "show", "showId": self.show, "seats": seats });
-        let answer = self
-            .post(process, buyer, ("/api/bookings", key), &body)
-            .await;
+        let call = Call {
+            path: "/api/bookings",
+            key,
+            body: json!({ "kind": "show", "showId": self.show, "seats": seats }),
+        };
+        let answer = self.post(process, buyer, call).await;
         if let Some(key) = key.filter(|_| answer.status == 201) {
             let id = answer.body["id"].as_str().unwrap().to_owned();
             let mut keys = self.keys.lock().unwrap();
@@ -198,14 +206,11 @@ impl History<'_> {
                 .or_insert_with(|| id.clone());
             assert_eq!(*first, id, "one key, two bookings");
         }
-        self.answer(
-            &format!("{buyer} reconcile {seats:?} with {key:?}"),
-            &answer,
-        )
+        self.check_answer(&format!("{buyer} books {seats:?} with {key:?}"), &answer)
     }
 
-    fn answer(&self, step: &str, answer: &Answer) -> String {
-        let stripe_errs = self.mood == FaultProfile::Stormy || self.hides_session;
+    fn check_answer(&self, step: &str, answer: &Answer) -> String {
+        let stripe_errs = self.fault_profile == FaultProfile::Stormy || self.hides_session;
         let allowed = answer.status < 500 || (stripe_errs && matches!(answer.status, 502 | 503));
         assert!(allowed, "{step}: {answer:?}");
         format!(
@@ -216,7 +221,7 @@ impl History<'_> {
     }
 
     /// Delivers an event, which is always taken.
-    pub(crate) async fn deliver(&self, process: &Process, event: &Outcome) -> Answer {
+    pub(crate) async fn deliver(&self, process: &Process, event: &StripeEvent) -> Answer {
         let signature = self.harness.signature(&event.body);
         let answer = process
             .post(

@@ -24,6 +24,15 @@ use crate::harness::{ORIGIN, cut_short};
 /// Jobs that two processes take at once.
 const AT_ONCE: i64 = 3;
 
+/// A job that is due, and what is drawn for it.
+struct DueJob {
+    id: i64,
+    job: Job,
+    how: u32,
+    /// When a process dies over it, if it does.
+    polls: u32,
+}
+
 impl History<'_> {
     /// Does what is due, some of it at once, each job once, twice, twice at once, or half and then
     /// again; returns how many are left undone.
@@ -56,25 +65,24 @@ impl History<'_> {
             let mut drawn = Vec::new();
             for (id, payload) in due {
                 let job: Job = serde_json::from_value(payload).unwrap();
-                drawn.push((
+                drawn.push(DueJob {
                     id,
                     job,
-                    self.draw(if wildly { 8 } else { 1 }),
-                    self.draw(25),
-                ));
+                    how: self.draw(if wildly { 8 } else { 1 }),
+                    polls: self.draw(25),
+                });
             }
             let processes = [self.process(), self.process()];
-            let work = drawn.iter().map(|(_, job, how, polls)| {
-                perform([&processes[0].app, &processes[1].app], job, (*how, *polls))
-            });
-            let ends = join_all(work).await;
-            for ((id, job, ..), (how, end)) in drawn.iter().zip(ends) {
+            let apps = processes.map(|process| &process.app);
+            let ends = join_all(drawn.iter().map(|due| perform(apps, due))).await;
+            for (due, (how, end)) in drawn.iter().zip(ends) {
                 self.note(&format!(
-                    "{job:?} {how}: {}",
+                    "{:?} {how}: {}",
+                    due.job,
                     end.as_ref()
                         .map_or_else(ToString::to_string, |()| "done".to_owned())
                 ));
-                self.put_away(*id, end.is_ok()).await;
+                self.put_away(due.id, end.is_ok()).await;
                 failed += usize::from(end.is_err());
             }
         }
@@ -127,28 +135,28 @@ impl History<'_> {
                 ));
             }
             1 => {
-                let Some(bought) = self.some_booking().await else {
+                let Some(booking) = self.some_booking().await else {
                     return;
                 };
                 let cancellation = Cancellation {
-                    booking_id: bought.id.parse().unwrap(),
+                    booking_id: booking.id.parse().unwrap(),
                     version: None,
                     reason: None,
                 };
                 let cancelled = sessions::cancel(app, cancellation);
                 let done = cut_short(cancelled, polls).await.is_some();
                 self.note(&format!(
-                    "{bought:?} is cancelled; a process dies after {polls}, done: {done}"
+                    "{booking:?} is cancelled; a process dies after {polls}, done: {done}"
                 ));
             }
             _ => {
                 let events = self.events().await;
-                let Some(told) = self.pick(&events) else {
+                let Some(delivered) = self.pick(&events) else {
                     return;
                 };
                 let request = ReceivedEvent {
-                    event: event::parse(told.body.as_bytes()).unwrap(),
-                    payload: told.body.clone(),
+                    event: event::parse(delivered.body.as_bytes()).unwrap(),
+                    payload: delivered.body.clone(),
                 };
                 let batch = [Batched {
                     request,
@@ -157,7 +165,7 @@ impl History<'_> {
                 let settled = cut_short(settle_events(app, &batch), polls).await;
                 self.note(&format!(
                     "a process dies over {} after {polls}: {settled:?}",
-                    told.kind
+                    delivered.kind
                 ));
             }
         }
@@ -175,15 +183,13 @@ async fn served<R: Send + Sync + 'static, A: Send + 'static>(batcher: &Batcher<R
     drop(batcher.pause().await);
 }
 
-async fn perform(
-    apps: [&AppState; 2],
-    job: &Job,
-    (how, polls): (u32, u32),
-) -> (String, Result<()>) {
+/// Does a job in the way that was drawn; returns which it was, and the end.
+async fn perform(apps: [&AppState; 2], due: &DueJob) -> (String, Result<()>) {
     let [app, other] = apps;
-    match how {
+    let DueJob { job, polls, .. } = due;
+    match due.how {
         5 => {
-            let cut = dies(app, jobs::perform(app, job), polls).await;
+            let cut = dies(app, jobs::perform(app, job), *polls).await;
             (
                 format!("dies after {polls}"),
                 cut.unwrap_or_else(|| Err(Error::fault("cut short"))),

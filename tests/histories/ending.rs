@@ -9,12 +9,12 @@ use sqlx::{AssertSqlSafe, query_as};
 
 use super::generator::History;
 
-/// How often jobs are tried again before they count as stuck: a planted fault spoils a few tries.
+/// How often jobs are tried again before they count as stuck: an injected fault spoils a few tries.
 const ROUNDS_MAX: usize = 12;
 
 impl History<'_> {
     /// The rule of the fence, at any moment: who can still pay at Stripe has seats that wait for
-    /// him. It cannot hold for a booking with a hidden session: of its two sessions, one can be
+    /// them. It cannot hold for a booking with a hidden session: of its two sessions, one can be
     /// paid while the other is open.
     pub(crate) async fn check_fence(&mut self) {
         if self.hides_session {
@@ -135,13 +135,17 @@ impl History<'_> {
 /// What is captured, and what ought to be given back, by PaymentIntent.
 const OURS: &str = "
   select coalesce(p.stripe_payment_intent_id, ''), p.amount_minor,
-         case when p.surplus_reason in ('already_paid', 'late_payment', 'cancelled') then p.amount_minor else 0 end
+         case when p.surplus_reason in ('already_paid', 'late_payment', 'cancelled')
+              then p.amount_minor else 0 end
   from payments p join bookings b on b.id = p.booking_id
   where b.show_id = $1::uuid";
 
 /// Each names what must not be at the end.
 const LEGAL: [(&str, &str); 9] = [
-    ("jobs that are left", "select string_agg(payload::text, ', ') from jobs"),
+    (
+        "jobs that are left",
+        "select string_agg(payload::text, ', ') from jobs",
+    ),
     (
         "bookings that still wait",
         "select string_agg(id || ' ' || status, ', ') from bookings
@@ -154,35 +158,45 @@ const LEGAL: [(&str, &str); 9] = [
     ),
     (
         "confirmed bookings without their seats",
-        "select string_agg(id::text, ', ') from bookings b where show_id = $1::uuid and status = 'confirmed'
-         and seats <> array(select label from seat_claims c where c.booking_id = b.id order by label)",
+        "select string_agg(id::text, ', ') from bookings b
+         where show_id = $1::uuid and status = 'confirmed'
+           and seats <> array(select label from seat_claims c
+                              where c.booking_id = b.id order by label)",
     ),
     (
         "attempts that are still open",
-        "select string_agg(a.id || ' ' || a.status || ' of ' || b.status, ', ') from checkout_attempts a
-         join bookings b on b.id = a.booking_id
+        "select string_agg(a.id || ' ' || a.status || ' of ' || b.status, ', ')
+         from checkout_attempts a join bookings b on b.id = a.booking_id
          where b.show_id = $1::uuid and a.status in ('creating', 'open', 'processing')",
     ),
     (
         "bookings that were paid twice",
-        "select string_agg(n::text, ', ') from (select count(*) n from payments p join bookings b on b.id = p.booking_id
-         where b.show_id = $1::uuid and disposition = 'applied' group by b.id) as applied where n > 1",
+        "select string_agg(n::text, ', ')
+         from (select count(*) n from payments p join bookings b on b.id = p.booking_id
+               where b.show_id = $1::uuid and disposition = 'applied' group by b.id) as applied
+         where n > 1",
     ),
     (
         "surplus that neither went back once nor waits for a person",
-        "select string_agg(p.id || ' ' || surplus_reason, ', ') from payments p join bookings b on b.id = p.booking_id
+        "select string_agg(p.id || ' ' || surplus_reason, ', ')
+         from payments p join bookings b on b.id = p.booking_id
          where b.show_id = $1::uuid and disposition = 'surplus' and case
-           when surplus_reason in ('already_paid', 'late_payment', 'cancelled') then 1 <> (select count(*) from refunds r
-             where r.payment_id = p.id and r.status in ('pending', 'succeeded') and r.amount_minor = p.amount_minor)
-           else not exists (select from discrepancies d where d.booking_id = b.id and d.status = 'open') end",
+           when surplus_reason in ('already_paid', 'late_payment', 'cancelled')
+           then 1 <> (select count(*) from refunds r
+                      where r.payment_id = p.id and r.status in ('pending', 'succeeded')
+                        and r.amount_minor = p.amount_minor)
+           else not exists (select from discrepancies d
+                            where d.booking_id = b.id and d.status = 'open') end",
     ),
     (
         "refunds of what was not surplus",
         "select string_agg(r.id::text, ', ') from refunds r join payments p on p.id = r.payment_id
-         join bookings b on b.id = p.booking_id where b.show_id = $1::uuid and p.disposition <> 'surplus'",
+         join bookings b on b.id = p.booking_id
+         where b.show_id = $1::uuid and p.disposition <> 'surplus'",
     ),
     (
         "events that nobody has decided",
-        "select string_agg(id || ' ' || status, ', ') from payment_events where status in ('received', 'deferred', 'failed')",
+        "select string_agg(id || ' ' || status, ', ') from payment_events
+         where status in ('received', 'deferred', 'failed')",
     ),
 ];

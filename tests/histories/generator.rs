@@ -86,7 +86,7 @@ impl Process {
     }
 }
 
-/// What kind of weather it is. Most histories know no fault but loss, disorder and crashes.
+/// What else goes wrong. Most histories know nothing but loss, disorder and crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FaultProfile {
     /// Stripe answers.
@@ -97,7 +97,7 @@ pub(crate) enum FaultProfile {
 
 /// An event of Stripe's.
 #[derive(Debug, Clone)]
-pub(crate) struct Outcome {
+pub(crate) struct StripeEvent {
     pub(crate) kind: String,
     /// As it is delivered.
     pub(crate) body: String,
@@ -109,12 +109,12 @@ pub(crate) struct Outcome {
 pub(crate) struct History<'a> {
     world: &'a World,
     pub(crate) harness: &'a TestApp,
-    pub(crate) mood: FaultProfile,
+    pub(crate) fault_profile: FaultProfile,
     pub(crate) show: String,
     /// Of a hundred events, so many are never delivered.
     pub(crate) lost_of_hundred: u32,
-    /// What Stripe has told so far, oldest first.
-    pub(crate) told: Vec<Outcome>,
+    /// The events of Stripe's so far, oldest first.
+    pub(crate) seen: Vec<StripeEvent>,
     /// The newest event that has been looked at.
     pub(crate) newest: Option<String>,
     /// Whether Stripe has made a session behind a failure that it has stored.
@@ -148,14 +148,14 @@ impl<'a> History<'a> {
         let history = Self {
             world,
             harness,
-            mood: if seed % 6 == 5 {
+            fault_profile: if seed % 6 == 5 {
                 FaultProfile::Stormy
             } else {
                 FaultProfile::Calm
             },
             show: harness.show_with(show).await,
             lost_of_hundred,
-            told: Vec::new(),
+            seen: Vec::new(),
             newest: None,
             hides_session: false,
             keys: Mutex::default(),
@@ -170,7 +170,7 @@ impl<'a> History<'a> {
     }
 
     /// From the first step to the end.
-    pub(crate) async fn tell(mut self) {
+    pub(crate) async fn run(mut self) {
         if self.chance(15) {
             self.hide_session().await;
             self.book().await;
@@ -192,12 +192,12 @@ impl<'a> History<'a> {
     }
 
     async fn step(&mut self) {
-        match self.draw(if self.mood == FaultProfile::Stormy {
+        match self.draw(if self.fault_profile == FaultProfile::Stormy {
             30
         } else {
             27
         }) {
-            0..12 => self.act().await,
+            0..12 => self.perform_some().await,
             12..16 => self.pay().await,
             16..18 => self.settle().await,
             18..22 => {
@@ -210,8 +210,8 @@ impl<'a> History<'a> {
             24 | 25 => self.crash().await,
             26 => self.close_show().await,
             _ => {
-                self.plant_fault().await;
-                self.act().await;
+                self.inject_fault().await;
+                self.perform_some().await;
             }
         }
     }

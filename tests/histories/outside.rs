@@ -1,8 +1,8 @@
-//! What happens outside: buyers pay, banks decide, Stripe tells, fails and forgets.
+//! What happens outside: buyers pay, banks decide, Stripe sends events, fails and forgets.
 
 use serde_json::{Value, json};
 
-use super::generator::{History, Outcome};
+use super::generator::{History, StripeEvent};
 use crate::harness::send;
 
 const SEPA: &str = "DE89370400440532013000";
@@ -12,11 +12,11 @@ const REFUNDED_SLOWLY: &str = "4000000000007726";
 const CREATE: &str = "POST /v1/checkout/sessions$";
 const REFUND: &str = "POST /v1/refunds";
 
-/// Of the events that say nothing about a booking, so many of a hundred are told at all.
+/// Of the events that say nothing about a booking, so many of a hundred are delivered at all.
 const IDLE_OF_HUNDRED: u32 = 10;
 
 impl History<'_> {
-    /// A buyer pays an open session: mostly as he should.
+    /// A buyer pays an open session: mostly as they should.
     pub(crate) async fn pay(&mut self) {
         let open = self.sessions("open").await;
         let Some(session) = self.pick(&open) else {
@@ -95,7 +95,7 @@ impl History<'_> {
     }
 
     /// The events that are there and will be delivered some time, oldest first.
-    pub(crate) async fn events(&mut self) -> Vec<Outcome> {
+    pub(crate) async fn events(&mut self) -> Vec<StripeEvent> {
         let after = self
             .newest
             .as_ref()
@@ -120,15 +120,15 @@ impl History<'_> {
                 self.note(&format!("{kind} is lost"));
             }
             let body = serde_json::to_string_pretty(event).unwrap();
-            self.told.push(Outcome {
+            self.seen.push(StripeEvent {
                 kind: kind.to_owned(),
                 body,
                 lost,
             });
         }
-        self.told
+        self.seen
             .iter()
-            .filter(|told| !told.lost)
+            .filter(|event| !event.lost)
             .cloned()
             .collect()
     }
@@ -148,21 +148,21 @@ impl History<'_> {
 
     /// Stripe makes the next session behind a failure that it stores and repeats: the booking gets
     /// a second one, and both can be paid, although nobody is given the link of the first. Only
-    /// events tell of it, so none is lost any more.
+    /// events say so, so none is lost any more.
     pub(crate) async fn hide_session(&mut self) {
         self.hides_session = true;
         self.lost_of_hundred = 0;
-        self.plant(stored_failure(CREATE, true)).await;
+        self.inject(stored_failure(CREATE, true)).await;
     }
 
-    async fn plant(&mut self, fault: Value) {
+    async fn inject(&mut self, fault: Value) {
         self.note(&format!("fault: {fault}"));
         self.harness.knob("faults", fault).await;
     }
 
-    /// One of the next calls goes wrong. Those that the client would repeat for long are answered
-    /// with a word not to.
-    pub(crate) async fn plant_fault(&mut self) {
+    /// One of the next calls goes wrong. Those that the client would repeat for long are told
+    /// not to.
+    pub(crate) async fn inject_fault(&mut self) {
         let routes = [
             CREATE,
             "POST /v1/checkout/sessions/*/expire",
@@ -171,31 +171,33 @@ impl History<'_> {
         ];
         let route = routes[self.index(routes.len())];
         let times = self.draw(3) + 1;
-        let unavailable = json!({ "route": route, "kind": "status", "status": 503, "should_retry": false, "times": times });
+        let unavailable = json!({
+            "route": route, "kind": "status", "status": 503, "should_retry": false, "times": times,
+        });
         match self.draw(11) {
-            0 | 1 => self.plant(unavailable).await,
+            0 | 1 => self.inject(unavailable).await,
             2 => {
-                self.plant(json!({ "route": route, "kind": "status", "status": 503 }))
+                self.inject(json!({ "route": route, "kind": "status", "status": 503 }))
                     .await
             }
             3 => {
-                self.plant(json!({ "route": route, "kind": "lost_answer" }))
+                self.inject(json!({ "route": route, "kind": "lost_answer" }))
                     .await
             }
             4 | 5 => {
-                self.plant(json!({ "route": route, "kind": "lost_answer" }))
+                self.inject(json!({ "route": route, "kind": "lost_answer" }))
                     .await;
-                self.plant(unavailable).await;
+                self.inject(unavailable).await;
             }
             6 => {
-                self.plant(json!({ "route": route, "kind": "garbage" }))
+                self.inject(json!({ "route": route, "kind": "garbage" }))
                     .await
             }
-            7 => self.plant(stored_failure(route, false)).await,
-            8 => self.plant(stored_failure(REFUND, true)).await,
+            7 => self.inject(stored_failure(route, false)).await,
+            8 => self.inject(stored_failure(REFUND, true)).await,
             9 => self.hide_session().await,
             _ => {
-                self.plant(json!({ "route": CREATE, "kind": "pay_then_answer" }))
+                self.inject(json!({ "route": CREATE, "kind": "pay_then_answer" }))
                     .await
             }
         }
@@ -203,5 +205,8 @@ impl History<'_> {
 }
 
 fn stored_failure(route: &str, after: bool) -> Value {
-    json!({ "route": route, "kind": "status", "status": 500, "stored": true, "after": after, "should_retry": false })
+    json!({
+        "route": route, "kind": "status", "status": 500, "stored": true, "after": after,
+        "should_retry": false,
+    })
 }

@@ -4,18 +4,23 @@
 pub(crate) const INVARIANTS: [(&str, &str); 7] = [
     (
         "bookings whose paid sum is not that of their applied payments",
-        "select count(*) from bookings b where paid_minor <> (select coalesce(sum(amount_minor), 0) from payments p
-         where p.booking_id = b.id and disposition = 'applied')",
+        "select count(*) from bookings b
+         where paid_minor <> (select coalesce(sum(amount_minor), 0) from payments p
+                              where p.booking_id = b.id and disposition = 'applied')",
     ),
     (
         "refunds under way or done without exactly one transfer of the same amount",
-        "select count(*) from refunds r where status in ('pending', 'succeeded') and 1 <> (select count(*)
-         from ledger_transfers l where l.refund_id = r.id and l.amount_minor = r.amount_minor)",
+        "select count(*) from refunds r
+         where status in ('pending', 'succeeded')
+           and 1 <> (select count(*) from ledger_transfers l
+                     where l.refund_id = r.id and l.amount_minor = r.amount_minor)",
     ),
     (
         "payments without exactly one transfer of the same amount",
-        "select count(*) from payments p where 1 <> (select count(*) from ledger_transfers l
-         where l.payment_id = p.id and l.kind = 'capture' and l.amount_minor = p.amount_minor and l.currency = p.currency)",
+        "select count(*) from payments p
+         where 1 <> (select count(*) from ledger_transfers l
+                     where l.payment_id = p.id and l.kind = 'capture'
+                       and l.amount_minor = p.amount_minor and l.currency = p.currency)",
     ),
     (
         "confirmed bookings that have not been paid",
@@ -23,12 +28,17 @@ pub(crate) const INVARIANTS: [(&str, &str); 7] = [
     ),
     (
         "live bookings without all their seats",
-        "select count(*) from bookings b where live and cardinality(seats) <> (select count(*) from seat_claims c
-         where c.booking_id = b.id)",
+        "select count(*) from bookings b
+         where live and cardinality(seats) <> (select count(*) from seat_claims c
+                                               where c.booking_id = b.id)",
     ),
     (
         "seats of bookings that have ended",
-        "select count(*) from seat_claims c join bookings b on b.id = c.booking_id where not b.live",
+        "select count(*) from seat_claims c join bookings b on b.id = c.booking_id
+         where not b.live",
     ),
-    ("events that nobody has decided", "select count(*) from payment_events where status in ('received', 'failed')"),
+    (
+        "events that nobody has decided",
+        "select count(*) from payment_events where status in ('received', 'failed')",
+    ),
 ];

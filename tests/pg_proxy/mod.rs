@@ -53,8 +53,8 @@ struct Plan {
 }
 
 impl PgProxy {
-    /// Lays a proxy to this database.
-    pub(crate) async fn lay(database: &PgConnectOptions) -> Self {
+    /// Starts a proxy to this database.
+    pub(crate) async fn start(database: &PgConnectOptions) -> Self {
         let socket = database
             .get_socket()
             .unwrap()

@@ -340,7 +340,7 @@ async fn the_clock_can_jump_and_is_right_again_at_the_end() {
 async fn all_is_well_when_it_has_ended_or_was_reset() {
     let harness = Harness::new().await;
     for how in ["chaos", "reset"] {
-        harness.simulator.unleash(7);
+        harness.simulator.start_chaos(7);
         assert_eq!(harness.look("chaos").await["seed"], 7);
         let before = arrived(&harness).await.len();
 

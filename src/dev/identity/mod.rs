@@ -5,6 +5,7 @@
 mod key;
 mod server;
 mod session;
+mod shared;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +19,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use key::SigningKey;
-use server::Shared;
+use shared::SharedIssuer;
+pub use shared::Site;
 
 /// Where the issuer listens, and what it serves besides its key.
 #[derive(Clone, Debug)]
@@ -32,17 +34,9 @@ pub struct IssuerSettings {
     pub site: Option<Site>,
 }
 
-/// A few pages in front of the API: shows, seats, and where a buyer comes back to from paying.
-#[derive(Clone, Debug)]
-pub struct Site {
-    /// Where the API is, without `/api`: `http://localhost:3000`. It has to allow the issuer's URL
-    /// as an origin.
-    pub api: String,
-}
-
 /// An issuer that serves until it is dropped.
 pub struct Issuer {
-    shared: Arc<Shared>,
+    shared: Arc<SharedIssuer>,
     _serving: oneshot::Sender<()>,
 }
 
@@ -57,7 +51,7 @@ impl Issuer {
         };
         let listener = TcpListener::bind(settings.bind).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let shared = Arc::new(Shared::new(url, key, settings.site));
+        let shared = Arc::new(SharedIssuer::new(url, key, settings.site));
         let (serving, dropped) = oneshot::channel::<()>();
         let service = axum::serve(listener, server::router(&shared));
         let service = service.with_graceful_shutdown(async move { drop(dropped.await) });

@@ -1,8 +1,8 @@
 //! What the issuer answers: its key to everybody, and to a developer's browser the site and the
 //! sessions it uses.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -12,43 +12,14 @@ use axum::routing::get;
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::Site;
-use super::key::SigningKey;
 use super::session;
+use super::shared::SharedIssuer;
 
 const SITE: &str = include_str!("site.html");
 /// Long enough for a day's work on one pasted token.
 const SITE_SESSION: TimeDelta = TimeDelta::hours(12);
 
-/// What the issuer and its server have in common.
-pub(super) struct Shared {
-    pub(super) url: String,
-    pub(super) site: Option<Site>,
-    pub(super) jwks_requests: AtomicUsize,
-    key: RwLock<SigningKey>,
-}
-
-impl Shared {
-    pub(super) fn new(url: String, key: SigningKey, site: Option<Site>) -> Self {
-        Self {
-            url,
-            site,
-            jwks_requests: AtomicUsize::new(0),
-            key: RwLock::new(key),
-        }
-    }
-
-    pub(super) fn key(&self) -> RwLockReadGuard<'_, SigningKey> {
-        // The key is replaced as a whole, so a panic elsewhere cannot have left half of one.
-        self.key.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn replace_key(&self, key: SigningKey) {
-        *self.key.write().unwrap_or_else(PoisonError::into_inner) = key;
-    }
-}
-
-pub(super) fn router(shared: &Arc<Shared>) -> Router {
+pub(super) fn router(shared: &Arc<SharedIssuer>) -> Router {
     let mut router = Router::new()
         .route("/.well-known/openid-configuration", get(show_configuration))
         .route("/.well-known/jwks.json", get(show_keys));
@@ -62,7 +33,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
     router.with_state(Arc::clone(shared))
 }
 
-async fn show_configuration(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+async fn show_configuration(State(shared): State<Arc<SharedIssuer>>) -> impl IntoResponse {
     let url = &shared.url;
     as_json(&json!({
         "issuer": url,
@@ -73,7 +44,7 @@ async fn show_configuration(State(shared): State<Arc<Shared>>) -> impl IntoRespo
     }))
 }
 
-async fn show_keys(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+async fn show_keys(State(shared): State<Arc<SharedIssuer>>) -> impl IntoResponse {
     shared.jwks_requests.fetch_add(1, Ordering::Relaxed);
     as_json(&json!({"keys": [shared.key().jwk()]}))
 }
@@ -88,7 +59,7 @@ async fn show_site() -> Html<&'static str> {
     clippy::disallowed_methods,
     reason = "a session for a person's browser begins at this moment, not on a test's clock"
 )]
-async fn show_sessions(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+async fn show_sessions(State(shared): State<Arc<SharedIssuer>>) -> impl IntoResponse {
     let now = Utc::now();
     as_json(&json!({
         "api": shared.site.as_ref().map(|site| &site.api),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use super::server::Shared;
+use super::shared::SharedIssuer;
 
 /// Somebody who can be signed in.
 pub(super) struct Person {
@@ -29,7 +29,7 @@ pub(super) const ADMIN: Person = Person {
 
 /// The claims are those of a Clerk session; what a person does not have is left out.
 pub(super) fn token(
-    shared: &Shared,
+    shared: &SharedIssuer,
     person: &Person,
     now: DateTime<Utc>,
     valid_for: TimeDelta,

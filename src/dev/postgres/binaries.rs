@@ -9,8 +9,7 @@ use std::process::Stdio;
 use super::account::{Account, command, run};
 use super::download;
 use super::error::{LocalPostgresError, Result};
-
-pub(super) const OLDEST_MAJOR: u32 = 14;
+use super::settings::OLDEST_MAJOR;
 
 /// Folders of which each entry may be an installation, the beginning of such an entry's name, and
 /// where its programs are.

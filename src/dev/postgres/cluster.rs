@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::Settings;
 use super::account::{Account, command, run};
 use super::error::{LocalPostgresError, Result, about};
 use super::folder;
 use super::patience::wait_until;
+use super::settings::Settings;
 use crate::dev::process::Process;
 
 /// The port's only use is in the socket's name.

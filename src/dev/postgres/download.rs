@@ -12,9 +12,9 @@ use serde::Deserialize;
 use sha2::{Digest, Sha512};
 
 use super::account::{Account, command, run};
-use super::binaries::OLDEST_MAJOR;
 use super::error::{LocalPostgresError, Result, about};
 use super::folder;
+use super::settings::OLDEST_MAJOR;
 
 const VERSION: &str = "18.4.0-beta.17";
 const READABLE_BY_ALL: u32 = 0o755;

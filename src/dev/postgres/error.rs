@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 pub enum LocalPostgresError {
     /// Nothing on this machine, and nothing could be fetched either.
     #[error(
-        "no PostgreSQL server (version {oldest} or newer) was found on this machine and none was fetched ({why}): \
-         install one (Debian: `apt install postgresql`; macOS: `brew install postgresql@17`) \
-         or name the folder of its `initdb` and `postgres` in PG_BIN_DIR"
+        "no PostgreSQL server (version {oldest} or newer) was found on this machine and none was \
+         fetched ({why}): install one (Debian: `apt install postgresql`; macOS: `brew install \
+         postgresql@17`) or name the folder of its `initdb` and `postgres` in PG_BIN_DIR"
     )]
     NotFound {
         /// The oldest major version that is good enough.
@@ -20,8 +20,9 @@ pub enum LocalPostgresError {
     },
     /// `PG_BIN_DIR` is set and of no use.
     #[error(
-        "PG_BIN_DIR names {}, where no `initdb` and `postgres` of version {oldest} or newer can be run: \
-         correct the variable or unset it", directory.display()
+        "PG_BIN_DIR names {}, where no `initdb` and `postgres` of version {oldest} or newer can be \
+         run: correct the variable or unset it",
+        directory.display()
     )]
     BinariesUnusable {
         /// What the variable says.
@@ -31,14 +32,15 @@ pub enum LocalPostgresError {
     },
     /// Postgres refuses to run as root, and there is nobody else to run it as.
     #[error(
-        "PostgreSQL does not run as root, and there is no account `postgres` or `nobody` to run it as: \
-         create one or run Holdfast as a normal user"
+        "PostgreSQL does not run as root, and there is no account `postgres` or `nobody` to run it \
+         as: create one or run Holdfast as a normal user"
     )]
     AccountMissing,
     /// A folder that we need is not safely ours.
     #[error(
-        "{} {what}, so the local PostgreSQL cannot be kept there: \
-         run Holdfast as the user it belongs to, or remove it", path.display()
+        "{} {what}, so the local PostgreSQL cannot be kept there: run Holdfast as the user it \
+         belongs to, or remove it",
+        path.display()
     )]
     FolderRefused {
         /// The folder.
@@ -48,8 +50,10 @@ pub enum LocalPostgresError {
     },
     /// A folder cannot be made because the one above it is somebody else's.
     #[error(
-        "{} cannot be created, because {} {whose}: run Holdfast as that user, or make the folder yours",
-        path.display(), above.display()
+        "{} cannot be created, because {} {whose}: run Holdfast as that user, or make the folder \
+         yours",
+        path.display(),
+        above.display()
     )]
     FolderNotOurs {
         /// The folder that is missing.

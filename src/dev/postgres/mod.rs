@@ -13,6 +13,7 @@ mod download;
 mod error;
 mod folder;
 mod patience;
+mod settings;
 mod startup;
 mod watcher;
 
@@ -24,20 +25,8 @@ use account::Account;
 use binaries::Binaries;
 use cluster::{Cluster, PORT};
 pub use error::LocalPostgresError;
+pub use settings::Settings;
 use watcher::Claim;
-
-/// What kind of server is wanted, and where.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where its files are kept, such as `.data/postgres`. Root's may end up under `/var/tmp`
-    /// instead, when the account that the server then runs as cannot enter this one.
-    pub directory: PathBuf,
-    /// `true`: what is committed survives a power cut. `false`: fast and forgetful, for tests;
-    /// empty after each stop.
-    pub durable: bool,
-    /// How long the server outlives its last user.
-    pub linger_seconds: u32,
-}
 
 /// While this lives (or, if it is never dropped, while this process lives) the server stays up.
 pub struct LocalPostgres {

@@ -11,12 +11,12 @@ use super::checkout_session::CheckoutSession;
 use super::delivery::Delivery;
 use super::dispute::Dispute;
 use super::event::Event;
-use super::idempotency::Kept;
 use super::ids;
 use super::payment_intent::PaymentIntent;
 use super::payment_method::PaymentMethod;
 use super::refund::Refund;
 use super::refusal::Refusal;
+use super::stored_response::KeyUse;
 use super::table::{Row, Table};
 
 /// Why something changes: the time, and the API request if there was one.
@@ -48,7 +48,8 @@ pub(super) struct Account {
     pub(super) disputes: Table<Dispute>,
     pub(super) payment_methods: Table<PaymentMethod>,
     pub(super) events: Table<Event>,
-    pub(super) kept: BTreeMap<String, Kept>,
+    /// What each idempotency key was first used for.
+    pub(super) key_uses: BTreeMap<String, KeyUse>,
     /// Deliveries that are waiting, held or being made.
     pub(super) deliveries: Vec<Delivery>,
     /// Events that nobody has made deliveries of yet.

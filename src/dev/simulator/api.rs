@@ -10,7 +10,7 @@ use super::expansion;
 use super::listing::{CreatedRange, PageRequest};
 use super::parameters::Parameters;
 use super::payment_page;
-use super::refund;
+use super::refund_lifecycle;
 use super::refusal::Refusal;
 use super::table::{Row, Table};
 
@@ -70,11 +70,11 @@ fn route(account: &mut Account, call: Call<'_>) -> Result<Value, Refusal> {
         }
         ("GET", ["charges"]) => list_charges(account, parameters, path),
         ("GET", ["charges", id]) => retrieve(&account.charges, "charge", id, parameters),
-        ("POST", ["refunds"]) => refund::create(account, parameters, &cause),
+        ("POST", ["refunds"]) => refund_lifecycle::create(account, parameters, &cause),
         ("GET", ["disputes", id]) => retrieve(&account.disputes, "dispute", id, parameters),
         ("GET", ["refunds"]) => list_refunds(account, parameters, path),
         ("GET", ["refunds", id]) => retrieve(&account.refunds, "refund", id, parameters),
-        ("POST", ["refunds", id]) => refund::update(account, id, parameters, &cause),
+        ("POST", ["refunds", id]) => refund_lifecycle::update(account, id, parameters, &cause),
         ("GET", ["events"]) => list_events(account, parameters, path, cause.now),
         ("GET", ["events", id]) => retrieve(&account.events, "event", id, parameters),
         ("POST", ["events", id, "retry"]) => retry_event(account, id, parameters),
@@ -90,8 +90,8 @@ fn route(account: &mut Account, call: Call<'_>) -> Result<Value, Refusal> {
             404,
             "invalid_request_error",
             format!(
-                "Unrecognized request URL ({method}: {path}). Please see https://docs.stripe.com or we can help at \
-                 https://support.stripe.com/."
+                "Unrecognized request URL ({method}: {path}). Please see https://docs.stripe.com \
+                 or we can help at https://support.stripe.com/."
             ),
         )),
     }

@@ -10,14 +10,17 @@ use axum::routing::post;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::dispute::{self, DisputeStatus};
-use super::knobs::{Knob, Misuse, answer, read};
+use super::dispute::DisputeStatus;
+use super::dispute_lifecycle;
+use super::knobs::{Knob, Misuse, read, respond};
 use super::metadata::Metadata;
 use super::payment::{self, Overrides};
 use super::payment_method::{Decline, PaymentMethod};
-use super::refund::{self, RefundStatus};
+use super::refund::RefundStatus;
+use super::refund_lifecycle;
 use super::refusal::Refusal;
-use super::sandbox::{Sandbox, State};
+use super::sandbox::Sandbox;
+use super::state::State;
 use super::table::Row;
 
 pub(super) fn routes() -> Router<Arc<Sandbox>> {
@@ -41,7 +44,7 @@ struct Pay {
     metadata: Option<Metadata>,
 }
 
-/// Pays as a buyer would. A decline is no misuse: it is told in `error`.
+/// Pays as a buyer would. A decline is no misuse: `error` says it.
 async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
     let wanted: Pay = read(&body)?;
     let paid = sandbox.apply(|state| {
@@ -65,7 +68,7 @@ async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
             )
         })
     });
-    paid.map(|paid| answer(&paid))
+    paid.map(|paid| respond(&paid))
 }
 
 #[derive(Deserialize)]
@@ -95,10 +98,10 @@ async fn settle(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
             payment::settle(&mut state.account, &wanted.session, outcome, &cause)
         })
     });
-    settled.map(|settled| answer(&settled))
+    settled.map(|settled| respond(&settled))
 }
 
-/// Runs `act` and tells what became of the session: its payment intent, the new events, and a
+/// Runs `act`, and says what became of the session: its payment intent, the new events, and a
 /// decline.
 fn events_of(
     state: &mut State,
@@ -134,9 +137,9 @@ async fn settle_refund(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: By
     let id = uri.path().rsplit('/').next().unwrap_or_default();
     let settled = sandbox.apply(|state| {
         let cause = state.cause();
-        refund::settle(&mut state.account, id, wanted.status, &cause)
+        refund_lifecycle::settle(&mut state.account, id, wanted.status, &cause)
     });
-    Ok(answer(&settled?))
+    Ok(respond(&settled?))
 }
 
 #[derive(Deserialize)]
@@ -157,9 +160,9 @@ async fn open_dispute(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Kno
     let opened = sandbox.apply(|state| {
         let cause = state.cause();
         let intent = &wanted.payment_intent;
-        dispute::open(&mut state.account, intent, &wanted.reason, &cause)
+        dispute_lifecycle::open(&mut state.account, intent, &wanted.reason, &cause)
     });
-    Ok(answer(&opened?))
+    Ok(respond(&opened?))
 }
 
 #[derive(Deserialize)]
@@ -173,7 +176,7 @@ async fn decide_dispute(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: B
     let id = uri.path().rsplit('/').next().unwrap_or_default();
     let decided = sandbox.apply(|state| {
         let cause = state.cause();
-        dispute::decide(&mut state.account, id, wanted.status, &cause)
+        dispute_lifecycle::decide(&mut state.account, id, wanted.status, &cause)
     });
-    Ok(answer(&decided?))
+    Ok(respond(&decided?))
 }

@@ -99,7 +99,8 @@ impl Row for Charge {
             "payment_method_details": self.method.charge_details(self.amount),
             "outcome": self.outcome(),
             "balance_transaction": succeeded.then(|| format!("txn_{suffix}")),
-            "receipt_url": succeeded.then(|| format!("https://pay.stripe.com/receipts/payment/{suffix}")),
+            "receipt_url": succeeded
+                .then(|| format!("https://pay.stripe.com/receipts/payment/{suffix}")),
             "failure_code": self.failure.as_ref().map(|failure| &failure.code),
             "failure_message": self.failure.as_ref().map(|failure| &failure.message),
         });

@@ -142,7 +142,8 @@ fn total(parameters: &mut Parameters, line_items: &[LineItem]) -> Result<(String
             return Err(Refusal::invalid(
                 "line_items",
                 format!(
-                    "All prices on a Checkout Session must use the same currency: {expected} and {}.",
+                    "All prices on a Checkout Session must use the same currency: {expected} and \
+                     {}.",
                     item.currency
                 ),
             ));

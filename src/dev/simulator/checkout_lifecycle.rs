@@ -30,8 +30,8 @@ pub(super) fn expire(account: &mut Account, id: &str, cause: &Cause) -> Result<V
     let session = account.session_mut(id)?;
     if !session.is_open() {
         return Err(Refusal::conflict(format!(
-            "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status \
-             of `{}`.",
+            "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout \
+             Session has a status of `{}`.",
             session.status.as_str()
         )));
     }

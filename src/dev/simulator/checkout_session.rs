@@ -158,9 +158,11 @@ impl Row for CheckoutSession {
 /// What stays empty for a simple payment.
 fn unused() -> Value {
     json!({
-        "after_expiration": null, "allow_promotion_codes": null, "allowed_payment_method_types": null,
+        "after_expiration": null, "allow_promotion_codes": null,
+        "allowed_payment_method_types": null,
         "billing_address_collection": null, "collected_information": null, "consent": null,
-        "consent_collection": null, "currency_conversion": null, "custom_fields": [], "customer": null,
+        "consent_collection": null, "currency_conversion": null, "custom_fields": [],
+        "customer": null,
         "customer_account": null, "discounts": [], "integration_identifier": null, "invoice": null,
         "origin_context": null, "payment_link": null, "payment_method_configuration_details": null,
         "permissions": null, "recovered_from": null, "saved_payment_method_options": null,
@@ -200,12 +202,14 @@ impl Row for LineItem {
         let amount = self.unit_amount.saturating_mul(self.quantity);
         json!({
             "id": self.id, "object": "item", "adjustable_quantity": null,
-            "amount_discount": 0, "amount_subtotal": amount, "amount_tax": 0, "amount_total": amount,
+            "amount_discount": 0, "amount_subtotal": amount, "amount_tax": 0,
+            "amount_total": amount,
             "currency": self.currency, "description": self.name, "metadata": self.metadata,
             "quantity": self.quantity,
             "price": {
                 "id": self.price, "object": "price", "active": false, "billing_scheme": "per_unit",
-                "created": 0, "currency": self.currency, "custom_unit_amount": null, "livemode": false,
+                "created": 0, "currency": self.currency, "custom_unit_amount": null,
+                "livemode": false,
                 "lookup_key": null, "metadata": {}, "nickname": null, "product": self.product,
                 "recurring": null, "tax_behavior": "unspecified", "tiers_mode": null,
                 "transform_quantity": null, "type": "one_time", "unit_amount": self.unit_amount,

@@ -1,6 +1,6 @@
 //! The simulator's own clock: it follows the system's, may be set ahead of it, and may stand still.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -48,4 +48,12 @@ impl Clock {
             None => self.ahead = self.ahead.checked_add(&by).unwrap_or(self.ahead),
         }
     }
+}
+
+/// Real time: deliveries are retried while the simulated clock stands still.
+pub(super) fn real_milliseconds() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -114,15 +114,7 @@ async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Re
 /// waited long enough. A held or dropped event is not waited for: a test has decided that no
 /// acknowledgement comes.
 async fn acknowledgement(sandbox: &Sandbox, session: &str) {
-    let acknowledged = async {
-        loop {
-            let attempted = sandbox.attempted.notified();
-            if sandbox.peek(|state| !is_awaited(&state.account, session)) {
-                return;
-            }
-            attempted.await;
-        }
-    };
+    let acknowledged = sandbox.until_delivered(|state| !is_awaited(&state.account, session));
     let waited = tokio::time::timeout(ACKNOWLEDGEMENT_WAIT, acknowledged).await;
     if waited.is_err() {
         tracing::info!(
@@ -277,7 +269,8 @@ fn missing() -> Response {
     notice(
         StatusCode::NOT_FOUND,
         "Something went wrong",
-        "The page you were looking for could not be found. Please check the address or contact the merchant.",
+        "The page you were looking for could not be found. Please check the address or contact the \
+         merchant.",
         None,
     )
 }

@@ -1,57 +1,22 @@
-//! Idempotency keys: one execution per key, its answer kept for a day
+//! Idempotency keys: one execution per key, its response stored for a day
 //! (<https://docs.stripe.com/api/idempotent_requests>).
-
-use serde::{Deserialize, Serialize};
 
 use super::account::Account;
 use super::refusal::Refusal;
+use super::stored_response::{Fingerprint, KeyUse, StoredResponse};
 
 const KEY_CHARACTERS_MAX: usize = 255;
 /// Below this many keys, those that are too old are left where they are.
 const KEYS_UNPRUNED_MAX: usize = 10_000;
-const KEPT_SECONDS: i64 = 24 * 60 * 60;
+const STORED_SECONDS: i64 = 24 * 60 * 60;
 
-/// What a key was first used for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Fingerprint {
-    path: String,
-    pairs: Vec<(String, String)>,
-}
-
-impl Fingerprint {
-    /// Parameters are compared decoded and in any order.
-    pub(super) fn new(path: &str, mut pairs: Vec<(String, String)>) -> Self {
-        pairs.sort();
-        Self {
-            path: path.to_owned(),
-            pairs,
-        }
-    }
-}
-
-/// The answer of the first execution.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct KeptAnswer {
-    pub(super) status: u16,
-    pub(super) body: String,
-    pub(super) request_id: String,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Kept {
-    fingerprint: Fingerprint,
-    at: i64,
-    /// `None` while the first request is running.
-    answer: Option<KeptAnswer>,
-}
-
-/// Claims `key` for a request that is about to execute, or finds the answer of the one that did.
+/// Claims `key` for a request that is about to execute, or finds the response to the one that did.
 pub(super) fn claim(
     account: &mut Account,
     key: &str,
     fingerprint: Fingerprint,
     now: i64,
-) -> Result<Option<KeptAnswer>, Refusal> {
+) -> Result<Option<StoredResponse>, Refusal> {
     if key.is_empty() || key.chars().count() > KEY_CHARACTERS_MAX {
         return Err(Refusal::new(
             400,
@@ -59,38 +24,39 @@ pub(super) fn claim(
             format!("Idempotency keys must be between 1 and {KEY_CHARACTERS_MAX} characters long."),
         ));
     }
-    let oldest = now.saturating_sub(KEPT_SECONDS);
-    if account.kept.len() > KEYS_UNPRUNED_MAX {
-        account.kept.retain(|_, kept| kept.at > oldest);
+    let oldest = now.saturating_sub(STORED_SECONDS);
+    if account.key_uses.len() > KEYS_UNPRUNED_MAX {
+        account.key_uses.retain(|_, first| first.at > oldest);
     }
-    if let Some(kept) = account.kept.get(key).filter(|kept| kept.at > oldest) {
-        return recall(key, kept, &fingerprint);
+    if let Some(first) = account.key_uses.get(key).filter(|first| first.at > oldest) {
+        return recall(key, first, &fingerprint);
     }
-    let kept = Kept {
+    let first = KeyUse {
         fingerprint,
         at: now,
-        answer: None,
+        response: None,
     };
-    account.kept.insert(key.to_owned(), kept);
+    account.key_uses.insert(key.to_owned(), first);
     Ok(None)
 }
 
 fn recall(
     key: &str,
-    kept: &Kept,
+    first: &KeyUse,
     fingerprint: &Fingerprint,
-) -> Result<Option<KeptAnswer>, Refusal> {
-    if kept.fingerprint != *fingerprint {
+) -> Result<Option<StoredResponse>, Refusal> {
+    if first.fingerprint != *fingerprint {
         return Err(Refusal::new(
             400,
             "idempotency_error",
             format!(
-                "Keys for idempotent requests can only be used with the same parameters they were first used with. \
-                 Try using a key other than '{key}' if you meant to execute a different request."
+                "Keys for idempotent requests can only be used with the same parameters they were \
+                 first used with. Try using a key other than '{key}' if you meant to execute a \
+                 different request."
             ),
         ));
     }
-    if kept.answer.is_none() {
+    if first.response.is_none() {
         return Err(Refusal::new(
             409,
             "idempotency_error",
@@ -100,18 +66,18 @@ fn recall(
         )
         .code("idempotency_key_in_use"));
     }
-    Ok(kept.answer.clone())
+    Ok(first.response.clone())
 }
 
-/// Keeps the answer for `key`, or frees the key when nothing was executed.
-pub(super) fn conclude(account: &mut Account, key: &str, answer: Option<KeptAnswer>) {
-    match answer {
+/// Stores the response under `key`, or frees the key when nothing was executed.
+pub(super) fn conclude(account: &mut Account, key: &str, response: Option<StoredResponse>) {
+    match response {
         None => {
-            account.kept.remove(key);
+            account.key_uses.remove(key);
         }
-        Some(answer) => {
-            if let Some(kept) = account.kept.get_mut(key) {
-                kept.answer = Some(answer);
+        Some(response) => {
+            if let Some(first) = account.key_uses.get_mut(key) {
+                first.response = Some(response);
             }
         }
     }
@@ -119,5 +85,5 @@ pub(super) fn conclude(account: &mut Account, key: &str, answer: Option<KeptAnsw
 
 /// Keys whose request was cut off by a restart are free again.
 pub(super) fn forget_running(account: &mut Account) {
-    account.kept.retain(|_, kept| kept.answer.is_some());
+    account.key_uses.retain(|_, first| first.response.is_some());
 }

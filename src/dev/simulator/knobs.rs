@@ -14,14 +14,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::chaos::{self, Chaos};
+use super::chaos::Chaos;
 use super::delivery::DeliveryPlan;
 use super::event::{API_VERSION, Event};
 use super::fault::Fault;
 use super::ids;
-use super::post as mail;
+use super::outbox;
 use super::refusal::Refusal;
-use super::sandbox::{Sandbox, State};
+use super::rendering::pretty;
+use super::sandbox::Sandbox;
 
 pub(super) type Knob = Result<Response, Misuse>;
 
@@ -43,13 +44,13 @@ impl From<Refusal> for Misuse {
 
 impl IntoResponse for Misuse {
     fn into_response(self) -> Response {
-        (self.status, answer(&json!({ "error": self.message }))).into_response()
+        (self.status, respond(&json!({ "error": self.message }))).into_response()
     }
 }
 
 pub(super) fn routes() -> Router<Arc<Sandbox>> {
     Router::new()
-        .route("/faults", post(plant_fault))
+        .route("/faults", post(inject_fault))
         .route("/chaos", get(show_chaos).post(set_chaos))
         .route("/deliveries", get(list_deliveries).post(plan_deliveries))
         .route("/deliver_due", post(deliver_due))
@@ -61,9 +62,9 @@ pub(super) fn routes() -> Router<Arc<Sandbox>> {
         .route("/reset", post(reset))
 }
 
-pub(super) fn answer(value: &Value) -> Response {
+pub(super) fn respond(value: &Value) -> Response {
     let content_type = [(header::CONTENT_TYPE, "application/json")];
-    (content_type, mail::pretty(value)).into_response()
+    (content_type, pretty(value)).into_response()
 }
 
 /// Reads the knob's setting; nothing sent is an empty object.
@@ -75,10 +76,10 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Misuse> {
     })
 }
 
-async fn plant_fault(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+async fn inject_fault(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
     let fault: Fault = read(&body)?;
     sandbox.peek(|state| state.faults.push(fault));
-    Ok(answer(&json!({ "planted": true })))
+    Ok(respond(&json!({ "planted": true })))
 }
 
 /// Lets things go wrong by chance, as the setting says: `{"seed": 42}` as often as usual. Nothing,
@@ -91,39 +92,39 @@ async fn set_chaos(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
         Some(Chaos::new(read(&body)?))
     };
     let seed = wanted.get("seed").cloned();
-    sandbox.apply(|state| chaos::set(state, chaos));
-    Ok(answer(&json!({ "seed": seed })))
+    sandbox.apply(|state| state.set_chaos(chaos));
+    Ok(respond(&json!({ "seed": seed })))
 }
 
 /// What has gone wrong by chance since it was set, to compare two runs.
 async fn show_chaos(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
-    answer(&sandbox.peek(|state| state.chaos.as_ref().map_or(Value::Null, Chaos::report)))
+    respond(&sandbox.peek(|state| state.chaos.as_ref().map_or(Value::Null, Chaos::report)))
 }
 
 async fn plan_deliveries(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
     let plan: DeliveryPlan = read(&body)?;
     sandbox.peek(|state| state.plan = plan);
-    Ok(answer(&json!({ "planned": true })))
+    Ok(respond(&json!({ "planned": true })))
 }
 
 async fn list_deliveries(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
-    answer(&sandbox.peek(|state| json!(state.delivered.records())))
+    respond(&sandbox.peek(|state| json!(state.delivered.records())))
 }
 
 async fn list_requests(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
-    answer(&sandbox.peek(|state| json!(state.requests.records())))
+    respond(&sandbox.peek(|state| json!(state.requests.records())))
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Order {
-    Word(OrderWord),
+    ByAge(AgeOrder),
     Events(Vec<String>),
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum OrderWord {
+enum AgeOrder {
     Created,
     Reverse,
 }
@@ -139,22 +140,22 @@ struct DeliverDue {
 async fn deliver_due(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
     let wanted: DeliverDue = read(&body)?;
     let (events, batches) = sandbox.peek(|state| {
-        let mut events = mail::waiting(state);
+        let mut events = outbox::waiting(state);
         match wanted.order {
-            None | Some(Order::Word(OrderWord::Created)) => {}
-            Some(Order::Word(OrderWord::Reverse)) => events.reverse(),
+            None | Some(Order::ByAge(AgeOrder::Created)) => {}
+            Some(Order::ByAge(AgeOrder::Reverse)) => events.reverse(),
             Some(Order::Events(order)) => events = order,
         }
-        let batches = mail::due_now(state, Some(&events));
+        let batches = outbox::due_now(state, Some(&events));
         (events, batches)
     });
     sandbox.launch(batches).wait().await;
-    Ok(answer(&json!({ "events": events })))
+    Ok(respond(&json!({ "events": events })))
 }
 
 async fn settled(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
     sandbox.settled().await;
-    answer(&json!({ "settled": true }))
+    respond(&json!({ "settled": true }))
 }
 
 #[derive(Deserialize)]
@@ -165,7 +166,7 @@ struct MoveClock {
 }
 
 async fn show_clock(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
-    answer(&sandbox.peek(|state| json!({ "now": state.clock.now() })))
+    respond(&sandbox.peek(|state| json!({ "now": state.clock.now() })))
 }
 
 /// Moves the clock; sessions whose time has come expire at once.
@@ -180,7 +181,7 @@ async fn move_clock(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob 
         state.clock.now()
     });
     sandbox.apply(|_| ());
-    Ok(answer(&json!({ "now": now })))
+    Ok(respond(&json!({ "now": now })))
 }
 
 #[derive(Deserialize)]
@@ -200,9 +201,9 @@ struct Emit {
 async fn emit(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
     let wanted: Emit = read(&body)?;
     if let Some(raw) = wanted.raw {
-        let batches = sandbox.peek(|state| mail::send_raw(state, &raw));
+        let batches = sandbox.peek(|state| outbox::send_raw(state, &raw));
         drop(sandbox.launch(batches));
-        return Ok(answer(&json!({ "sent": true })));
+        return Ok(respond(&json!({ "sent": true })));
     }
     let (Some(kind), Some(object)) = (wanted.kind, wanted.object) else {
         return Err(Misuse {
@@ -227,7 +228,7 @@ async fn emit(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
         state.account.record(event);
         rendered
     });
-    Ok(answer(&event))
+    Ok(respond(&event))
 }
 
 /// Every session, oldest first, those included whose creation is not answered yet.
@@ -244,11 +245,10 @@ async fn list_sessions(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
         });
         Value::Array(summaries.collect())
     });
-    answer(&sessions)
+    respond(&sessions)
 }
 
 async fn reset(Shared(sandbox): Shared<Arc<Sandbox>>) -> Response {
-    sandbox.apply(State::reset);
-    sandbox.attempted.notify_waiters();
-    answer(&json!({ "reset": true }))
+    sandbox.reset();
+    respond(&json!({ "reset": true }))
 }

@@ -88,8 +88,8 @@ fn check(name: &str, key: &str, value: &str) -> Result<(), Refusal> {
         return Err(Refusal::invalid(
             name,
             format!(
-                "Metadata keys can have up to {KEY_CHARACTERS_MAX} characters, but you passed in a key of {length} \
-                 characters. Invalid key: {key}"
+                "Metadata keys can have up to {KEY_CHARACTERS_MAX} characters, but you passed in a \
+                 key of {length} characters. Invalid key: {key}"
             ),
         ));
     }
@@ -98,8 +98,8 @@ fn check(name: &str, key: &str, value: &str) -> Result<(), Refusal> {
         return Err(Refusal::invalid(
             name,
             format!(
-                "Metadata values can have up to {VALUE_CHARACTERS_MAX} characters, but you passed in a value of \
-                 {length} characters. Invalid value: {value}"
+                "Metadata values can have up to {VALUE_CHARACTERS_MAX} characters, but you passed \
+                 in a value of {length} characters. Invalid value: {value}"
             ),
         ));
     }

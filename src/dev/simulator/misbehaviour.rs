@@ -1,10 +1,9 @@
-//! An API request that goes wrong, as a test has planted it.
+//! An API request that goes wrong, as a test or chance wants it.
 
-use std::sync::Arc;
-
-use super::execution::{claim, conclude, created_session, execute_now, perform, refused};
+use super::api_request::ApiRequest;
+use super::api_response::ApiResponse;
+use super::execution::{claim, conclude, execute_now, perform};
 use super::fault::{Fault, FaultKind};
-use super::intake::{Answer, Incoming};
 use super::payment::{self, Overrides};
 use super::payment_method::PaymentMethod;
 use super::refusal::Refusal;
@@ -13,21 +12,21 @@ use super::sandbox::Sandbox;
 /// How a request ends for its client.
 #[derive(Debug)]
 pub(super) enum Ending {
-    Answered(Answer),
-    /// The connection closes without an answer.
+    Answered(ApiResponse),
+    /// The connection closes without a response.
     Cut,
     /// The client waits until it gives up.
     Silence,
 }
 
 /// Runs an authentic request under the fault.
-pub(super) async fn run(sandbox: &Arc<Sandbox>, incoming: &Incoming, fault: &Fault) -> Ending {
+pub(super) async fn run(sandbox: &Sandbox, request: &ApiRequest, fault: &Fault) -> Ending {
     match fault.kind {
         FaultKind::Reset => return Ending::Cut,
         FaultKind::Hang if !fault.after => return Ending::Silence,
-        FaultKind::Status => return Ending::Answered(fail(sandbox, incoming, fault)),
+        FaultKind::Status => return Ending::Answered(fail(sandbox, request, fault)),
         FaultKind::Delay if !fault.after => {
-            return Ending::Answered(perform_late(sandbox, incoming, fault).await);
+            return Ending::Answered(perform_late(sandbox, request, fault).await);
         }
         FaultKind::Hang
         | FaultKind::Delay
@@ -35,48 +34,49 @@ pub(super) async fn run(sandbox: &Arc<Sandbox>, incoming: &Incoming, fault: &Fau
         | FaultKind::Garbage
         | FaultKind::PayThenAnswer => {}
     }
-    let (mut answer, attempted) = perform(sandbox, incoming);
+    let (mut response, attempted) = perform(sandbox, request);
     attempted.wait().await;
     match fault.kind {
         FaultKind::LostAnswer => return Ending::Cut,
         FaultKind::Hang => return Ending::Silence,
         FaultKind::Delay => tokio::time::sleep(fault.duration()).await,
-        FaultKind::Garbage => "<html>not what you asked for".clone_into(&mut answer.body),
-        FaultKind::PayThenAnswer => pay_created(sandbox, incoming, &answer).await,
+        FaultKind::Garbage => "<html>not what you asked for".clone_into(&mut response.body),
+        FaultKind::PayThenAnswer => pay_created(sandbox, request, &response).await,
         FaultKind::Status | FaultKind::Reset => {}
     }
-    Ending::Answered(answer)
+    Ending::Answered(response)
 }
 
 /// The request is in progress from now on, and executes when the delay is over.
-async fn perform_late(sandbox: &Arc<Sandbox>, incoming: &Incoming, fault: &Fault) -> Answer {
-    if let Some(answer) = sandbox.peek(|state| claim(state, incoming)) {
-        return answer;
+async fn perform_late(sandbox: &Sandbox, request: &ApiRequest, fault: &Fault) -> ApiResponse {
+    if let Some(response) = sandbox.peek(|state| claim(state, request)) {
+        return response;
     }
     tokio::time::sleep(fault.duration()).await;
-    let (answer, attempted) = execute_now(sandbox, incoming);
+    let (response, attempted) = execute_now(sandbox, request);
     attempted.wait().await;
-    answer
+    response
 }
 
-/// The answer of a planted status, kept under the key if the fault says that execution had begun.
-fn fail(sandbox: &Arc<Sandbox>, incoming: &Incoming, fault: &Fault) -> Answer {
-    let answer = planted(incoming, fault);
+/// The response of an injected status, stored under the key if the fault says that execution had
+/// begun.
+fn fail(sandbox: &Sandbox, request: &ApiRequest, fault: &Fault) -> ApiResponse {
+    let response = injected(request, fault);
     if !fault.stored {
-        return answer;
+        return response;
     }
-    if let Some(kept) = sandbox.peek(|state| claim(state, incoming)) {
-        return kept;
+    if let Some(stored) = sandbox.peek(|state| claim(state, request)) {
+        return stored;
     }
     if fault.after {
         // Nobody waits for the events: the caller hears of a failure.
-        drop(execute_now(sandbox, incoming));
+        drop(execute_now(sandbox, request));
     }
-    sandbox.peek(|state| conclude(state, incoming, &answer, true));
-    answer
+    sandbox.peek(|state| conclude(state, request, &response, true));
+    response
 }
 
-fn planted(incoming: &Incoming, fault: &Fault) -> Answer {
+fn injected(request: &ApiRequest, fault: &Fault) -> ApiResponse {
     let status = fault.status.unwrap_or(500);
     let (kind, code, message) = match status {
         429 => (
@@ -101,28 +101,28 @@ fn planted(incoming: &Incoming, fault: &Fault) -> Answer {
     if let Some(code) = fault.code.as_deref().or(code) {
         refusal = refusal.code(code);
     }
-    let mut answer = refused(incoming, &refusal);
+    let mut response = ApiResponse::refusal(request, &refusal);
     if (502..=504).contains(&status) {
         // These come from a proxy, which knows no JSON.
-        answer.content_type = "text/html";
-        answer.body = format!("<html><body><h1>{status}</h1></body></html>");
+        response.content_type = "text/html";
+        response.body = format!("<html><body><h1>{status}</h1></body></html>");
     }
     // A lock timeout is a 429 of another kind: it names no limit.
     if status == 429 && fault.code.as_deref() != Some("lock_timeout") {
         let reason = ("stripe-rate-limited-reason", "global-rate".to_owned());
-        answer.headers.push(reason);
+        response.headers.push(reason);
     }
     if let Some(should_retry) = fault.should_retry {
         let retry = ("stripe-should-retry", should_retry.to_string());
-        answer.headers.push(retry);
+        response.headers.push(retry);
     }
-    answer
+    response
 }
 
-/// The buyer was faster than the answer: the session is paid and its events delivered before it
+/// The buyer was faster than the response: the session is paid and its events delivered before it
 /// goes out.
-async fn pay_created(sandbox: &Arc<Sandbox>, incoming: &Incoming, answer: &Answer) {
-    let Some(session) = created_session(incoming, answer) else {
+async fn pay_created(sandbox: &Sandbox, request: &ApiRequest, response: &ApiResponse) {
+    let Some(session) = response.created_session(request) else {
         return;
     };
     let (paid, attempted) = sandbox.change(|state| {
@@ -139,7 +139,7 @@ async fn pay_created(sandbox: &Arc<Sandbox>, incoming: &Incoming, answer: &Answe
     if let Err(refusal) = paid {
         tracing::warn!(
             reason = refusal.message(),
-            "the session could not be paid before the answer"
+            "the session could not be paid before the response"
         );
     }
     attempted.wait().await;

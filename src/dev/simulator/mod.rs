@@ -1,26 +1,30 @@
 //! A Stripe that runs in this process: the API, the payment page and the webhooks of one sandbox
 //! account, as Stripe documents them, and knobs to make it misbehave. It knows nothing of Holdfast.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 
 mod account;
 mod api;
+mod api_request;
+mod api_response;
 mod bank;
+mod bank_decision;
+mod chances;
 mod chaos;
 mod charge;
 mod checkout_creation;
 mod checkout_lifecycle;
 mod checkout_session;
 mod clock;
+mod connection;
+mod courier;
 mod currency;
 mod delivery;
 mod dispute;
+mod dispute_lifecycle;
 mod event;
 mod execution;
 mod expansion;
@@ -29,64 +33,36 @@ mod form;
 mod hosted_page;
 mod idempotency;
 mod ids;
-mod intake;
 mod journal;
 mod knobs;
-mod line;
 mod line_items;
 mod listing;
 mod metadata;
 mod misbehaviour;
+mod mishap;
+mod outbox;
 mod parameters;
 mod payment;
 mod payment_intent;
 mod payment_method;
 mod payment_page;
 mod pipeline;
-mod post;
 mod refund;
+mod refund_lifecycle;
 mod refusal;
 mod rendering;
 mod sandbox;
+mod settings;
+mod state;
 mod store;
+mod stored_response;
 mod table;
 
-use line::{Exchange, Line};
+use chances::Setting;
+use chaos::Chaos;
+use connection::{ClientConnection, CuttableListener};
 use sandbox::Sandbox;
-
-/// How a simulator starts.
-#[derive(Debug)]
-pub struct Options {
-    /// Port 0 takes any free port.
-    pub bind: SocketAddr,
-    /// The webhook endpoints of the account.
-    pub endpoints: Vec<Endpoint>,
-    /// Keeps the account over restarts; without it, everything is forgotten.
-    pub data_file: Option<PathBuf>,
-    /// `Some`: the clock stands still there until it is moved. `None`: it follows the system's.
-    pub now: Option<DateTime<Utc>>,
-}
-
-/// A webhook endpoint. Two with the same address are one whose secret is being rolled: it gets both
-/// signatures.
-#[derive(Clone)]
-pub struct Endpoint {
-    /// Where events are posted: a plain `http` address, since the merchant is on this machine.
-    pub url: String,
-    /// The signing key: the whole string, `whsec_` included.
-    pub secret: String,
-    /// The version events are labelled with; without it, the one that the simulator renders.
-    pub api_version: Option<String>,
-}
-
-impl std::fmt::Debug for Endpoint {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Endpoint")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
-    }
-}
+pub use settings::{Endpoint, Options};
 
 /// A running simulator; it stops when this is dropped.
 #[derive(Debug)]
@@ -104,11 +80,11 @@ impl Simulator {
         let router = Router::new()
             .nest("/_simulator", knobs::routes().merge(bank::routes()))
             .nest("/c/pay", hosted_page::routes())
-            .fallback(pipeline::answer)
+            .fallback(pipeline::respond)
             .with_state(Arc::clone(&sandbox));
-        let service = router.into_make_service_with_connect_info::<Line>();
+        let service = router.into_make_service_with_connect_info::<ClientConnection>();
         sandbox.spawn(async move {
-            let served = axum::serve(Exchange(listener), service).await;
+            let served = axum::serve(CuttableListener(listener), service).await;
             tracing::debug!(?served, "the simulator stopped serving");
         });
         sandbox.spawn(Arc::clone(&sandbox).tick());
@@ -128,9 +104,9 @@ impl Simulator {
 
     /// From now on it misbehaves by chance, as often as usual, and as any other that began with
     /// this seed.
-    pub fn unleash(&self, seed: u64) {
-        self.sandbox
-            .peek(|state| chaos::set(state, Some(chaos::Chaos::usual(seed))));
+    pub fn start_chaos(&self, seed: u64) {
+        let chaos = Chaos::new(Setting::usual(seed));
+        self.sandbox.peek(|state| state.set_chaos(Some(chaos)));
     }
 
     /// Events from now on go to this endpoint too.

@@ -45,9 +45,9 @@ impl Parameters {
             Some(Field::Text(text)) if text.is_empty() => Err(Refusal::invalid(
                 &param,
                 format!(
-                    "You passed an empty string for '{param}'. We assume empty values are an attempt to unset a \
-                     parameter; however '{param}' cannot be unset. You should remove '{param}' from your request \
-                     or supply a non-empty value."
+                    "You passed an empty string for '{param}'. We assume empty values are an \
+                     attempt to unset a parameter; however '{param}' cannot be unset. You should \
+                     remove '{param}' from your request or supply a non-empty value."
                 ),
             )
             .code("parameter_invalid_empty")),

@@ -67,7 +67,8 @@ impl Row for PaymentIntent {
             "statement_descriptor": self.data.statement_descriptor,
             "statement_descriptor_suffix": self.data.statement_descriptor_suffix,
             "transfer_group": self.data.transfer_group,
-            "payment_method": self.payment_method, "payment_method_types": self.payment_method_types,
+            "payment_method": self.payment_method,
+            "payment_method_types": self.payment_method_types,
             "latest_charge": self.latest_charge, "last_payment_error": self.last_payment_error,
             "payment_method_options": {
                 "card": {

@@ -137,11 +137,13 @@ impl PaymentMethod {
             "card": {
                 "amount_authorized": amount, "authorization_code": null, "brand": self.brand,
                 "checks": {
-                    "address_line1_check": null, "address_postal_code_check": null, "cvc_check": "pass"
+                    "address_line1_check": null, "address_postal_code_check": null,
+                    "cvc_check": "pass"
                 },
                 "country": "US", "exp_month": 12, "exp_year": 2034,
                 "electronic_commerce_indicator": null,
-                "extended_authorization": { "status": "disabled" }, "fingerprint": "S1mulat0rCardPr1",
+                "extended_authorization": { "status": "disabled" },
+                "fingerprint": "S1mulat0rCardPr1",
                 "funding": "credit", "incremental_authorization": { "status": "unavailable" },
                 "installments": null, "last4": self.last4, "mandate": null,
                 "multicapture": { "status": "unavailable" }, "network": self.brand,
@@ -185,7 +187,8 @@ impl Row for PaymentMethod {
             json!({
                 "brand": self.brand,
                 "checks": {
-                    "address_line1_check": null, "address_postal_code_check": null, "cvc_check": "pass"
+                    "address_line1_check": null, "address_postal_code_check": null,
+                    "cvc_check": "pass"
                 },
                 "country": "US", "display_brand": self.brand, "exp_month": 12, "exp_year": 2034,
                 "fingerprint": "S1mulat0rCardPr1", "funding": "credit", "generated_from": null,

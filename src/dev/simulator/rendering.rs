@@ -1,4 +1,4 @@
-//! Puts a rendered object together out of parts.
+//! Puts rendered objects together, and writes them as Stripe does.
 
 use serde_json::Value;
 
@@ -8,4 +8,9 @@ pub(super) fn merge(mut object: Value, more: Value) -> Value {
         fields.extend(more);
     }
     object
+}
+
+/// Two spaces of indentation, as Stripe sends and answers.
+pub(super) fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
 }

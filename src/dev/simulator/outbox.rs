@@ -1,26 +1,29 @@
-//! The post office: turns new events into deliveries, makes them, and notes what became of each.
+//! Makes deliveries of new events, writes them out when they are due, and notes what became of
+//! each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use reqwest::header::{CONTENT_TYPE, USER_AGENT};
-use serde_json::Value;
-use tokio::task::JoinSet;
-
-use super::chaos::{self, Fate};
+use super::chaos::Fate;
+use super::clock::real_milliseconds;
 use super::delivery::{self, Delivery, DeliveryState};
 use super::event::API_VERSION;
 use super::journal::DeliveryRecord;
-use super::sandbox::{Sandbox, State, real_milliseconds};
-
-const STRIPE_USER_AGENT: &str = "Stripe/1.0 (+https://stripe.com/docs/webhooks)";
+use super::rendering::pretty;
+use super::state::State;
 
 /// Deliveries to one endpoint: one round after the other, those of a round at once. Batches of
 /// different causes run side by side, since Stripe promises no order; who needs one waits until the
 /// first has settled.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    rounds: Vec<Vec<u64>>,
+    pub(super) rounds: Vec<Vec<u64>>,
+}
+
+/// What is delivered: an event, or bytes without one.
+struct Content<'a> {
+    event: &'a str,
+    kind: &'a str,
+    raw: Option<&'a str>,
 }
 
 /// Makes deliveries of the events that have none, as the plan says. What is not held is in flight
@@ -28,7 +31,7 @@ pub(super) struct Batch {
 pub(super) fn collect(state: &mut State) -> Vec<Batch> {
     let mut batches: BTreeMap<String, Batch> = BTreeMap::new();
     for id in std::mem::take(&mut state.account.unsent) {
-        chaos::observe(state, &id);
+        state.observe(&id);
         for url in urls(state) {
             let Some(event) = state.account.events.get_mut(&id) else {
                 continue;
@@ -37,8 +40,13 @@ pub(super) fn collect(state: &mut State) -> Vec<Batch> {
                 event.pending.push(url.clone());
             }
             let kind = event.kind.clone();
-            let fate = chaos::fate(state, &id);
-            let round = address(state, (&id, &kind, None), &url, &fate);
+            let fate = state.fate(&id);
+            let content = Content {
+                event: &id,
+                kind: &kind,
+                raw: None,
+            };
+            let round = address(state, &content, &url, &fate);
             if !round.is_empty() {
                 let rounds = &mut batches.entry(url).or_default().rounds;
                 rounds.insert(if fate.first { 0 } else { rounds.len() }, round);
@@ -49,15 +57,18 @@ pub(super) fn collect(state: &mut State) -> Vec<Batch> {
 }
 
 /// Sends `raw`, signed, to every endpoint, without an event behind it.
-pub(super) fn send_raw(state: &mut State, raw: &String) -> Vec<Batch> {
-    let mut batches = Vec::new();
-    for url in urls(state) {
-        let round = address(state, ("raw", "raw", Some(raw)), &url, &Fate::default());
-        batches.push(Batch {
-            rounds: vec![round],
-        });
-    }
-    batches
+pub(super) fn send_raw(state: &mut State, raw: &str) -> Vec<Batch> {
+    let content = Content {
+        event: "raw",
+        kind: "raw",
+        raw: Some(raw),
+    };
+    urls(state)
+        .into_iter()
+        .map(|url| Batch {
+            rounds: vec![address(state, &content, &url, &Fate::default())],
+        })
+        .collect()
 }
 
 /// Each address once: two endpoints of one address are one whose secret is being rolled.
@@ -69,51 +80,28 @@ fn urls(state: &State) -> BTreeSet<String> {
         .collect()
 }
 
-/// The deliveries of one event to one endpoint that begin now.
-fn address(
-    state: &mut State,
-    what: (&str, &str, Option<&String>),
-    url: &str,
-    fate: &Fate,
-) -> Vec<u64> {
-    let (event, kind, raw) = what;
-    let plan = state.plan.of(kind);
-    let dropped = |attempt| DeliveryRecord {
-        event_id: event.to_owned(),
-        kind: kind.to_owned(),
-        url: url.to_owned(),
-        attempt,
-        outcome: "dropped",
-        status: None,
-        error: None,
-    };
+/// The deliveries to one endpoint that begin now.
+fn address(state: &mut State, content: &Content<'_>, url: &str, fate: &Fate) -> Vec<u64> {
+    let plan = state.plan.of(content.kind);
     if plan.drop || fate.lost {
-        state.delivered.push(dropped(0));
+        state.delivered.push(dropped(content, url, 0));
         return Vec::new();
     }
     let mut round = Vec::new();
     let copies = plan.copies.saturating_add(fate.copies_more);
     for copy in 1..=copies {
-        state.last_delivery = state.last_delivery.saturating_add(1);
-        let due = fate.due.filter(|_| copy == copies);
-        let start = due.map_or(DeliveryState::InFlight, |due| DeliveryState::Retry { due });
-        let mut delivery = Delivery {
-            id: state.last_delivery,
-            event: event.to_owned(),
-            kind: kind.to_owned(),
-            raw: raw.cloned(),
-            url: url.to_owned(),
-            failures: 0,
-            state: if plan.hold {
-                DeliveryState::Held
-            } else {
-                start
-            },
-            version: fate.version.clone(),
-        };
-        if fate.dropped && copy == copies && !plan.hold {
+        let is_last = copy == copies;
+        let mut delivery = new_delivery(state, content, url);
+        delivery.version.clone_from(&fate.version);
+        if plan.hold {
+            delivery.state = DeliveryState::Held;
+        } else if let Some(due) = fate.due.filter(|_| is_last) {
+            delivery.state = DeliveryState::Retry { due };
+        }
+        if fate.dropped && is_last && !plan.hold {
             delivery.postpone(real_milliseconds());
-            state.delivered.push(dropped(delivery.failures));
+            let record = dropped(content, url, delivery.failures);
+            state.delivered.push(record);
         }
         if delivery.state == DeliveryState::InFlight {
             round.push(delivery.id);
@@ -121,6 +109,33 @@ fn address(
         state.account.deliveries.push(delivery);
     }
     round
+}
+
+/// A delivery that is in flight.
+fn new_delivery(state: &mut State, content: &Content<'_>, url: &str) -> Delivery {
+    state.last_delivery = state.last_delivery.saturating_add(1);
+    Delivery {
+        id: state.last_delivery,
+        event: content.event.to_owned(),
+        kind: content.kind.to_owned(),
+        raw: content.raw.map(ToOwned::to_owned),
+        url: url.to_owned(),
+        failures: 0,
+        state: DeliveryState::InFlight,
+        version: None,
+    }
+}
+
+fn dropped(content: &Content<'_>, url: &str, attempt: usize) -> DeliveryRecord {
+    DeliveryRecord {
+        event_id: content.event.to_owned(),
+        kind: content.kind.to_owned(),
+        url: url.to_owned(),
+        attempt,
+        outcome: "dropped",
+        status: None,
+        error: None,
+    }
 }
 
 /// Takes up the retries whose time has come.
@@ -178,55 +193,15 @@ pub(super) fn is_quiet(state: &State, now_milliseconds: u64) -> bool {
     })
 }
 
-/// Makes one attempt at each delivery of the batch.
-pub(super) async fn deliver(sandbox: &Arc<Sandbox>, batch: Batch) {
-    for round in batch.rounds {
-        let mut copies = JoinSet::new();
-        for id in round {
-            let sandbox = Arc::clone(sandbox);
-            copies.spawn(async move { attempt(&sandbox, id).await });
-        }
-        while copies.join_next().await.is_some() {}
-    }
-}
-
-async fn attempt(sandbox: &Sandbox, id: u64) {
-    let Some(message) = sandbox.peek(|state| write(state, id)) else {
-        // Its endpoint is gone: there is nothing to wait for.
-        sandbox.peek(|state| {
-            state
-                .account
-                .deliveries
-                .retain(|delivery| delivery.id != id);
-        });
-        sandbox.attempted.notify_waiters();
-        return;
-    };
-    let sent = sandbox
-        .client
-        .post(&message.url)
-        .header(CONTENT_TYPE, "application/json; charset=utf-8")
-        .header(USER_AGENT, STRIPE_USER_AGENT)
-        .header("Cache-Control", "no-cache")
-        .header("Stripe-Signature", message.signature)
-        .body(message.body)
-        .send()
-        .await;
-    let answer = sent
-        .map(|response| response.status().as_u16())
-        .map_err(|error| error.to_string());
-    sandbox.peek(|state| conclude(state, id, answer));
-    sandbox.attempted.notify_waiters();
-}
-
-struct Message {
-    url: String,
-    body: String,
-    signature: String,
+/// A delivery as it is sent.
+pub(super) struct Message {
+    pub(super) url: String,
+    pub(super) body: String,
+    pub(super) signature: String,
 }
 
 /// Renders and signs the delivery as of now; every attempt has a fresh signature.
-fn write(state: &State, id: u64) -> Option<Message> {
+pub(super) fn write(state: &State, id: u64) -> Option<Message> {
     let delivery = state
         .account
         .deliveries
@@ -259,8 +234,14 @@ fn write(state: &State, id: u64) -> Option<Message> {
     })
 }
 
+/// Drops a delivery that cannot be made.
+pub(super) fn forget(state: &mut State, id: u64) {
+    let deliveries = &mut state.account.deliveries;
+    deliveries.retain(|delivery| delivery.id != id);
+}
+
 /// Any 2xx acknowledges; everything else is tried again.
-fn conclude(state: &mut State, id: u64, answer: Result<u16, String>) {
+pub(super) fn conclude(state: &mut State, id: u64, response: Result<u16, String>) {
     let deliveries = &mut state.account.deliveries;
     let Some(place) = deliveries.iter().position(|delivery| delivery.id == id) else {
         return;
@@ -268,7 +249,7 @@ fn conclude(state: &mut State, id: u64, answer: Result<u16, String>) {
     let Some(delivery) = deliveries.get_mut(place) else {
         return;
     };
-    let acknowledged = matches!(answer, Ok(200..=299));
+    let acknowledged = matches!(response, Ok(200..=299));
     let record = DeliveryRecord {
         event_id: delivery.event.clone(),
         kind: delivery.kind.clone(),
@@ -279,8 +260,8 @@ fn conclude(state: &mut State, id: u64, answer: Result<u16, String>) {
         } else {
             "failed"
         },
-        status: answer.as_ref().ok().copied(),
-        error: answer.err(),
+        status: response.as_ref().ok().copied(),
+        error: response.err(),
     };
     if acknowledged || !delivery.postpone(real_milliseconds()) {
         deliveries.remove(place);
@@ -289,9 +270,4 @@ fn conclude(state: &mut State, id: u64, answer: Result<u16, String>) {
         event.pending.retain(|url| *url != record.url);
     }
     state.delivered.push(record);
-}
-
-/// Two spaces of indentation, as Stripe sends and answers.
-pub(super) fn pretty(value: &Value) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default()
 }

@@ -1,15 +1,10 @@
-//! Takes in an API request: its parts, its key, its parameters; and gives out the answer with
-//! Stripe's headers.
+//! An API request: its parts, its idempotency key, its parameters and its credentials.
 
-use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, Utc};
 
-use super::event::API_VERSION;
 use super::form;
 use super::ids;
 use super::journal::RequestRecord;
@@ -17,9 +12,8 @@ use super::refusal::Refusal;
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// One request as it arrived.
 #[derive(Debug, Clone)]
-pub(super) struct Incoming {
+pub(super) struct ApiRequest {
     pub(super) request_id: String,
     pub(super) method: String,
     pub(super) path: String,
@@ -28,7 +22,7 @@ pub(super) struct Incoming {
     headers: HeaderMap,
 }
 
-impl Incoming {
+impl ApiRequest {
     /// Reads the whole request; a body that is too large or cut short reads as empty.
     pub(super) async fn read(request: Request) -> Self {
         let (parts, body) = request.into_parts();
@@ -84,8 +78,9 @@ impl Incoming {
             return Err(Refusal::new(
                 401,
                 "invalid_request_error",
-                "You did not provide an API key. You need to provide your API key in the Authorization header, \
-                 using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
+                "You did not provide an API key. You need to provide your API key in the \
+                 Authorization header, using Bearer auth (e.g. 'Authorization: Bearer \
+                 YOUR_SECRET_KEY').",
             ));
         };
         let secret = key
@@ -99,7 +94,8 @@ impl Incoming {
             401,
             "invalid_request_error",
             format!(
-                "Invalid API Key provided: {shown}****. This is a simulator: it takes test keys only."
+                "Invalid API Key provided: {shown}****. This is a simulator: it takes test keys \
+                 only."
             ),
         ))
     }
@@ -114,61 +110,4 @@ fn key_of(authorization: &str) -> Option<String> {
         decoded.split(':').next()?.to_owned()
     };
     Some(key).filter(|key| !key.is_empty())
-}
-
-/// What the client gets, before the headers that every answer has.
-#[derive(Debug, Clone)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: String,
-    pub(super) content_type: &'static str,
-    /// The request whose kept answer this is.
-    pub(super) original_request: Option<String>,
-    pub(super) headers: Vec<(&'static str, String)>,
-}
-
-impl Answer {
-    pub(super) fn json(status: u16, body: String) -> Self {
-        Self {
-            status,
-            body,
-            content_type: "application/json",
-            original_request: None,
-            headers: Vec::new(),
-        }
-    }
-
-    /// Adds the headers of every answer; the date is the simulator's.
-    pub(super) fn into_response(self, incoming: &Incoming, now: DateTime<Utc>) -> Response {
-        let version = incoming.header("stripe-version").unwrap_or(API_VERSION);
-        let date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        let mut headers = vec![
-            (header::CONTENT_TYPE.as_str(), self.content_type.to_owned()),
-            (header::DATE.as_str(), date),
-            (
-                header::CACHE_CONTROL.as_str(),
-                "no-cache, no-store".to_owned(),
-            ),
-            ("request-id", incoming.request_id.clone()),
-            ("stripe-version", version.to_owned()),
-        ];
-        if let Some(key) = incoming.idempotency_key() {
-            headers.push(("idempotency-key", key.to_owned()));
-        }
-        if let Some(original) = self.original_request {
-            headers.push(("idempotent-replayed", "true".to_owned()));
-            headers.push(("original-request", original));
-        }
-        headers.extend(self.headers);
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Body::from(self.body)).into_response();
-        for (name, value) in headers {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                response
-                    .headers_mut()
-                    .insert(HeaderName::from_static(name), value);
-            }
-        }
-        response
-    }
 }

@@ -12,11 +12,11 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A handler's hold on its client's connection.
+/// The connection that a request came on.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Line(Arc<AtomicBool>);
+pub(super) struct ClientConnection(Arc<AtomicBool>);
 
-impl Line {
+impl ClientConnection {
     /// Nothing more is written: whatever the handler answers, the client sees the connection close.
     pub(super) fn cut(&self) {
         self.0.store(true, Ordering::Release);
@@ -31,24 +31,23 @@ impl Line {
     }
 }
 
-/// Accepts connections, each with its line.
 #[derive(Debug)]
-pub(super) struct Exchange(pub(super) TcpListener);
+pub(super) struct CuttableListener(pub(super) TcpListener);
 
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct CuttableStream {
     stream: TcpStream,
-    line: Line,
+    connection: ClientConnection,
 }
 
-impl Listener for Exchange {
-    type Io = Connection;
+impl Listener for CuttableListener {
+    type Io = CuttableStream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
+    async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
-        let line = Line::default();
-        (Connection { stream, line }, address)
+        let connection = ClientConnection::default();
+        (CuttableStream { stream, connection }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -56,13 +55,13 @@ impl Listener for Exchange {
     }
 }
 
-impl Connected<IncomingStream<'_, Exchange>> for Line {
-    fn connect_info(stream: IncomingStream<'_, Exchange>) -> Self {
-        stream.io().line.clone()
+impl Connected<IncomingStream<'_, CuttableListener>> for ClientConnection {
+    fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
+        stream.io().connection.clone()
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for CuttableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -72,13 +71,13 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for CuttableStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.line.check()?;
+        self.connection.check()?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

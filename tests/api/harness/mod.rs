@@ -1,0 +1,226 @@
+//! The harness of a test: the API on a database of its own, a Stripe simulator, an issuer, and a
+//! clock that stands still.
+
+mod answer;
+mod background;
+mod caller;
+mod stripe;
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::task::Poll;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use holdfast::app::{AppState, Clock};
+use holdfast::config::Config;
+use holdfast::dev::identity::{Issuer, IssuerSettings};
+use holdfast::dev::simulator::{Endpoint, Options, Simulator};
+use holdfast::dev::test_database::{TestDatabase, digest};
+use holdfast::repositories::database::{self, MIGRATOR, QUEUE_VERSION};
+use holdfast::{jobs, routes, workflows};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use sqlx::postgres::PgPool;
+use sqlx::{AssertSqlSafe, ConnectOptions};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub(crate) use answer::{Answer, send};
+pub(crate) use caller::Caller;
+pub(crate) use stripe::sign;
+
+/// The front end of the tests, first of `APP_ORIGINS`.
+pub(crate) const ORIGIN: &str = "http://front.example";
+/// The secret of the webhook endpoint.
+pub(crate) const SECRET: &str = "whsec_test";
+const ANY_PORT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A running Holdfast and the world around it.
+pub(crate) struct TestApp {
+    pub(crate) app: AppState,
+    pub(crate) url: String,
+    pub(crate) simulator: Simulator,
+    pub(crate) issuer: Issuer,
+    pub(crate) http: reqwest::Client,
+    config: Config,
+    clock: Clock,
+    database: TestDatabase,
+}
+
+impl TestApp {
+    /// With the settings of the tests: no rate limit, holds of ten minutes, Stripe in test mode.
+    pub(crate) async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With some settings of its own, by variable.
+    pub(crate) async fn with(own: &[(&str, &str)]) -> Self {
+        Self::on(database().await, own).await
+    }
+
+    /// On this database, with some settings of its own.
+    pub(crate) async fn on(database: TestDatabase, own: &[(&str, &str)]) -> Self {
+        let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
+        let issuer = Issuer::start(IssuerSettings {
+            bind: ANY_PORT,
+            key_file: None,
+            site: None,
+        })
+        .await
+        .unwrap();
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let endpoint = Endpoint {
+            url: format!("{url}/api/stripe"),
+            secret: SECRET.to_owned(),
+            api_version: None,
+        };
+        let options = Options {
+            bind: ANY_PORT,
+            endpoints: vec![endpoint],
+            data_file: None,
+            now: Some(now),
+        };
+        let simulator = Simulator::start(options).await.unwrap();
+        let setting = |variable: &str| {
+            let of_the_test = own
+                .iter()
+                .find(|(name, _)| *name == variable)
+                .map(|(_, value)| (*value).to_owned());
+            of_the_test.or_else(|| match variable {
+                "DATABASE_URL" => Some(database.options().to_url_lossy().to_string()),
+                "STRIPE_SECRET_KEY" => Some("sk_test_stage".to_owned()),
+                "STRIPE_WEBHOOK_SECRET" => Some(SECRET.to_owned()),
+                "STRIPE_API_BASE" => Some(simulator.url()),
+                "CLERK_ISSUER" => Some(issuer.url()),
+                "APP_ORIGINS" => Some(format!("{ORIGIN},http://other-front.example")),
+                "RATE_LIMIT_PER_MINUTE" => Some("0".to_owned()),
+                _ => None,
+            })
+        };
+        let config = Config::read(setting).unwrap();
+        let clock = Clock::stopped(now);
+        let app = workflows::build_app(config.clone(), clock.clone()).unwrap();
+        serve(listener, AppState::clone(&app));
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self {
+            app,
+            url,
+            simulator,
+            issuer,
+            http,
+            config,
+            clock,
+            database,
+        }
+    }
+
+    /// Starts another process of the same service on the same database; returns its URL.
+    pub(crate) async fn second_server(&self) -> String {
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        serve(listener, self.second_process());
+        url
+    }
+
+    /// Another process that nobody can call from outside.
+    pub(crate) fn second_process(&self) -> AppState {
+        workflows::build_app(self.config.clone(), self.clock.clone()).unwrap()
+    }
+
+    /// The time of the API.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Moves the clocks of the API and of the simulator.
+    pub(crate) async fn advance(&self, by: TimeDelta) {
+        self.clock.advance(by).unwrap();
+        self.knob("clock", json!({ "now": self.now() })).await;
+        self.simulator.settled().await;
+    }
+
+    /// Calls without a token.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(self.http.get(format!("{}{path}", self.url))).await
+    }
+
+    /// A request of any kind, to be sent with [`send`].
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// A show with two rows of ten, A for 12 euros and B for 25; A1 is blocked.
+    pub(crate) async fn show(&self) -> String {
+        self.show_with(json!({})).await
+    }
+
+    /// The show of [`TestApp::show`], with some members of its own.
+    pub(crate) async fn show_with(&self, own: Value) -> String {
+        let mut show = json!({
+            "title": "Metropolis", "startsAt": "2026-12-24T19:30:00Z", "timezone": "Europe/Berlin",
+            "tiers": [
+                { "name": "regular", "price": { "amountMinor": 1200, "currency": "eur" } },
+                { "name": "box", "price": { "amountMinor": 2500, "currency": "eur" } },
+            ],
+            "rows": [{ "row": "A", "seats": 10, "tier": "regular" }, { "row": "B", "seats": 10, "tier": "box" }],
+            "blocked": ["A1"],
+        });
+        for (name, value) in own.as_object().unwrap() {
+            show[name] = value.clone();
+        }
+        let made = self.admin().post("/api/admin/shows", show).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The database of this test.
+    pub(crate) fn db(&self) -> &PgPool {
+        self.database.pool()
+    }
+
+    /// One value of the database, as text; SQL's null as "".
+    pub(crate) async fn sql(&self, query: &str) -> String {
+        let query = format!("select coalesce(({query})::text, '')");
+        sqlx::query_scalar(AssertSqlSafe(query))
+            .fetch_one(self.db())
+            .await
+            .unwrap()
+    }
+}
+
+/// A database of its own for a test, with our schema and the queue's.
+pub(crate) async fn database() -> TestDatabase {
+    let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
+    TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await
+}
+
+/// Serves, and reads the feed of booking events, as long as the test runs.
+fn serve(listener: TcpListener, app: AppState) {
+    let (running, stopping) = watch::channel(false);
+    let feed = jobs::feed(AppState::clone(&app), stopping);
+    let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move {
+        let _running = running;
+        tokio::join!(axum::serve(listener, service).into_future(), feed)
+    });
+}
+
+/// Lets `work` go on until it has been woken `polls` times, and drops it where it then stands, as a
+/// process dies.
+pub(crate) async fn cut_short<F: Future>(work: F, polls: u32) -> Option<F::Output> {
+    let mut work = Box::pin(work);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
+}

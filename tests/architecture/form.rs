@@ -1,0 +1,92 @@
+//! How files look: short, with a first line that says what they are, and with nothing left to do.
+
+use super::source::{check_tree, code_of, complain, expand, module_of};
+
+const FILE_LINES_MAX: usize = 400;
+
+/// Names that say nothing: whatever is put there has a better place.
+const EMPTY_NAMES: &[&str] = &[
+    "utils", "util", "common", "helpers", "helper", "types", "misc",
+];
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    check_tree(&["src", "tests"], unkempt);
+}
+
+#[test]
+fn an_unkempt_file_is_reported() {
+    let long = format!("//! Long.\n{}", "\n".repeat(FILE_LINES_MAX));
+
+    assert_eq!(unkempt("src/app.rs", "use std::fs;\n").len(), 1);
+    assert_eq!(unkempt("tests/api/app.rs", &long).len(), 1);
+    assert_eq!(unkempt("src/domain/helpers.rs", "//! Helps.\n").len(), 1);
+    assert_eq!(unkempt("src/types/mod.rs", "//! Types.\n").len(), 1);
+    assert_eq!(
+        unkempt("src/app.rs", "//! An inner one.\nmod utils {}\n").len(),
+        1
+    );
+    assert_eq!(
+        unkempt("src/app.rs", "//! What the process shares.\n"),
+        Vec::<String>::new()
+    );
+}
+
+fn unkempt(file: &str, source: &str) -> Vec<String> {
+    let names = expand(&code_of(source), "mod ")
+        .into_iter()
+        .map(|path| path[0].clone());
+    let empty = names
+        .chain(module_of(file))
+        .find(|name| EMPTY_NAMES.contains(&name.as_str()));
+    let lines = source.lines().count();
+    [
+        complain(
+            !source.starts_with("//! "),
+            format!("{file} does not begin with what it is, `//! …`"),
+        ),
+        complain(
+            lines > FILE_LINES_MAX,
+            format!("{file} has {lines} lines; {FILE_LINES_MAX} are the most"),
+        ),
+        empty
+            .map(|name| format!("{file}: a module called {name} has no subject"))
+            .into_iter()
+            .collect(),
+    ]
+    .concat()
+}
+
+#[test]
+fn nothing_is_left_to_be_done() {
+    check_tree(&["src", "tests", "migrations"], unfinished);
+}
+
+#[test]
+fn a_note_of_something_to_do_is_reported() {
+    for word in UNFINISHED {
+        let note = word.concat();
+        assert_eq!(
+            unfinished("src/app.rs", &format!("// {note}: fix")).len(),
+            1,
+            "{note}"
+        );
+    }
+    assert_eq!(
+        unfinished("src/app.rs", "let tomorrow = todos;"),
+        Vec::<String>::new()
+    );
+}
+
+/// In two pieces each, so that this file does not contain them.
+const UNFINISHED: [[&str; 2]; 3] = [["TO", "DO"], ["FIX", "ME"], ["XX", "X:"]];
+
+fn unfinished(file: &str, source: &str) -> Vec<String> {
+    let word = UNFINISHED
+        .iter()
+        .map(|word| word.concat())
+        .find(|word| source.contains(word));
+    word.map(|word| format!("{file} says {word}: do it, or write it down elsewhere"))
+        .into_iter()
+        .collect()
+}
