@@ -6,8 +6,9 @@ use std::sync::Weak;
 use futures_util::future::BoxFuture;
 use tracing::Span;
 
-use super::execute::{Done, settle};
+use super::execute::Done;
 use super::plan::{Item, ReportingEvent};
+use super::rounds::settle;
 use crate::app::{App, BatchHandler, Batched, ReceivedEvent};
 use crate::domain::payment_event::{DeliveryOutcome, EventStatus};
 use crate::domain::stripe_report::StripeReport;

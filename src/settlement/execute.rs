@@ -1,25 +1,19 @@
 //! Carries plans out, all of them in the caller's transaction.
 
-use std::collections::{HashMap, HashSet};
-
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
 use sqlx::{Acquire, PgConnection};
-use tracing::Instrument;
 
-use super::plan::{Item, Plan, plan};
+use super::plan::{Item, Plan};
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState, Ending};
-use crate::domain::funds::{CapturedFunds, Mismatch, SurplusReason};
+use crate::domain::funds::{CapturedFunds, SurplusReason};
 use crate::domain::ids::{BookingId, PaymentId};
 use crate::domain::job::{Job, ScheduledJob};
 use crate::domain::money::Money;
 use crate::domain::payment_event::EventStatus;
-use crate::domain::stripe_report::StripeReport;
 use crate::error::{Error, Result};
 use crate::repositories::booking_events::{self, NewBookingEvent};
-use crate::repositories::discrepancies::{self, Discrepancy};
 use crate::repositories::payments::{self, NewPayment, SettledEvent, Settlement};
 use crate::repositories::{attempts, bookings, jobs, refunds};
 
@@ -36,70 +30,10 @@ pub(super) struct Done {
     pub(super) sentence: &'static str,
 }
 
-/// Settles reports, in their order for each booking, and says of each what was done. The caller
-/// commits.
-///
-/// Reports are taken in rounds, so that each is planned on what those before it have made of its
-/// booking: what changes a booking makes the later reports of the same one wait for the next round.
-/// Usually there is one round, of two round trips: lock and read, write.
-pub(super) async fn settle(
-    db: &mut PgConnection,
-    items: &[Item<'_>],
-    now: DateTime<Utc>,
-) -> Result<Vec<Done>> {
-    let mut done: Vec<Option<Done>> = vec![None; items.len()];
-    while done.iter().any(Option::is_none) {
-        let open: Vec<_> = items
-            .iter()
-            .zip(&mut done)
-            .filter(|(_, done)| done.is_none())
-            .collect();
-        settle_round(db, open, now).await?;
-    }
-    Ok(done.into_iter().flatten().collect())
-}
-
-async fn settle_round<'a>(
-    db: &mut PgConnection,
-    open: Vec<(&'a Item<'a>, &mut Option<Done>)>,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    let attempts: Vec<_> = open
-        .iter()
-        .filter_map(|(item, _)| item.attempt_to_lock())
-        .collect();
-    let states = if attempts.is_empty() {
-        HashMap::new()
-    } else {
-        attempts::lock(db, &attempts).await?
-    };
-    let mut changed: HashSet<BookingId> = HashSet::new();
-    let mut round = Round::new(now);
-    for (item, done) in open {
-        let attempt = item.attempt_to_lock();
-        if attempt.is_some_and(|attempt| changed.contains(&attempt.booking_id)) {
-            continue;
-        }
-        let state = attempt.and_then(|attempt| states.get(&attempt.attempt_id));
-        let plan = plan(item, state, now);
-        if let (Plan::Checkout(decision), Some(attempt)) = (&plan, attempt)
-            && !matches!(decision, CheckoutDecision::NoChange(_))
-        {
-            changed.insert(attempt.booking_id);
-        }
-        let executed = round
-            .execute(db, item, state, plan)
-            .instrument(item.span.clone())
-            .await?;
-        *done = Some(executed);
-    }
-    round.finish(db).await
-}
-
 /// What the reports of one round come to: written in one statement at its end, but for what has to
 /// be tried first.
-struct Round<'a> {
-    now: DateTime<Utc>,
+pub(super) struct Round<'a> {
+    pub(super) now: DateTime<Utc>,
     settlement: Settlement<'a>,
     jobs: Vec<ScheduledJob>,
     to_refund: Vec<Surplus>,
@@ -115,13 +49,13 @@ struct Surplus {
 
 /// A report that is about an attempt of ours.
 #[derive(Clone, Copy)]
-struct Subject<'a, 's> {
-    item: &'a Item<'a>,
-    state: &'s CheckoutState,
+pub(super) struct Subject<'a, 's> {
+    pub(super) item: &'a Item<'a>,
+    pub(super) state: &'s CheckoutState,
 }
 
 impl<'a> Subject<'a, '_> {
-    fn booking_id(self) -> BookingId {
+    pub(super) fn booking_id(self) -> BookingId {
         self.state.attempt.booking_id
     }
 
@@ -142,7 +76,7 @@ impl<'a> Subject<'a, '_> {
 }
 
 impl<'a> Round<'a> {
-    fn new(now: DateTime<Utc>) -> Self {
+    pub(super) fn new(now: DateTime<Utc>) -> Self {
         Self {
             now,
             settlement: Settlement::default(),
@@ -152,7 +86,7 @@ impl<'a> Round<'a> {
     }
 
     /// Carries a plan out, or notes what the end of the round has to write for it.
-    async fn execute(
+    pub(super) async fn execute(
         &mut self,
         db: &mut PgConnection,
         item: &'a Item<'a>,
@@ -283,7 +217,7 @@ impl<'a> Round<'a> {
     }
 
     /// Keeps money that is not owed, and sends it back unless a person has to look first.
-    fn keep_surplus(
+    pub(super) fn keep_surplus(
         &mut self,
         subject: Subject<'a, '_>,
         funds: CapturedFunds,
@@ -312,83 +246,6 @@ impl<'a> Round<'a> {
         }
         tracing::error!(booking.id = %surplus.booking_id, "surplus money waits for a person: {}", reason.as_str());
         "the money is kept as surplus; a person decides"
-    }
-
-    /// Keeps the money, and leaves the booking to a person with all that it reserves.
-    async fn review(
-        &mut self,
-        db: &mut PgConnection,
-        subject: Subject<'a, '_>,
-        funds: Option<CapturedFunds>,
-        mismatch: Mismatch,
-    ) -> Result<&'static str> {
-        if let Some(funds) = funds {
-            self.keep_surplus(subject, funds, SurplusReason::Mismatch);
-        }
-        let id = subject.booking_id();
-        let is_reviewed = match subject.state.status {
-            BookingStatus::Pending | BookingStatus::Processing => {
-                bookings::review(db, id, self.now).await?;
-                true
-            }
-            BookingStatus::Expired | BookingStatus::Failed => {
-                let mut savepoint = db.begin().await?;
-                bookings::review(&mut savepoint, id, self.now).await?;
-                let is_claimed = bookings::claim_again(&mut savepoint, id, self.now).await?;
-                if is_claimed {
-                    savepoint.commit().await?;
-                } else {
-                    savepoint.rollback().await?;
-                }
-                is_claimed
-            }
-            BookingStatus::Confirmed | BookingStatus::Cancelled | BookingStatus::Review => false,
-        };
-        self.flag(db, subject, mismatch, is_reviewed).await?;
-        Ok("the payment does not match what was asked for; a person decides")
-    }
-
-    /// Opens a discrepancy for an attempt, once however often the same report comes.
-    async fn flag(
-        &mut self,
-        db: &mut PgConnection,
-        subject: Subject<'a, '_>,
-        mismatch: Mismatch,
-        is_reviewed: bool,
-    ) -> Result<()> {
-        let id = subject.booking_id();
-        let ours = json!({ "bookingId": id, "asked": subject.state.asked });
-        let theirs = statement(subject.item);
-        let discrepancy = Discrepancy {
-            kind: mismatch.as_str(),
-            subject: &subject.state.attempt.attempt_id.to_string(),
-            booking_id: Some(id),
-            ours: ours.clone(),
-            theirs: theirs.clone(),
-        };
-        let is_new = discrepancies::open(db, &discrepancy, self.now).await?;
-        let mismatch = mismatch.as_str().to_owned();
-        tracing::error!(booking.id = %id, "a payment differs from what was asked for: {mismatch}");
-        if is_reviewed {
-            self.happened(
-                subject,
-                BookingEvent::Review {
-                    mismatch,
-                    ours,
-                    theirs,
-                },
-            );
-        } else if is_new {
-            self.happened(
-                subject,
-                BookingEvent::PaymentDiffers {
-                    mismatch,
-                    ours,
-                    theirs,
-                },
-            );
-        }
-        Ok(())
     }
 
     /// Keeps what a booking reserves as long as a delayed method may take, and looks again then.
@@ -425,14 +282,14 @@ impl<'a> Round<'a> {
         .await
     }
 
-    fn happened(&mut self, subject: Subject<'a, '_>, event: BookingEvent) {
+    pub(super) fn happened(&mut self, subject: Subject<'a, '_>, event: BookingEvent) {
         self.settlement
             .booking_events
             .push((subject.booking_id(), event));
     }
 
     /// Writes what the round has come to, and what follows from it.
-    async fn finish(mut self, db: &mut PgConnection) -> Result<()> {
+    pub(super) async fn finish(mut self, db: &mut PgConnection) -> Result<()> {
         if !self.settlement.is_empty() {
             payments::settle(db, &self.settlement, self.now).await?;
         }
@@ -463,10 +320,4 @@ fn ended(ending: Ending) -> BookingEvent {
         Ending::Cancelled => BookingEvent::Cancelled,
         Ending::Failed => BookingEvent::Failed,
     }
-}
-
-/// What Stripe has said of the money, for the person who has to judge.
-fn statement(item: &Item<'_>) -> Value {
-    let capture = item.report.ok().and_then(StripeReport::capture);
-    capture.map_or(Value::Null, |capture| capture.statement())
 }

@@ -6,9 +6,11 @@
 
 mod events;
 mod execute;
+mod mismatches;
 mod plan;
 mod refunds;
 mod reports;
+mod rounds;
 
 pub use events::{SettleEvents, settle_deferred, settle_events};
 pub use refunds::{AfterFailure, settle_refund};

@@ -2,8 +2,8 @@
 
 use tracing::Span;
 
-use super::execute::settle;
 use super::plan::Item;
+use super::rounds::settle;
 use crate::app::App;
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};

@@ -1,0 +1,99 @@
+//! Money that does not match what was asked for: kept apart, and left to a person.
+
+use serde_json::{Value, json};
+use sqlx::{Acquire, PgConnection};
+
+use super::execute::{Round, Subject};
+use super::plan::Item;
+use crate::domain::booking::BookingStatus;
+use crate::domain::booking_event::BookingEvent;
+use crate::domain::funds::{CapturedFunds, Mismatch, SurplusReason};
+use crate::domain::stripe_report::StripeReport;
+use crate::error::Result;
+use crate::repositories::bookings;
+use crate::repositories::discrepancies::{self, Discrepancy};
+
+impl<'a> Round<'a> {
+    /// Keeps the money, and leaves the booking to a person with all that it reserves.
+    pub(super) async fn review(
+        &mut self,
+        db: &mut PgConnection,
+        subject: Subject<'a, '_>,
+        funds: Option<CapturedFunds>,
+        mismatch: Mismatch,
+    ) -> Result<&'static str> {
+        if let Some(funds) = funds {
+            self.keep_surplus(subject, funds, SurplusReason::Mismatch);
+        }
+        let id = subject.booking_id();
+        let is_reviewed = match subject.state.status {
+            BookingStatus::Pending | BookingStatus::Processing => {
+                bookings::review(db, id, self.now).await?;
+                true
+            }
+            BookingStatus::Expired | BookingStatus::Failed => {
+                let mut savepoint = db.begin().await?;
+                bookings::review(&mut savepoint, id, self.now).await?;
+                let is_claimed = bookings::claim_again(&mut savepoint, id, self.now).await?;
+                if is_claimed {
+                    savepoint.commit().await?;
+                } else {
+                    savepoint.rollback().await?;
+                }
+                is_claimed
+            }
+            BookingStatus::Confirmed | BookingStatus::Cancelled | BookingStatus::Review => false,
+        };
+        self.flag(db, subject, mismatch, is_reviewed).await?;
+        Ok("the payment does not match what was asked for; a person decides")
+    }
+
+    /// Opens a discrepancy for an attempt, once however often the same report comes.
+    pub(super) async fn flag(
+        &mut self,
+        db: &mut PgConnection,
+        subject: Subject<'a, '_>,
+        mismatch: Mismatch,
+        is_reviewed: bool,
+    ) -> Result<()> {
+        let id = subject.booking_id();
+        let ours = json!({ "bookingId": id, "asked": subject.state.asked });
+        let theirs = statement(subject.item);
+        let discrepancy = Discrepancy {
+            kind: mismatch.as_str(),
+            subject: &subject.state.attempt.attempt_id.to_string(),
+            booking_id: Some(id),
+            ours: ours.clone(),
+            theirs: theirs.clone(),
+        };
+        let is_new = discrepancies::open(db, &discrepancy, self.now).await?;
+        let mismatch = mismatch.as_str().to_owned();
+        tracing::error!(booking.id = %id, "a payment differs from what was asked for: {mismatch}");
+        if is_reviewed {
+            self.happened(
+                subject,
+                BookingEvent::Review {
+                    mismatch,
+                    ours,
+                    theirs,
+                },
+            );
+        } else if is_new {
+            self.happened(
+                subject,
+                BookingEvent::PaymentDiffers {
+                    mismatch,
+                    ours,
+                    theirs,
+                },
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What Stripe has said of the money, for the person who has to judge.
+fn statement(item: &Item<'_>) -> Value {
+    let capture = item.report.ok().and_then(StripeReport::capture);
+    capture.map_or(Value::Null, |capture| capture.statement())
+}
