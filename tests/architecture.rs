@@ -74,7 +74,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "domain",
         ],
     ),
-    ("app", &["gateways", "error", "config", "domain"]),
+    (
+        "app",
+        &["repositories", "gateways", "error", "config", "domain"],
+    ),
     ("repositories", &["error", "domain"]),
     ("gateways", &["error", "config", "domain"]),
     ("error", &["domain"]),

@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::app::AppState;
+use crate::app::{AppState, commit};
 use crate::domain::calendar::{YEARS_SENTENCE, has_instant};
 use crate::domain::catalogue::{
     Movie, MovieDetails, PolicyStep, Show, ShowDraft, ShowStatus, Tier,
@@ -217,7 +217,7 @@ pub async fn create_movie(
         let mut tx = app.begin().await?;
         keyed.claim(&mut tx, app.now()).await?;
         movies::insert(&mut tx, &movie, app.now()).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(Created {
             location: format!("/api/movies/{}", movie.id),
             resource: MovieView::from(movie),
@@ -252,7 +252,7 @@ pub async fn create_show(
                 _ => error,
             })?;
         let stored = shows::find(&mut tx, show.id).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         let stored = stored.ok_or_else(|| Error::fault("a new show is not there"))?;
         Ok(Created {
             location: format!("/api/shows/{}", show.id),
@@ -282,7 +282,7 @@ pub async fn list_movies(
         .map(|cursor| cursor.parse().map_err(|_| bad_cursor()))
         .transpose()?;
     let now = app.now();
-    let mut db = app.acquire().await?;
+    let mut db = app.pools.reporting.acquire().await?;
     let found = movies::list_coming(&mut db, before, limit.fetch(), now).await?;
     let page = limit.page(found, |movie| movie.id.to_string());
     let ids = page.items.iter().map(|movie| movie.id).collect();
@@ -300,7 +300,7 @@ pub async fn find_movie(
     Path(id): Path<MovieId>,
 ) -> Result<Json<MovieWithShowsView>> {
     let now = app.now();
-    let mut db = app.acquire().await?;
+    let mut db = app.pools.reporting.acquire().await?;
     let movie = movies::find(&mut db, id)
         .await?
         .ok_or(Refusal::NotFound("movie"))?;
@@ -372,7 +372,12 @@ pub async fn list_shows(
             .map(|cursor| place(&cursor).ok_or_else(bad_cursor))
             .transpose()?,
     };
-    let found = shows::list(&mut *app.acquire().await?, &filter, limit.fetch()).await?;
+    let found = shows::list(
+        &mut *app.pools.reporting.acquire().await?,
+        &filter,
+        limit.fetch(),
+    )
+    .await?;
     let page = limit.page(found, |show| {
         format!("{}_{}", show.starts_at.timestamp_micros(), show.id)
     });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::app::{AppState, worker_pool};
+use crate::app::AppState;
 use crate::domain::ids::BookingId;
 use crate::error::Result;
 use crate::repositories::changes::{self, News};
@@ -35,8 +35,8 @@ pub async fn relay(app: AppState, mut stopping: watch::Receiver<bool>) {
 }
 
 async fn carry(app: &AppState, outbox: &mut mpsc::Receiver<BookingId>) -> Result<()> {
-    let db = worker_pool(&app.config.database_url)?;
-    let mut news = News::listen(&db).await?;
+    let db = &app.pools.workers;
+    let mut news = News::listen(db).await?;
     let mut batch = Vec::new();
     loop {
         tokio::select! {

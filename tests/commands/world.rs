@@ -187,7 +187,7 @@ impl Harness {
     pub(crate) async fn until_waiting(&self, statement: &str) {
         let waiting = format!(
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-             and application_name = 'holdfast' and query ilike '{statement}'"
+             and application_name in ('holdfast requests', 'holdfast payments') and query ilike '{statement}'"
         );
         self.until(&waiting, "1", PATIENCE).await;
     }

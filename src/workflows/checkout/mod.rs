@@ -240,7 +240,7 @@ async fn store_session(
     if app.batchers.sessions.submit(created).await? {
         return Ok(Some(checkout));
     }
-    let mut tx = app.begin_settling().await?;
+    let mut tx = app.begin_payment().await?;
     // The buyer, who may have paid already, will come back with it.
     if attempts::name_session(&mut tx, attempt_id, &checkout.session_id).await? {
         // The booking has gone on while Stripe was asked: its link must not live.
@@ -297,7 +297,7 @@ impl BatchHandler for StoreSessions {
                 .clone()
                 .map(|created| (created.attempt_id, &created.checkout))
                 .collect();
-            let mut db = app.settling_db.acquire().await?;
+            let mut db = app.pools.payments.acquire().await?;
             let opened = attempts::open(&mut db, &sessions, app.now()).await?;
             Ok(created
                 .map(|created| Ok(opened.contains(&created.attempt_id)))

@@ -80,7 +80,7 @@ async fn together(app: &App, batch: &[Batched<ReceivedEvent>]) -> Result<Option<
         .iter()
         .map(|Batched { request, .. }| event::new_event(&request.event, &request.payload))
         .collect();
-    let mut tx = app.begin_settling().await?;
+    let mut tx = app.begin_payment().await?;
     let recorded = payment_events::record(&mut tx, &new, now).await?;
     let recorded: HashMap<&str, &Recorded> = recorded
         .iter()

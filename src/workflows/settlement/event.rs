@@ -28,7 +28,7 @@ const DEFERRED_MAX: TimeDelta = TimeDelta::days(3);
 /// ordinary takes one less, in [`batch`](super::batch).
 pub async fn settle(app: &App, event: &Event, payload: &str) -> Result<Outcome> {
     let now = app.now();
-    let mut tx = app.begin_settling().await?;
+    let mut tx = app.begin_payment().await?;
     let recorded = payment_events::record(&mut tx, &[new_event(event, payload)], now)
         .await?
         .pop();
@@ -49,7 +49,7 @@ pub async fn settle(app: &App, event: &Event, payload: &str) -> Result<Outcome> 
 /// Settles an event that was deferred, from what was stored of it. Commits. One that is settled is
 /// left alone.
 pub async fn settle_deferred(app: &App, event_id: &str) -> Result<()> {
-    let mut tx = app.begin_settling().await?;
+    let mut tx = app.begin_payment().await?;
     let Some((recorded, payload)) = payment_events::lock_unsettled(&mut tx, event_id).await? else {
         return Ok(());
     };

@@ -19,7 +19,7 @@ pub(super) fn begin(
     session_id: &str,
 ) -> watch::Receiver<()> {
     let (attempt_id, _) = subject;
-    let (inquiry, to_make) = app.inquiries.join(attempt_id);
+    let (inquiry, to_make) = app.session_checks.join(attempt_id);
     if let Some(under_way) = to_make {
         let (app, session_id) = (AppState::clone(app), session_id.to_owned());
         let work = async move {
@@ -62,7 +62,7 @@ pub(super) async fn settle(
     (session_id, payment_intent_id): (Option<&str>, Option<&str>),
     fact: &Fact,
 ) -> Result<()> {
-    let mut tx = app.begin_settling().await?;
+    let mut tx = app.begin_payment().await?;
     let word = Word {
         fact,
         session_id,
