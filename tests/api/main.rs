@@ -38,6 +38,7 @@ mod payments;
 mod permutations;
 #[path = "../pg_proxy/mod.rs"]
 mod pg_proxy;
+mod plans;
 mod problems;
 mod reconcile;
 mod schema_harness;
