@@ -50,8 +50,9 @@ pub(super) async fn run() -> Result<(), Failure> {
         Config::read(|variable| world.setting(variable))?,
         Clock::system(),
     )?;
-    database::migrate(&app::migration_pool(&app.config.database_url)?).await?;
-    seed::load(&app.db, app.now()).await?;
+    let db = app::command_pool(&app.config.database_url)?;
+    database::migrate(&db).await?;
+    seed::load(&db, app.now()).await?;
     world.introduce(&app, &api)?;
     serve::until_stopped(listener, app).await
 }

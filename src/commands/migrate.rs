@@ -9,7 +9,7 @@ use super::{Failure, connect, say};
 pub(super) async fn run() -> Result<(), Failure> {
     let url = Config::read_database_url(config::environment)?;
     let pending = database::pending_migrations(&mut connect(&url).await?).await?;
-    database::migrate(&app::migration_pool(&url)?).await?;
+    database::migrate(&app::command_pool(&url)?).await?;
     say(&format!(
         "{pending} migrations applied; the schema is up to date"
     ))?;

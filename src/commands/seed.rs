@@ -13,7 +13,7 @@ pub(super) async fn run() -> Result<(), Failure> {
     if pending > 0 {
         return Err(outdated(pending).into());
     }
-    let line = match seed::load(&app::migration_pool(&url)?, Clock::system().now()).await? {
+    let line = match seed::load(&app::command_pool(&url)?, Clock::system().now()).await? {
         0 => "there are shows to come already; nothing was added".to_owned(),
         added => format!("{added} shows added for the coming two weeks"),
     };

@@ -183,7 +183,12 @@ pub async fn list_bookings(
         status: query.status,
         before,
     };
-    let found = bookings::list(&mut *app.acquire().await?, &filter, limit.fetch()).await?;
+    let found = bookings::list(
+        &mut *app.pools.reporting.acquire().await?,
+        &filter,
+        limit.fetch(),
+    )
+    .await?;
     let now = app.now();
     let page = limit.page(found, |details| details.booking.id.to_string());
     Ok(Json(page.map(|details| BookingView::at(details, now))))

@@ -82,7 +82,7 @@ pub async fn list_movies(
         .map(|cursor| cursor.parse().map_err(|_| bad_cursor()))
         .transpose()?;
     let now = app.now();
-    let mut db = app.acquire().await?;
+    let mut db = app.pools.reporting.acquire().await?;
     let found = movies::list_coming(&mut db, before, limit.fetch(), now).await?;
     let page = limit.page(found, |movie| movie.id.to_string());
     let ids = page.items.iter().map(|movie| movie.id).collect();
@@ -103,7 +103,7 @@ pub async fn find_movie(
     Path(id): Path<MovieId>,
 ) -> Result<Json<MovieWithShowsView>> {
     let now = app.now();
-    let mut db = app.acquire().await?;
+    let mut db = app.pools.reporting.acquire().await?;
     let movie = movies::find(&mut db, id)
         .await?
         .ok_or(Refusal::NotFound("movie"))?;

@@ -38,7 +38,12 @@ pub async fn list_shows(
     let limit = Limit::of(query.limit)?;
     let now = app.now();
     let filter = query.filter(now)?;
-    let found = shows::list(&mut *app.acquire().await?, &filter, limit.fetch()).await?;
+    let found = shows::list(
+        &mut *app.pools.reporting.acquire().await?,
+        &filter,
+        limit.fetch(),
+    )
+    .await?;
     let page = limit.page(found, |show| {
         format!("{}_{}", show.starts_at.timestamp_micros(), show.id)
     });

@@ -1,7 +1,5 @@
 //! Who is calling: a session token by header or cookie, and what it opens.
 
-use std::slice;
-
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use axum::http::request::Parts;
@@ -102,7 +100,7 @@ async fn user(
     let now = app.now();
     let user = app.identity.verify(token, now).await?;
     if app.users_seen.is_new(&user) {
-        users::upsert(&mut *app.acquire().await?, slice::from_ref(&user), now).await?;
+        users::upsert(&mut *app.acquire().await?, &user, now).await?;
         app.users_seen.remember(&user);
     }
     Ok(user)

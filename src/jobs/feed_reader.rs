@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::app::{App, AppState, worker_pool};
+use crate::app::{App, AppState};
 use crate::error::{Result, explain};
 use crate::repositories::booking_events;
 
@@ -21,13 +20,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Reads until `stopping` is true. While the database is away, those who wait look for themselves in
 /// the end.
 pub async fn feed(app: AppState, mut stopping: watch::Receiver<bool>) {
-    let db = match worker_pool(&app.config.database_url) {
-        Ok(db) => db,
-        Err(error) => return tracing::error!("{error}"),
-    };
     let reading = async {
         loop {
-            if let Err(error) = read_while_followed(&app, &db).await {
+            if let Err(error) = read_while_followed(&app).await {
                 tracing::warn!("changes of bookings are not read: {}", explain(&error));
                 sleep(AGAIN).await;
             }
@@ -40,18 +35,19 @@ pub async fn feed(app: AppState, mut stopping: watch::Receiver<bool>) {
 }
 
 /// Reads as long as anybody follows a booking; then waits for somebody who does.
-async fn read_while_followed(app: &App, db: &PgPool) -> Result<()> {
+async fn read_while_followed(app: &App) -> Result<()> {
     if !app.feed.is_followed() {
         app.feed.nudged().await;
         return Ok(());
     }
-    let mut cursor = booking_events::latest(&mut *db.acquire().await?).await?;
+    let mut cursor = booking_events::latest(&mut *app.pools.workers.acquire().await?).await?;
     // Whoever followed a booking before this moment may have missed a change.
     app.feed.publish_gap();
     while app.feed.is_followed() {
         // Either way, it is time to look.
         let _ = timeout(LOOK, app.feed.nudged()).await;
-        let unread = booking_events::read_since(&mut *db.acquire().await?, &cursor).await?;
+        let unread =
+            booking_events::read_since(&mut *app.pools.workers.acquire().await?, &cursor).await?;
         unread
             .booking_ids
             .iter()

@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use super::perform;
-use crate::app::{AppState, worker_pool};
+use crate::app::AppState;
 use crate::domain::job::Job;
 use crate::error::{Error, Result, explain};
 use crate::repositories::database::QUEUE_SCHEMA;
@@ -83,10 +83,9 @@ pub async fn work(app: AppState, mut stopping: watch::Receiver<bool>) {
 }
 
 async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Result<()> {
-    let db = worker_pool(&app.config.database_url)?;
-    let queue = db.clone();
+    let queue = app.pools.workers.clone();
     let options = WorkerOptions::default()
-        .pg_pool(db)
+        .pg_pool(queue.clone())
         .schema(QUEUE_SCHEMA)
         .concurrency(CONCURRENCY)
         .poll_interval(POLL)

@@ -19,6 +19,22 @@ pub async fn create(db: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
+/// Sets parameters of Postgres, each to its value, until the session ends.
+pub async fn set_session(db: &mut PgConnection, settings: &[(&str, &str)]) -> sqlx::Result<()> {
+    let (names, values): (Vec<_>, Vec<_>) = settings
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .unzip();
+    sqlx::query!(
+        "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as setting (name, value)",
+        &names,
+        &values,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(())
+}
+
 /// The version of the queue's library, whose schema is part of ours.
 pub const QUEUE_VERSION: &str = "graphile_worker_0_14";
 

@@ -65,7 +65,7 @@ pub async fn settle_events(
         .iter()
         .map(|batched| new_event(&batched.request))
         .collect();
-    let mut tx = app.begin_settling().await?;
+    let mut tx = app.begin_payment().await?;
     let recorded = payment_events::record(&mut tx, &new, now).await?;
     let recorded: HashMap<&str, &RecordedEvent> = recorded
         .iter()
@@ -98,7 +98,7 @@ pub async fn settle_events(
 /// Settles an event that was deferred, from what was stored of it. Commits. One that is settled is
 /// left alone.
 pub async fn settle_deferred(app: &App, event_id: &str) -> Result<()> {
-    let mut tx = app.begin_settling().await?;
+    let mut tx = app.begin_payment().await?;
     let locked = payment_events::lock_unsettled(&mut tx, event_id).await?;
     let Some((recorded, payload)) = locked else {
         return Ok(());

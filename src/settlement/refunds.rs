@@ -29,7 +29,7 @@ pub async fn settle_refund(
     after_failure: AfterFailure,
 ) -> Result<()> {
     let now = app.now();
-    let mut tx = app.begin_settling().await?;
+    let mut tx = app.begin_payment().await?;
     let state = refunds::lock(&mut tx, id).await?;
     let state = state.ok_or_else(|| Error::fault(format!("the refund {id} has gone")))?;
     let bookkeeping = match decide(state.status, report) {

@@ -23,7 +23,7 @@ pub async fn settle_report(
         event: None,
         span: Span::current(),
     };
-    let mut tx = app.begin_settling().await?;
+    let mut tx = app.begin_payment().await?;
     let done = settle(&mut tx, &[item], app.now()).await?;
     app.commit(tx).await?;
     for done in done {

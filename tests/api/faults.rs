@@ -143,7 +143,7 @@ async fn whoever_gives_up_at_the_beginning_leaves_no_transaction_open() {
     let database = database().await;
     let pg_proxy = PgProxy::start(&database.options()).await;
     let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
-    let db = &harness.app.db;
+    let db = &harness.app.pools.requests;
 
     pg_proxy.hold_up(Held::Answer, 1);
     tokio::select! {

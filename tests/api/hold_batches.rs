@@ -5,7 +5,8 @@ use sqlx::{Connection, PgConnection};
 use tokio::task::yield_now;
 
 use crate::batcher::at_once;
-use crate::harness::{Answer, TestApp};
+use crate::harness::{Answer, TestApp, database};
+use crate::pg_proxy::{Held, PgProxy, Way};
 
 /// Buyers who want seats at the same moment, in this order.
 async fn book_at_once(harness: &TestApp, show: &str, wishes: &[(&str, &[&str])]) -> Vec<Answer> {
@@ -180,5 +181,35 @@ async fn a_seat_that_goes_to_another_process_in_between_costs_only_him_who_wante
         json!(["A2"])
     );
     assert_eq!(harness.sql("select count(*) from seat_claims").await, "4");
+    harness.reconcile().await;
+}
+
+#[tokio::test]
+async fn who_shares_a_commit_without_an_answer_is_told_that_it_may_be_done() {
+    let database = database().await;
+    let pg_proxy = PgProxy::start(&database.options()).await;
+    let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
+    let show = harness.show().await;
+    let wishes: [(&str, &[&str]); 2] = [("dana", &["A2"]), ("emil", &["A3"])];
+    for (name, _) in wishes {
+        harness.customer(name).get("/api/bookings").await;
+    }
+    harness.customer("gil").booked(&show, &["A9"]).await;
+
+    // On a connection that knows our types: the availabilities, BEGIN, the holds, COMMIT.
+    pg_proxy.hold_up(Held::Answer, 4);
+    let cut = async {
+        pg_proxy.held().await;
+        pg_proxy.let_go(Way::Cut);
+    };
+    let (answers, ()) = tokio::join!(book_at_once(&harness, &show, &wishes), cut);
+
+    assert_eq!(pg_proxy.statements()[3], "COMMIT");
+    for answer in answers {
+        answer.refused(503, "database_unavailable");
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains("it may have been done"), "{detail}");
+    }
+    assert_eq!(harness.sql("select count(*) from bookings").await, "3");
     harness.reconcile().await;
 }

@@ -45,6 +45,7 @@ mod payments;
 mod permutations;
 #[path = "../pg_proxy/mod.rs"]
 mod pg_proxy;
+mod plans;
 mod problems;
 mod rate_limits;
 mod reconcile;

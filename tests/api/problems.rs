@@ -286,7 +286,8 @@ async fn a_request_id_is_taken_over_where_it_is_readable() {
 #[tokio::test]
 async fn without_the_database_the_caller_is_told_to_come_again() {
     let harness = TestApp::new().await;
-    harness.app.db.close().await;
+    harness.app.pools.requests.close().await;
+    harness.app.pools.reporting.close().await;
 
     for answer in [
         harness.get("/api/shows").await,

@@ -157,7 +157,8 @@ async fn seats_that_are_wanted_in_either_order_are_sold_once_and_never_deadlock(
     let lock = scenario.harness.lock(MIDDLE_SEATS).await;
     let start = async {
         let waiting = "select count(*) > 1 from pg_stat_activity where datname = current_database()
-                       and wait_event_type = 'Lock' and application_name = 'holdfast'";
+                       and wait_event_type = 'Lock'
+                       and application_name in ('holdfast requests', 'holdfast payments')";
         scenario.harness.until(waiting, "true", PATIENCE).await;
         lock.rollback().await.unwrap();
     };

@@ -188,7 +188,8 @@ impl Harness {
         let waiting = format!(
             "select count(*) from pg_stat_activity
              where datname = current_database() and wait_event_type = 'Lock'
-               and application_name = 'holdfast' and query ilike '{statement}'"
+               and application_name in ('holdfast requests', 'holdfast payments')
+               and query ilike '{statement}'"
         );
         self.until(&waiting, "1", PATIENCE).await;
     }

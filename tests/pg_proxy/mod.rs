@@ -126,8 +126,12 @@ impl State {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to be held up of this statement.
+    /// What is to be held up of this statement. One that sets a new session up is not counted: when
+    /// there is one depends on how busy the pool is.
     fn meet(&self, statement: &str) -> Option<Held> {
+        if statement.contains("set_config") {
+            return None;
+        }
         let mut plan = self.plan();
         let (held, number) = plan.wanted?;
         plan.statements
@@ -245,7 +249,7 @@ async fn carry(client: TcpStream, server: UnixStream, state: &State) -> io::Resu
 
 impl Line {
     /// Passes the first message on. Only the connections of requests and jobs are counted: those of
-    /// the workers, which look for jobs, and of the check at the start have other settings.
+    /// the workers, which look for jobs, and of commands have other names.
     async fn start(&mut self) -> io::Result<bool> {
         let length = self.client.read_u32().await?;
         let mut rest = vec![0; usize::try_from(length).unwrap() - 4];
@@ -257,9 +261,9 @@ impl Line {
         );
         self.server.write_u32(length).await?;
         self.server.write_all(&rest).await?;
-        let settings = String::from_utf8_lossy(&rest);
-        Ok(settings.contains("application_name\0holdfast\0")
-            && settings.contains("statement_timeout"))
+        let parameters = String::from_utf8_lossy(&rest);
+        let is_of = |pool| parameters.contains(&format!("application_name\0holdfast {pool}\0"));
+        Ok(["requests", "payments", "reporting"].into_iter().any(is_of))
     }
 
     async fn send(&mut self, batch: &[u8], held: Option<Held>, state: &State) -> io::Result<()> {

@@ -66,7 +66,7 @@ pub async fn create_movie(
         let location = format!("/api/movies/{}", movie.id);
         let reply = Reply::created(location, MovieView::from(movie));
         let kept = keyed.keep(&mut tx, reply, now).await?;
-        tx.commit().await?;
+        app.commit(tx).await?;
         Ok(kept)
     };
     key.respond(&app, work).await

@@ -65,7 +65,7 @@ pub async fn create_show(
         let location = format!("/api/shows/{}", show.id);
         let reply = Reply::created(location, ShowView::at(stored, now));
         let kept = keyed.keep(&mut tx, reply, now).await?;
-        tx.commit().await?;
+        app.commit(tx).await?;
         Ok(kept)
     };
     key.respond(&app, work).await

@@ -119,7 +119,7 @@ async fn store_session(
     if app.batchers.sessions.submit(session.clone()).await? {
         return Ok(Some(session.checkout));
     }
-    let mut tx = app.begin_settling().await?;
+    let mut tx = app.begin_payment().await?;
     // The buyer, who may have paid already, will come back with it.
     if attempts::name_session(&mut tx, &session).await? {
         // The booking has gone on while Stripe was asked: its link must not live.
@@ -162,7 +162,7 @@ impl BatchHandler for StoreSessions {
         Box::pin(async {
             let app = App::upgrade(&self.0)?;
             let sessions: Vec<_> = batch.iter().map(|batched| &batched.request).collect();
-            let mut db = app.settling_db.acquire().await?;
+            let mut db = app.pools.payments.acquire().await?;
             let opened = attempts::open(&mut db, &sessions, app.now()).await?;
             let is_opened = |session: &&NewSession| Ok(opened.contains(&session.attempt_id));
             Ok(sessions.iter().map(is_opened).collect())

@@ -1,0 +1,233 @@
+//! The plans of the statements that are in a hurry, on a database that is not empty: none reads a
+//! whole table.
+//!
+//! The statements are those that the build has written down in `.sqlx`, so that a new one is looked
+//! at without being named here.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, query_scalar};
+
+use crate::harness::TestApp;
+
+/// Statements that run in other pools than those of requests and payments, or outside of any, by
+/// words of theirs and of no other's.
+const NOT_HOT: [(&str, &str); 3] = [
+    (
+        "from movies where ($1::uuid is null",
+        "a page of movies: reporting",
+    ),
+    (
+        "order by starts_at, shows.id limit",
+        "a page of shows: reporting",
+    ),
+    (
+        "and ($2::booking_status is null",
+        "a page of bookings: reporting",
+    ),
+];
+
+/// Copies that are made of each row.
+const COPIES: u32 = 1_000;
+
+#[tokio::test]
+async fn no_hot_statement_reads_a_whole_table() {
+    let harness = filled().await;
+
+    let complaints = complaints(&harness).await;
+
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[tokio::test]
+async fn a_missing_index_is_told() {
+    let harness = filled().await;
+    let missing = "drop index seat_claims_by_booking;
+                   alter table checkout_attempts drop constraint checkout_attempts_session_key";
+    sqlx::raw_sql(missing).execute(harness.db()).await.unwrap();
+
+    let complaints = complaints(&harness).await;
+
+    for table in ["seat_claims", "checkout_attempts"] {
+        let is_told = |told: &String| told.starts_with(&format!("all of {table} is read by"));
+        assert!(complaints.iter().any(is_told), "{table}: {complaints:?}");
+    }
+}
+
+#[test]
+fn what_is_not_hot_is_one_statement_each() {
+    let statements = statements();
+    for (words, _) in NOT_HOT {
+        let meant = statements
+            .iter()
+            .filter(|statement| statement.contains(words));
+        assert_eq!(meant.count(), 1, "{words}");
+    }
+}
+
+/// What is wrong with the plans of the hot statements, in a session as requests have it.
+async fn complaints(harness: &TestApp) -> Vec<String> {
+    let mut db = harness.app.acquire().await.unwrap();
+    let mut complaints = Vec::new();
+    for statement in statements() {
+        if NOT_HOT.iter().any(|(words, _)| statement.contains(words)) {
+            continue;
+        }
+        let whole = whole_reads(&plan(&mut db, &statement).await);
+        complaints.extend(
+            whole
+                .into_iter()
+                .map(|table| format!("all of {table} is read by: {statement}")),
+        );
+    }
+    complaints
+}
+
+/// All statements that are checked when the crate is built, each in one line.
+fn statements() -> Vec<String> {
+    let files = fs::read_dir(".sqlx").unwrap();
+    let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let statements = texts.map(|text| {
+        let described: Value = serde_json::from_str(&text).unwrap();
+        let statement = described["query"].as_str().unwrap();
+        statement.split_whitespace().collect::<Vec<_>>().join(" ")
+    });
+    statements.collect()
+}
+
+/// How Postgres would carry a statement out, whatever its parameters are.
+async fn plan(db: &mut PgConnection, statement: &str) -> Value {
+    let prepare = format!("prepare looked_at as {statement}");
+    db.execute(AssertSqlSafe(prepare)).await.unwrap();
+    let parameters: i64 = query_scalar(
+        "select cardinality(parameter_types)::bigint from pg_prepared_statements where name = 'looked_at'",
+    )
+    .fetch_one(&mut *db)
+    .await
+    .unwrap();
+    let nulls = vec!["null"; usize::try_from(parameters).unwrap()].join(", ");
+    let arguments = if parameters > 0 {
+        format!("({nulls})")
+    } else {
+        String::new()
+    };
+    let explain = format!("explain (verbose, format json) execute looked_at{arguments}");
+    let plan: Value = query_scalar(AssertSqlSafe(explain))
+        .fetch_one(&mut *db)
+        .await
+        .unwrap();
+    db.execute("deallocate looked_at").await.unwrap();
+    plan
+}
+
+/// The tables of ours that a plan reads from one end to the other: as they lie, or along an index
+/// that says nothing of which rows are meant.
+fn whole_reads(plan: &Value) -> Vec<String> {
+    let inside: Vec<&Value> = match plan {
+        Value::Array(plans) => plans.iter().collect(),
+        Value::Object(members) => members.values().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    };
+    let mut whole: Vec<String> = inside.into_iter().flat_map(whole_reads).collect();
+    let is_whole = match plan["Node Type"].as_str() {
+        Some("Seq Scan") => true,
+        Some("Index Scan" | "Index Only Scan") => plan["Index Cond"].is_null(),
+        Some(_) | None => false,
+    };
+    if is_whole && plan["Schema"] == "public" {
+        whole.push(plan["Relation Name"].as_str().unwrap().to_owned());
+    }
+    whole
+}
+
+/// A database with some thousand rows in every table that bookings of all sorts leave something in.
+async fn filled() -> TestApp {
+    let harness = TestApp::new().await;
+    let movie = json!({ "title": "Metropolis" });
+    let movie = harness.admin().post("/api/admin/movies", movie).await;
+    let show = harness
+        .show_with(json!({ "movieId": movie.body["id"] }))
+        .await;
+    let dana = harness.customer("dana");
+    let keyed = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    dana.post_keyed("/api/bookings", keyed, "key").await;
+    // A payment that comes after its seat was sold again goes back.
+    let late = dana.booked(&show, &["A3"]).await;
+    let paid = json!({ "session": late["checkout"]["sessionId"] });
+    let events = harness.pay_unheard(paid).await;
+    harness.hear_of_expiry(&late).await;
+    let next = harness.customer("emil").booked(&show, &["A3"]).await;
+    harness.deliver(&events["checkout.session.completed"]).await;
+    harness.pay(&next).await;
+    harness.run_jobs().await;
+    // A booking that Stripe has not answered yet.
+    let asked = dana.booked(&show, &["A4"]).await;
+    let unanswered = "update checkout_attempts set status = 'creating', stripe_session_id = null where booking_id = $1::uuid";
+    sqlx::query(unanswered)
+        .bind(asked["id"].as_str())
+        .execute(harness.db())
+        .await
+        .unwrap();
+
+    let tables: Vec<String> = query_scalar(
+        "select tablename::text from pg_tables where schemaname = 'public' and tablename <> '_sqlx_migrations'",
+    )
+    .fetch_all(harness.db())
+    .await
+    .unwrap();
+    for table in tables {
+        multiply(&harness, &table).await;
+    }
+    harness.db().execute("analyze").await.unwrap();
+    harness
+}
+
+/// Makes many of the rows of a table, which differ in what has to be unique, in their times, and in
+/// what they refer to. No trigger runs, and no foreign key is looked at.
+async fn multiply(harness: &TestApp, table: &str) {
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "select quote_ident(attname),
+                case
+                  when attname = 'reference' then '''HF-'' || lpad(number::text, 6, ''0'')'
+                  when type.typname = 'uuid' then format('case when %1$I is not null then gen_random_uuid() end', attname)
+                  when type.typname = 'timestamptz' then format('%I + number * interval ''1 s''', attname)
+                  when not is_unique then quote_ident(attname)
+                  when type.typcategory = 'S' then format('%I || number', attname)
+                  when type.typcategory = 'N' then format('%I + number', attname)
+                  else quote_ident(attname)
+                end
+         from pg_attribute
+         join pg_type as type on type.oid = atttypid
+         cross join lateral (
+           select exists (
+             select from pg_index where indrelid = attrelid and indisunique and attnum = any (indkey)
+             and not exists (
+               select from pg_attribute as other
+               where other.attrelid = indrelid and other.attnum = any (indkey) and other.atttypid = 'uuid'::regtype
+             )
+           )
+         ) as keys (is_unique)
+         where attrelid = $1::regclass and attnum > 0 and not attisdropped and attgenerated = ''
+         order by attnum",
+    )
+    .bind(table)
+    .fetch_all(harness.db())
+    .await
+    .unwrap();
+    let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
+    let insert = format!(
+        "begin;
+         set local session_replication_role = replica;
+         insert into {table} ({})
+         select {}
+         from (select *, row_number() over () as number from {table} cross join generate_series(1, {COPIES})) as copy;
+         commit",
+        names.join(", "),
+        values.join(", "),
+    );
+    sqlx::raw_sql(AssertSqlSafe(insert))
+        .execute(harness.db())
+        .await
+        .unwrap();
+}
