@@ -15,10 +15,10 @@ use crate::http::extract::{Json, read_body};
 use crate::http::problem::Problem;
 use crate::workflows::settlement::batch;
 
-/// The acknowledgement. Stripe looks at the status only; the rest is for people.
+/// That the event has arrived. Stripe looks at the status only; the rest is for people.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Receipt {
+pub struct Acknowledgement {
     received: bool,
     outcome: OutcomeView,
 }
@@ -44,22 +44,26 @@ impl From<Outcome> for OutcomeView {
     }
 }
 
-/// Takes an event of Stripe's. The effect is committed before the answer; a 5xx means that nothing
+/// Takes an event of Stripe's. The effect is committed before the response; a 5xx means that nothing
 /// was stored.
 #[utoipa::path(
     post, path = "/api/stripe", request_body(content = String, content_type = "application/json"),
-    params(("Stripe-Signature" = String, Header)), responses((status = 200, body = Receipt)),
+    params(("Stripe-Signature" = String, Header)), responses((status = 200, body = Acknowledgement)),
 )]
 pub async fn receive_stripe_event(
     State(app): State<AppState>,
     request: Request,
-) -> Result<Json<Receipt>, Problem> {
+) -> Result<Json<Acknowledgement>, Problem> {
     let headers = request.headers().clone();
     let body = read_body(request, &app).await?;
     Ok(receive(&app, &headers, &body).await?)
 }
 
-async fn receive(app: &AppState, headers: &HeaderMap, body: &Bytes) -> Result<Json<Receipt>> {
+async fn receive(
+    app: &AppState,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Json<Acknowledgement>> {
     let signature = headers.get("stripe-signature").map(HeaderValue::as_bytes);
     webhook::verify(
         signature,
@@ -77,7 +81,7 @@ async fn receive(app: &AppState, headers: &HeaderMap, body: &Bytes) -> Result<Js
         },
     )
     .await?;
-    Ok(Json(Receipt {
+    Ok(Json(Acknowledgement {
         received: true,
         outcome: outcome.into(),
     }))

@@ -9,7 +9,11 @@ use crate::error::Result;
 
 /// Keeps users, each named once, that are seen for the first time, and what has changed of those
 /// that are known. What a token does not say stays as it was.
-pub async fn upsert(db: &mut PgConnection, users: &[User], now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn upsert(
+    db: &mut PgConnection,
+    users: &[User],
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query!(
         // One who is known and unchanged is not locked: in a rush that would be a commit for each
         // buyer.
