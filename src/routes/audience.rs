@@ -102,7 +102,7 @@ fn complete(response: &mut Response, status: &str) {
         response.content.insert(media_type, RefOr::T(problem));
     } else if response.description.is_empty() {
         let reason = status.canonical_reason().unwrap_or_default();
-        response.description = reason.to_owned();
+        response.description.push_str(reason);
     }
 }
 

@@ -96,7 +96,7 @@ impl Stripe {
             .retry(backoff)
             .when(|failure: &Failure| failure.is_retryable)
             .notify(|failure, pause| {
-                tracing::warn!("asking Stripe again in {pause:?}: {}", failure.error)
+                tracing::warn!("asking Stripe again in {pause:?}: {}", failure.error);
             });
         match tokio::time::timeout(TRIES_MAX, tries).await {
             Ok(Ok(object)) => Ok(object),
