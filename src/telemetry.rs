@@ -4,8 +4,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogConfig;
 
-/// The queue tells of every job that it looks for, and Postgres of every table that is there
-/// already. To hear them, name them in `RUST_LOG`.
+/// The queue logs every job that it looks for, and Postgres every table that is there already. To
+/// see them, name them in `RUST_LOG`.
 const QUIET: &str = "graphile_worker=warn,sqlx::postgres::notice=warn";
 
 /// Begins to write logs to standard error. Only the first call in a process counts.

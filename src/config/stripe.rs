@@ -84,7 +84,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
                 ),
             ),
             Some(_) if base.ends_with("/v1") => {
-                self.mistake(VARIABLE, "must not end in /v1, which is added")
+                self.mistake(VARIABLE, "must not end in /v1, which is added");
             }
             Some(_)
                 if base != STRIPE_API_BASE_DEFAULT

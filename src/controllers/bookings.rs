@@ -24,7 +24,7 @@ use crate::http::booking_access::AnyBooking;
 use crate::http::extract::{Json, Query};
 use crate::http::idempotency::{Idempotent, Kept, Keyed};
 use crate::http::identity::{CurrentUser, allowed_origin};
-use crate::http::paging::{Limit, Page, bad_cursor};
+use crate::http::paging::{Limit, Page, read_cursor};
 use crate::http::reply::Reply;
 use crate::repositories::bookings::{self, Filter};
 use crate::workflows::checkout;
@@ -174,10 +174,7 @@ pub async fn list_bookings(
     Query(query): Query<ListBookings>,
 ) -> Result<Json<Page<BookingView>>> {
     let limit = Limit::of(query.limit)?;
-    let before = query
-        .cursor
-        .map(|cursor| cursor.parse().map_err(|_| bad_cursor()))
-        .transpose()?;
+    let before = read_cursor(query.cursor.as_deref(), |text| text.parse().ok())?;
     let filter = Filter {
         user_id: user.id,
         status: query.status,

@@ -17,7 +17,7 @@ use crate::domain::ids::MovieId;
 use crate::domain::refusal::Refusal;
 use crate::error::Result;
 use crate::http::extract::{Json, Path, Query};
-use crate::http::paging::{Limit, Page, bad_cursor};
+use crate::http::paging::{Limit, Page, read_cursor};
 use crate::repositories::{movies, shows};
 
 /// The most shows that one page of movies brings along.
@@ -77,10 +77,7 @@ pub async fn list_movies(
     Query(query): Query<ListMovies>,
 ) -> Result<Json<Page<MovieWithShowsView>>> {
     let limit = Limit::of(query.limit)?;
-    let before = query
-        .cursor
-        .map(|cursor| cursor.parse().map_err(|_| bad_cursor()))
-        .transpose()?;
+    let before = read_cursor(query.cursor.as_deref(), |text| text.parse().ok())?;
     let now = app.now();
     let mut db = app.pools.reporting.acquire().await?;
     let found = movies::list_coming(&mut db, before, limit.fetch(), now).await?;

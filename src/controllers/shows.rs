@@ -11,7 +11,7 @@ use crate::domain::ids::{MovieId, ShowId};
 use crate::domain::refusal::Refusal;
 use crate::error::Result;
 use crate::http::extract::{Json, Path, Query};
-use crate::http::paging::{Limit, Page, bad_cursor};
+use crate::http::paging::{Limit, Page, read_cursor};
 use crate::repositories::shows;
 
 /// Which shows; without `from`, those that have not begun.
@@ -57,15 +57,11 @@ impl ListShows {
                 return Err(Refusal::field(field, YEARS_SENTENCE));
             }
         }
-        let after = self
-            .cursor
-            .map(|cursor| place(&cursor).ok_or_else(bad_cursor))
-            .transpose()?;
         Ok(shows::Filter {
             movie_ids: self.movie_id.map(|id| vec![id]),
             from: Some(self.from.unwrap_or_else(|| just_after(now))),
             to: self.to,
-            after,
+            after: read_cursor(self.cursor.as_deref(), place)?,
         })
     }
 }

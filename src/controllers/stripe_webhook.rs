@@ -14,10 +14,10 @@ use crate::gateways::stripe::{event, signature};
 use crate::http::extract::{Json, read_body};
 use crate::http::problem::Problem;
 
-/// The acknowledgement. Stripe looks at the status only; the rest is for people.
+/// That the event has arrived. Stripe looks at the status only; the rest is for people.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Receipt {
+pub struct Acknowledgement {
     received: bool,
     outcome: OutcomeView,
 }
@@ -43,22 +43,26 @@ impl From<DeliveryOutcome> for OutcomeView {
     }
 }
 
-/// Takes an event of Stripe's. The effect is committed before the answer; a 5xx means that nothing
+/// Takes an event of Stripe's. The effect is committed before the response; a 5xx means that nothing
 /// was stored.
 #[utoipa::path(
     post, path = "/api/stripe", request_body(content = String, content_type = "application/json"),
-    params(("Stripe-Signature" = String, Header)), responses((status = 200, body = Receipt)),
+    params(("Stripe-Signature" = String, Header)), responses((status = 200, body = Acknowledgement)),
 )]
 pub async fn receive_stripe_event(
     State(app): State<AppState>,
     request: Request,
-) -> Result<Json<Receipt>, Problem> {
+) -> Result<Json<Acknowledgement>, Problem> {
     let headers = request.headers().clone();
     let body = read_body(request, &app).await?;
     Ok(receive(&app, &headers, &body).await?)
 }
 
-async fn receive(app: &AppState, headers: &HeaderMap, body: &Bytes) -> Result<Json<Receipt>> {
+async fn receive(
+    app: &AppState,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<Json<Acknowledgement>> {
     let header = headers.get("stripe-signature").map(HeaderValue::as_bytes);
     signature::verify(header, body, &app.config.stripe.webhook_secrets, app.now())?;
     let payload = str::from_utf8(body)
@@ -68,7 +72,7 @@ async fn receive(app: &AppState, headers: &HeaderMap, body: &Bytes) -> Result<Js
         payload: payload.to_owned(),
     };
     let outcome = app.batchers.events.submit(received).await?;
-    Ok(Json(Receipt {
+    Ok(Json(Acknowledgement {
         received: true,
         outcome: outcome.into(),
     }))

@@ -1,6 +1,6 @@
 //! The key under which a caller may send a request again.
 
-/// A key together with the request that it stands for.
+/// A key, together with its request.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey {
     /// Keys of different callers never meet.

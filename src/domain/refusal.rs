@@ -1,5 +1,4 @@
-//! The business noes: what is said to a caller when a rule, and not a fault of ours, stands in the
-//! way.
+//! Why the business says no: a rule is in the way, and nothing has failed.
 
 use super::booking::BookingStatus;
 use super::ids::BookingId;
@@ -11,10 +10,10 @@ pub enum Refusal {
     /// The request is not what its media type says, or not readable at all.
     #[error("{0}")]
     MalformedRequest(String),
-    /// A webhook whose signature does not stand.
+    /// A webhook whose signature is not valid.
     #[error("{0}")]
     InvalidSignature(&'static str),
-    /// No session token, or one that does not stand.
+    /// No session token, or one that is not valid.
     #[error("{0}")]
     Unauthenticated(&'static str),
     /// A valid user without the needed role.

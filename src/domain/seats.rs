@@ -34,46 +34,41 @@ pub struct SeatRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seat {
     /// Row and number, such as `A10`.
-    pub label: String,
+    pub(crate) label: String,
     /// The tier that prices it.
-    pub tier: String,
+    pub(crate) tier: String,
     /// False for a blocked seat.
-    pub sellable: bool,
+    pub(crate) sellable: bool,
 }
 
 /// The seats of a show and what they cost, apart from who has them.
 #[derive(Debug)]
 pub struct Layout {
     /// Grows with each change.
-    pub version: i64,
-    /// The seats, in natural order.
-    pub seats: Vec<PricedSeat>,
+    pub(crate) version: i64,
+    /// In natural order.
+    pub(crate) seats: Vec<PricedSeat>,
 }
 
 /// One seat of a layout.
 #[derive(Debug)]
 pub struct PricedSeat {
-    /// Its label.
-    pub label: String,
-    /// Its tier.
-    pub tier: String,
-    /// Its price.
-    pub price: Money,
+    pub(crate) label: String,
+    pub(crate) tier: String,
+    pub(crate) price: Money,
     /// False for a blocked seat.
-    pub sellable: bool,
+    pub(crate) sellable: bool,
 }
 
 /// The seats of a show that somebody has.
 #[derive(Debug)]
 pub struct TakenSeats {
-    /// The show.
-    pub show_id: ShowId,
-    /// The version of the layout that they belong to.
-    pub layout_version: i64,
-    /// Their labels.
-    pub all: Vec<String>,
+    pub(crate) show_id: ShowId,
+    /// Of the layout that they belong to.
+    pub(crate) layout_version: i64,
+    pub(crate) all: Vec<String>,
     /// Labels of those that somebody is still paying for; the others are sold.
-    pub held: Vec<String>,
+    pub(crate) held: Vec<String>,
 }
 
 /// Whether a seat can be had.
@@ -104,7 +99,7 @@ impl Layout {
             .held
             .iter()
             .map(|label| (label.as_str(), SeatState::Held));
-        // Of a seat that stands in both, the later counts.
+        // Of a seat that is in both, the later counts.
         let taken: HashMap<&str, SeatState> = sold.chain(held).collect();
         self.seats.iter().map(move |seat| {
             let otherwise = if seat.sellable {

@@ -6,22 +6,21 @@
 pub struct UserId(pub String);
 
 impl UserId {
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What a user may do beyond his own affairs.
+/// What a user may do beyond their own bookings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Books for himself.
+    /// Books, and sees their own bookings.
     User,
-    /// Runs the house.
+    /// Runs the programme, and sees every booking.
     Admin,
 }
 
-/// A user as his token describes him.
+/// A user as their token describes them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct User {
     /// The provider's id.

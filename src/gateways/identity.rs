@@ -20,13 +20,12 @@ const LEEWAY: TimeDelta = TimeDelta::seconds(60);
 /// An unknown key asks the issuer again at most this often, so that forged tokens cannot make us
 /// flood it.
 const REFRESH_FLOOR: TimeDelta = TimeDelta::seconds(30);
-/// Keys are fetched again after this, so that one that was withdrawn stops to count.
+/// Keys are fetched again after this, so that one that was withdrawn stops counting.
 const KEYS_AGE_MAX: TimeDelta = TimeDelta::hours(1);
 /// How long the issuer may take to answer.
 const FETCH_MAX: Duration = Duration::from_secs(5);
 /// The longest token that is looked at.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
-
 /// The longest mail address. <https://www.rfc-editor.org/errata/eid1690>
 const ADDRESS_BYTES_MAX: usize = 254;
 
@@ -79,8 +78,8 @@ impl IdentityProvider {
         })
     }
 
-    /// The user of a session token. Refuses with `unauthenticated` a token that does not stand at
-    /// `now`; faults if the issuer's keys cannot be had.
+    /// The user of a session token. Refuses with `unauthenticated` a token that is not valid at
+    /// `now`; an error if the issuer's keys cannot be had.
     ///
     /// `azp` is checked where the token has one, as Clerk's own libraries do
     /// (<https://clerk.com/docs/guides/sessions/manual-jwt-verification>).
@@ -105,7 +104,7 @@ impl IdentityProvider {
         validation.validate_aud = false;
         let token = jsonwebtoken::decode::<Claims>(token, key, &validation);
         let claims = token
-            .map_err(|_| refused("The signature of the session token does not stand."))?
+            .map_err(|_| refused("The signature of the session token is not valid."))?
             .claims;
         self.check(&claims, now)?;
         Ok(claims.user())
@@ -121,21 +120,21 @@ impl IdentityProvider {
 
     fn check(&self, claims: &Claims, now: DateTime<Utc>) -> Result<()> {
         let at = |seconds| DateTime::from_timestamp(seconds, 0);
-        let expired = at(claims.exp).is_none_or(|end| now.signed_duration_since(end) >= LEEWAY);
-        let early = claims.nbf.is_some_and(|start| {
+        let is_expired = at(claims.exp).is_none_or(|end| now.signed_duration_since(end) >= LEEWAY);
+        let is_early = claims.nbf.is_some_and(|start| {
             at(start).is_none_or(|start| start.signed_duration_since(now) > LEEWAY)
         });
-        let stranger = claims
+        let is_foreign = claims
             .azp
             .as_ref()
             .is_some_and(|party| !self.config.authorized_parties.contains(party));
-        if expired {
+        if is_expired {
             Err(refused("The session token has expired."))
-        } else if early {
+        } else if is_early {
             Err(refused("The session token is not valid yet."))
         } else if claims.iss.trim_end_matches('/') != self.config.issuer {
             Err(refused("The session token is from another issuer."))
-        } else if stranger {
+        } else if is_foreign {
             Err(refused(
                 "The session token was made for another application.",
             ))
@@ -167,7 +166,7 @@ impl IdentityProvider {
     }
 
     /// Fetches the keys unless others have meanwhile fetched what `will_do`. Where the issuer does
-    /// not answer, the old ones go on to count.
+    /// not answer, the old ones go on counting.
     async fn refresh(
         &self,
         will_do: impl Fn(&Keys) -> bool,

@@ -67,7 +67,7 @@ impl FromRequestParts<AppState> for AnyBooking {
     }
 }
 
-/// Asks first who is calling, so that a stranger does not learn what is an id.
+/// Asks first who is calling: without a token, no path says what there is.
 async fn load(parts: &mut Parts, app: &AppState) -> Result<BookingAccess, Problem> {
     let CurrentUser(user) = CurrentUser::from_request_parts(parts, app).await?;
     let Path(id) = Path::from_request_parts(parts, app).await?;
@@ -82,7 +82,7 @@ async fn load(parts: &mut Parts, app: &AppState) -> Result<BookingAccess, Proble
 }
 
 fn not_found() -> Problem {
-    Problem::from(&Refusal::NotFound("booking"))
+    Problem::from(Refusal::NotFound("booking"))
 }
 
 async fn find(app: &App, id: BookingId) -> Result<Option<BookingDetails>> {

@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 use sqlx::PgConnection;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
-use super::extract::{json_body, parse_json};
+use super::extract::json_body;
 use super::idempotency_key::{self, request_hash};
 use super::identity::CurrentUser;
+use super::json::parse_json;
 use super::problem::Problem;
 use super::reply::{Reply, response_of, stored_problem};
 use crate::app::{App, AppState};
@@ -64,11 +65,10 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Idempotent<T> {
     async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let CurrentUser(user) = CurrentUser::from_request_parts(&mut parts, app).await?;
-        let value =
-            idempotency_key::value(&parts.headers).map_err(|refusal| Problem::from(&refusal))?;
+        let value = idempotency_key::value(&parts.headers)?;
         let target = format!("{} {}", parts.method, parts.uri.path());
         let body = json_body(Request::from_parts(parts, body), app).await?;
-        let parsed = parse_json(&body).map_err(|refusal| Problem::from(&refusal))?;
+        let parsed = parse_json(&body)?;
         let key = value.map(|value| IdempotencyKey {
             caller: user.id.0,
             value,

@@ -1,4 +1,4 @@
-//! The header `Idempotency-Key`, and the request that it stands for.
+//! The header `Idempotency-Key`, and how requests are told apart.
 
 use axum::http::{HeaderMap, HeaderName};
 use serde_json::Value;

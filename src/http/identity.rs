@@ -25,7 +25,7 @@ pub struct CurrentUser(pub User);
 #[derive(Debug, Clone)]
 pub struct Admin(pub User);
 
-/// What the credentials of a request have come to; absent where it has none.
+/// Whom the credentials of a request show, or why they are refused; absent where it has none.
 #[derive(Debug, Clone)]
 pub(super) struct Identified(pub(super) Result<User, Problem>);
 
@@ -122,7 +122,7 @@ impl<S: Sync> FromRequestParts<S> for CurrentUser {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         match parts.extensions.get::<Identified>() {
             Some(Identified(user)) => user.clone().map(Self),
-            None => Err(Problem::from(&Refusal::Unauthenticated(
+            None => Err(Problem::from(Refusal::Unauthenticated(
                 "This needs a session token.",
             ))),
         }
@@ -136,7 +136,7 @@ impl<S: Sync> FromRequestParts<S> for Admin {
         let CurrentUser(user) = CurrentUser::from_request_parts(parts, state).await?;
         match user.role {
             Role::Admin => Ok(Self(user)),
-            Role::User => Err(Problem::from(&Refusal::Forbidden)),
+            Role::User => Err(Problem::from(Refusal::Forbidden)),
         }
     }
 }

@@ -23,7 +23,7 @@ const REQUEST_ID_LENGTH_MAX: usize = 128;
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Takes the caller's `x-request-id` where it is 1 to 128 visible ASCII characters, else makes one;
-/// returns it on the answer and in every problem.
+/// returns it with the response and in every problem.
 pub async fn request_id(mut request: Request, next: Next) -> Response {
     let given = request
         .headers()
@@ -43,7 +43,7 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// The span of a request. The route stands in it, not the path: a path may hold a token.
+/// The span of a request. It carries the route, not the path: a path may hold a token.
 pub fn span(request: &Request) -> Span {
     let route = request
         .extensions()
@@ -68,7 +68,7 @@ pub async fn time_limit(request: Request, next: Next) -> Response {
         })
 }
 
-/// Answers for a handler that has panicked.
+/// The response of a handler that has panicked.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the layer hands the panic over"

@@ -5,6 +5,7 @@ pub mod extract;
 pub mod idempotency;
 mod idempotency_key;
 pub mod identity;
+mod json;
 pub mod middleware;
 pub mod paging;
 pub mod problem;

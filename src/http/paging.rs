@@ -37,7 +37,7 @@ impl Limit {
         }
     }
 
-    /// How many rows to fetch: one more than the page, which tells whether there is a next one.
+    /// How many rows to fetch: one more than the page, so that it is known whether there is a next one.
     pub fn fetch(self) -> i64 {
         self.0.saturating_add(1)
     }
@@ -66,7 +66,13 @@ impl<T> Page<T> {
     }
 }
 
-/// The refusal of a cursor that no page has given.
-pub fn bad_cursor() -> Refusal {
-    Refusal::field("cursor", "must be the nextCursor of the page before")
+/// The place in the list that a cursor names. Refuses one that no page has given.
+pub fn read_cursor<T>(
+    cursor: Option<&str>,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, Refusal> {
+    let refusal = || Refusal::field("cursor", "must be the nextCursor of the page before");
+    cursor
+        .map(|text| read(text).ok_or_else(refusal))
+        .transpose()
 }

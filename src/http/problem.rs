@@ -26,7 +26,7 @@ pub struct Problem {
     pub retry_after_seconds: Option<u64>,
 }
 
-/// The body of every answer of 400 and above.
+/// The body of every response of 400 and above.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Problem)]
@@ -58,10 +58,14 @@ impl Problem {
         }
     }
 
-    /// What is shown of a fault of ours: nothing.
+    /// What a caller sees of a fault: nothing.
     pub fn internal() -> Self {
         let detail = "Something went wrong on our side. The request id finds it in our logs.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    fn unavailable(code: &str, detail: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
     }
 
     /// Adds a member.
@@ -78,7 +82,7 @@ impl Problem {
         self
     }
 
-    /// A problem for an answer that axum or a layer made, which has a status only.
+    /// A problem for a response that axum or a layer made, which has a status only.
     fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
             StatusCode::NOT_FOUND => ("not_found", "There is nothing at this path."),
@@ -143,7 +147,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Gives every answer of 400 and above its body, whoever made it.
+/// Gives every response of 400 and above its body, whoever made it.
 pub fn render(response: Response, request_id: &str) -> Response {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {
@@ -166,63 +170,49 @@ pub fn render(response: Response, request_id: &str) -> Response {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        if let Error::Refusal(refusal) = &error {
+        if let Error::Refusal(refusal) = error {
             return refusal.into();
         }
-        let told = explain(&error);
+        let description = explain(&error);
         if error.is_database_unavailable() {
-            tracing::warn!("{told}");
+            tracing::warn!("{description}");
             let detail = "The database is busy or away. Try again in a moment, with the same Idempotency-Key.";
-            return Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "database_unavailable",
-                detail,
-            )
-            .retry_after(1);
+            return Self::unavailable("database_unavailable", detail).retry_after(1);
         }
         match error {
             Error::OutcomeUnknown(_) => {
-                tracing::warn!("{told}");
+                tracing::warn!("{description}");
                 let detail = "The database was asked and did not answer: it may have been done. \
                               Repeat the request with the same Idempotency-Key.";
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "database_unavailable",
-                    detail,
-                )
-                .retry_after(1)
+                Self::unavailable("database_unavailable", detail).retry_after(1)
             }
             Error::ProviderUnavailable(_) => {
-                tracing::warn!("{told}");
+                tracing::warn!("{description}");
                 let detail =
                     "Stripe did not answer. Repeat the request with the same Idempotency-Key.";
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "payment_provider_unavailable",
-                    detail,
-                )
-                .retry_after(5)
+                Self::unavailable("payment_provider_unavailable", detail).retry_after(5)
+            }
+            Error::IdentityUnavailable(_) => {
+                tracing::warn!("{description}");
+                let detail = "The session token cannot be checked now. Try again in a moment.";
+                Self::unavailable("identity_unavailable", detail).retry_after(5)
             }
             Error::ProviderRefused(_) => {
-                tracing::error!("{told}");
+                tracing::error!("{description}");
                 let detail = "Stripe refused what it was asked for. Nothing was charged.";
                 Self::new(StatusCode::BAD_GATEWAY, "payment_provider_error", detail)
             }
-            Error::IdentityUnavailable(_) => {
-                tracing::warn!("{told}");
-                let detail = "The session token cannot be checked now. Try again in a moment.";
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "identity_unavailable",
-                    detail,
-                )
-                .retry_after(5)
-            }
             Error::Refusal(_) | Error::Database(_) | Error::Unavailable(_) | Error::Fault(_) => {
-                tracing::error!("{told}");
+                tracing::error!("{description}");
                 Self::internal()
             }
         }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::from(&refusal)
     }
 }
 

@@ -28,8 +28,8 @@ impl RateLimit {
         Self(per_minute.map(|limit| Arc::new(RateLimiter::keyed(Quota::per_minute(limit)))))
     }
 
-    /// How long `caller` has to wait, if he may not go on now.
-    fn refuse(&self, caller: &str) -> Option<Duration> {
+    /// How long `caller` has to wait, if they may not go on now.
+    fn wait(&self, caller: &str) -> Option<Duration> {
         let limiter = self.0.as_ref()?;
         if limiter.len() > CALLERS_KEPT {
             limiter.retain_recent();
@@ -39,7 +39,7 @@ impl RateLimit {
     }
 }
 
-/// Refuses with 429 and `Retry-After` who asks too often. Comes after
+/// Refuses callers who ask too often, with 429 and `Retry-After`. Comes after
 /// [`super::identity::identify`].
 pub async fn limit(State(limit): State<RateLimit>, request: Request, next: Next) -> Response {
     let user = request
@@ -52,7 +52,7 @@ pub async fn limit(State(limit): State<RateLimit>, request: Request, next: Next)
         (None, Some(ConnectInfo(address))) => address.ip().to_string(),
         (None, None) => "unknown".to_owned(),
     };
-    match limit.refuse(&caller) {
+    match limit.wait(&caller) {
         None => next.run(request).await,
         Some(wait) => {
             let seconds = wait.as_secs().saturating_add(1);

@@ -20,39 +20,38 @@ const FORGET_MAX: i64 = 10_000;
 
 /// What is known of a key.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The request that it was first used for.
-    pub request_hash: Vec<u8>,
+    pub(crate) request_hash: Vec<u8>,
     /// The booking that the first request made, once that is committed.
-    pub booking_id: Option<BookingId>,
+    pub(crate) booking_id: Option<BookingId>,
     /// Until when the process that runs the first request is believed to live.
-    pub locked_until: DateTime<Utc>,
+    pub(crate) locked_until: DateTime<Utc>,
     /// The first response, once it is given.
-    pub response: Option<StoredResponse>,
+    pub(crate) response: Option<StoredResponse>,
 }
 
 /// A response as it is stored.
 #[derive(Debug, Clone)]
-pub struct StoredResponse {
+pub(crate) struct StoredResponse {
     /// The HTTP status, from 200 to 499.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The header `Location`.
-    pub location: Option<String>,
+    pub(crate) location: Option<String>,
     /// JSON: of a success its body, of an error what its body is made from.
-    pub body: String,
+    pub(crate) body: String,
 }
 
 /// A key to be claimed, with the booking that is made under it, if it is one.
 #[derive(Debug, Clone, Copy)]
-pub struct Claim<'a> {
-    /// The key.
-    pub key: &'a IdempotencyKey,
+pub(crate) struct Claim<'a> {
+    pub(crate) key: &'a IdempotencyKey,
     /// The booking, which is committed together with the claim.
-    pub booking_id: Option<BookingId>,
+    pub(crate) booking_id: Option<BookingId>,
 }
 
 /// What is known of the key, unless it is older than 24 hours.
-pub async fn find(
+pub(crate) async fn find(
     db: &mut PgConnection,
     key: &IdempotencyKey,
     now: DateTime<Utc>,
@@ -86,7 +85,7 @@ pub async fn find(
 /// Claims keys, each named once, that are new, older than 24 hours, or whose holders have died
 /// before they were done. Returns of each, in their order, whether it was claimed: another request
 /// holds the others or is done with them. Waits for a transaction that is just claiming one of them.
-pub async fn claim(
+pub(crate) async fn claim(
     db: &mut PgConnection,
     claims: &[Claim<'_>],
     now: DateTime<Utc>,
@@ -127,7 +126,7 @@ pub async fn claim(
 }
 
 /// Stores the first response of a key that this request has claimed; one that is stored stays.
-pub async fn store(
+pub(crate) async fn store(
     db: &mut PgConnection,
     key: &IdempotencyKey,
     response: &StoredResponse,
@@ -150,7 +149,11 @@ pub async fn store(
 
 /// Lets the next request with this key go on at once: this one has failed, and its response is not
 /// stored.
-pub async fn unlock(db: &mut PgConnection, key: &IdempotencyKey, now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn unlock(
+    db: &mut PgConnection,
+    key: &IdempotencyKey,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query!(
         "update idempotency_keys set locked_until = $3 where caller = $1 and key = $2 and response_status is null",
         key.caller,
@@ -163,7 +166,7 @@ pub async fn unlock(db: &mut PgConnection, key: &IdempotencyKey, now: DateTime<U
 }
 
 /// Forgets the oldest of the keys that do not count any more.
-pub async fn forget(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn forget(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         "delete from idempotency_keys
          where (caller, key) in (

@@ -33,8 +33,7 @@ impl From<Row> for Movie {
     }
 }
 
-/// Stores a new movie.
-pub async fn insert(db: &mut PgConnection, movie: &Movie, now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn insert(db: &mut PgConnection, movie: &Movie, now: DateTime<Utc>) -> Result<()> {
     let details = &movie.details;
     sqlx::query!(
         "insert into movies (id, title, overview, runtime_minutes, release_date, genres, poster_url, created_at)
@@ -53,8 +52,7 @@ pub async fn insert(db: &mut PgConnection, movie: &Movie, now: DateTime<Utc>) ->
     Ok(())
 }
 
-/// The movie, if there is one.
-pub async fn find(db: &mut PgConnection, id: MovieId) -> Result<Option<Movie>> {
+pub(crate) async fn find(db: &mut PgConnection, id: MovieId) -> Result<Option<Movie>> {
     let row = sqlx::query_as!(
         Row,
         r#"select id as "id: _", title, overview, runtime_minutes, release_date, genres, poster_url
@@ -68,7 +66,7 @@ pub async fn find(db: &mut PgConnection, id: MovieId) -> Result<Option<Movie>> {
 }
 
 /// Movies that are still to be shown, newest first, at most `limit`, those after `before` only.
-pub async fn list_coming(
+pub(crate) async fn list_coming(
     db: &mut PgConnection,
     before: Option<MovieId>,
     limit: i64,

@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// Stores a user who is seen for the first time, and what has changed of one who is known. What a
 /// token does not say stays as it was.
-pub async fn upsert(db: &mut PgConnection, user: &User, now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn upsert(db: &mut PgConnection, user: &User, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         // One who is known and unchanged is not locked: in a rush that would be a commit for each
         // buyer.

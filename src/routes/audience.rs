@@ -1,5 +1,5 @@
 //! What the endpoints of an audience have in common, added to the description of the API once: who
-//! they are for, how these sign in, and the problems that any of them may answer with.
+//! they are for, how these sign in, and the problems that any of them may have.
 
 use axum::http::{Method, StatusCode};
 use utoipa::openapi::path::{Operation, PathItem};
@@ -102,7 +102,7 @@ fn complete(response: &mut Response, status: &str) {
         response.content.insert(media_type, RefOr::T(problem));
     } else if response.description.is_empty() {
         let reason = status.canonical_reason().unwrap_or_default();
-        response.description = reason.to_owned();
+        response.description.push_str(reason);
     }
 }
 

@@ -31,7 +31,7 @@ use crate::http::rate_limit::{RateLimit, limit};
 /// The largest body of a request: the largest show that can be described fits several times.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
-/// How long a browser may keep the answer to a preflight.
+/// How long a browser may keep the response to a preflight.
 const PREFLIGHT_KEPT: Duration = Duration::from_hours(1);
 
 const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. A path that there is not answers \
@@ -87,7 +87,7 @@ fn described(callers: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
         .merge(operations::routes())
 }
 
-/// Browsers let only our front ends read the answers, with cookies or without.
+/// Browsers let only our front ends read the responses, with cookies or without.
 fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins
         .iter()

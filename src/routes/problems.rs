@@ -1,5 +1,5 @@
-//! The problems that are none of one endpoint's own: with which status, under which code, and which
-//! endpoints of an audience may answer with them.
+//! The problems that are not one endpoint's own: their statuses and codes, and which endpoints of an
+//! audience have them.
 
 use axum::http::Method;
 use utoipa::openapi::RefOr;

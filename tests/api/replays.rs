@@ -21,7 +21,7 @@ use crate::harness::{Answer, TestApp, send};
 
 const STORED: &str = "select count(response_status) from idempotency_keys";
 
-/// Work that is told how often it was done before.
+/// Work, given how often it was done before.
 type Work = fn(u64) -> Result<Reply<Value>>;
 
 /// An endpoint of the test's own, which does `work`.

@@ -226,7 +226,7 @@ mod tests {
             (|draft| draft.blocked.push("Z1".to_owned()), "blocked"),
             (
                 |draft| {
-                    draft.cancellation_policy = Some([default_policy(), default_policy()].concat())
+                    draft.cancellation_policy = Some([default_policy(), default_policy()].concat());
                 },
                 "cancellationPolicy",
             ),

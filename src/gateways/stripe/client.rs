@@ -80,7 +80,7 @@ impl Stripe {
         })
     }
 
-    /// Sends `request` until it is answered for good, under one idempotency key, for at most
+    /// Sends `request` until it has a final response, under one idempotency key, for at most
     /// [`TRIES_MAX`].
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
@@ -96,7 +96,7 @@ impl Stripe {
             .retry(backoff)
             .when(|failure: &Failure| failure.is_retryable)
             .notify(|failure, pause| {
-                tracing::warn!("asking Stripe again in {pause:?}: {}", failure.error)
+                tracing::warn!("asking Stripe again in {pause:?}: {}", failure.error);
             });
         match tokio::time::timeout(TRIES_MAX, tries).await {
             Ok(Ok(object)) => Ok(object),
@@ -169,7 +169,7 @@ impl Stripe {
     }
 }
 
-/// `id` if it can stand in a path as it is: async-stripe does not escape.
+/// `id` if it can be part of a path as it is: async-stripe does not escape.
 pub(super) fn path_id(id: &str) -> Result<&str, StripeError> {
     let plain = id
         .bytes()
