@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ids::{AttemptId, PaymentId, RefundId};
+use super::ids::{AttemptId, BookingId, PaymentId, RefundId};
 use super::money::Money;
 use super::refund::RefundStatus;
 
@@ -113,6 +113,15 @@ pub enum BookingEvent {
         /// How it ended.
         status: RefundStatus,
     },
+}
+
+/// What has happened to one booking.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewBookingEvent {
+    /// The booking.
+    pub booking_id: BookingId,
+    /// What has happened to it.
+    pub event: BookingEvent,
 }
 
 /// An event as it is stored: its kind, and what else there is to say.

@@ -52,24 +52,19 @@ impl Capture {
 pub(super) fn decide(state: &CheckoutState, capture: &Capture) -> CheckoutDecision {
     let mismatch = mismatch(state, capture);
     match state.attempt_status {
-        AttemptStatus::Paid if is_recorded(state, capture) => mismatch.map_or(
-            CheckoutDecision::NoChange("this payment is recorded already"),
-            CheckoutDecision::Flag,
-        ),
-        AttemptStatus::Paid => decide_on_second(state, capture, mismatch),
+        AttemptStatus::Paid => match &capture.payment_intent_id {
+            Some(id) if state.is_paid_by_another(id) => decide_on_second(state, capture, mismatch),
+            _ => mismatch.map_or(
+                CheckoutDecision::NoChange("this payment is recorded already"),
+                CheckoutDecision::Flag,
+            ),
+        },
         AttemptStatus::Creating
         | AttemptStatus::Open
         | AttemptStatus::Processing
         | AttemptStatus::Expired
         | AttemptStatus::Failed => decide_on_first(state, capture, mismatch),
     }
-}
-
-/// Whether a paid attempt was paid by this. Where one of the two PaymentIntents is not known, they
-/// cannot be told apart, and count as one.
-fn is_recorded(state: &CheckoutState, capture: &Capture) -> bool {
-    let is_same = |known: &Option<String>| known.is_none() || *known == capture.payment_intent_id;
-    capture.payment_intent_id.is_none() || state.paid_by.iter().any(is_same)
 }
 
 /// A second PaymentIntent of an attempt that is paid is a second payment, whatever its amount.

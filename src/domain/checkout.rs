@@ -40,17 +40,17 @@ pub fn decide(state: &CheckoutState, report: &CheckoutReport) -> CheckoutDecisio
             CheckoutReport::AwaitingFunds,
             Attempt::Processing | Attempt::Expired | Attempt::Failed,
         ) => NoChange("the attempt does not wait for a buyer"),
-        (
-            CheckoutReport::PaymentFailed,
-            Attempt::Creating | Attempt::Open | Attempt::Processing,
-        ) => end(state, Ending::Failed),
         (CheckoutReport::Expired | CheckoutReport::Refused, Attempt::Creating | Attempt::Open)
             if state.cancel_requested =>
         {
             end(state, Ending::Cancelled)
         }
         (CheckoutReport::Expired, Attempt::Creating | Attempt::Open) => end(state, Ending::Expired),
-        (CheckoutReport::Refused, Attempt::Creating) => end(state, Ending::Failed),
+        (
+            CheckoutReport::PaymentFailed,
+            Attempt::Creating | Attempt::Open | Attempt::Processing,
+        )
+        | (CheckoutReport::Refused, Attempt::Creating) => end(state, Ending::Failed),
         (CheckoutReport::Refused, Attempt::Open | Attempt::Processing) => {
             NoChange("the attempt has a session by now")
         }
@@ -104,81 +104,69 @@ mod tests {
     }
 
     #[test]
-    fn a_session_without_money_ends_only_a_booking_that_waits_for_it() {
-        use CheckoutDecision::{AwaitFunds, CloseAttempt, EndBooking};
-        for (report, attempt, status, decision) in [
-            (
-                Report::Expired,
-                Attempt::Open,
-                Booking::Pending,
-                EndBooking(Ending::Expired),
-            ),
+    fn a_session_without_money_ends_a_booking_that_waits_for_it() {
+        let (expired, failed) = (Ending::Expired, Ending::Failed);
+        for (report, attempt, status, ending) in [
+            (Report::Expired, Attempt::Open, Booking::Pending, expired),
             (
                 Report::Expired,
                 Attempt::Creating,
                 Booking::Pending,
-                EndBooking(Ending::Expired),
-            ),
-            (
-                Report::Expired,
-                Attempt::Open,
-                Booking::Confirmed,
-                CloseAttempt(Ending::Expired),
-            ),
-            (
-                Report::Expired,
-                Attempt::Open,
-                Booking::Cancelled,
-                CloseAttempt(Ending::Expired),
+                expired,
             ),
             (
                 Report::PaymentFailed,
                 Attempt::Processing,
                 Booking::Processing,
-                EndBooking(Ending::Failed),
+                failed,
             ),
             (
                 Report::PaymentFailed,
                 Attempt::Open,
                 Booking::Pending,
-                EndBooking(Ending::Failed),
+                failed,
             ),
+            (Report::Refused, Attempt::Creating, Booking::Pending, failed),
+        ] {
+            let decided = decide(&state(status, attempt), &report);
+
+            let ends = CheckoutDecision::EndBooking(ending);
+            assert_eq!(decided, ends, "{report:?} {attempt:?} {status:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_without_money_leaves_a_booking_alone_that_has_gone_on() {
+        let (expired, failed) = (Ending::Expired, Ending::Failed);
+        for (report, attempt, status, ending) in [
+            (Report::Expired, Attempt::Open, Booking::Confirmed, expired),
+            (Report::Expired, Attempt::Open, Booking::Cancelled, expired),
             (
                 Report::PaymentFailed,
                 Attempt::Processing,
                 Booking::Review,
-                CloseAttempt(Ending::Failed),
-            ),
-            (
-                Report::AwaitingFunds,
-                Attempt::Open,
-                Booking::Pending,
-                AwaitFunds,
-            ),
-            (
-                Report::AwaitingFunds,
-                Attempt::Creating,
-                Booking::Pending,
-                AwaitFunds,
-            ),
-            (
-                Report::Refused,
-                Attempt::Creating,
-                Booking::Pending,
-                EndBooking(Ending::Failed),
+                failed,
             ),
             (
                 Report::Refused,
                 Attempt::Creating,
                 Booking::Confirmed,
-                CloseAttempt(Ending::Failed),
+                failed,
             ),
         ] {
-            assert_eq!(
-                decide(&state(status, attempt), &report),
-                decision,
-                "{report:?} {attempt:?} {status:?}"
-            );
+            let decided = decide(&state(status, attempt), &report);
+
+            let closes = CheckoutDecision::CloseAttempt(ending);
+            assert_eq!(decided, closes, "{report:?} {attempt:?} {status:?}");
+        }
+    }
+
+    #[test]
+    fn a_delayed_payment_is_waited_for() {
+        for attempt in [Attempt::Open, Attempt::Creating] {
+            let decided = decide(&state(Booking::Pending, attempt), &Report::AwaitingFunds);
+
+            assert_eq!(decided, CheckoutDecision::AwaitFunds, "{attempt:?}");
         }
     }
 

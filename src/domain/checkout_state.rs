@@ -22,9 +22,22 @@ pub struct CheckoutState {
     pub attempt_status: AttemptStatus,
     /// What the attempt asks for.
     pub asked: Money,
-    /// The PaymentIntents of the payments that the attempt has brought; `None` for one whose
-    /// PaymentIntent Stripe did not name.
+    /// The PaymentIntents of the payments that the attempt is known to have brought; `None` for one
+    /// whose PaymentIntent Stripe did not name.
     pub paid_by: Vec<Option<String>>,
+}
+
+impl CheckoutState {
+    /// Whether the attempt is paid, and that by other PaymentIntents than this one, as far as is
+    /// known. Where the PaymentIntent of a payment is not known, the two count as one.
+    pub fn is_paid_by_another(&self, payment_intent_id: &str) -> bool {
+        let is_other = |known: &Option<String>| {
+            known
+                .as_deref()
+                .is_some_and(|known| known != payment_intent_id)
+        };
+        self.attempt_status == AttemptStatus::Paid && self.paid_by.iter().all(is_other)
+    }
 }
 
 /// What has to be done, all of it in the transaction that holds the lock.

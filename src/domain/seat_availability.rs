@@ -242,8 +242,8 @@ mod tests {
             ),
             (
                 |availability| {
-                    availability.seats[0].claimed_by =
-                        Some((BookingId::new(), buyer(), BookingStatus::Confirmed))
+                    let claim = (BookingId::new(), buyer(), BookingStatus::Confirmed);
+                    availability.seats[0].claimed_by = Some(claim);
                 },
                 &["A2"],
                 "seat_unavailable",

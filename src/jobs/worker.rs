@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use graphile_worker::{
-    IntoTaskHandlerResult, JobFail, JobPermanentlyFail, TaskHandler, WorkerContext, WorkerOptions,
+    IntoTaskHandlerResult, JobFail, JobPermanentlyFail, LocalQueueConfig, TaskHandler,
+    WorkerContext, WorkerOptions,
 };
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,13 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const DEAD_AFTER: Duration = Duration::from_secs(35);
 /// How often the dead are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
-/// Jobs that become due without a notice, such as the ends of holds, are looked for this often.
+/// Jobs that have become due are looked for this often.
 const POLL: Duration = Duration::from_secs(1);
+/// Jobs that a process takes in one go, so that many that are due at once do not wait for a look
+/// each: without, four a second are done. Those that it has not begun are another's after …
+const FETCHED_MAX: usize = 20;
+/// … so long.
+const FETCHED_FOR: Duration = Duration::from_secs(30);
 /// How long to wait for a queue that is not there.
 const QUEUE_AGAIN: Duration = Duration::from_secs(2);
 /// How long a job may take: longer than all its calls to Stripe and statements may, so that only a
@@ -89,6 +95,13 @@ async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Resul
         .schema(QUEUE_SCHEMA)
         .concurrency(CONCURRENCY)
         .poll_interval(POLL)
+        // Nobody notifies: see `migrations/0012_jobs.sql`.
+        .use_notification_delivery(false)
+        .local_queue(
+            LocalQueueConfig::default()
+                .with_size(FETCHED_MAX)
+                .with_ttl(FETCHED_FOR),
+        )
         .heartbeat_interval(HEARTBEAT)
         .sweep_interval(SWEEP)
         .sweep_threshold(DEAD_AFTER)

@@ -123,10 +123,7 @@ pub async fn lock(
                   booking.status as "status: BookingStatus", booking.cancel_requested_at,
                   booking.currency, booking.total_minor, booking.paid_minor,
                   attempt.status as "attempt_status: AttemptStatus", attempt.amount_minor,
-                  -- Which payments an attempt has brought matters once it is paid.
-                  case attempt.status when 'paid' then array(
-                    select stripe_payment_intent_id from payments where attempt_id = attempt.id
-                  ) else '{}' end as "paid_by!: Vec<Option<String>>"
+                  attempt.stripe_payment_intent_id
            from booking
            join checkout_attempts as attempt
              on attempt.id = any($2) and attempt.booking_id = booking.id
@@ -148,9 +145,16 @@ pub async fn lock(
             cancel_requested: row.cancel_requested_at.is_some(),
             total: Money::new(row.total_minor, currency),
             paid: Money::new(row.paid_minor, currency),
+            paid_by: match row.attempt_status {
+                AttemptStatus::Paid => vec![row.stripe_payment_intent_id],
+                AttemptStatus::Creating
+                | AttemptStatus::Open
+                | AttemptStatus::Processing
+                | AttemptStatus::Expired
+                | AttemptStatus::Failed => Vec::new(),
+            },
             attempt_status: row.attempt_status,
             asked: Money::new(row.amount_minor, currency),
-            paid_by: row.paid_by,
         };
         Ok((attempt.attempt_id, state))
     });

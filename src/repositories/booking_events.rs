@@ -5,21 +5,12 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::Columns;
-use crate::domain::booking_event::{BookingEvent, StoredEvent};
+use crate::domain::booking_event::{NewBookingEvent, StoredEvent};
 use crate::domain::ids::BookingId;
 use crate::error::Result;
 
 /// Events that are read in one go. More wait for the next.
 const READ_MAX: i64 = 5_000;
-
-/// What has happened to one booking.
-#[derive(Debug, Clone)]
-pub struct NewBookingEvent {
-    /// The booking.
-    pub booking_id: BookingId,
-    /// What has happened to it.
-    pub event: BookingEvent,
-}
 
 /// Writes down what has happened, in the transaction of the change. The hot paths have it ride in
 /// the statements that make the change.

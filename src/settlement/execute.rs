@@ -5,7 +5,7 @@ use sqlx::{Acquire, PgConnection};
 
 use super::plan::{Item, Plan};
 use crate::domain::booking::BookingStatus;
-use crate::domain::booking_event::BookingEvent;
+use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState, Ending};
 use crate::domain::funds::{CapturedFunds, SurplusReason};
 use crate::domain::ids::{BookingId, PaymentId};
@@ -13,9 +13,8 @@ use crate::domain::job::{Job, ScheduledJob};
 use crate::domain::money::Money;
 use crate::domain::payment_event::EventStatus;
 use crate::error::{Error, Result};
-use crate::repositories::booking_events::{self, NewBookingEvent};
 use crate::repositories::payments::{self, NewPayment, SettledEvent, Settlement};
-use crate::repositories::{attempts, bookings, jobs, refunds};
+use crate::repositories::{attempts, booking_events, bookings, jobs, refunds};
 
 /// How long the slowest of Stripe's delayed methods takes.
 /// <https://docs.stripe.com/payments/bank-debits>
@@ -283,9 +282,9 @@ impl<'a> Round<'a> {
     }
 
     pub(super) fn happened(&mut self, subject: Subject<'a, '_>, event: BookingEvent) {
-        self.settlement
-            .booking_events
-            .push((subject.booking_id(), event));
+        let booking_id = subject.booking_id();
+        let new = NewBookingEvent { booking_id, event };
+        self.settlement.booking_events.push(new);
     }
 
     /// Writes what the round has come to, and what follows from it.

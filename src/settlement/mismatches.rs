@@ -7,6 +7,7 @@ use super::execute::{Round, Subject};
 use super::plan::Item;
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::BookingEvent;
+use crate::domain::capture::Capture;
 use crate::domain::funds::{CapturedFunds, Mismatch, SurplusReason};
 use crate::domain::stripe_report::StripeReport;
 use crate::error::Result;
@@ -95,5 +96,5 @@ impl<'a> Round<'a> {
 /// What Stripe has said of the money, for the person who has to judge.
 fn statement(item: &Item<'_>) -> Value {
     let capture = item.report.ok().and_then(StripeReport::capture);
-    capture.map_or(Value::Null, |capture| capture.statement())
+    capture.map_or(Value::Null, Capture::statement)
 }

@@ -56,6 +56,12 @@ pub(super) enum Plan {
 }
 
 impl Item<'_> {
+    /// The PaymentIntent of the capture that it reports, if it does.
+    pub(super) fn payment_intent_id(&self) -> Option<&str> {
+        let capture = self.report.ok()?.capture()?;
+        capture.payment_intent_id.as_deref()
+    }
+
     /// The attempt whose state has to be known to plan.
     pub(super) fn attempt_to_lock(&self) -> Option<AttemptOfBooking> {
         match self.report {

@@ -1,14 +1,18 @@
 //! What Stripe says of refunds of ours.
 
+use chrono::TimeDelta;
+
 use crate::app::App;
-use crate::domain::booking_event::BookingEvent;
+use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::ids::RefundId;
 use crate::domain::job::Job;
 use crate::domain::ledger::TransferKind;
 use crate::domain::refund::{Bookkeeping, RefundDecision, RefundReport, RefundStatus, decide};
 use crate::error::{Error, Result};
-use crate::repositories::booking_events::{self, NewBookingEvent};
-use crate::repositories::{jobs, ledger, refunds};
+use crate::repositories::{booking_events, jobs, ledger, refunds};
+
+/// How long to wait before a fresh refund is asked for.
+const AGAIN: TimeDelta = TimeDelta::seconds(30);
 
 /// What becomes of a refund that has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,14 +41,13 @@ pub async fn settle_refund(
         RefundDecision::Store(bookkeeping) => bookkeeping,
     };
     refunds::store(&mut tx, id, report, now).await?;
-    match bookkeeping {
-        Bookkeeping::Refund => {
-            ledger::book_refund(&mut tx, &state, TransferKind::Refund, now).await?
-        }
-        Bookkeeping::Reversal => {
-            ledger::book_refund(&mut tx, &state, TransferKind::RefundReversal, now).await?;
-        }
-        Bookkeeping::None => {}
+    let transfer = match bookkeeping {
+        Bookkeeping::Refund => Some(TransferKind::Refund),
+        Bookkeeping::Reversal => Some(TransferKind::RefundReversal),
+        Bookkeeping::None => None,
+    };
+    if let Some(kind) = transfer {
+        ledger::book_refund(&mut tx, &state, kind, now).await?;
     }
     let mut events = Vec::new();
     if report.status != RefundStatus::Pending {
@@ -76,6 +79,3 @@ pub async fn settle_refund(
     }
     Ok(())
 }
-
-/// How long to wait before a fresh refund is asked for.
-const AGAIN: chrono::TimeDelta = chrono::TimeDelta::seconds(30);

@@ -8,10 +8,10 @@ use tracing::Instrument;
 
 use super::execute::{Done, Round};
 use super::plan::{Item, Plan, plan};
-use crate::domain::checkout_state::CheckoutDecision;
-use crate::domain::ids::BookingId;
+use crate::domain::checkout_state::{CheckoutDecision, CheckoutState};
+use crate::domain::ids::{AttemptId, BookingId};
 use crate::error::Result;
-use crate::repositories::attempts;
+use crate::repositories::{attempts, payments};
 
 /// Settles reports, in their order for each booking, and says of each what was done. The caller
 /// commits.
@@ -36,20 +36,46 @@ pub(super) async fn settle(
     Ok(done.into_iter().flatten().collect())
 }
 
+/// How the attempts that the reports are about stand, under the locks of their bookings.
+async fn lock<'a>(
+    db: &mut PgConnection,
+    items: impl Iterator<Item = &'a Item<'a>> + Clone,
+) -> Result<HashMap<AttemptId, CheckoutState>> {
+    let attempts: Vec<_> = items.clone().filter_map(Item::attempt_to_lock).collect();
+    if attempts.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut states = attempts::lock(db, &attempts).await?;
+    // A paid attempt knows its first PaymentIntent. Another one may have come before, too.
+    let others = items.filter_map(|item| {
+        let state = states.get(&item.attempt_to_lock()?.attempt_id)?;
+        let id = item.payment_intent_id()?;
+        state
+            .is_paid_by_another(id)
+            .then_some((state.attempt.attempt_id, id))
+    });
+    let others: Vec<_> = others.collect();
+    if !others.is_empty() {
+        let ids: Vec<_> = others.iter().map(|(_, id)| *id).collect();
+        let recorded = payments::recorded_intents(db, &ids).await?;
+        for (attempt_id, id) in others
+            .into_iter()
+            .filter(|(_, id)| recorded.iter().any(|one| one == id))
+        {
+            if let Some(state) = states.get_mut(&attempt_id) {
+                state.paid_by.push(Some(id.to_owned()));
+            }
+        }
+    }
+    Ok(states)
+}
+
 async fn settle_round<'a>(
     db: &mut PgConnection,
     open: Vec<(&'a Item<'a>, &mut Option<Done>)>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let attempts: Vec<_> = open
-        .iter()
-        .filter_map(|(item, _)| item.attempt_to_lock())
-        .collect();
-    let states = if attempts.is_empty() {
-        HashMap::new()
-    } else {
-        attempts::lock(db, &attempts).await?
-    };
+    let states = lock(db, open.iter().map(|(item, _)| *item)).await?;
     let mut changed: HashSet<BookingId> = HashSet::new();
     let mut round = Round::new(now);
     for (item, done) in open {

@@ -47,6 +47,7 @@ mod permutations;
 mod pg_proxy;
 mod plans;
 mod problems;
+mod queue;
 mod rate_limits;
 mod reconcile;
 mod replays;

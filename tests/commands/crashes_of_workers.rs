@@ -114,7 +114,9 @@ async fn refund_that_was_answered() {
     harness.until_at_stripe(REFUNDS, 1).await;
 
     let lock = harness.lock("select from refunds for update").await;
-    scenario.kill_waiting(first, lock, "%for update of refunds%").await;
+    scenario
+        .kill_waiting(first, lock, "%for update of refunds%")
+        .await;
     harness
         .finds(
             "select string_agg(status::text, ',') from refunds",

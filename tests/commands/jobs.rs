@@ -41,8 +41,7 @@ async fn a_job_that_was_asked_for_again_while_it_ran_and_fails_leaves_nothing_be
 
     harness
         .sql(
-            "select graphile_worker.add_job('holdfast', payload::json, job_key => key,
-                                            max_attempts => 4000)
+            "select enqueue_jobs(array[key], array[payload], array[now()], 4000)
              from jobs
              where key like 'end-hold-%'",
         )

@@ -154,7 +154,8 @@ const LEGAL: [(&str, &str); 9] = [
     (
         "seats that nobody has paid for",
         "select string_agg(label, ', ') from seat_claims c join bookings b on b.id = c.booking_id
-         where c.show_id = $1::uuid and (b.status <> 'confirmed' or b.paid_minor <> b.total_minor)",
+         where c.show_id = $1::uuid and b.status <> 'review'
+           and (b.status <> 'confirmed' or b.paid_minor <> b.total_minor)",
     ),
     (
         "confirmed bookings without their seats",

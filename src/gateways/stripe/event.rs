@@ -124,9 +124,8 @@ fn report(
     capture: impl Fn(Option<Money>) -> Capture,
 ) -> Result<StripeReport, &'static str> {
     const IRRELEVANT: &str = "this type of event says nothing about a booking";
-    let (noun, what) = match kind.rsplit_once('.') {
-        Some(parts) => parts,
-        None => return Err(IRRELEVANT),
+    let Some((noun, what)) = kind.rsplit_once('.') else {
+        return Err(IRRELEVANT);
     };
     let wanted = match noun {
         "checkout.session" | "payment_intent" | "refund" => noun,

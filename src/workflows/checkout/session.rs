@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use crate::app::{App, AppState, BatchHandler, Batched};
 use crate::domain::attempt::{AttemptOfBooking, AttemptStatus, NewSession, OpenCheckout};
 use crate::domain::booking::BookingStatus;
-use crate::domain::booking_event::BookingEvent;
+use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::job::Job;
@@ -16,8 +16,7 @@ use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::StripeError;
 use crate::repositories::attempts::{self, UnansweredAttempt};
-use crate::repositories::booking_events::{self, NewBookingEvent};
-use crate::repositories::jobs;
+use crate::repositories::{booking_events, jobs};
 use crate::settlement;
 
 /// Keys that one request is sent under in one go.

@@ -10,16 +10,15 @@ use super::check;
 use crate::app::App;
 use crate::domain::attempt::{AttemptOfBooking, NewSession};
 use crate::domain::booking::BookingStatus;
-use crate::domain::booking_event::BookingEvent;
+use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::checkout_state::Ending;
 use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::error::{Error, Result};
 use crate::gateways::stripe::StripeError;
 use crate::repositories::attempts::{self, UnclosedAttempt};
-use crate::repositories::booking_events::{self, NewBookingEvent};
 use crate::repositories::bookings::{self, Cancellation};
-use crate::repositories::jobs;
+use crate::repositories::{booking_events, jobs};
 
 /// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
 const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(5);

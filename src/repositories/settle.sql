@@ -1,0 +1,67 @@
+with captured as (
+  select *
+  from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::text[],
+              $7::timestamptz[], $8::text[], $9::text[], $10::uuid[], $11::text[],
+              $12::text[])
+    as capture (payment_id, attempt_id, session_id, payment_intent_id, amount_minor,
+                currency, captured_at, surplus_reason, event_id, transfer_id, debit,
+                credit)
+), attempt as (
+  -- Can be paid no more. What a paid attempt was paid as stays: this is a second payment.
+  update checkout_attempts as attempt
+  set status = 'paid', url = null, client_secret = null, updated_at = $13,
+      stripe_session_id = case attempt.status when 'paid' then attempt.stripe_session_id
+        else coalesce(captured.session_id, attempt.stripe_session_id) end,
+      stripe_payment_intent_id = case attempt.status
+        when 'paid' then attempt.stripe_payment_intent_id
+        else coalesce(captured.payment_intent_id, attempt.stripe_payment_intent_id) end
+  from captured
+  where attempt.id = captured.attempt_id
+  returning attempt.booking_id, attempt.part, captured.*,
+            coalesce(captured.payment_intent_id, attempt.stripe_payment_intent_id) as paid_by
+), payment as (
+  insert into payments (id, booking_id, attempt_id, part, stripe_payment_intent_id,
+                        amount_minor, currency, disposition, surplus_reason, captured_at)
+  select payment_id, booking_id, attempt_id, part, paid_by, amount_minor, currency,
+         (case when surplus_reason is null then 'applied' else 'surplus' end)
+           ::payment_disposition,
+         surplus_reason, captured_at
+  from attempt
+  returning id
+), transfer as (
+  -- Money enters the books in the breath in which it is stored.
+  insert into ledger_transfers (id, kind, debit, credit, amount_minor, currency,
+                                booking_id, payment_id, payment_event_id, created_at)
+  select transfer_id, $14, debit, credit, amount_minor, currency, booking_id, payment_id,
+         event_id, $13
+  from attempt
+), booking as (
+  -- Only what is applied confirms.
+  update bookings
+  set status = 'confirmed', paid_minor = paid_minor + attempt.amount_minor,
+      confirmed_at = coalesce(confirmed_at, $13), hold_expires_at = null,
+      updated_at = $13
+  from attempt
+  where bookings.id = attempt.booking_id and attempt.surplus_reason is null
+  returning bookings.id
+), happened as (
+  insert into booking_events (booking_id, kind, payload, at)
+  select booking_id, kind, payload, $13
+  from unnest($15::uuid[], $16::text[], $17::jsonb[]) with ordinality
+    as event (booking_id, kind, payload, number)
+  order by number
+), decided as (
+  -- An event is processed if and only if its effect is committed with it.
+  update payment_events as event
+  set status = decided.status, outcome = decided.outcome,
+      attempt_id = coalesce(decided.attempt_id, event.attempt_id),
+      booking_id = decided.booking_id,
+      processed_at = case when decided.status in ('processed', 'ignored')
+        then $13::timestamptz end
+  from unnest($18::text[], $19::payment_event_status[], $20::text[], $21::uuid[],
+              $22::uuid[])
+    as decided (id, status, outcome, attempt_id, booking_id)
+  where event.id = decided.id
+)
+select (select count(*) from payment) as "payments!",
+       (select count(*) from booking) as "bookings!"
