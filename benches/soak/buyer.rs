@@ -94,8 +94,8 @@ impl Buyer {
         }
     }
 
-    /// Books one to three seats that are side by side; repeats a request that came to nothing, if it
-    /// has a key.
+    /// Books one to three seats that are side by side; repeats a request that came to nothing, if
+    /// it has a key.
     async fn book(&mut self) -> Option<Held> {
         let row = ["A", "B", "C", "D", "E"][self.random.random_range(0..5)];
         let first = self.random.random_range(1..=18);
