@@ -9,7 +9,7 @@ use crate::harness::{TestApp, cut_short};
 /// Makes an event strange.
 type Change = fn(&mut Value);
 
-/// An event that pays the pending booking of A2, told to nobody yet.
+/// An event that pays the pending booking of A2, delivered to nobody yet.
 async fn paying(harness: &TestApp) -> (Value, Value) {
     let show = harness.show().await;
     let booking = harness.customer("dana").booked(&show, &["A2"]).await;
@@ -149,8 +149,11 @@ async fn a_paying_event_of_another_shape_still_pays() {
 #[tokio::test]
 async fn what_is_signed_but_no_event_is_malformed() {
     let harness = TestApp::new().await;
-    let thin = json!({ "id": "evt_1", "object": "v2.core.event", "type": "v1.billing.meter.error_report_triggered",
-                       "livemode": false, "created": "2026-09-17T06:20:52.246Z" });
+    let thin = json!({
+        "id": "evt_1", "object": "v2.core.event",
+        "type": "v1.billing.meter.error_report_triggered", "livemode": false,
+        "created": "2026-09-17T06:20:52.246Z",
+    });
     for body in [
         String::new(),
         "{}".to_owned(),
@@ -159,14 +162,20 @@ async fn what_is_signed_but_no_event_is_malformed() {
         "not json".to_owned(),
         r#"{"hello":"world"}"#.to_owned(),
         thin.to_string(),
-        json!({ "id": "", "object": "event", "type": "a", "created": 1, "livemode": false, "data": { "object": {} } })
-            .to_string(),
+        json!({
+            "id": "", "object": "event", "type": "a", "created": 1, "livemode": false,
+            "data": { "object": {} },
+        })
+        .to_string(),
         json!({ "id": "evt\u{0}", "object": "event", "type": "a", "created": 1, "livemode": false,
                 "data": { "object": {} } })
         .to_string(),
         "[".repeat(100_000),
     ] {
-        harness.deliver(&body).await.refused(400, "malformed_request");
+        harness
+            .deliver(&body)
+            .await
+            .refused(400, "malformed_request");
     }
     assert_eq!(
         harness.sql("select count(*) from payment_events").await,
@@ -214,7 +223,8 @@ async fn an_event_without_app_but_with_a_session_of_ours_is_ours() {
 async fn the_payload_is_kept_as_it_came() {
     let harness = TestApp::new().await;
     let body = r#"{ "id":"evt_1", "object":"event", "type":"wibble.created", "created":1795000070,
-        "livemode":false, "data":{"object":{"name":"Zo\u00eb \ud83d\ude00", "odd":"\ud800", "nul":"\u0000"}} }"#;
+        "livemode":false, "data":{"object":{"name":"Zo\u00eb \ud83d\ude00", "odd":"\ud800",
+        "nul":"\u0000"}} }"#;
 
     let answer = harness.deliver(body).await;
 

@@ -34,6 +34,14 @@ pub(crate) enum Way {
     Cut,
 }
 
+/// What happens to one statement, counted from 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Interruption {
+    pub(crate) step: usize,
+    pub(crate) held: Held,
+    pub(crate) way: Way,
+}
+
 /// A proxy between a process and its Postgres.
 pub(crate) struct PgProxy {
     url: String,
