@@ -28,29 +28,29 @@ async fn strange_events_are_stored_and_ignored_with_a_reason() {
     let (booking, event) = paying(&harness).await;
     let cases: [(&str, Change); 12] = [
         ("unknown type", |event| {
-            event["type"] = json!("wibble.created")
+            event["type"] = json!("wibble.created");
         }),
         ("unknown type of a session", |event| {
-            event["type"] = json!("checkout.session.wibbled")
+            event["type"] = json!("checkout.session.wibbled");
         }),
         ("unknown payment status", |event| {
-            event["data"]["object"]["payment_status"] = json!("wibble")
+            event["data"]["object"]["payment_status"] = json!("wibble");
         }),
         ("no payment status", |event| {
-            event["data"]["object"]["payment_status"] = json!(null)
+            event["data"]["object"]["payment_status"] = json!(null);
         }),
         ("nothing was to be paid", |event| {
-            event["data"]["object"]["payment_status"] = json!("no_payment_required")
+            event["data"]["object"]["payment_status"] = json!("no_payment_required");
         }),
         ("live mode", |event| event["livemode"] = json!(true)),
         ("a connected account", |event| {
-            event["account"] = json!("acct_1")
+            event["account"] = json!("acct_1");
         }),
         ("an object of another kind", |event| {
-            event["data"]["object"]["object"] = json!("payment_intent")
+            event["data"]["object"]["object"] = json!("payment_intent");
         }),
         ("an empty object", |event| {
-            event["data"]["object"] = json!({})
+            event["data"]["object"] = json!({});
         }),
         ("a payment intent that has not succeeded", |event| {
             event["type"] = json!("payment_intent.succeeded");
@@ -102,10 +102,10 @@ async fn strange_events_are_stored_and_ignored_with_a_reason() {
 async fn a_paying_event_of_another_shape_still_pays() {
     let cases: [(&str, Change); 8] = [
         ("an older API version", |event| {
-            event["api_version"] = json!("2020-08-27")
+            event["api_version"] = json!("2020-08-27");
         }),
         ("a later API version", |event| {
-            event["api_version"] = json!("2031-01-01.zinnia")
+            event["api_version"] = json!("2031-01-01.zinnia");
         }),
         ("no API version", |event| event["api_version"] = json!(null)),
         ("an expanded payment intent", |event| {
@@ -114,13 +114,13 @@ async fn a_paying_event_of_another_shape_still_pays() {
                 json!({ "id": id, "object": "payment_intent", "new": [1] });
         }),
         ("no payment intent", |event| {
-            event["data"]["object"]["payment_intent"] = json!(null)
+            event["data"]["object"]["payment_intent"] = json!(null);
         }),
         ("150 kB", |event| {
-            event["data"]["object"]["wibble"] = json!("x".repeat(150_000))
+            event["data"]["object"]["wibble"] = json!("x".repeat(150_000));
         }),
         ("no metadata", |event| {
-            event["data"]["object"]["metadata"] = json!({})
+            event["data"]["object"]["metadata"] = json!({});
         }),
         ("members that nobody knows", |event| {
             event["wibble"] = json!({ "a": [null, 1.5, "\u{1F9D6}"] });

@@ -5,8 +5,8 @@ use crate::schema_harness::{
     priced_booking, sale, set,
 };
 
-/// A booking of two seats that is confirmed by its deposit of 10 euros, paid by the attempt `number
-/// + 100`.
+/// A booking of two seats that is confirmed by its deposit of 10 euros, paid by the attempt
+/// `number + 100`.
 fn deposit(number: u32, seats: [&str; 2]) -> String {
     let attempt = number + 100;
     [
