@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::sleeps;
-use crate::world::World;
+use crate::world::{Call, World};
 
 const SEPA: &str = "DE89370400440532013000";
 const DECLINED: &str = "4000000000000002";
-/// Between two visits, and how long a buyer thinks before he pays.
+/// Between two visits, and how long a buyer thinks before they pay.
 const PAUSE_MAX_SECONDS: f64 = 3.0;
 const THOUGHT_MAX_SECONDS: f64 = 1.0;
 /// How often a request that came to nothing is repeated with its key.
@@ -55,7 +55,7 @@ impl Buyer {
         }
     }
 
-    /// What he does with his booking.
+    /// What they do with their booking.
     async fn go_on(&mut self, held: &Held) {
         tokio::time::sleep(self.seconds(THOUGHT_MAX_SECONDS)).await;
         match self.random.random_range(0..100) {
@@ -94,7 +94,7 @@ impl Buyer {
         }
     }
 
-    /// Reconcile one to three seats that are side by side; repeats a request that came to nothing, if
+    /// Books one to three seats that are side by side; repeats a request that came to nothing, if
     /// it has a key.
     async fn book(&mut self) -> Option<Held> {
         let row = ["A", "B", "C", "D", "E"][self.random.random_range(0..5)];
@@ -124,9 +124,9 @@ impl Buyer {
 
     async fn pay(&self, held: &Held, how: Value) {
         let Some(session) = &held.session else { return };
-        let mut order = how;
-        order["session"] = json!(session);
-        let (status, paid) = self.world.knob("pay", order).await;
+        let mut payment = how;
+        payment["session"] = json!(session);
+        let (status, paid) = self.world.knob("pay", payment).await;
         self.world.tally(match (status, &paid["error"]) {
             (200, Value::Null) => "payments that Stripe took",
             (200, _) => "payments that a bank declined",
@@ -174,17 +174,21 @@ impl Buyer {
         body: &Value,
         key: Option<&str>,
     ) -> Option<(u16, Value)> {
-        let answer = self
-            .world
-            .ask(Method::POST, path, (&self.token, key), body)
-            .await;
-        let told = match &answer {
+        let call = Call {
+            method: Method::POST,
+            path,
+            token: &self.token,
+            key,
+            body,
+        };
+        let answer = self.world.call(call).await;
+        let outcome = match &answer {
             None => "no answer".to_owned(),
             Some((status, body)) => {
                 format!("{status} {}", body["code"].as_str().unwrap_or_default())
             }
         };
-        self.world.tally(&format!("{what}: {}", told.trim_end()));
+        self.world.tally(&format!("{what}: {}", outcome.trim_end()));
         if let Some((status, body)) = &answer
             && *status >= 500
             && *status != 503

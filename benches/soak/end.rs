@@ -1,4 +1,4 @@
-//! The end: the weather clears, what is under way comes to its end, and the books are checked,
+//! The end: nothing goes wrong any more, what is under way comes to its end, and all is checked,
 //! twice.
 
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ const EXPLAINED: [(&str, &str); 4] = [
 /// Lets everything come to its end, checks and reports it. Returns what is wrong.
 pub(crate) async fn come_to_an_end(world: &World) -> Vec<String> {
     let mut wrong: Vec<String> = std::mem::take(&mut world.complaints.lock().unwrap());
-    let weather = world.look("/_simulator/chaos").await;
+    let chaos = world.look("/_simulator/chaos").await;
     world.knob("chaos", json!({})).await;
     world.pay_unanswered().await;
     let begun = Instant::now();
@@ -65,7 +65,7 @@ pub(crate) async fn come_to_an_end(world: &World) -> Vec<String> {
             .map(|session| format!("it can still be paid: {session}")),
     );
     println!("events that were lost until now: {found}");
-    wrong.extend(report(world, &weather).await);
+    wrong.extend(report(world, &chaos).await);
     wrong
 }
 
@@ -122,23 +122,27 @@ async fn find_lost(world: &World) -> usize {
     lost.len()
 }
 
-async fn report(world: &World, weather: &Value) -> Vec<String> {
+async fn report(world: &World, chaos: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
-    println!("\nwhat buyers, and the weather, did:");
+    println!("\nwhat buyers and others did:");
     for (what, count) in &*world.tally.lock().unwrap() {
         println!("  {count:>7} {what}");
     }
-    println!("\nwhat went wrong at Stripe: {}", weather["counts"]);
-    reconcile::tell(world).await;
+    println!("\nwhat went wrong at Stripe: {}", chaos["counts"]);
+    reconcile::print_counts(world).await;
     println!("\nmemory:");
     for process in &world.processes {
         let process = process.lock().await;
         for (number, samples) in process.lives.iter().enumerate() {
-            let (told, growth) = memory::judge(&process.life(number), samples);
-            if let Some(told) = told {
-                println!("  {told}");
+            if let Some(usage) = memory::Usage::of(samples) {
+                let life = process.life(number);
+                println!("  {life}: {usage}");
+                wrong.extend(
+                    usage
+                        .complaint()
+                        .map(|complaint| format!("{life} {complaint}")),
+                );
             }
-            wrong.extend(growth);
         }
     }
     println!("\nerrors in the logs:");

@@ -17,6 +17,7 @@
 #[path = "../../tests/invariants/mod.rs"]
 mod invariants;
 
+mod balancer;
 mod buyer;
 mod end;
 mod memory;
@@ -160,7 +161,9 @@ impl World {
 
     /// Takes Stripe away now and then: for the next calls it is not there, or does not answer.
     async fn black_out(self: Arc<Self>, mut closing: watch::Receiver<bool>) {
-        let away = json!({ "route": "*", "kind": "status", "status": 503, "should_retry": false, "times": 12 });
+        let away = json!({
+            "route": "*", "kind": "status", "status": 503, "should_retry": false, "times": 12,
+        });
         let silent = json!({ "route": "*", "kind": "hang", "times": 2 });
         let silent_after = json!({ "route": "*", "kind": "hang", "after": true, "times": 2 });
         for fault in [away, silent, silent_after].iter().cycle() {

@@ -1,5 +1,6 @@
 //! How much memory a process takes, and whether it stays at that.
 
+use std::fmt;
 use std::fs;
 
 /// What `/proc/PID/smaps_rollup` says, in KiB.
@@ -29,43 +30,54 @@ impl Sample {
     }
 }
 
-/// A line for a person, and what is wrong. Judged by RSS: PSS also changes with what the other
-/// process shares.
-pub(crate) fn judge(life: &str, samples: &[Sample]) -> (Option<String>, Option<String>) {
-    if samples.len() < SAMPLES_MIN {
-        return (None, None);
+/// How much memory a life took.
+pub(crate) struct Usage {
+    samples: usize,
+    second_quarter: Sample,
+    last_quarter: Sample,
+    peak_rss: u64,
+}
+
+impl Usage {
+    /// `None` if the life was too short.
+    pub(crate) fn of(samples: &[Sample]) -> Option<Self> {
+        if samples.len() < SAMPLES_MIN {
+            return None;
+        }
+        let quarter = samples.len() / 4;
+        Some(Self {
+            samples: samples.len(),
+            second_quarter: typical(&samples[quarter..2 * quarter]),
+            last_quarter: typical(&samples[samples.len() - quarter..]),
+            peak_rss: samples.iter().map(|sample| sample.rss).max()?,
+        })
     }
-    let quarter = samples.len() / 4;
-    let (second, last) = (
-        &samples[quarter..2 * quarter],
-        &samples[samples.len() - quarter..],
-    );
-    let rss = (
-        median(second, |sample| sample.rss),
-        median(last, |sample| sample.rss),
-    );
-    let pss = (
-        median(second, |sample| sample.pss),
-        median(last, |sample| sample.pss),
-    );
-    let peak = samples
-        .iter()
-        .map(|sample| sample.rss)
-        .max()
-        .unwrap_or_default();
-    let told = format!(
-        "{life}: {} samples, RSS {} KiB in the second quarter, {} in the last; PSS {}, {}; peak RSS {peak}",
-        samples.len(),
-        rss.0,
-        rss.1,
-        pss.0,
-        pss.1
-    );
-    let grows = rss.1 * 100 > rss.0 * (100 + GROWTH_MAX_PERCENT);
-    (
-        Some(told),
-        grows.then(|| format!("{life} grows: RSS {} KiB, then {}", rss.0, rss.1)),
-    )
+
+    /// What is wrong. Judged by RSS: PSS also changes with what the other process shares.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let (before, after) = (self.second_quarter.rss, self.last_quarter.rss);
+        let grows = after * 100 > before * (100 + GROWTH_MAX_PERCENT);
+        grows.then(|| format!("grows: RSS {before} KiB, then {after}"))
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, after) = (self.second_quarter, self.last_quarter);
+        write!(
+            formatter,
+            "{} samples, RSS {} KiB in the second quarter, {} in the last; PSS {}, {}; peak RSS {}",
+            self.samples, before.rss, after.rss, before.pss, after.pss, self.peak_rss
+        )
+    }
+}
+
+/// The median of each figure.
+fn typical(samples: &[Sample]) -> Sample {
+    Sample {
+        rss: median(samples, |sample| sample.rss),
+        pss: median(samples, |sample| sample.pss),
+    }
 }
 
 fn median(samples: &[Sample], what: impl Fn(&Sample) -> u64) -> u64 {

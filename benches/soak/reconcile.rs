@@ -12,7 +12,8 @@ use crate::world::World;
 pub(crate) const UNDER_WAY: [(&str, &str); 3] = [
     (
         "jobs",
-        "select count(*) from jobs where run_at < now() + interval '1 hour'",
+        "select count(*) from jobs
+         where run_at < now() + interval '1 hour'",
     ),
     (
         "bookings that wait",
@@ -55,19 +56,23 @@ const LEGAL: [(&str, &str); 6] = [
     ),
     (
         "bookings that were paid twice",
-        "select count(*) from (select booking_id from payments where disposition = 'applied' group by booking_id
-         having count(*) > 1) as twice",
+        "select count(*) from (select booking_id from payments where disposition = 'applied'
+                               group by booking_id having count(*) > 1) as twice",
     ),
     (
         "surplus that neither goes back once nor waits for a person",
         "select count(*) from payments p where disposition = 'surplus' and case
-           when surplus_reason in ('already_paid', 'late_payment', 'cancelled') then 1 <> (select count(*) from refunds r
-             where r.payment_id = p.id and r.status in ('pending', 'succeeded') and r.amount_minor = p.amount_minor)
-           else not exists (select from discrepancies d where d.booking_id = p.booking_id and d.status = 'open') end",
+           when surplus_reason in ('already_paid', 'late_payment', 'cancelled')
+           then 1 <> (select count(*) from refunds r
+                      where r.payment_id = p.id and r.status in ('pending', 'succeeded')
+                        and r.amount_minor = p.amount_minor)
+           else not exists (select from discrepancies d
+                            where d.booking_id = p.booking_id and d.status = 'open') end",
     ),
     (
         "refunds of what was not surplus",
-        "select count(*) from refunds r join payments p on p.id = r.payment_id where p.disposition <> 'surplus'",
+        "select count(*) from refunds r join payments p on p.id = r.payment_id
+         where p.disposition <> 'surplus'",
     ),
     (
         "events that nobody has decided",
@@ -78,7 +83,8 @@ const LEGAL: [(&str, &str); 6] = [
 /// What is captured, and what ought to be given back, by PaymentIntent.
 const OURS: &str = "
   select coalesce(stripe_payment_intent_id, ''), amount_minor,
-         case when surplus_reason in ('already_paid', 'late_payment', 'cancelled') then amount_minor else 0 end
+         case when surplus_reason in ('already_paid', 'late_payment', 'cancelled')
+              then amount_minor else 0 end
   from payments";
 
 /// How many delayed payments have no outcome here.
@@ -94,7 +100,8 @@ pub(crate) async fn undecided(world: &World) -> i64 {
 pub(crate) async fn let_weeks_pass(world: &World) {
     for statement in [
         "update bookings set hold_expires_at = now() where status = 'processing'",
-        "update jobs set run_at = now() where run_at > now() + interval '1 hour'",
+        "update jobs set run_at = now()
+         where run_at > now() + interval '1 hour'",
     ] {
         sqlx::query(statement)
             .execute(world.database.pool())
@@ -154,8 +161,8 @@ pub(crate) async fn check(world: &World, when: &str) -> Vec<String> {
     wrong
 }
 
-/// The rule of the fence: who can still pay at Stripe has seats that wait for him, or are his
-/// already.
+/// The rule of the fence: who can still pay at Stripe has seats that wait for them, or are
+/// theirs already.
 pub(crate) async fn check_fence(world: &World) -> Vec<String> {
     let live: Vec<String> = query_scalar("select id::text from bookings where live")
         .fetch_all(world.database.pool())
@@ -214,18 +221,21 @@ pub(crate) async fn all(world: &World, list: &str) -> Vec<Value> {
 }
 
 /// Says how many of each there are.
-pub(crate) async fn tell(world: &World) {
+pub(crate) async fn print_counts(world: &World) {
     println!("\nin the database:");
     for query in [
         "select 'bookings ' || status, count(*) from bookings group by 1 order by 1",
-        "select 'payments ' || disposition || coalesce(' ' || surplus_reason, ''), count(*) from payments
-         group by 1 order by 1",
+        "select 'payments ' || disposition || coalesce(' ' || surplus_reason, ''), count(*)
+         from payments group by 1 order by 1",
         "select 'refunds ' || status, count(*) from refunds group by 1 order by 1",
         "select 'attempts ' || status, count(*) from checkout_attempts group by 1 order by 1",
         "select 'webhook events ' || status, count(*) from payment_events group by 1 order by 1",
         "select 'webhook deliveries', coalesce(sum(deliveries), 0)::bigint from payment_events",
     ] {
-        let rows: Vec<(String, i64)> = query_as(query).fetch_all(world.database.pool()).await.unwrap();
+        let rows: Vec<(String, i64)> = query_as(query)
+            .fetch_all(world.database.pool())
+            .await
+            .unwrap();
         for (what, number) in rows {
             println!("  {number:>7} {what}");
         }

@@ -1,17 +1,12 @@
-//! What is around the buyers: a database, a Stripe, an issuer, two processes, and what stands
-//! before them for webhooks.
+//! What is around the buyers: a database, a Stripe, an issuer, and two processes.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
 use holdfast::app::Clock;
 use holdfast::dev::identity::{Issuer, IssuerSettings};
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
@@ -22,6 +17,7 @@ use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 
 use crate::Settings;
+use crate::balancer;
 use crate::process::{Errors, Process};
 
 const ORIGIN: &str = "http://front.example";
@@ -49,6 +45,15 @@ pub(crate) struct World {
     turn: AtomicUsize,
 }
 
+/// A request to Holdfast.
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    pub(crate) token: &'a str,
+    pub(crate) key: Option<&'a str>,
+    pub(crate) body: &'a Value,
+}
+
 impl World {
     /// All is up, and a show on sale; chaos begins after that.
     pub(crate) async fn new(settings: &Settings) -> Self {
@@ -69,9 +74,6 @@ impl World {
         let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
         let database =
             TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/soak");
-        drop(std::fs::remove_dir_all(&folder));
-        std::fs::create_dir_all(&folder).unwrap();
         let environment = vec![
             (
                 "DATABASE_URL",
@@ -87,12 +89,9 @@ impl World {
             ("LOG_FORMAT", "json".to_owned()),
         ];
         let errors = Errors::default();
-        let mut first = Process::new("A", environment.clone(), folder.clone(), &errors);
-        first.start().await;
-        let mut second = Process::new("B", environment, folder, &errors);
-        second.start().await;
-        let urls = [first.url(), second.url()];
-        let url = balance(urls.clone()).await;
+        let processes = start_processes(environment, &errors).await;
+        let urls = [processes[0].url(), processes[1].url()];
+        let url = balancer::start(ANY_PORT, urls.clone()).await;
         simulator.add_endpoint(Endpoint {
             url,
             secret: SECRET.to_owned(),
@@ -104,7 +103,7 @@ impl World {
             issuer,
             database,
             http: Client::builder().timeout(ANSWER_MAX).build().unwrap(),
-            processes: [first.into(), second.into()],
+            processes: processes.map(tokio::sync::Mutex::new),
             urls,
             hold: Duration::from_secs(settings.hold_seconds),
             show: Mutex::default(),
@@ -116,19 +115,19 @@ impl World {
         };
         world.open_show().await;
         if !settings.no_chaos {
-            // Nobody notices yet that a refund has failed.
-            let percent = json!({
-                "refund_fails": 0, "lost_answer": 6, "reset": 6, "rate_limit": 6, "unavailable": 6, "error": 6,
-                "stored_error": 4, "lose": 5,
-            });
-            world
-                .knob(
-                    "chaos",
-                    json!({ "seed": settings.seed, "percent": percent }),
-                )
-                .await;
+            world.start_chaos(settings.seed).await;
         }
         world
+    }
+
+    async fn start_chaos(&self, seed: u64) {
+        // Nobody notices yet that a refund has failed.
+        let percent = json!({
+            "refund_fails": 0, "lost_answer": 6, "reset": 6, "rate_limit": 6, "unavailable": 6,
+            "error": 6, "stored_error": 4, "lose": 5,
+        });
+        self.knob("chaos", json!({ "seed": seed, "percent": percent }))
+            .await;
     }
 
     pub(crate) fn token(&self, name: &str) -> String {
@@ -170,26 +169,36 @@ impl World {
         body
     }
 
-    /// Asks the processes in turn. `None` where no answer came.
-    pub(crate) async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        (token, key): (&str, Option<&str>),
-        body: &Value,
-    ) -> Option<(u16, Value)> {
+    /// Calls the processes in turn. `None` where no answer came.
+    pub(crate) async fn call(&self, call: Call<'_>) -> Option<(u16, Value)> {
         let url = &self.urls[self.turn.fetch_add(1, Ordering::Relaxed) % self.urls.len()];
         let request = self
             .http
-            .request(method, format!("{url}{path}"))
-            .bearer_auth(token);
+            .request(call.method, format!("{url}{}", call.path))
+            .bearer_auth(call.token);
         let request = request
             .header("content-type", "application/json")
-            .body(body.to_string());
-        let request = key.into_iter().fold(request, |request, key| {
+            .body(call.body.to_string());
+        let request = call.key.into_iter().fold(request, |request, key| {
             request.header("idempotency-key", key)
         });
         send(request).await.ok()
+    }
+
+    async fn call_as_admin(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Option<(u16, Value)> {
+        let call = Call {
+            method,
+            path,
+            token: &self.admin,
+            key: None,
+            body,
+        };
+        self.call(call).await
     }
 
     /// Pays the sessions that were made and not answered: nobody was given their link.
@@ -224,9 +233,7 @@ impl World {
 
     pub(crate) async fn free_seats(&self) -> u64 {
         let path = format!("/api/shows/{}", self.show());
-        let answer = self
-            .ask(Method::GET, &path, (&self.admin, None), &json!({}))
-            .await;
+        let answer = self.call_as_admin(Method::GET, &path, &json!({})).await;
         answer
             .and_then(|(_, show)| show["seats"]["free"].as_u64())
             .unwrap_or(u64::MAX)
@@ -244,7 +251,7 @@ impl World {
         });
         loop {
             match self
-                .ask(Method::POST, "/api/admin/shows", (&self.admin, None), &show)
+                .call_as_admin(Method::POST, "/api/admin/shows", &show)
                 .await
             {
                 Some((201, show)) => {
@@ -261,6 +268,21 @@ impl World {
     }
 }
 
+async fn start_processes(
+    environment: Vec<(&'static str, String)>,
+    errors: &Errors,
+) -> [Process; 2] {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/soak");
+    drop(std::fs::remove_dir_all(&folder));
+    std::fs::create_dir_all(&folder).unwrap();
+    // A port counts as free until its process has started.
+    let mut first = Process::new("A", environment.clone(), folder.clone(), errors);
+    first.start().await;
+    let mut second = Process::new("B", environment, folder, errors);
+    second.start().await;
+    [first, second]
+}
+
 /// Status and JSON of an answer.
 async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Value)> {
     let answer = request.send().await?;
@@ -275,38 +297,12 @@ async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Value)>
 fn token(issuer: &Issuer, name: &str, more: Value) -> String {
     let now = Clock::system().now().timestamp();
     let mut claims = json!({
-        "sub": format!("user_{name}"), "email": format!("{name}@example.com"), "iss": issuer.url(), "azp": ORIGIN,
-        "iat": now, "nbf": now, "exp": now + 24 * 60 * 60,
+        "sub": format!("user_{name}"), "email": format!("{name}@example.com"), "iss": issuer.url(),
+        "azp": ORIGIN, "iat": now, "nbf": now, "exp": now + 24 * 60 * 60,
     });
     let (Value::Object(claims), Value::Object(more)) = (&mut claims, more) else {
         unreachable!()
     };
     claims.extend(more);
     issuer.token(&json!(claims))
-}
-
-type Balanced = Arc<([String; 2], Client, AtomicUsize)>;
-
-/// Takes webhooks and hands them to the processes in turn; one that is dead is a 502, as it is for
-/// a while in front of real ones.
-async fn balance(urls: [String; 2]) -> String {
-    let listener = tokio::net::TcpListener::bind(ANY_PORT).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let balanced: Balanced = Arc::new((urls, Client::new(), AtomicUsize::new(0)));
-    let router = Router::new().fallback(hand_on).with_state(balanced);
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}/api/stripe")
-}
-
-async fn hand_on(State(balanced): State<Balanced>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let (urls, http, turn) = &*balanced;
-    let url = &urls[turn.fetch_add(1, Ordering::Relaxed) % urls.len()];
-    let mut request = http.post(format!("{url}/api/stripe")).body(body);
-    for name in ["stripe-signature", "content-type"] {
-        if let Some(value) = headers.get(name) {
-            request = request.header(name, value);
-        }
-    }
-    let answer = request.send().await;
-    answer.map_or(StatusCode::BAD_GATEWAY, |answer| answer.status())
 }

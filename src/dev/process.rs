@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 /// A process by its number and the moment it started, in the kernel's clock ticks.
 ///
-/// Where the kernel does not tell the moment (no `/proc`), it is 0 for everyone and only the number
+/// Where the kernel does not say the moment (no `/proc`), it is 0 for everyone and only the number
 /// counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {

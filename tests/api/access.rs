@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, ORIGIN, TestApp, send};
 
-const KNOWN: &str = "select string_agg(id || ' ' || coalesce(email, '-') || ' ' || coalesce(name, '-'), ', ') from users";
+const KNOWN: &str =
+    "select string_agg(id || ' ' || coalesce(email, '-') || ' ' || coalesce(name, '-'), ', ')
+     from users";
 
 fn movie() -> Value {
     json!({ "title": "Metropolis" })
@@ -208,7 +210,7 @@ async fn admin_without_the_role_is_forbidden() {
 }
 
 #[tokio::test]
-async fn who_may_not_learns_nothing_of_his_body() {
+async fn who_may_not_learns_nothing_of_their_body() {
     let harness = TestApp::new().await;
 
     for path in ["/api/admin/movies", "/api/admin/shows"] {
@@ -245,7 +247,7 @@ async fn another_users_booking_or_session_id_is_not_found() {
 }
 
 #[tokio::test]
-async fn an_admin_sees_every_booking_but_lists_his_own() {
+async fn an_admin_sees_every_booking_but_lists_their_own() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let booking = harness.customer("dana").booked(&show, &["A2"]).await;
@@ -285,7 +287,7 @@ async fn a_client_sent_price_is_refused() {
 }
 
 #[tokio::test]
-async fn a_user_is_kept_when_he_is_first_seen() {
+async fn a_user_is_kept_when_they_are_first_seen() {
     let harness = TestApp::new().await;
 
     assert_eq!(
@@ -392,7 +394,8 @@ async fn an_address_that_is_none_stops_no_booking() {
             .await,
         "dana@example.com"
     );
-    let asked = "select string_agg(substring(parameters from 'customer_email=[^&]*'), ', ') from checkout_attempts";
+    let asked = "select string_agg(substring(parameters from 'customer_email=[^&]*'), ', ')
+                 from checkout_attempts";
     assert_eq!(harness.sql(asked).await, "customer_email=dana@example.com");
     harness.reconcile().await;
 }

@@ -33,7 +33,7 @@ async fn paid_unheard(harness: &TestApp, number: usize) -> Vec<(Value, HashMap<S
 }
 
 /// Delivers `bodies`, which all wait until the last has come, so that they are one batch.
-async fn together(harness: &TestApp, bodies: &[&str]) -> Vec<Answer> {
+async fn deliver_at_once(harness: &TestApp, bodies: &[&str]) -> Vec<Answer> {
     at_once(
         &harness.app.batchers.events,
         bodies.iter().map(|body| harness.deliver(body)),
@@ -62,7 +62,7 @@ async fn events_that_wait_together_share_a_transaction() {
         .map(|(_, events)| events["checkout.session.completed"].as_str())
         .collect();
 
-    let answers = together(&harness, &bodies).await;
+    let answers = deliver_at_once(&harness, &bodies).await;
 
     assert_eq!(outcomes(&answers), vec![(200, "processed"); 8]);
     assert_eq!(
@@ -100,7 +100,7 @@ async fn what_changes_nothing_goes_with_the_others() {
         completed(2),
     ];
 
-    let answers = together(&harness, &bodies).await;
+    let answers = deliver_at_once(&harness, &bodies).await;
 
     let mut counted: HashMap<_, usize> = HashMap::new();
     for outcome in outcomes(&answers) {
@@ -113,10 +113,10 @@ async fn what_changes_nothing_goes_with_the_others() {
     ];
     assert_eq!(counted, HashMap::from(expected));
     assert_eq!(harness.sql("select count(*) from payments").await, "5");
-    let together =
-        "select count(*) > 0 from payment_events as one join payment_events as other on other.xmin = one.xmin
-                    where one.status = 'ignored' and other.status = 'processed'";
-    assert_eq!(harness.sql(together).await, "true");
+    let in_one_transaction = "select count(*) > 0 from payment_events as one
+                              join payment_events as other on other.xmin = one.xmin
+                              where one.status = 'ignored' and other.status = 'processed'";
+    assert_eq!(harness.sql(in_one_transaction).await, "true");
     harness.deliver(completed(4)).await;
     harness.reconcile().await;
 }
@@ -125,7 +125,7 @@ async fn what_changes_nothing_goes_with_the_others() {
 async fn one_that_asks_for_more_gets_it_and_holds_nobody_up() {
     let harness = TestApp::new().await;
     let paid = paid_unheard(&harness, 6).await;
-    // The seat of the last was sold again before his payment came.
+    // The seat of the last was sold again before its payment came.
     harness.hear_of_expiry(&paid[5].0).await;
     let show = paid[5].0["show"]["id"].as_str().unwrap();
     harness.customer("emil").booked(show, &["A6"]).await;
@@ -134,7 +134,7 @@ async fn one_that_asks_for_more_gets_it_and_holds_nobody_up() {
         .map(|(_, events)| events["checkout.session.completed"].as_str())
         .collect();
 
-    let answers = together(&harness, &bodies).await;
+    let answers = deliver_at_once(&harness, &bodies).await;
     harness.run_jobs().await;
 
     assert_eq!(outcomes(&answers), vec![(200, "processed"); 6]);
@@ -170,7 +170,7 @@ async fn one_that_fails_fails_alone() {
         .map(|(_, events)| events["checkout.session.completed"].as_str())
         .collect();
 
-    let answers = together(&harness, &bodies).await;
+    let answers = deliver_at_once(&harness, &bodies).await;
     sqlx::query("alter table payments drop constraint spoilt")
         .execute(harness.db())
         .await
@@ -210,10 +210,11 @@ async fn a_caller_who_goes_away_leaves_nobody_waiting() {
     harness.reconcile().await;
 }
 
-const WAITING: &str = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+const WAITING: &str = "select count(*) from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_waits_for_a_lock_keeps_only_his_own_waiting() {
+async fn whoever_waits_for_a_lock_keeps_only_their_own_waiting() {
     let harness = TestApp::new().await;
     let paid = paid_unheard(&harness, 6).await;
     let bodies: Vec<&str> = paid
@@ -268,7 +269,7 @@ async fn several_events_of_one_booking_share_a_transaction() {
         paid[2].1["checkout.session.completed"].as_str(),
     ];
 
-    let answers = together(&harness, &bodies).await;
+    let answers = deliver_at_once(&harness, &bodies).await;
 
     assert_eq!(outcomes(&answers), vec![(200, "processed"); 6]);
     let transactions = "select count(distinct xmin::text) from payment_events";

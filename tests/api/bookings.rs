@@ -52,8 +52,9 @@ async fn a_booking_has_every_member_of_its_shape() {
         .keys()
         .map(String::as_str)
         .collect();
-    let shape = "balance cancelledAt checkout confirmedAt createdAt dueNow holdExpiresAt id isPaid kind paid \
-                 paymentOption paymentStatus reference refunded seats service show slot status total version";
+    let shape = "balance cancelledAt checkout confirmedAt createdAt dueNow holdExpiresAt id isPaid \
+                 kind paid paymentOption paymentStatus reference refunded seats service show slot \
+                 status total version";
     assert_eq!(members, shape.split_whitespace().collect::<Vec<_>>());
     assert_eq!(booking["show"]["id"], show);
     assert_eq!(booking["show"]["startsAt"], "2026-12-24T19:30:00Z");
@@ -108,12 +109,12 @@ async fn what_cannot_be_booked_is_refused_and_nothing_is_held() {
     let harness = TestApp::new().await;
     let show = harness.show_with(json!({ "maxSeatsPerBooking": 3 })).await;
     let dana = harness.customer("dana");
-    let wish = |changes: Value| {
-        let mut wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let body = |changes: Value| {
+        let mut body = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
         for (name, value) in changes.as_object().unwrap() {
-            wish[name] = value.clone();
+            body[name] = value.clone();
         }
-        wish
+        body
     };
 
     for (changes, status, code) in [
@@ -145,7 +146,7 @@ async fn what_cannot_be_booked_is_refused_and_nothing_is_held() {
             "validation_failed",
         ),
     ] {
-        let answer = dana.post("/api/bookings", wish(changes.clone())).await;
+        let answer = dana.post("/api/bookings", body(changes.clone())).await;
 
         assert_eq!(
             (answer.status, answer.body["code"].as_str()),
@@ -241,7 +242,7 @@ async fn what_costs_nothing_is_confirmed_at_once() {
 }
 
 #[tokio::test]
-async fn a_user_sees_his_own_bookings_newest_first() {
+async fn a_user_sees_their_own_bookings_newest_first() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");

@@ -85,7 +85,9 @@ async fn a_cancellation_that_stripe_does_not_confirm_frees_nothing_and_goes_on_i
     let show = harness.show().await;
     let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let down = json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7 });
+    let down = json!({
+        "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7,
+    });
     harness.knob("faults", down).await;
 
     cancel(&dana, &booking, json!({}))
@@ -101,7 +103,7 @@ async fn a_cancellation_that_stripe_does_not_confirm_frees_nothing_and_goes_on_i
 }
 
 #[tokio::test]
-async fn only_the_buyer_or_an_admin_calls_off_and_only_what_he_has_seen() {
+async fn only_the_buyer_or_an_admin_cancels_and_only_what_they_have_seen() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
@@ -151,8 +153,8 @@ async fn who_wants_another_page_gets_the_open_one_as_it_is() {
         ("embedded", "A3", true),
         ("custom", "A4", true),
     ] {
-        let wish = json!({ "kind": "show", "showId": show, "seats": [seat], "ui": opened });
-        let booking = dana.post("/api/bookings", wish).await.body;
+        let body = json!({ "kind": "show", "showId": show, "seats": [seat], "ui": opened });
+        let booking = dana.post("/api/bookings", body).await.body;
         for wanted in ["hosted", "embedded", "custom"] {
             let path = format!("/api/bookings/{}/checkout", booking["id"].as_str().unwrap());
             let again = dana.post(&path, json!({ "ui": wanted })).await;
@@ -277,7 +279,9 @@ async fn a_cancellation_is_repeated_without_harm() {
     let show = harness.show().await;
     let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let down = json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7 });
+    let down = json!({
+        "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7,
+    });
     harness.knob("faults", down).await;
 
     cancel(&dana, &booking, json!({ "version": 1 }))
@@ -301,7 +305,8 @@ async fn a_booking_whose_page_stripe_never_made_can_be_called_off() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let stored = json!({
-        "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true, "times": 9,
+        "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 500, "stored": true,
+        "times": 9,
     });
     harness.knob("faults", stored).await;
     let dana = harness.customer("dana");

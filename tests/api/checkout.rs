@@ -84,11 +84,11 @@ async fn an_allowed_origin_is_where_the_buyer_returns_to() {
         let request = dana
             .request(reqwest::Method::POST, "/api/bookings")
             .header("origin", origin);
-        let wish = json!({ "kind": "show", "showId": show, "seats": [seat] }).to_string();
+        let body = json!({ "kind": "show", "showId": show, "seats": [seat] }).to_string();
         let answer = send(
             request
                 .header("content-type", "application/json")
-                .body(wish),
+                .body(body),
         )
         .await;
 
@@ -111,10 +111,10 @@ async fn an_embedded_or_custom_page_gets_a_client_secret_and_one_return_url() {
         ("embedded", "embedded_page", "A2"),
         ("custom", "elements", "A3"),
     ] {
-        let wish = json!({ "kind": "show", "showId": show, "seats": [seat], "ui": ui });
+        let body = json!({ "kind": "show", "showId": show, "seats": [seat], "ui": ui });
         let booking = harness
             .customer("dana")
-            .post("/api/bookings", wish)
+            .post("/api/bookings", body)
             .await
             .body;
 
@@ -234,7 +234,7 @@ async fn when_stripe_refuses_for_good_the_seats_are_free_at_once() {
 }
 
 #[tokio::test]
-async fn a_caller_who_hangs_up_does_not_stop_his_booking() {
+async fn a_caller_who_hangs_up_does_not_stop_their_booking() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     harness

@@ -95,7 +95,7 @@ async fn a_delayed_payment_that_has_lost_its_job_is_found() {
 }
 
 #[tokio::test]
-async fn a_buyer_who_comes_back_learns_what_his_bank_has_decided() {
+async fn a_buyer_who_comes_back_learns_what_their_bank_has_decided() {
     for (outcome, end) in [
         (Some("succeeded"), "confirmed"),
         (Some("failed"), "failed"),

@@ -11,7 +11,7 @@ use crate::harness::{TestApp, cut_short};
 /// Makes an event strange.
 type Change = fn(&mut Value);
 
-/// An event that pays the pending booking of A2, told to nobody yet.
+/// An event that pays the pending booking of A2, delivered to nobody yet.
 async fn paying(harness: &TestApp) -> (Value, Value) {
     let show = harness.show().await;
     let booking = harness.customer("dana").booked(&show, &["A2"]).await;
@@ -30,29 +30,29 @@ async fn strange_events_are_stored_and_ignored_with_a_reason() {
     let (booking, event) = paying(&harness).await;
     let cases: [(&str, Change); 12] = [
         ("unknown type", |event| {
-            event["type"] = json!("wibble.created")
+            event["type"] = json!("wibble.created");
         }),
         ("unknown type of a session", |event| {
-            event["type"] = json!("checkout.session.wibbled")
+            event["type"] = json!("checkout.session.wibbled");
         }),
         ("unknown payment status", |event| {
-            event["data"]["object"]["payment_status"] = json!("wibble")
+            event["data"]["object"]["payment_status"] = json!("wibble");
         }),
         ("no payment status", |event| {
-            event["data"]["object"]["payment_status"] = json!(null)
+            event["data"]["object"]["payment_status"] = json!(null);
         }),
         ("nothing was to be paid", |event| {
-            event["data"]["object"]["payment_status"] = json!("no_payment_required")
+            event["data"]["object"]["payment_status"] = json!("no_payment_required");
         }),
         ("live mode", |event| event["livemode"] = json!(true)),
         ("a connected account", |event| {
-            event["account"] = json!("acct_1")
+            event["account"] = json!("acct_1");
         }),
         ("an object of another kind", |event| {
-            event["data"]["object"]["object"] = json!("payment_intent")
+            event["data"]["object"]["object"] = json!("payment_intent");
         }),
         ("an empty object", |event| {
-            event["data"]["object"] = json!({})
+            event["data"]["object"] = json!({});
         }),
         ("a payment intent that has not succeeded", |event| {
             event["type"] = json!("payment_intent.succeeded");
@@ -104,10 +104,10 @@ async fn strange_events_are_stored_and_ignored_with_a_reason() {
 async fn a_paying_event_of_another_shape_still_pays() {
     let cases: [(&str, Change); 8] = [
         ("an older API version", |event| {
-            event["api_version"] = json!("2020-08-27")
+            event["api_version"] = json!("2020-08-27");
         }),
         ("a later API version", |event| {
-            event["api_version"] = json!("2031-01-01.zinnia")
+            event["api_version"] = json!("2031-01-01.zinnia");
         }),
         ("no API version", |event| event["api_version"] = json!(null)),
         ("an expanded payment intent", |event| {
@@ -116,13 +116,13 @@ async fn a_paying_event_of_another_shape_still_pays() {
                 json!({ "id": id, "object": "payment_intent", "new": [1] });
         }),
         ("no payment intent", |event| {
-            event["data"]["object"]["payment_intent"] = json!(null)
+            event["data"]["object"]["payment_intent"] = json!(null);
         }),
         ("150 kB", |event| {
-            event["data"]["object"]["wibble"] = json!("x".repeat(150_000))
+            event["data"]["object"]["wibble"] = json!("x".repeat(150_000));
         }),
         ("no metadata", |event| {
-            event["data"]["object"]["metadata"] = json!({})
+            event["data"]["object"]["metadata"] = json!({});
         }),
         ("members that nobody knows", |event| {
             event["wibble"] = json!({ "a": [null, 1.5, "\u{1F9D6}"] });
@@ -151,8 +151,11 @@ async fn a_paying_event_of_another_shape_still_pays() {
 #[tokio::test]
 async fn what_is_signed_but_no_event_is_malformed() {
     let harness = TestApp::new().await;
-    let thin = json!({ "id": "evt_1", "object": "v2.core.event", "type": "v1.billing.meter.error_report_triggered",
-                       "livemode": false, "created": "2026-09-17T06:20:52.246Z" });
+    let thin = json!({
+        "id": "evt_1", "object": "v2.core.event",
+        "type": "v1.billing.meter.error_report_triggered", "livemode": false,
+        "created": "2026-09-17T06:20:52.246Z",
+    });
     for body in [
         String::new(),
         "{}".to_owned(),
@@ -161,14 +164,20 @@ async fn what_is_signed_but_no_event_is_malformed() {
         "not json".to_owned(),
         r#"{"hello":"world"}"#.to_owned(),
         thin.to_string(),
-        json!({ "id": "", "object": "event", "type": "a", "created": 1, "livemode": false, "data": { "object": {} } })
-            .to_string(),
+        json!({
+            "id": "", "object": "event", "type": "a", "created": 1, "livemode": false,
+            "data": { "object": {} },
+        })
+        .to_string(),
         json!({ "id": "evt\u{0}", "object": "event", "type": "a", "created": 1, "livemode": false,
                 "data": { "object": {} } })
         .to_string(),
         "[".repeat(100_000),
     ] {
-        harness.deliver(&body).await.refused(400, "malformed_request");
+        harness
+            .deliver(&body)
+            .await
+            .refused(400, "malformed_request");
     }
     assert_eq!(
         harness.sql("select count(*) from payment_events").await,
@@ -216,7 +225,8 @@ async fn an_event_without_app_but_with_a_session_of_ours_is_ours() {
 async fn the_payload_is_kept_as_it_came() {
     let harness = TestApp::new().await;
     let body = r#"{ "id":"evt_1", "object":"event", "type":"wibble.created", "created":1795000070,
-        "livemode":false, "data":{"object":{"name":"Zo\u00eb \ud83d\ude00", "odd":"\ud800", "nul":"\u0000"}} }"#;
+        "livemode":false, "data":{"object":{"name":"Zo\u00eb \ud83d\ude00", "odd":"\ud800",
+        "nul":"\u0000"}} }"#;
 
     let answer = harness.deliver(body).await;
 

@@ -6,7 +6,7 @@
 
 mod bookings;
 mod money;
-mod scene;
+mod scenario;
 mod stripe;
 
 use std::panic::AssertUnwindSafe;
@@ -18,12 +18,12 @@ use holdfast::domain::job::Job;
 use holdfast::{jobs, routes};
 
 use crate::harness::{TestApp, database};
-use crate::pg_proxy::{Held, PgProxy, Way};
-use scene::{Flow, Scene};
+use crate::pg_proxy::{Held, Interruption, PgProxy, Way};
+use scenario::{Flow, Scenario};
 
 /// What can go wrong on the way to Postgres: a statement is lost, its answer is lost, or it takes
-/// too long. Whoever is held up too long loses his patience, as he does when the time of his
-/// request is over; what he had asked for goes on.
+/// too long. Whoever is held up too long loses their patience, as they do when the time of
+/// their request is over; what they had asked for goes on.
 const FAULTS: [(Held, Way); 3] = [
     (Held::Statement, Way::Cut),
     (Held::Answer, Way::Cut),
@@ -31,7 +31,7 @@ const FAULTS: [(Held, Way); 3] = [
 ];
 /// More steps than this are no flow of ours.
 const STEPS_MAX: usize = 40;
-/// How often somebody asks again before he counts as stuck.
+/// How often somebody asks again before they count as stuck.
 const TRIES_MAX: usize = 4;
 /// Between two tries: what a dead request has left is free by then.
 const PAUSE: TimeDelta = TimeDelta::seconds(41);
@@ -136,7 +136,7 @@ async fn a_refund_is_made_once() {
     survives::<money::Refund>().await;
 }
 
-/// Whoever gives up while BEGIN is under way must not leave his connection inside a transaction:
+/// Whoever gives up while BEGIN is under way must not leave their connection inside a transaction:
 /// what others then write on it would be lost with it.
 #[tokio::test]
 async fn whoever_gives_up_at_the_beginning_leaves_no_transaction_open() {
@@ -194,15 +194,13 @@ async fn survives<F: Flow>() {
     let router = routes::router(harness.app.clone());
     for (held, way) in FAULTS {
         for step in 1..=STEPS_MAX {
+            let interruption = Interruption { step, held, way };
             let case = async {
-                let scene = Scene::new(&harness, &router).await;
-                spoil::<F>(&scene, &pg_proxy, (held, way, step)).await
+                let scenario = Scenario::new(&harness, &router).await;
+                spoil::<F>(&scenario, &pg_proxy, interruption).await
             };
             let Ok(spoilt) = AssertUnwindSafe(case).catch_unwind().await else {
-                panic!(
-                    "{held:?} {way:?} at step {step}, the last of {:#?}",
-                    pg_proxy.statements()
-                );
+                panic!("{interruption:?}, the last of {:#?}", pg_proxy.statements());
             };
             if !spoilt {
                 assert!(step > 1, "a flow without steps");
@@ -216,53 +214,54 @@ async fn survives<F: Flow>() {
 
 /// Spoils one step; false if the flow has not so many.
 async fn spoil<F: Flow>(
-    scene: &Scene<'_>,
+    scenario: &Scenario<'_>,
     pg_proxy: &PgProxy,
-    (held, way, step): (Held, Way, usize),
+    interruption: Interruption,
 ) -> bool {
-    let flow = F::begin(scene).await;
-    pg_proxy.hold_up(held, step);
-    let told = {
-        let mut run = pin!(flow.run(scene));
+    let flow = F::begin(scenario).await;
+    pg_proxy.hold_up(interruption.held, interruption.step);
+    let outcome = {
+        let mut run = pin!(flow.run(scenario));
         tokio::select! {
-            told = &mut run => Some(told),
-            () = pg_proxy.held() => match way {
+            outcome = &mut run => Some(outcome),
+            () = pg_proxy.held() => match interruption.way {
                 Way::Cut => {
-                    pg_proxy.let_go(way);
+                    pg_proxy.let_go(interruption.way);
                     Some(run.await)
                 }
                 Way::Through => None,
             }
         }
     };
-    pg_proxy.let_go(way);
+    pg_proxy.let_go(interruption.way);
     let spoilt = pg_proxy.restore();
     assert!(
-        told.as_ref()
-            .is_none_or(|told| flow.is_done(told) || (spoilt && told.is_clean())),
-        "{told:?}"
+        outcome
+            .as_ref()
+            .is_none_or(|outcome| flow.is_done(outcome) || (spoilt && outcome.is_clean())),
+        "{outcome:?}"
     );
-    ends_well(scene, &flow).await;
+    ends_well(scenario, &flow).await;
     spoilt
 }
 
 /// Nothing is spoilt any more, and whoever was not told that it is done asks again.
-async fn ends_well<F: Flow>(scene: &Scene<'_>, flow: &F) {
+async fn ends_well<F: Flow>(scenario: &Scenario<'_>, flow: &F) {
     let mut done = false;
     for _ in 0..TRIES_MAX {
-        let told = flow.again(scene).await;
-        done = flow.is_done(&told);
-        assert!(done || told.is_clean(), "{told:?}");
+        let outcome = flow.again(scenario).await;
+        done = flow.is_done(&outcome);
+        assert!(done || outcome.is_clean(), "{outcome:?}");
         if done {
             break;
         }
-        scene.harness.advance(PAUSE).await;
-        jobs::perform(&scene.harness.app, &Job::Sweep)
+        scenario.harness.advance(PAUSE).await;
+        jobs::perform(&scenario.harness.app, &Job::Sweep)
             .await
             .unwrap();
-        scene.harness.run_jobs().await;
+        scenario.harness.run_jobs().await;
     }
     assert!(done, "whoever asks again gets nowhere");
-    flow.check(scene).await;
-    scene.check().await;
+    flow.check(scenario).await;
+    scenario.check().await;
 }

@@ -8,8 +8,8 @@ use crate::schema_harness::{
 fn transfer(number: u32, payment: u32, booking: u32, accounts: &str) -> String {
     let (id, booking, payment) = (id(number), id(booking), id(payment));
     format!(
-        "insert into ledger_transfers (id, kind, debit, credit, amount_minor, currency, booking_id, payment_id,
-                                       created_at)
+        "insert into ledger_transfers (id, kind, debit, credit, amount_minor, currency, booking_id,
+                                       payment_id, created_at)
          values ('{id}', 'capture', {accounts}, 1000, 'eur', '{booking}', '{payment}', now());"
     )
 }

@@ -8,9 +8,10 @@ async fn an_event_is_stored_once_and_settled_at_a_time() {
     let schema = SchemaHarness::new().await;
     let event = |number: u32, status: &str, processed_at: &str| {
         format!(
-            "insert into payment_events (id, type, livemode, stripe_created_at, payload, status, received_at,
-                                         processed_at)
-             values ('evt_{number}', 'checkout.session.completed', false, now(), '', '{status}', now(), {processed_at})"
+            "insert into payment_events (id, type, livemode, stripe_created_at, payload, status,
+                                         received_at, processed_at)
+             values ('evt_{number}', 'checkout.session.completed', false, now(), '', '{status}',
+                     now(), {processed_at})"
         )
     };
     schema.allows(&event(1, "received", "null")).await;
@@ -42,8 +43,8 @@ async fn an_answer_is_kept_whole_or_not_at_all() {
     let schema = SchemaHarness::new().await;
     let entry = |answer: &str| {
         format!(
-            "insert into idempotency_keys (caller, key, request_hash, locked_until, created_at, response_status,
-                                           response_location, response_body)
+            "insert into idempotency_keys (caller, key, request_hash, locked_until, created_at,
+                                           response_status, response_location, response_body)
              values ('user_1', 'key', '', now(), now(), {answer})"
         )
     };

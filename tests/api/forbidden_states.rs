@@ -149,9 +149,11 @@ async fn every_change_of_a_booking_is_a_new_version() {
 }
 
 /// What the database must never hold of the bookings that were fought over.
-const FORBIDDEN: &str = "bookings b where b.live <> exists (select from seat_claims c where c.booking_id = b.id)
+const FORBIDDEN: &str = "bookings b
+    where b.live <> exists (select from seat_claims c where c.booking_id = b.id)
     or (b.status = 'confirmed') <> exists (select from payments p where p.booking_id = b.id)
-    or b.paid_minor <> (select coalesce(sum(p.amount_minor), 0) from payments p where p.booking_id = b.id)
+    or b.paid_minor <> (select coalesce(sum(p.amount_minor), 0)
+                        from payments p where p.booking_id = b.id)
     or b.status not in ('confirmed', 'expired')";
 
 /// Writers of each kind for each booking.

@@ -9,11 +9,11 @@ use crate::harness::{Answer, TestApp, database};
 use crate::pg_proxy::{Held, PgProxy, Way};
 
 /// Buyers who want seats at the same moment, in this order.
-async fn book_at_once(harness: &TestApp, show: &str, wishes: &[(&str, &[&str])]) -> Vec<Answer> {
-    let wishes = wishes
+async fn book_at_once(harness: &TestApp, show: &str, requests: &[(&str, &[&str])]) -> Vec<Answer> {
+    let requests = requests
         .iter()
         .map(async |(name, seats)| harness.customer(name).book(show, seats).await);
-    at_once(&harness.app.batchers.holds, wishes).await
+    at_once(&harness.app.batchers.holds, requests).await
 }
 
 fn statuses(answers: &[Answer]) -> Vec<u16> {
@@ -24,13 +24,13 @@ fn statuses(answers: &[Answer]) -> Vec<u16> {
 async fn buyers_who_come_together_share_a_transaction() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
-    let wishes: [(&str, &[&str]); 3] =
+    let requests: [(&str, &[&str]); 3] =
         [("dana", &["A2"]), ("emil", &["A3", "A4"]), ("fay", &["A5"])];
 
-    let answers = book_at_once(&harness, &show, &wishes).await;
+    let answers = book_at_once(&harness, &show, &requests).await;
 
     assert_eq!(statuses(&answers), [201, 201, 201]);
-    for (answer, (_, seats)) in answers.iter().zip(wishes) {
+    for (answer, (_, seats)) in answers.iter().zip(requests) {
         assert_eq!(answer.body["seats"], json!(seats));
         assert_eq!(
             harness.customer("dana").get("/api/bookings").await.status,
@@ -54,7 +54,7 @@ async fn buyers_who_come_together_share_a_transaction() {
 async fn who_comes_first_gets_the_seat() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
-    let wishes: [(&str, &[&str]); 5] = [
+    let requests: [(&str, &[&str]); 5] = [
         ("dana", &["A2"]),
         ("emil", &["A2", "A3"]),
         ("fay", &["A3"]),
@@ -62,7 +62,7 @@ async fn who_comes_first_gets_the_seat() {
         ("gil", &["A4"]),
     ];
 
-    let answers = book_at_once(&harness, &show, &wishes).await;
+    let answers = book_at_once(&harness, &show, &requests).await;
 
     assert_eq!(statuses(&answers), [201, 409, 201, 409, 201]);
     assert_eq!(
@@ -70,7 +70,7 @@ async fn who_comes_first_gets_the_seat() {
         json!(["A2"])
     );
     assert!(answers[1].body.get("ownBooking").is_none());
-    // In another tab he has it himself.
+    // In another tab they have it themselves.
     assert_eq!(
         answers[3].refused(409, "seat_unavailable").body["seats"],
         json!(["A2"])
@@ -85,14 +85,14 @@ async fn one_wish_under_one_key_is_granted_once() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
-    let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let body = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
     let answers = at_once(
         &harness.app.batchers.holds,
-        (0..2).map(async |_| dana.post_keyed("/api/bookings", wish.clone(), "key").await),
+        (0..2).map(async |_| dana.post_keyed("/api/bookings", body.clone(), "key").await),
     )
     .await;
-    let again = dana.post_keyed("/api/bookings", wish, "key").await;
+    let again = dana.post_keyed("/api/bookings", body, "key").await;
 
     assert_eq!(answers[0].status, 201);
     answers[1].refused(409, "idempotency_in_progress");
@@ -131,10 +131,11 @@ async fn one_who_cannot_be_served_fails_alone() {
     harness.reconcile().await;
 }
 
-const WAITING: &str = "select count(*) > 0 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+const WAITING: &str = "select count(*) > 0 from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_seat_that_goes_to_another_process_in_between_costs_only_him_who_wanted_it() {
+async fn a_seat_that_goes_to_another_process_in_between_costs_only_who_wanted_it() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     harness.customer("gil").booked(&show, &["A9"]).await;
@@ -143,10 +144,12 @@ async fn a_seat_that_goes_to_another_process_in_between_costs_only_him_who_wante
         .unwrap();
     let mut faster = other.begin().await.unwrap();
     for statement in [
-        "insert into bookings (id, reference, user_id, kind, show_id, seats, status, currency, total_minor, due_minor,
-                               cancellation_policy, hold_expires_at, created_at, updated_at)
-         select gen_random_uuid(), 'HF-FASTER', user_id, kind, show_id, '{A2}', status, currency, total_minor, due_minor,
-                cancellation_policy, hold_expires_at, created_at, updated_at
+        "insert into bookings (id, reference, user_id, kind, show_id, seats, status, currency,
+                               total_minor, due_minor, cancellation_policy, hold_expires_at,
+                               created_at, updated_at)
+         select gen_random_uuid(), 'HF-FASTER', user_id, kind, show_id, '{A2}', status, currency,
+                total_minor, due_minor, cancellation_policy, hold_expires_at,
+                created_at, updated_at
          from bookings",
         "insert into seat_claims (show_id, label, booking_id)
          select show_id, 'A2', id from bookings where reference = 'HF-FASTER'",

@@ -47,7 +47,7 @@ async fn an_abandoned_page_is_closed_at_stripe_before_its_seats_go_free() {
 }
 
 #[tokio::test]
-async fn a_buyer_who_has_just_paid_keeps_his_seats_when_the_hold_ends() {
+async fn a_buyer_who_has_just_paid_keeps_their_seats_when_the_hold_ends() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
@@ -73,7 +73,9 @@ async fn an_unsure_answer_keeps_the_seats_and_is_asked_again() {
     let show = harness.show().await;
     let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;
-    let down = json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7 });
+    let down = json!({
+        "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503, "times": 7,
+    });
     harness.knob("faults", down).await;
 
     harness.advance(TimeDelta::minutes(10)).await;
@@ -112,7 +114,9 @@ async fn an_answer_that_was_lost_is_made_good_at_the_end_of_the_hold() {
 async fn an_unanswered_create_is_finished_in_the_background() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
-    let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 7 });
+    let down = json!({
+        "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 7,
+    });
     harness.knob("faults", down).await;
     let dana = harness.customer("dana");
     dana.book(&show, &["A2"])
@@ -215,7 +219,8 @@ async fn an_event_that_came_before_its_attempt_is_settled_once_the_attempt_is_th
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
     // As if the event had come before our row: the attempt is put aside, and back.
-    let aside = "with gone as (delete from checkout_attempts returning *) insert into aside select * from gone";
+    let aside = "with gone as (delete from checkout_attempts returning *)
+                 insert into aside select * from gone";
     for statement in ["create table aside (like checkout_attempts)", aside] {
         sqlx::query(statement).execute(harness.db()).await.unwrap();
     }
@@ -262,7 +267,9 @@ async fn a_hold_whose_session_stripe_never_made_ends_too() {
 async fn a_background_try_that_fails_stays_one_job() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
-    let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 14 });
+    let down = json!({
+        "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 14,
+    });
     harness.knob("faults", down).await;
     harness
         .customer("dana")

@@ -11,13 +11,13 @@ async fn the_same_key_gives_the_same_answer() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
-    let request = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let body = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
     let first = dana
-        .post_keyed("/api/bookings", request.clone(), "key-1")
+        .post_keyed("/api/bookings", body.clone(), "key-1")
         .await;
     harness.pay(&first.body).await;
-    let again = dana.post_keyed("/api/bookings", request, "key-1").await;
+    let again = dana.post_keyed("/api/bookings", body, "key-1").await;
 
     assert_eq!((first.status, again.status), (201, 201));
     assert_eq!(first.body, again.body);
@@ -60,12 +60,9 @@ async fn the_same_key_for_another_request_is_refused() {
     let show = harness.show().await;
     let dana = harness.customer("dana");
 
-    let request = |seat| json!({ "kind": "show", "showId": show, "seats": [seat] });
-    dana.post_keyed("/api/bookings", request("A2"), "key-1")
-        .await;
-    let other = dana
-        .post_keyed("/api/bookings", request("A3"), "key-1")
-        .await;
+    let body = |seat| json!({ "kind": "show", "showId": show, "seats": [seat] });
+    dana.post_keyed("/api/bookings", body("A2"), "key-1").await;
+    let other = dana.post_keyed("/api/bookings", body("A3"), "key-1").await;
 
     other.refused(422, "idempotency_key_reused");
     assert_eq!(harness.sql("select count(*) from bookings").await, "1");
@@ -94,14 +91,14 @@ async fn keys_of_different_callers_never_meet() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
 
-    let request = |seat| json!({ "kind": "show", "showId": show, "seats": [seat] });
+    let body = |seat| json!({ "kind": "show", "showId": show, "seats": [seat] });
     let dana = harness
         .customer("dana")
-        .post_keyed("/api/bookings", request("A2"), "key-1")
+        .post_keyed("/api/bookings", body("A2"), "key-1")
         .await;
     let emil = harness
         .customer("emil")
-        .post_keyed("/api/bookings", request("A3"), "key-1")
+        .post_keyed("/api/bookings", body("A3"), "key-1")
         .await;
 
     assert_eq!((dana.status, emil.status), (201, 201));
@@ -112,7 +109,7 @@ async fn while_the_first_request_runs_the_second_is_refused() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
-    let request = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let body = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
     harness
         .knob(
             "faults",
@@ -120,10 +117,10 @@ async fn while_the_first_request_runs_the_second_is_refused() {
         )
         .await;
 
-    let first = dana.post_keyed("/api/bookings", request.clone(), "key-1");
+    let first = dana.post_keyed("/api/bookings", body.clone(), "key-1");
     let second = async {
         until(&harness, "select count(*) from idempotency_keys", "1").await;
-        dana.post_keyed("/api/bookings", request.clone(), "key-1")
+        dana.post_keyed("/api/bookings", body.clone(), "key-1")
             .await
     };
     let (first, second) = tokio::join!(first, second);
@@ -138,10 +135,10 @@ async fn ten_at_once_with_one_key_make_one_booking() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
-    let request = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let body = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
     let answers =
-        join_all((0..10).map(|_| dana.post_keyed("/api/bookings", request.clone(), "key-1"))).await;
+        join_all((0..10).map(|_| dana.post_keyed("/api/bookings", body.clone(), "key-1"))).await;
 
     for answer in &answers {
         let known = [(201, None), (409, Some("idempotency_in_progress"))];
@@ -150,7 +147,7 @@ async fn ten_at_once_with_one_key_make_one_booking() {
             "{answer:?}"
         );
     }
-    let last = dana.post_keyed("/api/bookings", request, "key-1").await;
+    let last = dana.post_keyed("/api/bookings", body, "key-1").await;
     assert_eq!(last.status, 201);
     assert_eq!(harness.sql("select count(*) from bookings").await, "1");
     harness.reconcile().await;
@@ -162,16 +159,16 @@ async fn a_refusal_is_stored_too() {
     let show = harness.show().await;
     let first = harness.customer("first").booked(&show, &["A2"]).await;
     let dana = harness.customer("dana");
-    let request = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let body = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
     let refused = dana
-        .post_keyed("/api/bookings", request.clone(), "key-1")
+        .post_keyed("/api/bookings", body.clone(), "key-1")
         .await;
     end_at_stripe(&harness, &first).await;
     let again = dana
-        .post_keyed("/api/bookings", request.clone(), "key-1")
+        .post_keyed("/api/bookings", body.clone(), "key-1")
         .await;
-    let with_a_new_key = dana.post_keyed("/api/bookings", request, "key-2").await;
+    let with_a_new_key = dana.post_keyed("/api/bookings", body, "key-2").await;
 
     refused.refused(409, "seat_unavailable");
     again.refused(409, "seat_unavailable");
@@ -185,14 +182,16 @@ async fn after_a_fault_the_same_key_goes_on_with_the_same_booking() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
-    let request = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
-    let down = json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 7 });
+    let body = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let down = json!({
+        "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 7,
+    });
     harness.knob("faults", down).await;
 
     let failed = dana
-        .post_keyed("/api/bookings", request.clone(), "key-1")
+        .post_keyed("/api/bookings", body.clone(), "key-1")
         .await;
-    let again = dana.post_keyed("/api/bookings", request, "key-1").await;
+    let again = dana.post_keyed("/api/bookings", body, "key-1").await;
 
     failed.refused(503, "payment_provider_unavailable");
     assert_eq!(again.status, 201, "{again:?}");
@@ -204,19 +203,19 @@ async fn after_a_fault_the_same_key_goes_on_with_the_same_booking() {
 }
 
 #[tokio::test]
-async fn a_booking_that_has_ended_is_no_answer_to_a_buyer_who_asks_again() {
+async fn a_booking_that_has_ended_is_no_answer_to_who_repeats_their_request() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
-    let request = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let body = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
     let refusal =
         json!({ "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 400 });
     harness.knob("faults", refusal).await;
 
     let refused = dana
-        .post_keyed("/api/bookings", request.clone(), "key-1")
+        .post_keyed("/api/bookings", body.clone(), "key-1")
         .await;
-    let again = dana.post_keyed("/api/bookings", request, "key-1").await;
+    let again = dana.post_keyed("/api/bookings", body, "key-1").await;
 
     refused.refused(502, "payment_provider_error");
     assert_eq!(
@@ -232,10 +231,10 @@ async fn a_booking_that_has_ended_is_no_answer_to_a_buyer_who_asks_again() {
 async fn a_key_counts_for_a_day() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
-    let request = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let body = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
     harness
         .customer("dana")
-        .post_keyed("/api/bookings", request.clone(), "key-1")
+        .post_keyed("/api/bookings", body.clone(), "key-1")
         .await;
 
     harness
@@ -243,12 +242,12 @@ async fn a_key_counts_for_a_day() {
         .await;
     let within = harness
         .customer("dana")
-        .post_keyed("/api/bookings", request.clone(), "key-1")
+        .post_keyed("/api/bookings", body.clone(), "key-1")
         .await;
     harness.advance(TimeDelta::seconds(1)).await;
     let after = harness
         .customer("dana")
-        .post_keyed("/api/bookings", request, "key-1")
+        .post_keyed("/api/bookings", body, "key-1")
         .await;
 
     assert_eq!(within.headers["idempotent-replayed"], "true");
@@ -264,16 +263,16 @@ async fn a_key_is_visible_ascii_of_bounded_length() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
-    let request = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let body = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
 
     for key in ["", "two words", &"x".repeat(256)] {
-        let answer = dana.post_keyed("/api/bookings", request.clone(), key).await;
+        let answer = dana.post_keyed("/api/bookings", body.clone(), key).await;
 
         answer.refused(422, "validation_failed");
         assert_eq!(answer.body["errors"][0]["field"], "Idempotency-Key");
     }
     let longest = dana
-        .post_keyed("/api/bookings", request, &"x".repeat(255))
+        .post_keyed("/api/bookings", body, &"x".repeat(255))
         .await;
     assert_eq!(longest.status, 201);
 }

@@ -20,13 +20,19 @@ const END: &str = "
     concat_ws(' ', b.status, b.paid_minor, 'of', b.total_minor),
     'until ' || case when b.live then b.hold_expires_at end,
     'seats ' || (select count(*) from seat_claims c where c.booking_id = b.id),
-    'attempts ' || (select string_agg(status::text, ', ' order by id) from checkout_attempts a where a.booking_id = b.id),
-    'payments ' || (select string_agg(concat_ws(' ', disposition, surplus_reason, amount_minor), ', ' order by disposition)
-                    from payments p where p.booking_id = b.id and stripe_payment_intent_id is not null),
-    'ledger ' || (select string_agg(concat_ws(' ', kind, debit, credit, amount_minor), ', ' order by kind, debit, credit)
+    'attempts ' || (select string_agg(status::text, ', ' order by id)
+                    from checkout_attempts a where a.booking_id = b.id),
+    'payments ' || (select string_agg(concat_ws(' ', disposition, surplus_reason, amount_minor),
+                                      ', ' order by disposition)
+                    from payments p
+                    where p.booking_id = b.id and stripe_payment_intent_id is not null),
+    'ledger ' || (select string_agg(concat_ws(' ', kind, debit, credit, amount_minor),
+                                    ', ' order by kind, debit, credit)
                   from ledger_transfers l where l.booking_id = b.id),
-    'refunds ' || (select string_agg(concat_ws(' ', status, amount_minor), ', ') from refunds r where r.booking_id = b.id),
-    'discrepancies ' || (select string_agg(kind, ', ') from discrepancies d where d.booking_id = b.id)
+    'refunds ' || (select string_agg(concat_ws(' ', status, amount_minor), ', ')
+                   from refunds r where r.booking_id = b.id),
+    'discrepancies ' || (select string_agg(kind, ', ')
+                         from discrepancies d where d.booking_id = b.id)
   ) from bookings b where b.id = $booking";
 
 /// What becomes of a booking at Stripe before we hear of any of it.
@@ -49,14 +55,14 @@ enum Story {
 }
 
 /// A harness on which Stripe's own deliveries go nowhere, with a show that has a seat for each
-/// telling.
-struct Theatre {
+/// order.
+struct Permutations {
     harness: TestApp,
     show: String,
     seats: Vec<String>,
 }
 
-impl Theatre {
+impl Permutations {
     async fn open() -> Self {
         let harness = TestApp::new().await;
         let rows = ["A", "B", "C", "D"];
@@ -134,7 +140,7 @@ impl Theatre {
     }
 
     /// Tells a story anew, in this order; returns how it ends.
-    async fn tell(&mut self, story: Story, kinds: &[&str], order: &[usize]) -> String {
+    async fn run(&mut self, story: Story, kinds: &[&str], order: &[usize]) -> String {
         let booking = self.play(story).await;
         let events = self.events(&booking, kinds).await;
         for place in order {
@@ -154,7 +160,7 @@ impl Theatre {
         let in_order = (0..kinds.len()).collect();
         for order in std::iter::once(&in_order).chain(orders) {
             assert_eq!(
-                self.tell(story, kinds, order).await,
+                self.run(story, kinds, order).await,
                 end,
                 "{story:?}: {kinds:?} in the order {order:?}"
             );
@@ -169,7 +175,7 @@ fn orders(events: usize, times: usize) -> Vec<Vec<usize>> {
     for _ in 0..events * times {
         let longer = orders.iter().flat_map(|order: &Vec<usize>| {
             let next = (0..events)
-                .filter(|event| order.iter().filter(|told| *told == event).count() < times);
+                .filter(|event| order.iter().filter(|other| *other == event).count() < times);
             next.map(|event| [order.as_slice(), &[event]].concat())
         });
         orders = longer.collect();
@@ -181,7 +187,8 @@ fn orders(events: usize, times: usize) -> Vec<Vec<usize>> {
 fn paid(attempts: &str) -> String {
     let ledger = "capture stripe_balance customer_payments 1200";
     format!(
-        "confirmed 1200 of 1200; seats 1; attempts {attempts}; payments applied 1200; ledger {ledger}"
+        "confirmed 1200 of 1200; seats 1; attempts {attempts}; payments applied 1200; \
+         ledger {ledger}"
     )
 }
 
@@ -195,7 +202,7 @@ fn no_order_is_left_out() {
 #[tokio::test]
 async fn a_payment_ends_confirmed_in_any_order() {
     let kinds = [MONEY_CAME, COMPLETED];
-    Theatre::open()
+    Permutations::open()
         .await
         .ends_alike(Story::Paid, &kinds, &orders(2, 3), &paid("paid"))
         .await;
@@ -204,7 +211,7 @@ async fn a_payment_ends_confirmed_in_any_order() {
 #[tokio::test]
 async fn a_delayed_payment_ends_confirmed_in_any_order() {
     let kinds = [COMPLETED, MONEY_CAME, LATER_PAID];
-    Theatre::open()
+    Permutations::open()
         .await
         .ends_alike(Story::PaidLater, &kinds, &orders(3, 2), &paid("paid"))
         .await;
@@ -214,7 +221,7 @@ async fn a_delayed_payment_ends_confirmed_in_any_order() {
 async fn a_delayed_payment_that_fails_ends_failed_in_any_order() {
     let kinds = [COMPLETED, LATER_FAILED];
     let end = "failed 0 of 1200; seats 0; attempts failed";
-    Theatre::open()
+    Permutations::open()
         .await
         .ends_alike(Story::FailedLater, &kinds, &orders(2, 3), end)
         .await;
@@ -223,7 +230,7 @@ async fn a_delayed_payment_that_fails_ends_failed_in_any_order() {
 #[tokio::test]
 async fn the_end_of_an_old_session_does_no_harm_in_any_order() {
     let kinds = [EXPIRED, MONEY_CAME, COMPLETED];
-    Theatre::open()
+    Permutations::open()
         .await
         .ends_alike(
             Story::OldOneExpired,
@@ -237,7 +244,7 @@ async fn the_end_of_an_old_session_does_no_harm_in_any_order() {
 #[tokio::test]
 async fn the_payment_of_an_old_session_ends_confirmed_in_any_order() {
     let kinds = [MONEY_CAME, COMPLETED, EXPIRED];
-    Theatre::open()
+    Permutations::open()
         .await
         .ends_alike(
             Story::OldOnePaid,
@@ -251,12 +258,14 @@ async fn the_payment_of_an_old_session_ends_confirmed_in_any_order() {
 #[tokio::test]
 async fn two_payments_end_as_one_and_a_refund_in_any_order() {
     let kinds = [MONEY_CAME, COMPLETED, MONEY_CAME, COMPLETED];
-    let end = "confirmed 1200 of 1200; seats 1; attempts paid, paid; payments applied 1200, surplus already_paid 1200; \
-               ledger capture stripe_balance customer_payments 1200, capture stripe_balance customer_surplus 1200, \
+    let end = "confirmed 1200 of 1200; seats 1; attempts paid, paid; \
+               payments applied 1200, surplus already_paid 1200; \
+               ledger capture stripe_balance customer_payments 1200, \
+               capture stripe_balance customer_surplus 1200, \
                refund customer_surplus stripe_balance 1200; refunds succeeded 1200";
     // Each order once more, after its end.
     let twice: Vec<_> = orders(4, 1).iter().map(|order| order.repeat(2)).collect();
-    Theatre::open()
+    Permutations::open()
         .await
         .ends_alike(Story::BothPaid, &kinds, &twice, end)
         .await;
@@ -265,7 +274,7 @@ async fn two_payments_end_as_one_and_a_refund_in_any_order() {
 #[tokio::test]
 async fn a_booking_whose_sessions_end_has_expired_in_any_order() {
     let end = "expired 0 of 1200; seats 0; attempts failed, expired";
-    Theatre::open()
+    Permutations::open()
         .await
         .ends_alike(Story::BothExpired, &[EXPIRED, EXPIRED], &orders(2, 2), end)
         .await;

@@ -209,6 +209,7 @@ async fn multiply(harness: &TestApp, table: &str) {
            )
          ) as keys (is_unique)
          where attrelid = $1::regclass and attnum > 0 and not attisdropped and attgenerated = ''
+           and attidentity = ''
          order by attnum",
     )
     .bind(table)

@@ -28,7 +28,8 @@ impl TestApp {
             .iter()
             .filter_map(|refund| refund["amount"].as_i64())
             .sum();
-        let ours = "select coalesce(sum(amount_minor), 0) from refunds where status in ('pending', 'succeeded')";
+        let ours = "select coalesce(sum(amount_minor), 0) from refunds
+                    where status in ('pending', 'succeeded')";
         assert_eq!(
             self.sql(ours).await,
             theirs.to_string(),

@@ -21,9 +21,11 @@ impl SchemaHarness {
                  insert into shows (id, title, starts_at, timezone, currency, max_seats_per_booking,
                                     cancellation_policy, created_at)
                  values ('{show}', 'Metropolis', now(), 'UTC', 'eur', 10, '[]', now());
-                 insert into show_tiers (show_id, name, position, price_minor) values ('{show}', 'regular', 1, 1000);
+                 insert into show_tiers (show_id, name, position, price_minor)
+                 values ('{show}', 'regular', 1, 1000);
                  insert into show_seats (show_id, label, position, tier)
-                 select '{show}', 'S' || number, number, 'regular' from generate_series(1, 60) number;
+                 select '{show}', 'S' || number, number, 'regular'
+                 from generate_series(1, 60) number;
                  insert into show_seats (show_id, label, position, tier, sellable)
                  values ('{show}', 'X1', 61, 'regular', false)"
             ))
@@ -96,11 +98,12 @@ pub(crate) fn booking_as(status: &str, number: u32, seats: &[&str], seat_minor: 
 pub(crate) fn priced_booking(status: &str, number: u32, seats: &[&str], price: &str) -> String {
     let (booking, show, list) = (id(number), id(0), seats.join(","));
     format!(
-        "insert into bookings (id, reference, user_id, kind, show_id, seats, status, currency, payment_option,
-                               total_minor, due_minor, paid_minor, cancellation_policy, hold_expires_at, confirmed_at,
-                               created_at, updated_at)
-         values ('{booking}', 'HF-' || lpad('{number}', 6, '0'), 'user_1', 'show', '{show}', '{{{list}}}', '{status}',
-                 'eur', {price}, '[]', now(), now(), now(), now());"
+        "insert into bookings (id, reference, user_id, kind, show_id, seats, status, currency,
+                               payment_option, total_minor, due_minor, paid_minor,
+                               cancellation_policy, hold_expires_at, confirmed_at, created_at,
+                               updated_at)
+         values ('{booking}', 'HF-' || lpad('{number}', 6, '0'), 'user_1', 'show', '{show}',
+                 '{{{list}}}', '{status}', 'eur', {price}, '[]', now(), now(), now(), now());"
     )
 }
 
@@ -139,9 +142,10 @@ pub(crate) fn expire(booking: u32) -> String {
 /// Inserts an attempt with the session `cs_<number>`.
 pub(crate) fn attempt_as(status: &str, number: u32, booking: u32, part: &str) -> String {
     format!(
-        "insert into checkout_attempts (id, booking_id, part, ui, amount_minor, status, parameters, stripe_session_id,
-                                        expires_at, created_at, updated_at)
-         values ('{}', '{}', '{part}', 'hosted', 1000, '{status}', '', 'cs_{number}', now(), now(), now());",
+        "insert into checkout_attempts (id, booking_id, part, ui, amount_minor, status, parameters,
+                                        stripe_session_id, expires_at, created_at, updated_at)
+         values ('{}', '{}', '{part}', 'hosted', 1000, '{status}', '', 'cs_{number}', now(), now(),
+                 now());",
         id(number),
         id(booking)
     )
@@ -161,8 +165,8 @@ pub(crate) fn payment(attempt: u32, booking: u32, part: &str) -> String {
 pub(crate) fn payment_as(attempt: u32, booking: u32, part: &str, money: &str) -> String {
     let (attempt, booking) = (id(attempt), id(booking));
     format!(
-        "insert into payments (id, booking_id, attempt_id, part, stripe_payment_intent_id, amount_minor, currency,
-                               disposition, surplus_reason, captured_at)
+        "insert into payments (id, booking_id, attempt_id, part, stripe_payment_intent_id,
+                               amount_minor, currency, disposition, surplus_reason, captured_at)
          values ('{attempt}', '{booking}', '{attempt}', '{part}', {money}, now());"
     )
 }

@@ -10,7 +10,7 @@ async fn of_fifty_who_want_one_seat_over_two_servers_one_has_it() {
     let harness = TestApp::new().await;
     let second = harness.second_server().await;
     let show = harness.show().await;
-    let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] }).to_string();
+    let body = json!({ "kind": "show", "showId": show, "seats": ["A2"] }).to_string();
 
     let requests = (0..50).map(|number| {
         let server = if number % 2 == 0 {
@@ -28,7 +28,7 @@ async fn of_fifty_who_want_one_seat_over_two_servers_one_has_it() {
         send(
             request
                 .header("content-type", "application/json")
-                .body(wish.clone()),
+                .body(body.clone()),
         )
     });
     let answers = join_all(requests).await;
@@ -69,7 +69,7 @@ async fn the_same_seats_in_another_order_never_deadlock() {
         let token = harness
             .issuer
             .token(&harness.claims(&format!("user_{number}"), "buyer@example.com"));
-        let wish = json!({ "kind": "show", "showId": show, "seats": seats }).to_string();
+        let body = json!({ "kind": "show", "showId": show, "seats": seats }).to_string();
         let request = harness
             .http
             .post(format!("{server}/api/bookings"))
@@ -77,7 +77,7 @@ async fn the_same_seats_in_another_order_never_deadlock() {
         send(
             request
                 .header("content-type", "application/json")
-                .body(wish),
+                .body(body),
         )
     });
     let answers = join_all(requests).await;

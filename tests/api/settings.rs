@@ -257,11 +257,11 @@ fn no_secret_is_ever_shown() {
         ("BIND", "postgres://holdfast:hunter2@localhost"),
         ("HOLD_SECONDS", "sk_test_51secret"),
     ];
-    let told = read(&misplaced).unwrap_err();
-    assert_eq!(told.0.len(), misplaced.len() + 1, "{told}");
+    let error = read(&misplaced).unwrap_err();
+    assert_eq!(error.0.len(), misplaced.len() + 1, "{error}");
     for secret in secrets {
-        assert!(!told.to_string().contains(secret), "{told}");
-        assert!(!format!("{told:?}").contains(secret), "{told:?}");
+        assert!(!error.to_string().contains(secret), "{error}");
+        assert!(!format!("{error:?}").contains(secret), "{error:?}");
     }
     let unreadable = read(&[(
         "DATABASE_URL",

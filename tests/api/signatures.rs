@@ -27,7 +27,7 @@ fn the_vectors_of_stripes_libraries_have_their_verdict() {
     for vector in vectors {
         let now = DateTime::from_timestamp(vector.now, 0).unwrap();
         let secrets = [Secret::new("whsec_other"), Secret::new(&vector.secret)];
-        let verdict = verify(
+        let verified = verify(
             Some(vector.header.as_bytes()),
             vector.payload.as_bytes(),
             &secrets,
@@ -36,7 +36,7 @@ fn the_vectors_of_stripes_libraries_have_their_verdict() {
 
         // Stripe's libraries let the future pass; we do not (PAYMENTS: 300 s both ways).
         let stands = vector.node && vector.name != "future 600";
-        assert_eq!(verdict.is_ok(), stands, "{}: {verdict:?}", vector.name);
+        assert_eq!(verified.is_ok(), stands, "{}: {verified:?}", vector.name);
     }
 }
 
@@ -53,9 +53,9 @@ fn a_signature_is_good_for_300_seconds_in_both_directions() {
         (301, false),
     ] {
         let now = DateTime::from_timestamp(signed_at + seconds, 0).unwrap();
-        let verdict = verify(Some(header.as_bytes()), b"{}", &[Secret::new(SECRET)], now);
+        let verified = verify(Some(header.as_bytes()), b"{}", &[Secret::new(SECRET)], now);
 
-        assert_eq!(verdict.is_ok(), stands, "{seconds}");
+        assert_eq!(verified.is_ok(), stands, "{seconds}");
     }
 }
 

@@ -10,7 +10,7 @@ use crate::harness::{TestApp, send};
 
 impl TestApp {
     /// A pending booking of Dana's with a session that nobody was told of: Stripe made it and
-    /// answered with a failure, so that the wish went out again under a new key. Returns the
+    /// answered with a failure, so that it was asked for again under a new key. Returns the
     /// booking, whose page is the new one, and the other session.
     pub(crate) async fn booked_twice(&self, show: &str, seat: &str) -> (Value, Value) {
         let dana = self.customer("dana");
@@ -34,7 +34,8 @@ impl TestApp {
         // The simulator stores the failure without making the session: it is made now, of what
         // Stripe had been sent.
         let parameters = format!(
-            "select parameters from checkout_attempts where booking_id = '{}' and status = 'failed'",
+            "select parameters from checkout_attempts
+             where booking_id = '{}' and status = 'failed'",
             id.as_str().unwrap()
         );
         let parameters = self.sql(&parameters).await;
@@ -108,8 +109,9 @@ async fn of_two_sessions_that_are_paid_the_first_counts_and_the_second_goes_back
             .iter()
             .zip(["applied", "surplus already_paid succeeded"])
         {
-            let payment = "select concat_ws(' ', disposition, surplus_reason, (select status from refunds
-                           where payment_id = p.id)) from payments p where stripe_payment_intent_id";
+            let payment = "select concat_ws(' ', disposition, surplus_reason,
+                                            (select status from refunds where payment_id = p.id))
+                           from payments p where stripe_payment_intent_id";
             assert_eq!(
                 harness.sql(&format!("{payment} = '{intent}'")).await,
                 became
@@ -174,7 +176,10 @@ async fn a_second_payment_of_which_nothing_is_heard_is_found_when_the_hold_ends_
     );
     assert_eq!(
         harness
-            .sql("select string_agg(concat_ws(' ', disposition, surplus_reason), ',' order by id) from payments")
+            .sql(
+                "select string_agg(concat_ws(' ', disposition, surplus_reason), ',' order by id)
+                 from payments",
+            )
             .await,
         "applied,surplus already_paid"
     );

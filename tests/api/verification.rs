@@ -1,4 +1,4 @@
-//! A buyer has come back: has his payment arrived?
+//! A buyer has come back: has their payment arrived?
 
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ async fn whoever_waits_is_told_when_the_webhook_arrives() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_stripe_much_longer_than_he_wants_to() {
+async fn nobody_waits_for_stripe_much_longer_than_they_want_to() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
@@ -141,7 +141,7 @@ async fn what_stripe_says_counts_although_the_buyer_has_hung_up() {
         .await;
 
     tokio::select! {
-        answer = verify(&dana, &booking, 25) => panic!("he was to hang up: {answer:?}"),
+        answer = verify(&dana, &booking, 25) => panic!("they were to hang up: {answer:?}"),
         () = until_asked(&harness) => {}
     }
     let settled = async {

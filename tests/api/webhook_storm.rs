@@ -1,4 +1,4 @@
-//! Stripe tells of many payments at once while their buyers wait.
+//! The events of many payments come at once while their buyers wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,19 +18,19 @@ const AT_ONCE: usize = 64;
 async fn no_webhook_is_refused_while_two_hundred_buyers_poll_under_the_default_limit() {
     let harness = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "")]).await;
     let bookings = pay_for_all(&harness).await;
-    let all_told = AtomicBool::new(false);
+    let all_delivered = AtomicBool::new(false);
 
     let webhooks = async {
         let deliveries = iter(events(&harness).await)
             .map(async |event| harness.deliver(&event.to_string()).await);
         let answers: Vec<Answer> = deliveries.buffer_unordered(AT_ONCE).collect().await;
-        all_told.store(true, Ordering::Release);
+        all_delivered.store(true, Ordering::Release);
         answers
     };
     // From the address that the webhooks come from as well.
     let stranger = async {
         let mut answers = Vec::new();
-        while !all_told.load(Ordering::Acquire) || answers.len() < 400 {
+        while !all_delivered.load(Ordering::Acquire) || answers.len() < 400 {
             answers.push(harness.get("/api/bookings").await.status);
         }
         answers
@@ -39,7 +39,7 @@ async fn no_webhook_is_refused_while_two_hundred_buyers_poll_under_the_default_l
         bookings
             .iter()
             .enumerate()
-            .map(|(number, booking)| poll(&harness, number, booking, &all_told)),
+            .map(|(number, booking)| poll(&harness, number, booking, &all_delivered)),
     );
     let (delivered, seen, _) = tokio::join!(webhooks, stranger, buyers);
 
@@ -71,7 +71,7 @@ async fn no_webhook_is_refused_while_two_hundred_buyers_poll_under_the_default_l
     harness.reconcile().await;
 }
 
-/// Each buyer books a seat and pays; Stripe has told nobody yet.
+/// Each buyer books a seat and pays; no event has come yet.
 async fn pay_for_all(harness: &TestApp) -> Vec<Value> {
     let rows =
         ["A", "B", "C", "D"].map(|row| json!({ "row": row, "seats": 50, "tier": "regular" }));
@@ -96,7 +96,7 @@ async fn pay_for_all(harness: &TestApp) -> Vec<Value> {
     paid.buffered(8).collect().await
 }
 
-/// What Stripe tells of the payments, and some of it twice.
+/// The events of the payments, some of them twice.
 async fn events(harness: &TestApp) -> Vec<Value> {
     let mut events = harness.all_at_stripe("events").await;
     let kinds = ["checkout.session.completed", "payment_intent.succeeded"];
@@ -106,12 +106,13 @@ async fn events(harness: &TestApp) -> Vec<Value> {
     events
 }
 
-/// A buyer has come back and looks at his booking, by either way, until it is confirmed or nobody
-/// has more to tell.
-async fn poll(harness: &TestApp, number: usize, booking: &Value, all_told: &AtomicBool) {
+/// A buyer has come back and looks at their booking, by either way, until it is confirmed or nobody
+/// has more to say.
+async fn poll(harness: &TestApp, number: usize, booking: &Value, all_delivered: &AtomicBool) {
     let buyer = harness.customer(&number.to_string());
     let session = json!({ "sessionId": booking["checkout"]["sessionId"] });
-    while !all_told.load(Ordering::Acquire) && buyer.booking(booking).await["status"] != "confirmed"
+    while !all_delivered.load(Ordering::Acquire)
+        && buyer.booking(booking).await["status"] != "confirmed"
     {
         let verified = buyer
             .post("/api/payments/verify?wait=5", session.clone())

@@ -24,13 +24,14 @@ pub(crate) enum Flow {
     BookInVain,
     /// … and Stripe has stored a failure under the key of the attempt.
     BookAfterStoredFailure,
-    /// Stripe tells of a payment.
+    /// Stripe sends the event of a payment.
     Pay,
     /// The background settles an event that came before its attempt.
     SettleDeferred,
-    /// A buyer has come back before Stripe has told of their payment.
+    /// A buyer has come back before the event of their payment.
     Verify,
-    /// Stripe tells of the payment of a booking that had ended, and whose seat is somebody else's.
+    /// Stripe sends the event of a payment whose booking had ended, and whose seat is somebody
+    /// else's.
     PayTooLate,
 }
 
@@ -200,7 +201,7 @@ impl<'a> FlowScenario<'a> {
         self.harness.fault(&fault.to_string()).await;
     }
 
-    /// Dana books and pays; nobody is told.
+    /// Dana books and pays; no event is delivered.
     async fn pay(&self, server: &Server) -> Prepared {
         let (status, booking) = self
             .dana
@@ -228,7 +229,7 @@ impl<'a> FlowScenario<'a> {
         );
     }
 
-    /// Stripe tells, out of order, that the session has ended.
+    /// Stripe says, out of order, that the session has ended.
     async fn expire(&self, server: &Server, prepared: &Prepared) {
         let mut expired = prepared.event.clone();
         expired["id"] = json!(format!("evt_expired_{}", self.seat));

@@ -120,7 +120,7 @@ impl Scenario {
         self.harness.reconcile().await;
     }
 
-    /// Dana pays, and Stripe tells of it twice: one payment.
+    /// Dana pays, and the event comes twice: one payment.
     pub(crate) async fn pays(&self, server: &Server, session_id: &str) {
         let event = self.harness.pay(session_id).await;
         for outcome in ["processed", "duplicate"] {

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 
 use super::crash_flow::{Flow, FlowScenario};
 use super::harness::{Harness, Server};
-use crate::pg_proxy::{Held, PgProxy, Way};
+use crate::pg_proxy::{Held, Interruption, PgProxy, Way};
 
 /// Before the statement, and after it: the answer comes for nobody.
 const DEATHS: [(Held, Way); 2] = [(Held::Statement, Way::Cut), (Held::Answer, Way::Through)];
@@ -49,14 +49,6 @@ async fn a_late_payment_for_sold_seats_goes_back_once() {
     survives(Flow::PayTooLate).await;
 }
 
-/// Where and how the process dies.
-#[derive(Debug, Clone, Copy)]
-struct Death {
-    held: Held,
-    way: Way,
-    step: usize,
-}
-
 /// Kills the process at each step of the flow.
 async fn survives(flow: Flow) {
     let harness = Harness::new().await;
@@ -65,7 +57,7 @@ async fn survives(flow: Flow) {
     let mut server = Some(serve(&harness, &pg_proxy));
     for (held, way) in DEATHS {
         for step in 1..=STEPS_MAX {
-            let death = Death { held, way, step };
+            let death = Interruption { step, held, way };
             let case = async {
                 let scenario = FlowScenario::new(&harness, flow).await;
                 kill(&scenario, &pg_proxy, death, &mut server).await
@@ -94,7 +86,7 @@ fn serve(harness: &Harness, pg_proxy: &PgProxy) -> Server {
 async fn kill(
     scenario: &FlowScenario<'_>,
     pg_proxy: &PgProxy,
-    death: Death,
+    death: Interruption,
     server: &mut Option<Server>,
 ) -> bool {
     let first = server.take().unwrap();

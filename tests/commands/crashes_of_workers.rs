@@ -179,8 +179,8 @@ async fn request_that_nobody_repeats() {
 }
 
 impl Scenario {
-    /// Money comes that is not owed: the sale has ended, and the booking too, before Stripe tells
-    /// of the payment.
+    /// Money comes that is not owed: the sale has ended, and the booking too, before the
+    /// event of the payment comes.
     async fn pays_too_late(&self, server: &Server) {
         let booking = self.booked(server).await;
         let session = booking["checkout"]["sessionId"].as_str().unwrap();

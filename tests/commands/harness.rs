@@ -178,16 +178,16 @@ impl Harness {
         }
     }
 
-    /// Plants a fault in the simulator.
+    /// Injects a fault into the simulator.
     pub(crate) async fn fault(&self, fault: &str) {
         let url = format!("{}/_simulator/faults", self.simulator.url());
-        let planted = reqwest::Client::new()
+        let injected = reqwest::Client::new()
             .post(url)
             .body(fault.to_owned())
             .send()
             .await
             .unwrap();
-        assert_eq!(planted.status(), 200);
+        assert_eq!(injected.status(), 200);
     }
 }
 

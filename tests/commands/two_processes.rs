@@ -152,8 +152,8 @@ async fn seats_that_are_wanted_in_either_order_are_sold_once_and_never_deadlock(
         })
         .collect();
 
-    // Who wants a whole row is stopped in its middle, with what they have claimed by then, until both
-    // processes are there.
+    // Who wants a whole row is stopped in its middle, with what they have claimed by then, until
+    // both processes are there.
     let lock = scenario.harness.lock(MIDDLE_SEATS).await;
     let start = async {
         let waiting = "select count(*) > 1 from pg_stat_activity where datname = current_database()

@@ -173,8 +173,8 @@ fn without_a_postgres_one_sentence_says_what_to_do() {
 
     assert_eq!(
         answer,
-        "PG_BIN_DIR names /nowhere, where no `initdb` and `postgres` of version 14 or newer can be run: \
-         correct the variable or unset it"
+        "PG_BIN_DIR names /nowhere, where no `initdb` and `postgres` of version 14 or newer can be \
+         run: correct the variable or unset it"
     );
 }
 
@@ -186,9 +186,10 @@ fn an_empty_path_is_enough_to_find_an_installed_postgres_or_to_say_that_there_is
 
     let answer = user.answer();
 
-    let advice = "no PostgreSQL server (version 14 or newer) was found on this machine and none was fetched (PG_NO_DOWNLOAD is set): \
-         install one (Debian: `apt install postgresql`; macOS: `brew install postgresql@17`) \
-         or name the folder of its `initdb` and `postgres` in PG_BIN_DIR";
+    let advice = "no PostgreSQL server (version 14 or newer) was found on this machine and none \
+                  was fetched (PG_NO_DOWNLOAD is set): install one (Debian: `apt install \
+                  postgresql`; macOS: `brew install postgresql@17`) or name the folder of its \
+                  `initdb` and `postgres` in PG_BIN_DIR";
     assert!(
         ["started", "joined", advice].contains(&answer.as_str()),
         "{answer}"
@@ -248,7 +249,7 @@ fn is_dead(process: &str) -> bool {
     !alive.unwrap().success()
 }
 
-/// Another process tells nobody when it is done.
+/// Another process does not say when it is done.
 fn eventually(mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {

@@ -47,7 +47,8 @@ async fn other_migrations_make_another_template() {
     let one = TestDatabase::create(&migrator("create table one ()")).await;
     let other = TestDatabase::create(&migrator("create table other ()")).await;
 
-    let tables = "select string_agg(tablename, ' ') from pg_tables where schemaname = 'public' and tablename not like '\\_%'";
+    let tables = "select string_agg(tablename, ' ') from pg_tables
+                  where schemaname = 'public' and tablename not like '\\_%'";
     let of_one: String = query_scalar(tables).fetch_one(one.pool()).await.unwrap();
     let of_other: String = query_scalar(tables).fetch_one(other.pool()).await.unwrap();
 

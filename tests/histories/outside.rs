@@ -178,11 +178,11 @@ impl History<'_> {
             0 | 1 => self.inject(unavailable).await,
             2 => {
                 self.inject(json!({ "route": route, "kind": "status", "status": 503 }))
-                    .await
+                    .await;
             }
             3 => {
                 self.inject(json!({ "route": route, "kind": "lost_answer" }))
-                    .await
+                    .await;
             }
             4 | 5 => {
                 self.inject(json!({ "route": route, "kind": "lost_answer" }))
@@ -191,14 +191,14 @@ impl History<'_> {
             }
             6 => {
                 self.inject(json!({ "route": route, "kind": "garbage" }))
-                    .await
+                    .await;
             }
             7 => self.inject(stored_failure(route, false)).await,
             8 => self.inject(stored_failure(REFUND, true)).await,
             9 => self.hide_session().await,
             _ => {
                 self.inject(json!({ "route": CREATE, "kind": "pay_then_answer" }))
-                    .await
+                    .await;
             }
         }
     }

@@ -21,7 +21,7 @@ const PROTOCOL: u32 = 3 << 16;
 pub(crate) enum Held {
     /// A statement: Postgres does not hear of it.
     Statement,
-    /// The answer: Postgres has carried the statement out.
+    /// The answer: Postgres has executed the statement.
     Answer,
 }
 
@@ -32,6 +32,14 @@ pub(crate) enum Way {
     Through,
     /// The connection breaks.
     Cut,
+}
+
+/// What happens to one statement, counted from 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Interruption {
+    pub(crate) step: usize,
+    pub(crate) held: Held,
+    pub(crate) way: Way,
 }
 
 /// A proxy between a process and its Postgres.
@@ -202,7 +210,7 @@ impl Batch {
 }
 
 /// Both directions of a connection, whose answers are counted by their ends.
-struct Line {
+struct Connection {
     client: TcpStream,
     server: UnixStream,
     answers: Messages,
@@ -213,41 +221,42 @@ struct Line {
 async fn carry(client: TcpStream, server: UnixStream, state: &State) -> io::Result<()> {
     client.set_nodelay(true)?;
     // Postgres says that it is ready before it is asked anything.
-    let mut line = Line {
+    let mut connection = Connection {
         client,
         server,
         answers: Messages::default(),
         unanswered: 1,
     };
-    let is_counted = line.start().await?;
+    let is_counted = connection.start().await?;
     let (mut asked, mut batch) = (Messages::default(), Batch::default());
     loop {
         tokio::select! {
-            read = line.client.read_buf(&mut asked.0) => if read? == 0 { return Ok(()) },
-            read = line.server.read_buf(&mut line.answers.0) => {
+            read = connection.client.read_buf(&mut asked.0) => if read? == 0 { return Ok(()) },
+            read = connection.server.read_buf(&mut connection.answers.0) => {
                 if read? == 0 {
                     return Ok(());
                 }
-                let answer = line.answered();
-                line.client.write_all(&answer).await?;
+                let answer = connection.answered();
+                connection.client.write_all(&answer).await?;
             }
         }
         while let Some((kind, message)) = asked.next() {
             if batch.add(kind, &message) {
-                line.unanswered += usize::from(matches!(kind, b'S' | b'Q'));
+                connection.unanswered += usize::from(matches!(kind, b'S' | b'Q'));
                 let held = batch
                     .statement
                     .take()
                     .filter(|_| is_counted)
                     .and_then(|statement| state.meet(&statement));
-                line.send(&std::mem::take(&mut batch.bytes), held, state)
+                connection
+                    .send(&std::mem::take(&mut batch.bytes), held, state)
                     .await?;
             }
         }
     }
 }
 
-impl Line {
+impl Connection {
     /// Passes the first message on. Only the connections of requests and jobs are counted: those of
     /// the workers, which look for jobs, and of commands have other names.
     async fn start(&mut self) -> io::Result<bool> {

@@ -1,4 +1,4 @@
-//! Misbehaviour by chance: each kind happens, nothing happens when it is off, and a seed tells the
+//! Misbehaviour by chance: each kind happens, nothing happens when it is off, and a seed makes the
 //! same story again.
 
 use std::time::Duration;
@@ -71,14 +71,14 @@ async fn story(seed: u64, order: impl IntoIterator<Item = usize>) -> Vec<String>
     }
     let report = harness.look("chaos").await;
     let happened = report.get("happened").unwrap();
-    let told = |one: &Value| format!("{} {}", text(one, "mishap"), text(one, "about"));
-    let mut story: Vec<String> = happened.as_array().unwrap().iter().map(told).collect();
+    let summary = |one: &Value| format!("{} {}", text(one, "mishap"), text(one, "about"));
+    let mut story: Vec<String> = happened.as_array().unwrap().iter().map(summary).collect();
     story.sort();
     story
 }
 
 #[tokio::test]
-async fn a_seed_tells_the_same_story_again_whatever_happens_side_by_side() {
+async fn a_seed_makes_the_same_story_again_whatever_happens_side_by_side() {
     let once = story(42, 0..10).await;
     let again = story(42, (0..10).rev()).await;
     let other = story(43, 0..10).await;
@@ -157,7 +157,9 @@ async fn a_dropped_event_comes_with_the_next_attempt() {
 #[tokio::test]
 async fn a_lost_event_never_comes_unless_its_type_is_spared() {
     let harness = Harness::new().await;
-    let spare = json!({ "seed": 1, "only": true, "percent": { "lose": 100 }, "spare": ["checkout.session."] });
+    let spare = json!({
+        "seed": 1, "only": true, "percent": { "lose": 100 }, "spare": ["checkout.session."],
+    });
     harness.knob("chaos", spare).await;
 
     harness.paid().await;
@@ -267,7 +269,9 @@ async fn a_request_can_be_slow_before_or_after_execution() {
 async fn a_delayed_payment_is_decided_by_itself() {
     let harness = Harness::new().await;
     for (percent, outcome) in [(0, "succeeded"), (100, "failed")] {
-        let setting = json!({ "seed": 1, "only": true, "percent": { "delayed_fails": percent }, "bankSeconds": 0 });
+        let setting = json!({
+            "seed": 1, "only": true, "percent": { "delayed_fails": percent }, "bankSeconds": 0,
+        });
         harness.knob("chaos", setting).await;
         let session = harness.session().await;
 
@@ -275,9 +279,9 @@ async fn a_delayed_payment_is_decided_by_itself() {
             .knob("pay", json!({ "session": session, "card": SEPA }))
             .await;
 
-        let told = format!("checkout.session.async_payment_{outcome}");
+        let wanted = format!("checkout.session.async_payment_{outcome}");
         let decided = async {
-            while !harness.receiver.kinds().contains(&told) {
+            while !harness.receiver.kinds().contains(&wanted) {
                 tokio::task::yield_now().await;
             }
         };
@@ -288,7 +292,7 @@ async fn a_delayed_payment_is_decided_by_itself() {
 }
 
 #[tokio::test]
-async fn what_banks_have_decided_is_told_when_it_ends() {
+async fn what_banks_have_decided_is_said_when_it_ends() {
     let harness = Harness::new().await;
     for (mishap, at_first, at_last) in [
         ("refund_waits", "pending", "succeeded"),

@@ -1,4 +1,4 @@
-//! Planted faults: each kind, and how long it lasts.
+//! Injected faults: each kind, and how long it lasts.
 
 use serde_json::json;
 
@@ -30,7 +30,12 @@ async fn a_fault_meets_only_its_route() {
     let harness = Harness::new().await;
     let id = harness.session().await;
     harness
-        .knob("faults", json!({ "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 500 }))
+        .knob(
+            "faults",
+            json!({
+                "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 500,
+            }),
+        )
         .await;
 
     let created = harness.post(SESSIONS, &session_form()).await;

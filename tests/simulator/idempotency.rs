@@ -94,7 +94,10 @@ async fn a_stored_failure_is_replayed_and_another_is_not() {
         harness
             .knob(
                 "faults",
-                json!({ "route": "POST /v1/checkout/sessions", "kind": "status", "status": 500, "stored": stored }),
+                json!({
+                    "route": "POST /v1/checkout/sessions", "kind": "status", "status": 500,
+                    "stored": stored,
+                }),
             )
             .await;
 

@@ -182,7 +182,9 @@ async fn a_test_can_bend_amount_currency_and_metadata() {
     let id = harness.session().await;
 
     let paid = harness
-        .knob("pay", json!({ "session": id, "amount": 1, "currency": "usd", "metadata": { "bookingId": "another" } }))
+        .knob("pay", json!({
+            "session": id, "amount": 1, "currency": "usd", "metadata": { "bookingId": "another" },
+        }))
         .await;
 
     let session = harness.retrieve(&id).await;

@@ -299,7 +299,8 @@ async fn each_currency_has_its_own_decimals() {
 #[tokio::test]
 async fn at_most_a_hundred_line_items_and_fifty_metadata_keys() {
     let harness = Harness::new().await;
-    let item = "[quantity]=1&x[price_data][currency]=eur&x[price_data][unit_amount]=100&x[price_data][product_data][name]=A";
+    let item = "[quantity]=1&x[price_data][currency]=eur&x[price_data][unit_amount]=100&\
+                x[price_data][product_data][name]=A";
     let items: Vec<String> = (0..101)
         .map(|n| format!("x{item}").replace('x', &format!("line_items[{n}]")))
         .collect();

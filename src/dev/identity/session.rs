@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::shared::SharedIssuer;
 
-/// Somebody who can be signed in.
 pub(super) struct Person {
     id: &'static str,
     email: &'static str,

@@ -78,8 +78,8 @@ fn probe(folder: PathBuf, account: &Account) -> Option<Binaries> {
     Some(Binaries { folder, major })
 }
 
-/// 15 from `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, 19 from `postgres (PostgreSQL)
-/// 19beta1`.
+/// 15 from `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, 19 from
+/// `postgres (PostgreSQL) 19beta1`.
 fn major_version(answer: &str) -> Option<u32> {
     let (_, version) = answer.split_once(") ")?;
     let end = version.find(|character: char| !character.is_ascii_digit())?;

@@ -31,7 +31,6 @@ const TAIL_LINES: usize = 12;
 pub(super) struct Cluster {
     /// What was given in the settings, and the major version: a data folder belongs to one.
     pub(super) base: PathBuf,
-    /// The databases.
     pub(super) data: PathBuf,
     /// A disposable cluster begins each time as a copy of this one.
     pub(super) seed: PathBuf,
@@ -39,11 +38,9 @@ pub(super) struct Cluster {
     pub(super) claims: PathBuf,
     /// Exists while the watcher stops the server.
     pub(super) stopping: PathBuf,
-    /// Which process is the watcher.
+    /// Names the watcher's process.
     pub(super) watcher: PathBuf,
-    /// What the server says.
     pub(super) log: PathBuf,
-    /// Where the server's socket is.
     pub(super) sockets: PathBuf,
     pub(super) durable: bool,
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Why the local Postgres could not be had.
+#[expect(missing_docs, reason = "the messages say what the fields are")]
 #[derive(Debug, thiserror::Error)]
 pub enum LocalPostgresError {
     /// Nothing on this machine, and nothing could be fetched either.
@@ -12,24 +13,14 @@ pub enum LocalPostgresError {
          fetched ({why}): install one (Debian: `apt install postgresql`; macOS: `brew install \
          postgresql@17`) or name the folder of its `initdb` and `postgres` in PG_BIN_DIR"
     )]
-    NotFound {
-        /// The oldest major version that is good enough.
-        oldest: u32,
-        /// Why none was fetched.
-        why: String,
-    },
+    NotFound { oldest: u32, why: String },
     /// `PG_BIN_DIR` is set and of no use.
     #[error(
         "PG_BIN_DIR names {}, where no `initdb` and `postgres` of version {oldest} or newer can be \
          run: correct the variable or unset it",
         directory.display()
     )]
-    BinariesUnusable {
-        /// What the variable says.
-        directory: PathBuf,
-        /// The oldest major version that is good enough.
-        oldest: u32,
-    },
+    BinariesUnusable { directory: PathBuf, oldest: u32 },
     /// Postgres refuses to run as root, and there is nobody else to run it as.
     #[error(
         "PostgreSQL does not run as root, and there is no account `postgres` or `nobody` to run it \
@@ -43,7 +34,6 @@ pub enum LocalPostgresError {
         path.display()
     )]
     FolderRefused {
-        /// The folder.
         path: PathBuf,
         /// What is wrong with it, as the rest of a sentence.
         what: String,
@@ -56,9 +46,7 @@ pub enum LocalPostgresError {
         above.display()
     )]
     FolderNotOurs {
-        /// The folder that is missing.
         path: PathBuf,
-        /// The nearest folder above that is there.
         above: PathBuf,
         /// Whose it is, as the rest of a sentence.
         whose: String,
@@ -68,27 +56,15 @@ pub enum LocalPostgresError {
     Server {
         /// What it did, as the rest of a sentence.
         what: String,
-        /// Its whole log.
         log: PathBuf,
-        /// The log's last lines.
         tail: String,
     },
     /// A program that we need failed.
     #[error("`{program}` failed: {output}")]
-    Program {
-        /// Its name.
-        program: String,
-        /// What it said.
-        output: String,
-    },
+    Program { program: String, output: String },
     /// The file system said no.
     #[error("{}: {source}", path.display())]
-    File {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
 }
 
 pub(super) type Result<T> = std::result::Result<T, LocalPostgresError>;

@@ -1,4 +1,4 @@
-//! Waiting for another process, which tells nobody when it is done.
+//! Waiting for another process, which does not say when it is done.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -15,7 +15,7 @@ use super::patience::wait_until;
 
 /// The recovery after a crash can take a while.
 const START_PATIENCE: Duration = Duration::from_mins(1);
-/// For a server that somebody else was starting when he was killed.
+/// For a server that another process was starting when it was killed.
 const OTHERS_PATIENCE: Duration = Duration::from_secs(10);
 const LOG_BYTES_MAX: u64 = 16 << 20;
 const PRIVATE: u32 = 0o700;

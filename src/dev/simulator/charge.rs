@@ -16,7 +16,6 @@ pub(super) enum ChargeStatus {
     Failed,
 }
 
-/// Why a charge failed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct ChargeFailure {
     pub(super) code: String,

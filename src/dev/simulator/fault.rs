@@ -56,7 +56,7 @@ fn once() -> u32 {
 }
 
 impl Fault {
-    /// One that nobody has planted.
+    /// One that no test has injected.
     pub(super) fn by_chance(kind: FaultKind) -> Self {
         Self {
             route: "*".to_owned(),

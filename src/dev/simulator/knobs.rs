@@ -79,7 +79,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Misuse> {
 async fn inject_fault(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
     let fault: Fault = read(&body)?;
     sandbox.peek(|state| state.faults.push(fault));
-    Ok(respond(&json!({ "planted": true })))
+    Ok(respond(&json!({ "injected": true })))
 }
 
 /// Lets things go wrong by chance, as the setting says: `{"seed": 42}` as often as usual. Nothing,

@@ -1,4 +1,5 @@
-//! The Refund: all or part of a charge is given back (<https://docs.stripe.com/api/refunds/object>).
+//! The Refund: all or part of a charge is given back
+//! (<https://docs.stripe.com/api/refunds/object>).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

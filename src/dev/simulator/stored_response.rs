@@ -1,5 +1,5 @@
-//! What is stored under an idempotency key: the request that it was first used for, and the response
-//! to it.
+//! What is stored under an idempotency key: the request that it was first used for, and the
+//! response to it.
 
 use serde::{Deserialize, Serialize};
 

@@ -96,7 +96,8 @@ async fn a_booking_of_another_shape_names_its_field() {
             "seats",
         ),
         (
-            r#"{"kind":"show","showId":"0193a000-0000-7000-8000-000000000000","seats":["A2","A2"]}"#,
+            r#"{"kind":"show","showId":"0193a000-0000-7000-8000-000000000000",
+                "seats":["A2","A2"]}"#,
             "seats",
         ),
         (r#"{"kind":"opera"}"#, "kind"),

@@ -190,7 +190,7 @@ async fn book_behind_a_failure(harness: &TestApp) {
 }
 
 /// The first key is spent, but somebody pays the session behind it while the second is asked for.
-/// The answer to the wish to close the second session is lost, so that it is found closed.
+/// The answer to the request to close the second session is lost, so that it is found closed.
 #[tokio::test]
 async fn a_second_session_that_nobody_waits_for_is_closed_even_if_the_answer_is_lost() {
     let harness = TestApp::new().await;
@@ -222,8 +222,8 @@ async fn a_second_session_that_nobody_waits_for_is_closed_even_if_the_answer_is_
         }
     };
 
-    let wish = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
-    let (booked, _) = tokio::join!(dana.post("/api/bookings", wish), ghost);
+    let body = json!({ "kind": "show", "showId": show, "seats": ["A2"] });
+    let (booked, _) = tokio::join!(dana.post("/api/bookings", body), ghost);
 
     assert_eq!(
         (booked.status, &booked.body["status"]),

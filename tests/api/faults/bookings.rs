@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use holdfast::domain::job;
 use serde_json::{Value, json};
 
-use super::scene::{Flow, Outcome, SEAT, Scene};
+use super::scenario::{Flow, Outcome, SEAT, Scenario};
 use crate::batcher::at_once;
 
 const CREATE: &str = "POST /v1/checkout/sessions$";
@@ -12,33 +12,40 @@ const HOLD: TimeDelta = TimeDelta::minutes(10);
 /// A hold that has lost its job is overdue by then.
 const OVERDUE: TimeDelta = TimeDelta::minutes(13);
 
-/// A booking without a key. Who hears nothing of it asks again, and finds his seat taken by
-/// himself.
+/// A booking without a key. Who hears nothing of it asks again, and finds the seat taken by
+/// themselves.
 pub(super) struct Book;
 
 impl Flow for Book {
-    async fn begin(_: &Scene<'_>) -> Self {
+    async fn begin(_: &Scenario<'_>) -> Self {
         Self
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene.post("/api/bookings", &scene.wish(), None).await
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario
+            .post("/api/bookings", &scenario.request(), None)
+            .await
     }
 
-    async fn again(&self, scene: &Scene<'_>) -> Outcome {
-        let told = self.run(scene).await;
-        if told.is_problem(409, "seat_unavailable") {
-            return scene.act(&scene.own_booking().await, "checkout").await;
+    async fn again(&self, scenario: &Scenario<'_>) -> Outcome {
+        let outcome = self.run(scenario).await;
+        if outcome.is_problem(409, "seat_unavailable") {
+            return scenario
+                .post_about(&scenario.own_booking().await, "checkout")
+                .await;
         }
-        told
+        outcome
     }
 
-    fn is_done(&self, told: &Outcome) -> bool {
-        matches!(told, Outcome::Answer(answer) if answer.status < 300 && answer.body["checkout"]["url"].is_string())
+    fn is_done(&self, outcome: &Outcome) -> bool {
+        let Outcome::Answer(answer) = outcome else {
+            return false;
+        };
+        answer.status < 300 && answer.body["checkout"]["url"].is_string()
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.can_be_paid().await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.can_be_paid().await;
     }
 }
 
@@ -46,45 +53,52 @@ impl Flow for Book {
 pub(super) struct BookTogether;
 
 impl Flow for BookTogether {
-    async fn begin(_: &Scene<'_>) -> Self {
+    async fn begin(_: &Scenario<'_>) -> Self {
         Self
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        let mut other = scene.wish();
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        let mut other = scenario.request();
         other["seats"] = json!(["A3"]);
-        let batcher = &scene.harness.app.batchers.holds;
-        let wishes = [(scene.buyer(), scene.wish()), (scene.rival(), other)];
-        let told = at_once(
+        let batcher = &scenario.harness.app.batchers.holds;
+        let requests = [
+            (scenario.buyer(), scenario.request()),
+            (scenario.rival(), other),
+        ];
+        let outcomes = at_once(
             batcher,
-            wishes
+            requests
                 .iter()
-                .map(|(buyer, wish)| scene.post_as(buyer, "/api/bookings", wish, None)),
+                .map(|(buyer, request)| scenario.post_as(buyer, "/api/bookings", request, None)),
         )
         .await;
         assert!(
-            told.iter()
-                .all(|told| self.is_done(told) || told.is_clean()),
-            "{told:?}"
+            outcomes
+                .iter()
+                .all(|outcome| self.is_done(outcome) || outcome.is_clean()),
+            "{outcomes:?}"
         );
-        told.into_iter().next().unwrap()
+        outcomes.into_iter().next().unwrap()
     }
 
-    async fn again(&self, scene: &Scene<'_>) -> Outcome {
-        Book.again(scene).await
+    async fn again(&self, scenario: &Scenario<'_>) -> Outcome {
+        Book.again(scenario).await
     }
 
-    fn is_done(&self, told: &Outcome) -> bool {
-        Book.is_done(told)
+    fn is_done(&self, outcome: &Outcome) -> bool {
+        Book.is_done(outcome)
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        let booking = scene.own_booking().await;
-        scene.harness.pay(&booking).await;
-        assert_eq!(scene.buyer().booking(&booking).await["status"], "confirmed");
+    async fn check(&self, scenario: &Scenario<'_>) {
+        let booking = scenario.own_booking().await;
+        scenario.harness.pay(&booking).await;
+        assert_eq!(
+            scenario.buyer().booking(&booking).await["status"],
+            "confirmed"
+        );
         let claims = "select count(*) = (select count(*) from seat_claims where show_id = $show)
                       from bookings where show_id = $show";
-        scene.finds(claims, "true").await;
+        scenario.finds(claims, "true").await;
     }
 }
 
@@ -92,27 +106,27 @@ impl Flow for BookTogether {
 pub(super) struct BookUnderKey;
 
 impl Flow for BookUnderKey {
-    async fn begin(_: &Scene<'_>) -> Self {
+    async fn begin(_: &Scenario<'_>) -> Self {
         Self
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene
-            .post("/api/bookings", &scene.wish(), Some("one-wish"))
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario
+            .post("/api/bookings", &scenario.request(), Some("one-request"))
             .await
     }
 
-    fn is_done(&self, told: &Outcome) -> bool {
-        Book.is_done(told)
+    fn is_done(&self, outcome: &Outcome) -> bool {
+        Book.is_done(outcome)
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        let Outcome::Answer(again) = self.run(scene).await else {
+    async fn check(&self, scenario: &Scenario<'_>) {
+        let Outcome::Answer(again) = self.run(scenario).await else {
             panic!("no answer")
         };
         assert_eq!(again.headers["idempotent-replayed"], "true", "{again:?}");
-        assert_eq!(again.body, scene.own_booking().await);
-        scene.can_be_paid().await;
+        assert_eq!(again.body, scenario.own_booking().await);
+        scenario.can_be_paid().await;
     }
 }
 
@@ -120,15 +134,15 @@ impl Flow for BookUnderKey {
 pub(super) struct BookInVain;
 
 impl Flow for BookInVain {
-    async fn begin(scene: &Scene<'_>) -> Self {
+    async fn begin(scenario: &Scenario<'_>) -> Self {
         // There was no money in the cases before.
-        scene.harness.knob("reset", json!({})).await;
-        scene
+        scenario.harness.knob("reset", json!({})).await;
+        scenario
             .harness
-            .knob("clock", json!({ "now": scene.harness.now() }))
+            .knob("clock", json!({ "now": scenario.harness.now() }))
             .await;
-        scene
-            .plant(
+        scenario
+            .inject(
                 CREATE,
                 json!({ "kind": "status", "status": 400, "times": 99 }),
             )
@@ -136,18 +150,21 @@ impl Flow for BookInVain {
         Self
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene.post("/api/bookings", &scene.wish(), None).await
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario
+            .post("/api/bookings", &scenario.request(), None)
+            .await
     }
 
-    fn is_done(&self, told: &Outcome) -> bool {
-        told.is_problem(502, "payment_provider_error")
+    fn is_done(&self, outcome: &Outcome) -> bool {
+        outcome.is_problem(502, "payment_provider_error")
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        let failed = "select string_agg(distinct status::text, ',') || ' ' || (select count(*) from seat_claims where show_id = $show)
+    async fn check(&self, scenario: &Scenario<'_>) {
+        let failed = "select string_agg(distinct status::text, ',') || ' '
+                        || (select count(*) from seat_claims where show_id = $show)
                       from bookings where show_id = $show";
-        scene.comes_to(failed, "failed 0").await;
+        scenario.comes_to(failed, "failed 0").await;
     }
 }
 
@@ -155,9 +172,9 @@ impl Flow for BookInVain {
 pub(super) struct BookAfterStoredFailure;
 
 impl Flow for BookAfterStoredFailure {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        scene
-            .plant(
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        scenario
+            .inject(
                 CREATE,
                 json!({ "kind": "status", "status": 500, "stored": true }),
             )
@@ -165,24 +182,24 @@ impl Flow for BookAfterStoredFailure {
         Self
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        Book.run(scene).await
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        Book.run(scenario).await
     }
 
-    async fn again(&self, scene: &Scene<'_>) -> Outcome {
-        Book.again(scene).await
+    async fn again(&self, scenario: &Scenario<'_>) -> Outcome {
+        Book.again(scenario).await
     }
 
-    fn is_done(&self, told: &Outcome) -> bool {
-        Book.is_done(told)
+    fn is_done(&self, outcome: &Outcome) -> bool {
+        Book.is_done(outcome)
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
+    async fn check(&self, scenario: &Scenario<'_>) {
         let others =
             "select count(*) from checkout_attempts a join bookings b on b.id = a.booking_id
                       where show_id = $show and a.status not in ('open', 'failed')";
-        scene.finds(others, "0").await;
-        scene.can_be_paid().await;
+        scenario.finds(others, "0").await;
+        scenario.can_be_paid().await;
     }
 }
 
@@ -190,20 +207,20 @@ impl Flow for BookAfterStoredFailure {
 pub(super) struct Reopen(Value);
 
 impl Flow for Reopen {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        Self(scene.unanswered().await)
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        Self(scenario.unanswered().await)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene.act(&self.0, "checkout").await
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario.post_about(&self.0, "checkout").await
     }
 
-    fn is_done(&self, told: &Outcome) -> bool {
-        Book.is_done(told)
+    fn is_done(&self, outcome: &Outcome) -> bool {
+        Book.is_done(outcome)
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.can_be_paid().await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.can_be_paid().await;
     }
 }
 
@@ -211,20 +228,20 @@ impl Flow for Reopen {
 pub(super) struct FinishCheckout(Value);
 
 impl Flow for FinishCheckout {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        Self(scene.unanswered().await)
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        Self(scenario.unanswered().await)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario
             .perform(&job::Job::FinishCheckout {
                 booking_id: id_of(&self.0),
             })
             .await
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.can_be_paid().await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.can_be_paid().await;
     }
 }
 
@@ -232,44 +249,44 @@ impl Flow for FinishCheckout {
 pub(super) struct Sweep;
 
 impl Flow for Sweep {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        scene.unanswered().await;
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        scenario.unanswered().await;
         sqlx::query("delete from jobs")
-            .execute(scene.harness.db())
+            .execute(scenario.harness.db())
             .await
             .unwrap();
-        scene.harness.advance(OVERDUE).await;
+        scenario.harness.advance(OVERDUE).await;
         Self
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene.perform(&job::Job::Sweep).await
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario.perform(&job::Job::Sweep).await
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.harness.run_jobs().await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.harness.run_jobs().await;
         // Stripe makes no session any more that ends so soon.
-        scene.stand("failed").await;
-        scene.is_free().await;
+        scenario.stand("failed").await;
+        scenario.is_free().await;
     }
 }
 
-/// The buyer calls his booking off.
+/// The buyer cancels their booking.
 pub(super) struct CallOff(Value);
 
 impl Flow for CallOff {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        Self(scene.booked(SEAT).await)
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        Self(scenario.booked(SEAT).await)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene.act(&self.0, "cancel").await
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario.post_about(&self.0, "cancel").await
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.stand("cancelled").await;
-        is_closed(scene, &self.0).await;
-        scene.is_free().await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.stand("cancelled").await;
+        is_closed(scenario, &self.0).await;
+        scenario.is_free().await;
     }
 }
 
@@ -277,51 +294,51 @@ impl Flow for CallOff {
 pub(super) struct EndHold(Value);
 
 impl Flow for EndHold {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        let booking = scene.booked(SEAT).await;
-        scene.harness.advance(HOLD).await;
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        let booking = scenario.booked(SEAT).await;
+        scenario.harness.advance(HOLD).await;
         Self(booking)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario
             .perform(&job::Job::EndHold {
                 booking_id: id_of(&self.0),
             })
             .await
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.stand("expired").await;
-        is_closed(scene, &self.0).await;
-        scene.is_free().await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.stand("expired").await;
+        is_closed(scenario, &self.0).await;
+        scenario.is_free().await;
     }
 }
 
-/// Nobody has paid in time, and nobody knows whether he could have.
+/// Nobody has paid in time, and nobody knows whether they could have.
 pub(super) struct EndUnansweredHold(Value);
 
 impl Flow for EndUnansweredHold {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        let booking = scene.unanswered().await;
-        scene.harness.advance(HOLD).await;
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        let booking = scenario.unanswered().await;
+        scenario.harness.advance(HOLD).await;
         Self(booking)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario
             .perform(&job::Job::EndHold {
                 booking_id: id_of(&self.0),
             })
             .await
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.stand("expired").await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.stand("expired").await;
         let open = "select count(*) from checkout_attempts a join bookings b on b.id = a.booking_id
                     where show_id = $show and a.status in ('creating', 'open')";
-        scene.finds(open, "0").await;
-        scene.is_free().await;
+        scenario.finds(open, "0").await;
+        scenario.is_free().await;
     }
 }
 
@@ -330,9 +347,9 @@ pub(super) fn id_of(booking: &Value) -> holdfast::domain::ids::BookingId {
 }
 
 /// The page of the booking is closed at Stripe.
-async fn is_closed(scene: &Scene<'_>, booking: &Value) {
+async fn is_closed(scenario: &Scenario<'_>, booking: &Value) {
     let session = booking["checkout"]["sessionId"].as_str().unwrap();
-    let session = scene
+    let session = scenario
         .harness
         .ask_stripe(&format!("/v1/checkout/sessions/{session}"))
         .await;

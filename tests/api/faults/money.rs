@@ -7,7 +7,7 @@ use holdfast::domain::job;
 use serde_json::{Value, json};
 
 use super::bookings::id_of;
-use super::scene::{Flow, Outcome, SEAT, Scene};
+use super::scenario::{Flow, Outcome, SEAT, Scenario};
 use crate::batcher::at_once;
 
 const HOLD: TimeDelta = TimeDelta::minutes(10);
@@ -20,9 +20,9 @@ struct Unheard {
 }
 
 impl Unheard {
-    async fn of(scene: &Scene<'_>, seat: &str) -> Self {
-        let booking = scene.booked(seat).await;
-        let events = scene
+    async fn of(scenario: &Scenario<'_>, seat: &str) -> Self {
+        let booking = scenario.booked(seat).await;
+        let events = scenario
             .harness
             .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
             .await;
@@ -30,9 +30,9 @@ impl Unheard {
     }
 
     /// Stripe has said before that the session had ended.
-    async fn late(scene: &Scene<'_>) -> Self {
-        let unheard = Self::of(scene, SEAT).await;
-        scene.harness.hear_of_expiry(&unheard.booking).await;
+    async fn late(scenario: &Scenario<'_>) -> Self {
+        let unheard = Self::of(scenario, SEAT).await;
+        scenario.harness.hear_of_expiry(&unheard.booking).await;
         unheard
     }
 
@@ -40,75 +40,75 @@ impl Unheard {
         &self.events[COMPLETED]
     }
 
-    /// Whatever Stripe tells afterwards changes nothing.
-    async fn tell_all(&self, scene: &Scene<'_>) {
+    /// Whatever events come afterwards change nothing.
+    async fn deliver_all(&self, scenario: &Scenario<'_>) {
         for body in self.events.values() {
-            assert_eq!(scene.harness.deliver(body).await.status, 200);
+            assert_eq!(scenario.harness.deliver(body).await.status, 200);
         }
     }
 }
 
-/// Stripe tells of the payment.
+/// The event of the payment comes.
 pub(super) struct Pay(Unheard);
 
 impl Flow for Pay {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        Self(Unheard::of(scene, SEAT).await)
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        Self(Unheard::of(scenario, SEAT).await)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene.deliver(self.0.completed()).await
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario.deliver(self.0.completed()).await
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.is_sold().await;
-        self.0.tell_all(scene).await;
-        scene.is_sold().await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.is_sold().await;
+        self.0.deliver_all(scenario).await;
+        scenario.is_sold().await;
     }
 }
 
-/// Stripe tells of it once more.
+/// The event comes once more.
 pub(super) struct PayAgain(Unheard);
 
 impl Flow for PayAgain {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        let unheard = Unheard::of(scene, SEAT).await;
-        unheard.tell_all(scene).await;
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        let unheard = Unheard::of(scenario, SEAT).await;
+        unheard.deliver_all(scenario).await;
         Self(unheard)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene.deliver(self.0.completed()).await
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario.deliver(self.0.completed()).await
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.is_sold().await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.is_sold().await;
     }
 }
 
-/// Stripe tells of two payments at once, which are settled in one transaction.
+/// The events of two payments come at once, and are settled in one transaction.
 pub(super) struct PayTogether(Vec<Unheard>);
 
 impl Flow for PayTogether {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        let first = Unheard::of(scene, SEAT).await;
-        Self(vec![first, Unheard::of(scene, "A3").await])
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        let first = Unheard::of(scenario, SEAT).await;
+        Self(vec![first, Unheard::of(scenario, "A3").await])
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
         let deliveries = self
             .0
             .iter()
-            .map(|unheard| scene.deliver(unheard.completed()));
-        let mut told = at_once(&scene.harness.app.batchers.events, deliveries).await;
-        let unsure = told.iter().position(|told| !told.is_success());
-        told.swap_remove(unsure.unwrap_or_default())
+            .map(|unheard| scenario.deliver(unheard.completed()));
+        let mut outcomes = at_once(&scenario.harness.app.batchers.events, deliveries).await;
+        let unsure = outcomes.iter().position(|outcome| !outcome.is_success());
+        outcomes.swap_remove(unsure.unwrap_or_default())
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.stand("confirmed,confirmed").await;
-        scene.claims("2").await;
-        scene.payments("applied,applied").await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.stand("confirmed,confirmed").await;
+        scenario.claims("2").await;
+        scenario.payments("applied,applied").await;
     }
 }
 
@@ -116,8 +116,8 @@ impl Flow for PayTogether {
 pub(super) struct SettleDeferred(Unheard);
 
 impl Flow for SettleDeferred {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        let unheard = Unheard::of(scene, SEAT).await;
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        let unheard = Unheard::of(scenario, SEAT).await;
         // As if the event had come before our row: the attempt is put aside, and back.
         let booking = unheard.booking["id"].as_str().unwrap();
         let aside = format!(
@@ -125,33 +125,37 @@ impl Flow for SettleDeferred {
              with gone as (delete from checkout_attempts where booking_id = '{booking}' returning *)
              insert into aside select * from gone"
         );
-        let back = "with back as (delete from aside returning *) insert into checkout_attempts select * from back";
+        let back = "with back as (delete from aside returning *)
+                    insert into checkout_attempts select * from back";
         sqlx::raw_sql(sqlx::AssertSqlSafe(aside))
-            .execute(scene.harness.db())
+            .execute(scenario.harness.db())
             .await
             .unwrap();
         assert_eq!(
-            scene.harness.deliver(unheard.completed()).await.body["outcome"],
+            scenario.harness.deliver(unheard.completed()).await.body["outcome"],
             "deferred"
         );
-        sqlx::query(back).execute(scene.harness.db()).await.unwrap();
+        sqlx::query(back)
+            .execute(scenario.harness.db())
+            .await
+            .unwrap();
         Self(unheard)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
         let event: Value = serde_json::from_str(self.0.completed()).unwrap();
-        scene
+        scenario
             .perform(&job::Job::SettleEvent {
                 event_id: event["id"].as_str().unwrap().to_owned(),
             })
             .await
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.is_sold().await;
-        self.0.tell_all(scene).await;
-        scene.is_sold().await;
-        scene
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.is_sold().await;
+        self.0.deliver_all(scenario).await;
+        scenario.is_sold().await;
+        scenario
             .finds(
                 "select count(*) from payment_events where status = 'deferred'",
                 "0",
@@ -164,24 +168,24 @@ impl Flow for SettleDeferred {
 pub(super) struct EndPaidHold(Unheard);
 
 impl Flow for EndPaidHold {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        let unheard = Unheard::of(scene, SEAT).await;
-        scene.harness.advance(HOLD).await;
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        let unheard = Unheard::of(scenario, SEAT).await;
+        scenario.harness.advance(HOLD).await;
         Self(unheard)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario
             .perform(&job::Job::EndHold {
                 booking_id: id_of(&self.0.booking),
             })
             .await
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.is_sold().await;
-        self.0.tell_all(scene).await;
-        scene.is_sold().await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.is_sold().await;
+        self.0.deliver_all(scenario).await;
+        scenario.is_sold().await;
     }
 }
 
@@ -189,25 +193,28 @@ impl Flow for EndPaidHold {
 pub(super) struct Verify(Unheard);
 
 impl Flow for Verify {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        Self(Unheard::of(scene, SEAT).await)
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        Self(Unheard::of(scenario, SEAT).await)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
         let session = json!({ "sessionId": self.0.booking["checkout"]["sessionId"] });
-        scene
+        scenario
             .post("/api/payments/verify?wait=0", &session, None)
             .await
     }
 
-    fn is_done(&self, told: &Outcome) -> bool {
-        matches!(told, Outcome::Answer(answer) if answer.status == 200 && answer.body["status"] == "confirmed")
+    fn is_done(&self, outcome: &Outcome) -> bool {
+        let Outcome::Answer(answer) = outcome else {
+            return false;
+        };
+        answer.status == 200 && answer.body["status"] == "confirmed"
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.is_sold().await;
-        self.0.tell_all(scene).await;
-        scene.is_sold().await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.is_sold().await;
+        self.0.deliver_all(scenario).await;
+        scenario.is_sold().await;
     }
 }
 
@@ -215,18 +222,18 @@ impl Flow for Verify {
 pub(super) struct PayLate(Unheard);
 
 impl Flow for PayLate {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        Self(Unheard::late(scene).await)
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        Self(Unheard::late(scenario).await)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene.deliver(self.0.completed()).await
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario.deliver(self.0.completed()).await
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        scene.is_sold().await;
-        self.0.tell_all(scene).await;
-        scene.is_sold().await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        scenario.is_sold().await;
+        self.0.deliver_all(scenario).await;
+        scenario.is_sold().await;
     }
 }
 
@@ -234,21 +241,22 @@ impl Flow for PayLate {
 pub(super) struct PayTooLate(Unheard);
 
 impl PayTooLate {
-    async fn has_gone_back(&self, scene: &Scene<'_>) {
-        scene.payments("surplus late_payment").await;
-        self.0.tell_all(scene).await;
+    async fn has_gone_back(&self, scenario: &Scenario<'_>) {
+        scenario.payments("surplus late_payment").await;
+        self.0.deliver_all(scenario).await;
         // A refund that is asked for afresh comes a little later.
-        scene.harness.advance(TimeDelta::seconds(31)).await;
-        scene.harness.run_jobs().await;
-        scene.stand("expired,pending").await;
-        scene.claims("1").await;
-        scene.payments("surplus late_payment").await;
-        let refunds = "select string_agg(r.status::text, ',') from refunds r join bookings b on b.id = r.booking_id
+        scenario.harness.advance(TimeDelta::seconds(31)).await;
+        scenario.harness.run_jobs().await;
+        scenario.stand("expired,pending").await;
+        scenario.claims("1").await;
+        scenario.payments("surplus late_payment").await;
+        let refunds = "select string_agg(r.status::text, ',')
+                       from refunds r join bookings b on b.id = r.booking_id
                        where show_id = $show and r.status <> 'failed'";
-        scene.finds(refunds, "succeeded").await;
+        scenario.finds(refunds, "succeeded").await;
         let event: Value = serde_json::from_str(self.0.completed()).unwrap();
         let intent = event["data"]["object"]["payment_intent"].as_str().unwrap();
-        let refunds = scene
+        let refunds = scenario
             .harness
             .ask_stripe(&format!("/v1/refunds?payment_intent={intent}"))
             .await;
@@ -257,18 +265,18 @@ impl PayTooLate {
 }
 
 impl Flow for PayTooLate {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        let unheard = Unheard::late(scene).await;
-        scene.rival().booked(&scene.show, &[SEAT]).await;
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        let unheard = Unheard::late(scenario).await;
+        scenario.rival().booked(&scenario.show, &[SEAT]).await;
         Self(unheard)
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene.deliver(self.0.completed()).await
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario.deliver(self.0.completed()).await
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        self.has_gone_back(scene).await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        self.has_gone_back(scenario).await;
     }
 }
 
@@ -276,22 +284,22 @@ impl Flow for PayTooLate {
 pub(super) struct Refund(PayTooLate, job::Job);
 
 impl Flow for Refund {
-    async fn begin(scene: &Scene<'_>) -> Self {
-        let late = PayTooLate::begin(scene).await;
-        assert!(late.run(scene).await.is_success());
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        let late = PayTooLate::begin(scenario).await;
+        assert!(late.run(scenario).await.is_success());
         let id = format!(
             "select id from refunds where booking_id = '{}'",
             id_of(&late.0.booking)
         );
-        let refund_id = serde_json::from_value(json!(scene.harness.sql(&id).await)).unwrap();
+        let refund_id = serde_json::from_value(json!(scenario.harness.sql(&id).await)).unwrap();
         Self(late, job::Job::Refund { refund_id })
     }
 
-    async fn run(&self, scene: &Scene<'_>) -> Outcome {
-        scene.perform(&self.1).await
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        scenario.perform(&self.1).await
     }
 
-    async fn check(&self, scene: &Scene<'_>) {
-        self.0.has_gone_back(scene).await;
+    async fn check(&self, scenario: &Scenario<'_>) {
+        self.0.has_gone_back(scenario).await;
     }
 }

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use holdfast::routes;
 use serde_json::{Value, json};
 
-use super::scene::{Flow, Scene};
+use super::scenario::{Flow, Scenario};
 use super::{bookings, ends_well, money};
 use crate::harness::{TestApp, send};
 
@@ -88,7 +88,7 @@ async fn survives<F: Flow>() {
     let harness = TestApp::new().await;
     let router = routes::router(harness.app.clone());
     let mut called = BTreeSet::new();
-    let unspoilt = Scene::new(&harness, &router).await;
+    let unspoilt = Scenario::new(&harness, &router).await;
     let flow = F::begin(&unspoilt).await;
     let before = harness.stripe_requests().await.len();
     assert!(flow.is_done(&flow.run(&unspoilt).await));
@@ -99,7 +99,7 @@ async fn survives<F: Flow>() {
     for route in &called {
         for faults in faults() {
             let case =
-                async { spoil::<F>(&Scene::new(&harness, &router).await, route, &faults).await };
+                async { spoil::<F>(&Scenario::new(&harness, &router).await, route, &faults).await };
             assert!(
                 AssertUnwindSafe(case).catch_unwind().await.is_ok(),
                 "{route}: {faults:?}"
@@ -109,35 +109,36 @@ async fn survives<F: Flow>() {
     harness.reconcile().await;
 }
 
-async fn spoil<F: Flow>(scene: &Scene<'_>, route: &str, faults: &[Value]) {
-    let flow = F::begin(scene).await;
+async fn spoil<F: Flow>(scenario: &Scenario<'_>, route: &str, faults: &[Value]) {
+    let flow = F::begin(scenario).await;
     for fault in faults {
-        scene.plant(route, fault.clone()).await;
+        scenario.inject(route, fault.clone()).await;
     }
-    let unanswered = unanswered(scene).await;
-    let told = tokio::select! {
-        told = flow.run(scene) => Some(told),
-        () = silence(scene, unanswered), if faults[0]["kind"] == "hang" => None,
+    let unanswered = unanswered(scenario).await;
+    let outcome = tokio::select! {
+        outcome = flow.run(scenario) => Some(outcome),
+        () = silence(scenario, unanswered), if faults[0]["kind"] == "hang" => None,
     };
     assert!(
-        told.as_ref()
-            .is_none_or(|told| flow.is_done(told) || told.is_clean()),
-        "{told:?}"
+        outcome
+            .as_ref()
+            .is_none_or(|outcome| flow.is_done(outcome) || outcome.is_clean()),
+        "{outcome:?}"
     );
-    spend(scene, route).await;
-    ends_well(scene, &flow).await;
+    spend(scenario, route).await;
+    ends_well(scenario, &flow).await;
 }
 
 /// Takes a fault away that the flow did not come to, by a call that Stripe refuses anyway.
-async fn spend(scene: &Scene<'_>, route: &str) {
+async fn spend(scenario: &Scenario<'_>, route: &str) {
     let (method, path) = route.trim_end_matches('$').split_once(' ').unwrap();
     let url = format!(
         "{}{}",
-        scene.harness.simulator.url(),
+        scenario.harness.simulator.url(),
         path.replace('*', "cs_none")
     );
     let refused = send(
-        scene
+        scenario
             .harness
             .http
             .request(method.parse().unwrap(), url)
@@ -147,15 +148,16 @@ async fn spend(scene: &Scene<'_>, route: &str) {
     assert!(refused.status >= 400, "{refused:?}");
 }
 
-/// Waits until Stripe has been asked what it will not answer. Whoever asks loses his patience then.
-async fn silence(scene: &Scene<'_>, before: usize) {
-    while unanswered(scene).await == before {
+/// Waits until Stripe has been asked what it will not answer. Whoever asks loses their patience
+/// then.
+async fn silence(scenario: &Scenario<'_>, before: usize) {
+    while unanswered(scenario).await == before {
         tokio::task::yield_now().await;
     }
 }
 
-async fn unanswered(scene: &Scene<'_>) -> usize {
-    let asked = scene.harness.stripe_requests().await;
+async fn unanswered(scenario: &Scenario<'_>) -> usize {
+    let asked = scenario.harness.stripe_requests().await;
     asked
         .iter()
         .filter(|asked| asked["fault"] == "Hang")

@@ -13,8 +13,10 @@ impl TestApp {
         let mut tried: Vec<i64> = Vec::new();
         let mut done = 0;
         loop {
-            let due = "update jobs set locked_at = now(), locked_by = 'a test'
-                       where id = (select id from jobs where run_at <= $1 and id <> all ($2)
+            let due = "update jobs
+                       set locked_at = now(), locked_by = 'a test'
+                       where id = (select id from jobs
+                                   where run_at <= $1 and id <> all ($2)
                                    order by run_at, id limit 1)
                        returning id, payload::jsonb";
             let due = sqlx::query_as::<_, (i64, Value)>(due)
@@ -29,7 +31,8 @@ impl TestApp {
                 done += 1;
                 "delete from jobs where id = $1"
             } else {
-                "update jobs set locked_at = null, locked_by = null where id = $1"
+                "update jobs set locked_at = null, locked_by = null
+                 where id = $1"
             };
             sqlx::query(end).bind(id).execute(self.db()).await.unwrap();
             self.simulator.settled().await;

@@ -167,7 +167,10 @@ impl TestApp {
                 { "name": "regular", "price": { "amountMinor": 1200, "currency": "eur" } },
                 { "name": "box", "price": { "amountMinor": 2500, "currency": "eur" } },
             ],
-            "rows": [{ "row": "A", "seats": 10, "tier": "regular" }, { "row": "B", "seats": 10, "tier": "box" }],
+            "rows": [
+                { "row": "A", "seats": 10, "tier": "regular" },
+                { "row": "B", "seats": 10, "tier": "box" },
+            ],
             "blocked": ["A1"],
         });
         for (name, value) in own.as_object().unwrap() {

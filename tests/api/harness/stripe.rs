@@ -59,7 +59,7 @@ impl TestApp {
         events
     }
 
-    /// Tells Holdfast, out of order, that the session of a booking has ended.
+    /// Lets Holdfast hear, out of order, that the session of a booking has ended.
     pub(crate) async fn hear_of_expiry(&self, booking: &Value) {
         let session = booking["checkout"]["sessionId"].as_str().unwrap();
         let mut object = self
@@ -68,8 +68,10 @@ impl TestApp {
         object["status"] = json!("expired");
         object["payment_status"] = json!("unpaid");
         let event = json!({
-            "id": format!("evt_expired_{session}"), "object": "event", "api_version": "2026-09-30.endive", "type": "checkout.session.expired",
-            "created": self.now().timestamp(), "livemode": false, "pending_webhooks": 1, "data": { "object": object },
+            "id": format!("evt_expired_{session}"), "object": "event",
+            "api_version": "2026-09-30.endive", "type": "checkout.session.expired",
+            "created": self.now().timestamp(), "livemode": false, "pending_webhooks": 1,
+            "data": { "object": object },
         });
         assert_eq!(
             self.deliver(&event.to_string()).await.body["outcome"],

@@ -1,4 +1,4 @@
-//! One case: a show of its own, a buyer, and what he and the world around him do.
+//! One case: a show of its own, a buyer, and what they and the world around them do.
 
 use std::collections::BTreeSet;
 
@@ -22,23 +22,23 @@ pub(super) const SEAT: &str = "A2";
 /// Something that is done once, whatever goes wrong.
 pub(super) trait Flow: Sized {
     /// What comes before it.
-    async fn begin(scene: &Scene<'_>) -> Self;
+    async fn begin(scenario: &Scenario<'_>) -> Self;
 
     /// Does it.
-    async fn run(&self, scene: &Scene<'_>) -> Outcome;
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome;
 
     /// Does it again, as the one does who was not told that it is done.
-    async fn again(&self, scene: &Scene<'_>) -> Outcome {
-        self.run(scene).await
+    async fn again(&self, scenario: &Scenario<'_>) -> Outcome {
+        self.run(scenario).await
     }
 
     /// Whether it is done.
-    fn is_done(&self, told: &Outcome) -> bool {
-        told.is_success()
+    fn is_done(&self, outcome: &Outcome) -> bool {
+        outcome.is_success()
     }
 
     /// Checks that it was done once.
-    async fn check(&self, scene: &Scene<'_>);
+    async fn check(&self, scenario: &Scenario<'_>);
 }
 
 /// What came of it.
@@ -60,7 +60,10 @@ impl Outcome {
 
     /// The status and code of a problem.
     pub(super) fn is_problem(&self, status: u16, code: &str) -> bool {
-        matches!(self, Self::Answer(answer) if answer.status == status && answer.body["code"] == code)
+        let Self::Answer(answer) = self else {
+            return false;
+        };
+        answer.status == status && answer.body["code"] == code
     }
 
     /// Success, or a problem that the caller can do something about; the queue takes any error.
@@ -90,14 +93,14 @@ impl Outcome {
 const LOOKS_MAX: usize = 2_000;
 
 /// A case.
-pub(super) struct Scene<'a> {
+pub(super) struct Scenario<'a> {
     pub(super) harness: &'a TestApp,
     pub(super) show: String,
     router: &'a Router,
     name: String,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> Scenario<'a> {
     pub(super) async fn new(harness: &'a TestApp, router: &'a Router) -> Self {
         Self {
             harness,
@@ -118,7 +121,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The body of a request for the seat.
-    pub(super) fn wish(&self) -> Value {
+    pub(super) fn request(&self) -> Value {
         json!({ "kind": "show", "showId": self.show, "seats": [SEAT] })
     }
 
@@ -129,7 +132,7 @@ impl<'a> Scene<'a> {
 
     /// The seat, held by a booking that Stripe has not answered.
     pub(super) async fn unanswered(&self) -> Value {
-        self.plant(
+        self.inject(
             "POST /v1/checkout/sessions$",
             json!({ "kind": "status", "status": 503, "should_retry": false }),
         )
@@ -141,7 +144,7 @@ impl<'a> Scene<'a> {
         self.own_booking().await
     }
 
-    /// What the buyer finds in his list.
+    /// What the buyer finds in their list.
     pub(super) async fn own_booking(&self) -> Value {
         let own = self.buyer().get("/api/bookings").await.body;
         assert_eq!(own["items"].as_array().unwrap().len(), 1, "{own}");
@@ -149,7 +152,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Lets Stripe err.
-    pub(super) async fn plant(&self, route: &str, mut fault: Value) {
+    pub(super) async fn inject(&self, route: &str, mut fault: Value) {
         fault["route"] = json!(route);
         self.harness.knob("faults", fault).await;
     }
@@ -179,7 +182,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Posts about a booking.
-    pub(super) async fn act(&self, booking: &Value, what: &str) -> Outcome {
+    pub(super) async fn post_about(&self, booking: &Value, what: &str) -> Outcome {
         self.post(
             &format!("/api/bookings/{}/{what}", booking["id"].as_str().unwrap()),
             &json!({}),
@@ -233,7 +236,8 @@ impl<'a> Scene<'a> {
         );
     }
 
-    /// As [`Scene::finds`], after a while: the request of a caller who has gone goes on by itself.
+    /// As [`Scenario::finds`], after a while: the request of a caller who has gone goes on by
+    /// itself.
     pub(super) async fn comes_to(&self, query: &str, value: &str) {
         let filled = query.replace("$show", &format!("'{}'", self.show));
         for _ in 0..LOOKS_MAX {
@@ -263,8 +267,9 @@ impl<'a> Scene<'a> {
 
     /// The payments of the show.
     pub(super) async fn payments(&self, payments: &str) {
-        let query = "select string_agg(disposition || coalesce(' ' || surplus_reason, ''), ',') from payments p
-                     join bookings b on b.id = p.booking_id where show_id = $show";
+        let query = "select string_agg(disposition || coalesce(' ' || surplus_reason, ''), ',')
+                     from payments p join bookings b on b.id = p.booking_id
+                     where show_id = $show";
         self.finds(query, payments).await;
     }
 
