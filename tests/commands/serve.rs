@@ -156,7 +156,7 @@ async fn without_the_keys_of_the_issuer_it_is_not_ready() {
     let server = harness.serve(&[("CLERK_ISSUER", NOWHERE)]);
 
     let problem = server.ready(503).await;
-    assert_eq!(problem["code"], "internal");
+    assert_eq!(problem["code"], "identity_unavailable");
     assert_eq!(
         problem["missing"],
         json!(["the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL"])
