@@ -1,3 +1,4 @@
+-- Bookings with their claims, their attempts and what has happened to them, and the jobs that end their holds.
 with wanted as (
   select *, string_to_array(joined_seats, $22) as seats
   from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[],

@@ -1,3 +1,4 @@
+-- The end of a settlement: payments with what they change, what has happened to bookings, and the events decided.
 with captured as (
   select *
   from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::text[],
