@@ -243,7 +243,10 @@ impl<'a> Round<'a> {
             self.to_refund.push(surplus);
             return "the money is kept as surplus, and its refund is on the way";
         }
-        tracing::error!(booking.id = %surplus.booking_id, "surplus money waits for a person: {}", reason.as_str());
+        if reason == SurplusReason::UnderReview {
+            let id = surplus.booking_id;
+            tracing::error!(booking.id = %id, "more money came for a booking under review");
+        }
         "the money is kept as surplus; a person decides"
     }
 

@@ -50,6 +50,7 @@ mod problems;
 mod queue;
 mod rate_limits;
 mod reconcile;
+mod refunds;
 mod replays;
 mod reviews;
 mod schema_harness;
