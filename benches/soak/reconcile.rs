@@ -12,7 +12,7 @@ use crate::world::World;
 pub(crate) const UNDER_WAY: [(&str, &str); 3] = [
     (
         "jobs",
-        "select count(*) from graphile_worker._private_jobs
+        "select count(*) from jobs
          where run_at < now() + interval '1 hour'",
     ),
     (
@@ -28,7 +28,7 @@ pub(crate) const UNDER_WAY: [(&str, &str); 3] = [
 /// What may take as long as a delayed payment, which is weeks; Stripe is asked about it every few
 /// hours at most.
 pub(crate) const UNDER_WAY_FOR_LONG: [(&str, &str); 2] = [
-    ("jobs", "select count(*) from graphile_worker._private_jobs"),
+    ("jobs", "select count(*) from jobs"),
     (
         "delayed payments",
         "select count(*) from bookings where status = 'processing'",
@@ -100,7 +100,7 @@ pub(crate) async fn undecided(world: &World) -> i64 {
 pub(crate) async fn let_weeks_pass(world: &World) {
     for statement in [
         "update bookings set hold_expires_at = now() where status = 'processing'",
-        "update graphile_worker._private_jobs set run_at = now()
+        "update jobs set run_at = now()
          where run_at > now() + interval '1 hour'",
     ] {
         sqlx::query(statement)

@@ -53,12 +53,7 @@ async fn a_delayed_payment_that_we_have_not_heard_of_is_found_at_the_end_of_its_
 
         assert_eq!(before, "processing");
         assert_eq!(status(&harness, &booking).await, end);
-        assert_eq!(
-            harness
-                .sql("select count(*) from graphile_worker._private_jobs")
-                .await,
-            "0"
-        );
+        assert_eq!(harness.sql("select count(*) from jobs").await, "0");
         harness.reconcile().await;
     }
 }
@@ -86,7 +81,7 @@ async fn an_undecided_payment_keeps_its_seats_and_is_asked_about_again() {
 async fn a_delayed_payment_that_has_lost_its_job_is_found() {
     let harness = TestApp::new().await;
     let booking = submitted(&harness, Some("succeeded")).await;
-    sqlx::query("delete from graphile_worker._private_jobs")
+    sqlx::query("delete from jobs")
         .execute(harness.db())
         .await
         .unwrap();

@@ -145,12 +145,7 @@ async fn the_end_of_a_hold_leaves_a_paid_booking_alone() {
     harness.run_jobs().await;
 
     assert_eq!(dana.booking(&booking).await["status"], "confirmed");
-    assert_eq!(
-        harness
-            .sql("select count(*) from graphile_worker._private_jobs")
-            .await,
-        "0"
-    );
+    assert_eq!(harness.sql("select count(*) from jobs").await, "0");
     harness.reconcile().await;
 }
 
@@ -284,16 +279,15 @@ async fn a_background_try_that_fails_stays_one_job() {
     harness.advance(TimeDelta::seconds(5)).await;
     harness.run_jobs().await;
 
-    let jobs =
-        "select string_agg(payload->>'kind', ',' order by id) from graphile_worker._private_jobs";
+    let jobs = "select string_agg(payload->>'kind', ',' order by id) from jobs";
     assert_eq!(harness.sql(jobs).await, "endHold,finishCheckout");
 }
 
 #[tokio::test]
 async fn a_hold_whose_job_is_lost_or_buried_is_found() {
     for gone in [
-        "delete from graphile_worker._private_jobs",
-        "update graphile_worker._private_jobs set attempts = max_attempts, run_at = 'infinity'",
+        "delete from jobs",
+        "update jobs set attempts = max_attempts, run_at = 'infinity'",
     ] {
         let harness = TestApp::new().await;
         let show = harness.show().await;
@@ -320,7 +314,7 @@ async fn a_job_that_was_asked_for_again_is_not_put_off() {
     let mut db = harness.db().acquire().await.unwrap();
     let later = harness.now() + TimeDelta::days(14);
     enqueue(&mut db, &Job::Sweep, later).await.unwrap();
-    let jobs = "select id, run_at from graphile_worker._private_jobs";
+    let jobs = "select id, run_at from jobs";
     let (id, _) = query_as::<_, (i64, DateTime<Utc>)>(jobs)
         .fetch_one(&mut *db)
         .await

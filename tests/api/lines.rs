@@ -71,12 +71,7 @@ async fn buyers_who_come_together_share_a_transaction() {
             "{table}"
         );
     }
-    assert_eq!(
-        harness
-            .sql("select count(*) from graphile_worker._private_jobs")
-            .await,
-        "3"
-    );
+    assert_eq!(harness.sql("select count(*) from jobs").await, "3");
     harness.reconcile().await;
 }
 

@@ -218,11 +218,6 @@ async fn a_second_payment_whose_bank_is_undecided_is_asked_about_until_it_decide
             .await,
         "1"
     );
-    assert_eq!(
-        harness
-            .sql("select count(*) from graphile_worker._private_jobs")
-            .await,
-        "0"
-    );
+    assert_eq!(harness.sql("select count(*) from jobs").await, "0");
     harness.reconcile().await;
 }

@@ -126,9 +126,7 @@ impl<'a> FlowScenario<'a> {
                 self.move_attempt("aside", "checkout_attempts", &prepared.booking)
                     .await;
                 let id = prepared.event["id"].as_str().unwrap();
-                let unsettled = format!(
-                    "select count(*) from graphile_worker._private_jobs where key = 'settle-{id}'"
-                );
+                let unsettled = format!("select count(*) from jobs where key = 'settle-{id}'");
                 self.harness.until(&unsettled, "0", PATIENCE).await;
                 Some((200, Value::Null))
             }
@@ -152,7 +150,7 @@ impl<'a> FlowScenario<'a> {
         self.harness
             .sql(
                 "update idempotency_keys set locked_until = now() where response_status is null;
-                 update graphile_worker._private_jobs
+                 update jobs
                  set locked_at = null, locked_by = null, run_at = now()
                  where key not like 'end-hold%'",
             )

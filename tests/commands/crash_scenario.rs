@@ -77,9 +77,7 @@ impl Scenario {
     pub(crate) async fn end_hold(&self) {
         let ends = "update bookings set hold_expires_at = now() where status = 'pending'";
         self.harness
-            .sql(&format!(
-                "{ends}; update graphile_worker._private_jobs set run_at = now()"
-            ))
+            .sql(&format!("{ends}; update jobs set run_at = now()"))
             .await;
     }
 

@@ -157,7 +157,7 @@ async fn of_a_hold_that_was_not_committed_nothing_remains() {
     for step in [
         "lock table idempotency_keys in exclusive mode",
         "lock table seat_claims in exclusive mode",
-        "lock table graphile_worker._private_jobs in exclusive mode",
+        "lock table jobs in exclusive mode",
     ] {
         let server = harness.serve(&[]);
         let lock = harness.lock(step).await;
@@ -177,10 +177,7 @@ async fn of_a_hold_that_was_not_committed_nothing_remains() {
                 .await;
         }
         harness
-            .finds(
-                "select count(*) from graphile_worker._private_jobs where key like 'end-hold%'",
-                "0",
-            )
+            .finds("select count(*) from jobs where key like 'end-hold%'", "0")
             .await;
         assert_eq!(harness.asked("POST", SESSIONS).await, 0, "{step}");
     }
@@ -340,10 +337,7 @@ async fn a_job_under_way_is_finished_before_the_process_stops() {
     assert_eq!(server.ended(Duration::from_secs(5)).code(), Some(0));
     harness.finds(BOOKING, "expired").await;
     harness
-        .finds(
-            "select count(*) from graphile_worker._private_jobs where key like 'end-hold%'",
-            "0",
-        )
+        .finds("select count(*) from jobs where key like 'end-hold%'", "0")
         .await;
     scenario.seat_is_free(&harness.serve(&[])).await;
 }

@@ -201,7 +201,7 @@ impl Scenario {
 
     async fn is_refunded(&self) {
         let harness = &self.harness;
-        let job = "select count(*) from graphile_worker._private_jobs where key like 'refund%'";
+        let job = "select count(*) from jobs where key like 'refund%'";
         harness.until(job, "0", TAKEN_OVER).await;
         harness
             .until(

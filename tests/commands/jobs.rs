@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use holdfast::app::Clock;
+use holdfast::domain::job::Job;
+use holdfast::repositories::jobs::enqueue;
+
 use super::harness::Harness;
 use super::serve::book;
 
 const SHORT_HOLD: (&str, &str) = ("HOLD_SECONDS", "1");
 const BOOKING: &str = "select string_agg(status::text, ',') from bookings";
-const JOBS: &str = "select count(*) from graphile_worker._private_jobs";
+const JOBS: &str = "select count(*) from jobs";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hold_ends_by_itself_while_two_servers_run() {
@@ -35,18 +39,16 @@ async fn a_job_that_was_asked_for_again_while_it_ran_and_fails_leaves_nothing_be
     let harness = Harness::new().await;
     assert_eq!(harness.run(&["seed"], &[]).code, Some(0));
     let mut server = harness.serve(&[("HOLD_SECONDS", "3")]);
-    assert_eq!(book(&harness, &server).await.await.0, 201);
+    let (status, booking) = book(&harness, &server).await.await;
+    assert_eq!(status, 201, "{booking}");
     let lock = harness.lock("lock table checkout_attempts").await;
     harness.until_waiting("%attempt.parameters%").await;
 
-    harness
-        .sql(
-            "select graphile_worker.add_job('holdfast', payload::json, job_key => key,
-                                            max_attempts => 4000)
-             from graphile_worker._private_jobs
-             where key like 'end-hold-%'",
-        )
-        .await;
+    let job = Job::EndHold {
+        booking_id: booking["id"].as_str().unwrap().parse().unwrap(),
+    };
+    let mut db = harness.database.pool().acquire().await.unwrap();
+    enqueue(&mut db, &job, Clock::system().now()).await.unwrap();
     // The sweep of each minute may be there too.
     harness
         .until(
@@ -78,10 +80,10 @@ async fn a_job_that_has_failed_often_is_tried_again_within_a_minute() {
         .await;
     assert_eq!(book(&harness, &server).await.await.0, 201);
     harness
-        .sql("update graphile_worker._private_jobs set attempts = 10 where key like 'end-hold-%'")
+        .sql("update jobs set attempts = 10 where key like 'end-hold-%'")
         .await;
 
-    let soon = "select count(*) from graphile_worker._private_jobs
+    let soon = "select count(*) from jobs
                 where attempts = 11 and locked_at is null
                   and run_at <= now() + interval '1 minute'";
     harness.until(soon, "1", Duration::from_secs(15)).await;

@@ -87,10 +87,7 @@ impl Scenario {
             ("bookings", bookings),
             ("checkout_attempts where status = 'open'", bookings),
             ("checkout_attempts", bookings),
-            (
-                "graphile_worker._private_jobs where key like 'end-hold%'",
-                bookings,
-            ),
+            ("jobs where key like 'end-hold%'", bookings),
             ("seat_claims", seats),
             ("idempotency_keys", 0),
         ] {

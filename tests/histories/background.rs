@@ -39,9 +39,9 @@ impl History<'_> {
             assert!(found.is_ok(), "{found:?}");
         }
         loop {
-            let due = "update graphile_worker._private_jobs
+            let due = "update jobs
                        set locked_at = now(), locked_by = 'a history'
-                       where id in (select id from graphile_worker._private_jobs
+                       where id in (select id from jobs
                                     where run_at <= $1 and id <> all ($2)
                                     order by run_at, id limit $3)
                        returning id, payload::jsonb";
@@ -89,10 +89,10 @@ impl History<'_> {
     /// place.
     async fn put_away(&self, id: i64, done: bool) {
         let end = if done {
-            "delete from graphile_worker._private_jobs where id = $1"
+            "delete from jobs where id = $1"
         } else {
-            "with gone as (delete from graphile_worker._private_jobs where id = $1 and key is null)
-             update graphile_worker._private_jobs set locked_at = null, locked_by = null
+            "with gone as (delete from jobs where id = $1 and key is null)
+             update jobs set locked_at = null, locked_by = null
              where id = $1 and key is not null"
         };
         sqlx::query(end)

@@ -144,7 +144,7 @@ const OURS: &str = "
 const LEGAL: [(&str, &str); 9] = [
     (
         "jobs that are left",
-        "select string_agg(payload::text, ', ') from graphile_worker._private_jobs",
+        "select string_agg(payload::text, ', ') from jobs",
     ),
     (
         "bookings that still wait",

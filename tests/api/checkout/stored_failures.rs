@@ -78,12 +78,7 @@ async fn a_session_that_ended_unseen_beside_a_paid_one_is_closed() {
         harness.sql("select status from bookings").await,
         "confirmed"
     );
-    assert_eq!(
-        harness
-            .sql("select count(*) from graphile_worker._private_jobs")
-            .await,
-        "0"
-    );
+    assert_eq!(harness.sql("select count(*) from jobs").await, "0");
     harness.reconcile().await;
 }
 
@@ -104,7 +99,7 @@ async fn an_attempt_that_lost_its_job_is_closed_though_another_was_paid() {
         .await;
     harness.advance(TimeDelta::seconds(5)).await;
     assert_eq!(harness.run_jobs().await, 0);
-    sqlx::query("delete from graphile_worker._private_jobs")
+    sqlx::query("delete from jobs")
         .execute(harness.db())
         .await
         .unwrap();
@@ -175,12 +170,7 @@ async fn an_attempt_that_can_only_fail_is_closed_once_another_was_paid() {
             .await,
         "failed,paid"
     );
-    assert_eq!(
-        harness
-            .sql("select count(*) from graphile_worker._private_jobs")
-            .await,
-        "0"
-    );
+    assert_eq!(harness.sql("select count(*) from jobs").await, "0");
     harness.reconcile().await;
 }
 

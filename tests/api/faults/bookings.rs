@@ -251,7 +251,7 @@ pub(super) struct Sweep;
 impl Flow for Sweep {
     async fn begin(scenario: &Scenario<'_>) -> Self {
         scenario.unanswered().await;
-        sqlx::query("delete from graphile_worker._private_jobs")
+        sqlx::query("delete from jobs")
             .execute(scenario.harness.db())
             .await
             .unwrap();

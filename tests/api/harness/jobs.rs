@@ -13,9 +13,9 @@ impl TestApp {
         let mut tried: Vec<i64> = Vec::new();
         let mut done = 0;
         loop {
-            let due = "update graphile_worker._private_jobs
+            let due = "update jobs
                        set locked_at = now(), locked_by = 'a test'
-                       where id = (select id from graphile_worker._private_jobs
+                       where id = (select id from jobs
                                    where run_at <= $1 and id <> all ($2)
                                    order by run_at, id limit 1)
                        returning id, payload::jsonb";
@@ -29,9 +29,9 @@ impl TestApp {
             let job: Job = serde_json::from_value(payload).unwrap();
             let end = if jobs::perform(&self.app, &job).await.is_ok() {
                 done += 1;
-                "delete from graphile_worker._private_jobs where id = $1"
+                "delete from jobs where id = $1"
             } else {
-                "update graphile_worker._private_jobs set locked_at = null, locked_by = null
+                "update jobs set locked_at = null, locked_by = null
                  where id = $1"
             };
             sqlx::query(end).bind(id).execute(self.db()).await.unwrap();
