@@ -43,6 +43,7 @@ mod permutations;
 #[path = "../pg_proxy/mod.rs"]
 mod pg_proxy;
 mod problems;
+mod queue;
 mod rate_limits;
 mod reconcile;
 mod schema_harness;
