@@ -3,8 +3,8 @@
 
 use crate::harness::TestApp;
 
-const JOBS: &str = "attempts int2, created_at timestamptz, flags jsonb, id int8, is_available bool, \
-                    job_queue_id int4, key text, last_error text, locked_at timestamptz, \
+const JOBS: &str = "attempts int2, created_at timestamptz, flags jsonb, id int8, \
+                    is_available bool, job_queue_id int4, key text, last_error text, locked_at timestamptz, \
                     locked_by text, max_attempts int2, payload json, priority int2, revision int4, \
                     run_at timestamptz, task_id int4, updated_at timestamptz";
 const TASKS: &str = "id int4, identifier text";
