@@ -58,5 +58,6 @@ mod seat_rush;
 mod settings;
 mod signatures;
 mod two_sessions;
+mod users;
 mod verification;
 mod webhook_storm;

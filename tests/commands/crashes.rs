@@ -88,7 +88,7 @@ async fn a_session_that_was_stored_for_nobody_is_given_to_the_buyer_who_repeats(
     let (harness, first) = (&scenario.harness, scenario.harness.serve(&[]));
     harness
         .fault(&format!(
-            r#"{{ "route": "POST {SESSIONS}", "kind": "delay", "seconds": 1, "after": true }}"#
+            r#"{{ "route": "POST {SESSIONS}", "kind": "delay", "seconds": 3, "after": true }}"#
         ))
         .await;
     let lost = scenario.ask(&first);

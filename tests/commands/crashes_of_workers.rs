@@ -107,7 +107,7 @@ async fn refund_that_was_answered() {
     let (harness, first) = (&scenario.harness, scenario.harness.serve(&[]));
     harness
         .fault(&format!(
-            r#"{{ "route": "POST {REFUNDS}", "kind": "delay", "seconds": 1, "after": true }}"#
+            r#"{{ "route": "POST {REFUNDS}", "kind": "delay", "seconds": 3, "after": true }}"#
         ))
         .await;
     scenario.pays_too_late(&first).await;

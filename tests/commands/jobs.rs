@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use holdfast::app::Clock;
+use holdfast::domain::job::Job;
+use holdfast::repositories::jobs::enqueue;
+
 use super::harness::Harness;
 use super::serve::book;
 
@@ -35,17 +39,18 @@ async fn a_job_that_was_asked_for_again_while_it_ran_and_fails_leaves_nothing_be
     let harness = Harness::new().await;
     assert_eq!(harness.run(&["seed"], &[]).code, Some(0));
     let mut server = harness.serve(&[("HOLD_SECONDS", "3")]);
-    assert_eq!(book(&harness, &server).await.await.0, 201);
+    let (status, booking) = book(&harness, &server).await.await;
+    assert_eq!(status, 201, "{booking}");
     let lock = harness.lock("lock table checkout_attempts").await;
     harness.until_waiting("%attempt.parameters%").await;
 
-    harness
-        .sql(
-            "select enqueue_jobs(array[key], array[payload], array[now()], 4000)
-             from jobs
-             where key like 'end-hold-%'",
-        )
-        .await;
+    let job = Job::EndHold {
+        booking_id: booking["id"].as_str().unwrap().parse().unwrap(),
+    };
+    let mut db = harness.database.pool().acquire().await.unwrap();
+    enqueue(&mut db, &[job.at(Clock::system().now())])
+        .await
+        .unwrap();
     // The sweep of each minute may be there too.
     harness
         .until(

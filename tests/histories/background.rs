@@ -44,8 +44,10 @@ impl History<'_> {
             assert!(found.is_ok(), "{found:?}");
         }
         loop {
-            let due = "update jobs set locked_at = now(), locked_by = 'a history'
-                       where id in (select id from jobs where run_at <= $1 and id <> all ($2)
+            let due = "update jobs
+                       set locked_at = now(), locked_by = 'a history'
+                       where id in (select id from jobs
+                                    where run_at <= $1 and id <> all ($2)
                                     order by run_at, id limit $3)
                        returning id, payload::jsonb";
             let limit = if wildly && self.chance(40) {
