@@ -1,7 +1,8 @@
-//! The rules of the house that a machine can check: who may import whom, where SQL and settings
-//! are, how files look.
+//! The rules of the house that a machine can check: who may import whom, what has one place, how
+//! files and functions look, and which words are not said.
 //!
-//! Each rule is a function over the text of one file, and has a test that a wrong text is reported.
+//! Each rule is a function over the text of one file, or of all, and has a test that a wrong text
+//! is reported.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,9 +16,12 @@
 )]
 
 mod architecture {
+    mod circles;
     mod form;
+    mod functions;
     mod layers;
     mod migrations;
     mod places;
     mod source;
+    mod words;
 }

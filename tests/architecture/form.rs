@@ -3,6 +3,7 @@
 use super::source::{check_tree, code_of, complain, expand, module_of};
 
 const FILE_LINES_MAX: usize = 400;
+const LINE_COLUMNS_MAX: usize = 100;
 
 /// Names that say nothing: whatever is put there has a better place.
 const EMPTY_NAMES: &[&str] = &[
@@ -55,6 +56,47 @@ fn unkempt(file: &str, source: &str) -> Vec<String> {
             .collect(),
     ]
     .concat()
+}
+
+#[test]
+fn lines_fit_on_a_screen() {
+    check_tree(&["src", "tests", "benches/soak"], wide);
+}
+
+#[test]
+fn a_wide_line_is_reported() {
+    let columns = |count: usize| format!("//! A file.\nlet text = \"{}\";", "ü".repeat(count - 14));
+    let url = format!(
+        "// See https://stripe.example/{}.",
+        "x".repeat(LINE_COLUMNS_MAX)
+    );
+
+    assert_eq!(wide("src/app.rs", &columns(LINE_COLUMNS_MAX + 1)).len(), 1);
+    assert_eq!(
+        wide("src/app.rs", &format!("{}{url}", "x".repeat(95))).len(),
+        1
+    );
+    assert_eq!(
+        wide("src/app.rs", &columns(LINE_COLUMNS_MAX)),
+        Vec::<String>::new()
+    );
+    assert_eq!(wide("src/app.rs", &url), Vec::<String>::new());
+}
+
+/// A long URL cannot be broken, so it does not count.
+fn wide(file: &str, source: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (number, line) in (1..).zip(source.lines()) {
+        let urls = line.split(' ').filter(|word| word.contains("://"));
+        let url_columns: usize = urls.map(|url| url.chars().count()).sum();
+        let columns = line.chars().count();
+        if columns - url_columns > LINE_COLUMNS_MAX {
+            complaints.push(format!(
+                "{file}:{number} has {columns} columns; {LINE_COLUMNS_MAX} are the most"
+            ));
+        }
+    }
+    complaints
 }
 
 #[test]

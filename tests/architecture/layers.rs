@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "http",
             "workflows",
+            "settlement",
             "app",
             "repositories",
             "gateways",
@@ -39,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "jobs",
         &[
             "workflows",
+            "settlement",
             "app",
             "repositories",
             "gateways",
@@ -48,6 +50,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "workflows",
+        &[
+            "settlement",
+            "app",
+            "repositories",
+            "gateways",
+            "error",
+            "domain",
+        ],
+    ),
+    (
+        "settlement",
         &["app", "repositories", "gateways", "error", "domain"],
     ),
     ("app", &["gateways", "error", "config", "domain"]),
@@ -107,6 +120,10 @@ fn a_wrong_import_is_reported() {
         ),
         ("src/main.rs", "use holdfast::routes;"),
         ("src/app.rs", "use super::routes;"),
+        (
+            "src/settlement/execute.rs",
+            "use crate::workflows::refunding;",
+        ),
         ("src/plumbing/pipe.rs", "fn f() {}"),
     ];
     for (file, source) in wrong {
@@ -116,6 +133,10 @@ fn a_wrong_import_is_reported() {
             "{file}: {source}"
         );
     }
+}
+
+#[test]
+fn a_right_import_is_not_reported() {
     let right = [
         (
             "src/commands/serve.rs",
@@ -128,6 +149,14 @@ fn a_wrong_import_is_reported() {
         (
             "src/domain/booking.rs",
             "use super::money::Money;\nmod tests { use super::*; }",
+        ),
+        (
+            "src/workflows/release.rs",
+            "use crate::settlement::execute;",
+        ),
+        (
+            "src/settlement/execute.rs",
+            "use crate::{app::App, repositories::payments};",
         ),
         ("src/config/check.rs", "use super::{Config, Secret};"),
         ("src/lib.rs", "pub mod app;"),
@@ -178,7 +207,7 @@ fn strangers_that_meet_are_reported() {
         ),
         (
             "src/workflows/checkout.rs",
-            "use crate::{app::App, workflows::{settlement}};",
+            "use crate::{app::App, workflows::{release}};",
         ),
         (
             "src/gateways/stripe/client.rs",

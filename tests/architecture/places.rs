@@ -1,6 +1,6 @@
-//! What has one place: SQL, and reading the environment.
+//! What has one place: SQL, reading the environment, and the tables of the queue's library.
 
-use super::source::{check_tree, code_of, complain, expand, is_in};
+use super::source::{check_tree, code_of, complain, expand, is_in, read_tree};
 
 /// Where SQL may be.
 const SQL_PLACES: &[&str] = &[
@@ -16,6 +16,19 @@ const ENVIRONMENT_PLACES: &[&str] = &[
     // The local Postgres needs PATH, and clears away what is meant for other servers; `serve` does
     // not contain it.
     "src/dev/postgres/",
+];
+
+/// The library whose private tables are the queue, in two pieces, so that this file does not name
+/// it.
+const QUEUE: [&str; 2] = ["graphile", "_worker"];
+
+/// Where the queue's library may be named, besides one migration.
+const QUEUE_PLACES: &[&str] = &[
+    "src/repositories/jobs.rs",
+    "src/jobs/worker.rs",
+    "src/repositories/database.rs",
+    // It fails when the library's tables change.
+    "tests/api/queue.rs",
 ];
 
 #[test]
@@ -98,5 +111,51 @@ fn stray_settings(file: &str, source: &str) -> Vec<String> {
     complain(
         reads && !is_in(file, ENVIRONMENT_PLACES),
         format!("{file} reads the environment; config.rs does that"),
+    )
+}
+
+#[test]
+fn few_files_name_the_queue() {
+    check_tree(&["src", "tests", "benches"], stray_queue);
+}
+
+#[test]
+fn one_migration_names_the_queue() {
+    let migrations = read_tree(&["migrations"]);
+    let naming = migrations
+        .iter()
+        .filter(|(_, source)| source.contains(&QUEUE.concat()));
+    let naming: Vec<_> = naming.map(|(file, _)| file).collect();
+    assert!(naming.len() <= 1, "{naming:?}");
+}
+
+#[test]
+fn a_stray_name_of_the_queue_is_reported() {
+    let queue = QUEUE.concat();
+    let wrong = [
+        format!("use {queue}::Worker;"),
+        format!("const JOBS: &str = \"select count(*) from {queue}._private_jobs\";"),
+        format!("// As {queue} does."),
+    ];
+    for source in wrong {
+        for file in ["src/app.rs", "tests/api/holds.rs", "benches/fixture.sql"] {
+            assert_eq!(stray_queue(file, &source).len(), 1, "{file}: {source}");
+        }
+        assert_eq!(
+            stray_queue("src/jobs/worker.rs", &source),
+            Vec::<String>::new()
+        );
+    }
+    assert_eq!(
+        stray_queue("src/app.rs", "select count(*) from jobs"),
+        Vec::<String>::new()
+    );
+}
+
+fn stray_queue(file: &str, source: &str) -> Vec<String> {
+    let queue = QUEUE.concat();
+    complain(
+        source.contains(&queue) && !is_in(file, QUEUE_PLACES),
+        format!("{file} names {queue}; outside of its places the queue is the view `jobs`"),
     )
 }

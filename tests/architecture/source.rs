@@ -1,5 +1,5 @@
-//! How the rules read the tree: its files, their code without comments and texts, and the paths that
-//! the code names.
+//! How the rules read the tree: its files, their code without comments and texts, and the paths
+//! that the code names.
 
 use std::fs;
 use std::path::Path;
@@ -171,7 +171,7 @@ pub(crate) fn tree(text: &str) -> Vec<Vec<String>> {
     }
     let name: String = text
         .chars()
-        .take_while(|letter| letter.is_alphanumeric() || "_*".contains(*letter))
+        .take_while(|letter| letter.is_alphanumeric() || "_*@".contains(*letter))
         .collect();
     let rest = text[name.len()..]
         .strip_prefix("::")
