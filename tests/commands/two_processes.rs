@@ -237,6 +237,10 @@ async fn a_payment_told_to_both_processes_and_asked_for_at_both_is_one_payment()
         .filter(|(_, receipt)| receipt["outcome"] == "processed")
         .count();
     assert_eq!(first_times, 2, "{delivered:?}");
+    is_paid_once(harness).await;
+}
+
+async fn is_paid_once(harness: &Harness) {
     harness.finds(BOOKING, "confirmed").await;
     harness.finds(CLAIMS, "1").await;
     harness
