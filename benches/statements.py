@@ -85,8 +85,8 @@ def logged(log, begin):
 
 
 def is_lookup(sql):
-    """What sqlx asks once per connection and type."""
-    return 'pg_catalog.pg_type' in sql
+    """What is asked once per connection: sqlx's question for a type, and the settings of the session."""
+    return 'pg_catalog.pg_type' in sql or 'set_config(' in sql
 
 
 def is_trip(sql):

@@ -10,7 +10,8 @@ create table booking_events (
     'balancePaid', 'surplusKept', 'review', 'paymentDiffers', 'cancellationRequested', 'expired', 'cancelled', 'failed',
     'refundRequested', 'refundSettled'
   )),
-  payload jsonb not null,
+  -- The event as JSON. Not jsonb: it is written on every hot path, and read seldom.
+  payload json not null,
   at timestamptz not null,
   -- The transaction that wrote it. Ids are given out before they are committed, so that a reader who goes by the id
   -- misses the events of a transaction that commits late; one who goes by what its last snapshot has not seen does not.

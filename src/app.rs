@@ -10,6 +10,7 @@ mod layouts;
 mod session_checks;
 mod users_seen;
 
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
 pub use batcher::{BatchHandler, BatchLimits, Batched, Batcher, Pause};
@@ -20,6 +21,8 @@ pub use database::{HANDLED_ALONE_MAX, Pools, command_pool, connect};
 pub use feed::{Feed, Follower};
 pub use layouts::Layouts;
 pub use session_checks::SessionChecks;
+use sqlx::pool::PoolConnection;
+use sqlx::{Postgres, Transaction};
 pub use users_seen::UsersSeen;
 
 use crate::config::Config;
@@ -88,5 +91,32 @@ impl App {
     /// What time it is.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    /// A connection for a request, when there is one to be had. In a box: while thousands wait,
+    /// this future is most of what each keeps.
+    pub fn acquire(
+        &self,
+    ) -> Pin<Box<dyn Future<Output = sqlx::Result<PoolConnection<Postgres>>> + Send>> {
+        Box::pin(self.pools.requests.acquire())
+    }
+
+    /// Begins a transaction for a request; dropped without a commit, it is rolled back.
+    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
+        database::begin(self.pools.requests.clone()).await
+    }
+
+    /// Begins a transaction for what has been paid, or can be; dropped without a commit, it is
+    /// rolled back.
+    pub async fn begin_payment(&self) -> Result<Transaction<'static, Postgres>> {
+        database::begin(self.pools.payments.clone()).await
+    }
+
+    /// Commits, and nudges the feed. [`Error::OutcomeUnknown`] leaves open whether that was done;
+    /// any other error means that it was not.
+    pub async fn commit(&self, tx: Transaction<'_, Postgres>) -> Result<()> {
+        database::commit(tx).await?;
+        self.feed.nudge();
+        Ok(())
     }
 }

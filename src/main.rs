@@ -23,14 +23,16 @@ struct Arguments {
 const AFTER_HELP: &str = "\
 Examples:
   holdfast dev
-      Everything on this machine, with nothing configured: Postgres, a Stripe simulator, an issuer of session tokens,
-      a programme to book, and the API. Prints the addresses and two tokens.
+      Everything on this machine, with nothing configured: Postgres, a Stripe simulator,
+      an issuer of session tokens, shows to book, and the API. Prints the addresses and
+      two tokens.
 
   holdfast migrate && holdfast serve
       The API alone, against the database and the Stripe account of the environment.
 
   stripe listen --forward-to localhost:3000/api/stripe
-      Stripe's own command beside `holdfast serve`: prints the STRIPE_WEBHOOK_SECRET, and brings the events.
+      Stripe's own command beside `holdfast serve`: prints the STRIPE_WEBHOOK_SECRET, and
+      brings the events.
 
 Exit status: 0 on success, 1 when something failed, 2 when the arguments are wrong.";
 

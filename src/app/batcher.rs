@@ -293,8 +293,8 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Shared<R, A> {
 
     async fn answer(&self, batch: &[Batched<R>], answers: Vec<oneshot::Sender<Result<A>>>) {
         let error = match (self.call(batch).await, batch) {
-            (Ok(outcomes), _) => return tell(answers, outcomes),
-            (Err(error), [_]) => return tell(answers, vec![Err(error)]),
+            (Ok(outcomes), _) => return respond(answers, outcomes),
+            (Err(error), [_]) => return respond(answers, vec![Err(error)]),
             (Err(error), _) => error,
         };
         tracing::warn!(
@@ -306,7 +306,7 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Shared<R, A> {
         stream::iter(batch.iter().zip(answers))
             .for_each_concurrent(HANDLED_ALONE_MAX, async |(batched, answer)| {
                 let outcomes = self.call(std::slice::from_ref(batched)).await;
-                tell(
+                respond(
                     vec![answer],
                     outcomes.unwrap_or_else(|error| vec![Err(error)]),
                 );
@@ -374,8 +374,8 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Drop for Batch<R, A> {
     }
 }
 
-/// Tells the callers that are still there.
-fn tell<A>(answers: Vec<oneshot::Sender<Result<A>>>, outcomes: Vec<Result<A>>) {
+/// Answers the callers that are still there.
+fn respond<A>(answers: Vec<oneshot::Sender<Result<A>>>, outcomes: Vec<Result<A>>) {
     for (answer, outcome) in answers.into_iter().zip(outcomes) {
         drop(answer.send(outcome));
     }

@@ -7,13 +7,18 @@ use super::batcher::Batcher;
 use crate::domain::attempt::{NewAttempt, NewSession};
 use crate::domain::booking::BookingDetails;
 use crate::domain::booking_request::BookingRequest;
-use crate::domain::ids::ShowId;
+use crate::domain::ids::{BookingId, ShowId};
 use crate::domain::payment_event::DeliveryOutcome;
 use crate::domain::seats::{Layout, TakenSeats};
+use crate::domain::user::User;
 use crate::gateways::stripe::event::Event;
 
 /// What is asked for so often that many share a statement or a transaction.
 pub struct Batchers {
+    /// Users to be stored.
+    pub users: Batcher<User, ()>,
+    /// Bookings to be read: `None` where there is no such booking.
+    pub bookings: Batcher<BookingId, Option<BookingDetails>>,
     /// Bookings to be held.
     pub holds: Batcher<BookingRequest, HeldBooking>,
     /// Sessions to be stored: whether the attempt waited for it.

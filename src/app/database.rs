@@ -1,13 +1,10 @@
 //! Connections to the database, by what they are for, and transactions on them.
 
-use std::pin::Pin;
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::App;
 use crate::config::Secret;
 use crate::error::{Error, Result, explain};
 use crate::repositories::database::set_session;
@@ -37,7 +34,7 @@ type Setting = (&'static str, &'static str);
 const LIMITS: [Setting; 4] = [
     // Longer than any statement of ours takes, and shorter than a request may.
     ("statement_timeout", "10s"),
-    // Shorter than that, so that who waits for a lock is told so, and not that a statement was slow.
+    // Shorter than that, so that who waits for a lock is told so, not that a statement was slow.
     ("lock_timeout", "5s"),
     // A transaction that says nothing for so long was left behind by us, and holds its locks.
     ("idle_in_transaction_session_timeout", "30s"),
@@ -63,7 +60,7 @@ pub struct Pools {
     pub requests: PgPool,
     /// For what has been paid, or can be: it must not queue behind thousands who want a seat.
     pub payments: PgPool,
-    /// For the job queue, and for the news between processes.
+    /// For the job queue, and for the feed of booking events.
     pub workers: PgPool,
     /// For sums, lists, search and exports, which Postgres plans by what it knows of the tables.
     pub reporting: PgPool,
@@ -127,45 +124,18 @@ pub fn command_pool(url: &Secret) -> Result<PgPool> {
         .connect_lazy_with(options))
 }
 
-impl App {
-    /// A connection for a request, when there is one to be had. In a box: while thousands wait,
-    /// this future is most of what each keeps.
-    pub fn acquire(
-        &self,
-    ) -> Pin<Box<dyn Future<Output = sqlx::Result<PoolConnection<Postgres>>> + Send>> {
-        Box::pin(self.pools.requests.acquire())
-    }
-
-    /// Begins a transaction for a request; dropped without a commit, it is rolled back.
-    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
-        begin(self.pools.requests.clone()).await
-    }
-
-    /// Begins a transaction for what has been paid, or can be; dropped without a commit, it is
-    /// rolled back.
-    pub async fn begin_payment(&self) -> Result<Transaction<'static, Postgres>> {
-        begin(self.pools.payments.clone()).await
-    }
-
-    /// Commits, and nudges the feed. [`Error::OutcomeUnknown`] leaves open whether that was done;
-    /// any other error means that it was not.
-    pub async fn commit(&self, tx: Transaction<'_, Postgres>) -> Result<()> {
-        commit(tx).await?;
-        self.feed.nudge();
-        Ok(())
-    }
-}
-
+/// Begins a transaction; dropped without a commit, it is rolled back.
+///
 /// In a task of its own: a caller who is dropped while BEGIN is under way would else leave the
 /// connection inside a transaction that sqlx knows nothing of, and what others then write on it
 /// would be lost with it.
-async fn begin(pool: PgPool) -> Result<Transaction<'static, Postgres>> {
+pub(super) async fn begin(pool: PgPool) -> Result<Transaction<'static, Postgres>> {
     let begun = tokio::spawn(async move { pool.begin().await }).await;
     Ok(begun.map_err(|error| Error::fault(format!("a transaction broke off: {error}")))??)
 }
 
-/// A connection that breaks meanwhile leaves open whether it was done.
-async fn commit(tx: Transaction<'_, Postgres>) -> Result<()> {
+/// Commits. A connection that breaks meanwhile leaves open whether that was done.
+pub(super) async fn commit(tx: Transaction<'_, Postgres>) -> Result<()> {
     tx.commit().await.map_err(|error| {
         let error = Error::from(error);
         if error.is_database_unavailable() {

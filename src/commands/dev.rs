@@ -15,7 +15,9 @@ use holdfast::workflows::{self, seed};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
-use super::{Failure, say, serve};
+use super::failure::Failure;
+use super::output::say;
+use super::serve;
 
 /// Where everything is kept.
 const DATA: &str = ".data";
@@ -76,7 +78,7 @@ impl World {
             "STRIPE_WEBHOOK_SECRET" => Some(WEBHOOK_SECRET.to_owned()),
             "STRIPE_API_BASE" => Some(self.simulator.url()),
             "CLERK_ISSUER" => Some(self.issuer.url()),
-            // The site comes first: that is where a buyer without a front end of his own returns
+            // The site comes first: that is where a buyer without a front end of their own returns
             // to.
             "APP_ORIGINS" => {
                 let own = config::environment(variable)

@@ -9,7 +9,8 @@ use holdfast::error::explain;
 use holdfast::repositories::database;
 use holdfast::workflows;
 
-use super::{Failure, outdated, say, unreachable};
+use super::failure::{Failure, outdated, unreachable};
+use super::output::say;
 
 /// Webhook signatures are good for five minutes, so a clock that is off by one has four left.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(60);

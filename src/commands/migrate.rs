@@ -4,7 +4,8 @@ use holdfast::app;
 use holdfast::config::{self, Config};
 use holdfast::repositories::database;
 
-use super::{Failure, connect, say};
+use super::failure::{Failure, connect};
+use super::output::say;
 
 pub(super) async fn run() -> Result<(), Failure> {
     let url = Config::read_database_url(config::environment)?;

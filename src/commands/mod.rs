@@ -3,24 +3,21 @@
 #[cfg(feature = "dev")]
 mod dev;
 mod doctor;
+mod failure;
 mod migrate;
+mod output;
 mod seed;
 mod serve;
 #[cfg(feature = "dev")]
 mod simulator;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use holdfast::app;
-use holdfast::config::{self, LogConfig, Secret};
-use holdfast::error::{Error, explain};
+use holdfast::config::{self, LogConfig};
 use holdfast::telemetry;
-use sqlx::PgConnection;
 
-/// Anything that ends a command, told to a person.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use failure::Failure;
 
 #[derive(Subcommand)]
 #[expect(
@@ -31,7 +28,7 @@ pub(crate) enum Command {
     /// Bring up everything on this machine, with nothing configured.
     ///
     /// Starts a Postgres of its own (or uses DATABASE_URL), the Stripe simulator and an issuer of
-    /// session tokens, loads a programme, and serves the API. Data is kept under .data/. Real
+    /// session tokens, loads some shows, and serves the API. Data is kept under .data/. Real
     /// Stripe keys of the environment are not used.
     #[cfg(feature = "dev")]
     Dev,
@@ -46,7 +43,7 @@ pub(crate) enum Command {
     /// Serve the Stripe simulator alone, for tests of front ends and of other backends.
     #[cfg(feature = "dev")]
     Simulator(simulator::Settings),
-    /// Load a programme for the coming two weeks, unless there is one.
+    /// Load shows for the coming two weeks, unless there is one.
     Seed,
 }
 
@@ -75,27 +72,4 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
             }
             Ok(ExitCode::SUCCESS)
         })
-}
-
-/// A connection to the database, or the reason why there is none.
-async fn connect(url: &Secret) -> Result<PgConnection, Failure> {
-    app::connect(url)
-        .await
-        .map_err(|error| unreachable(&error).into())
-}
-
-fn unreachable(error: &Error) -> String {
-    format!(
-        "the database cannot be reached: {}; check DATABASE_URL and that Postgres runs",
-        explain(error)
-    )
-}
-
-fn outdated(pending: usize) -> String {
-    format!("{pending} migrations are to be applied; run `holdfast migrate`")
-}
-
-/// Writes a line for a person.
-fn say(line: &str) -> std::io::Result<()> {
-    writeln!(std::io::stdout(), "{line}")
 }

@@ -1,11 +1,12 @@
-//! `holdfast seed`: a programme for the coming two weeks.
+//! `holdfast seed`: shows for the coming two weeks.
 
 use holdfast::app::{self, Clock};
 use holdfast::config::{self, Config};
 use holdfast::repositories::database;
 use holdfast::workflows::seed;
 
-use super::{Failure, connect, outdated, say};
+use super::failure::{Failure, connect, outdated};
+use super::output::say;
 
 pub(super) async fn run() -> Result<(), Failure> {
     let url = Config::read_database_url(config::environment)?;

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Failure, outdated, unreachable};
+use super::failure::{Failure, outdated, unreachable};
 
 /// How long requests that are under way may take to end after a stop: as long as one may ask
 /// Stripe, and a little.

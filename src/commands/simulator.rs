@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
 
-use super::{Failure, say};
+use super::failure::Failure;
+use super::output::say;
 
 /// How the simulator starts.
 #[derive(Args)]

@@ -20,7 +20,8 @@ pub fn load_dotenv() -> Result<(), DotenvError> {
 pub enum DotenvError {
     /// The line that sets this variable, or that sets none, is malformed.
     #[error(
-        "the file .env: the line {0:?} cannot be read; write it as NAME=value, with quotes around spaces"
+        "the file .env: the line {0:?} cannot be read; \
+         write it as NAME=value, with quotes around spaces"
     )]
     Line(String),
     /// It is there but cannot be opened.

@@ -40,7 +40,10 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             }
             (Some(public), Some(secret)) if public != secret => self.mistake(
                 "STRIPE_PUBLISHABLE_KEY",
-                format!("is a {public} key while STRIPE_SECRET_KEY is a {secret} key; use two of the same mode"),
+                format!(
+                    "is a {public} key while STRIPE_SECRET_KEY is a {secret} key; \
+                     use two of the same mode"
+                ),
             ),
             _ => {}
         }
@@ -52,7 +55,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         if secrets.is_empty() {
             self.mistake(
                 VARIABLE,
-                "is missing; set it to the whsec_… that `stripe listen` or the dashboard shows for the endpoint",
+                "is missing; set it to the whsec_… that `stripe listen` or the dashboard shows \
+                 for the endpoint",
             );
         }
         for secret in &secrets {
@@ -62,7 +66,10 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
                     .unwrap_or("this is none");
                 self.mistake(
                     VARIABLE,
-                    format!("must be the signing secret of the webhook endpoint, whsec_… (`stripe listen` prints it); {hint}"),
+                    format!(
+                        "must be the signing secret of the webhook endpoint, whsec_… \
+                         (`stripe listen` prints it); {hint}"
+                    ),
                 );
             }
         }
@@ -92,7 +99,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             {
                 self.mistake(
                     VARIABLE,
-                    "is not Stripe while STRIPE_SECRET_KEY is a live key; use a test key, or remove it",
+                    "is not Stripe while STRIPE_SECRET_KEY is a live key; \
+                 use a test key, or remove it",
                 );
             }
             Some(_) => {}

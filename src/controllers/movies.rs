@@ -1,4 +1,4 @@
-//! Movies of the programme, each with its coming shows.
+//! Movies of the catalogue, each with its coming shows.
 
 use std::collections::BTreeMap;
 

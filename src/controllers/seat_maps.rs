@@ -37,7 +37,10 @@ struct SeatView<'a> {
 }
 
 /// The seat map of a show, one for all who ask at this moment.
-#[utoipa::path(get, path = "/api/shows/{id}/seats", params(("id" = ShowId, Path)), responses((status = 200, body = SeatMapView)))]
+#[utoipa::path(
+    get, path = "/api/shows/{id}/seats", params(("id" = ShowId, Path)),
+    responses((status = 200, body = SeatMapView)),
+)]
 pub async fn list_seats(State(app): State<AppState>, Path(id): Path<ShowId>) -> Result<Response> {
     let map = app.batchers.seat_maps.submit(id).await?;
     let map = map.ok_or(Refusal::NotFound("show"))?;

@@ -1,4 +1,4 @@
-//! Shows of the programme.
+//! Shows.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};

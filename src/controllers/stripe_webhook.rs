@@ -43,11 +43,12 @@ impl From<DeliveryOutcome> for OutcomeView {
     }
 }
 
-/// Takes an event of Stripe's. The effect is committed before the response; a 5xx means that nothing
-/// was stored.
+/// Takes an event of Stripe's. The effect is committed before the response; a 5xx means that
+/// nothing was stored.
 #[utoipa::path(
     post, path = "/api/stripe", request_body(content = String, content_type = "application/json"),
-    params(("Stripe-Signature" = String, Header)), responses((status = 200, body = Acknowledgement)),
+    params(("Stripe-Signature" = String, Header)),
+    responses((status = 200, body = Acknowledgement)),
 )]
 pub async fn receive_stripe_event(
     State(app): State<AppState>,

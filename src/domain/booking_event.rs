@@ -124,27 +124,33 @@ pub struct NewBookingEvent {
     pub event: BookingEvent,
 }
 
-/// An event as it is stored: its kind, and what else there is to say.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredEvent {
-    /// Such as `confirmed`.
-    pub kind: String,
-    /// The rest of it, an object.
-    pub payload: Value,
-}
-
-impl From<&BookingEvent> for StoredEvent {
-    fn from(event: &BookingEvent) -> Self {
-        let mut payload = serde_json::to_value(event).unwrap_or_default();
-        let kind = payload
-            .as_object_mut()
-            .and_then(|members| members.remove("kind"));
-        Self {
-            kind: kind
-                .and_then(|kind| kind.as_str().map(str::to_owned))
-                .unwrap_or_default(),
-            payload,
+impl BookingEvent {
+    /// Its kind, as in its JSON: stored beside that, so that it can be searched for.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Held { .. } => "held",
+            Self::AttemptOpened { .. } => "attemptOpened",
+            Self::AttemptClosed { .. } => "attemptClosed",
+            Self::AttemptReplaced { .. } => "attemptReplaced",
+            Self::AwaitingFunds { .. } => "awaitingFunds",
+            Self::ClaimedAgain { .. } => "claimedAgain",
+            Self::Confirmed { .. } => "confirmed",
+            Self::BalancePaid { .. } => "balancePaid",
+            Self::SurplusKept { .. } => "surplusKept",
+            Self::Review { .. } => "review",
+            Self::PaymentDiffers { .. } => "paymentDiffers",
+            Self::CancellationRequested { .. } => "cancellationRequested",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+            Self::RefundRequested { .. } => "refundRequested",
+            Self::RefundSettled { .. } => "refundSettled",
         }
+    }
+
+    /// The event as JSON, as it is stored.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 
@@ -155,14 +161,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kind_of_an_event_is_stored_beside_its_payload() {
+    fn the_kind_of_an_event_is_that_of_its_json() {
         let attempt_id = AttemptId::new();
+        let opened = BookingEvent::AttemptOpened { attempt_id };
+        let payload = json!({ "kind": "attemptOpened", "attemptId": attempt_id });
 
-        let stored = StoredEvent::from(&BookingEvent::AttemptOpened { attempt_id });
-
-        assert_eq!(stored.kind, "attemptOpened");
-        assert_eq!(stored.payload, json!({ "attemptId": attempt_id }));
-        let empty = StoredEvent::from(&BookingEvent::Expired);
-        assert_eq!((empty.kind.as_str(), empty.payload), ("expired", json!({})));
+        assert_eq!(
+            serde_json::from_str::<Value>(&opened.json()).unwrap(),
+            payload
+        );
+        assert_eq!(
+            serde_json::from_value::<BookingEvent>(payload).unwrap(),
+            opened
+        );
+        for event in [
+            opened,
+            BookingEvent::Expired,
+            BookingEvent::Confirmed { payment_id: None },
+        ] {
+            let json: Value = serde_json::from_str(&event.json()).unwrap();
+            assert_eq!(json["kind"], event.kind());
+        }
     }
 }

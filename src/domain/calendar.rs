@@ -1,5 +1,5 @@
-//! Dates and instants as far as the contract can write them and the database can keep them: RFC 3339
-//! has four digits for a year, and the database has microseconds.
+//! Dates and instants as far as the contract can write them and the database can keep them: RFC
+//! 3339 has four digits for a year, and the database has microseconds.
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 

@@ -22,8 +22,19 @@ pub struct Capture {
     pub booking_id: Option<BookingId>,
     /// When Stripe says that it happened, or when we learned of it by asking.
     pub captured_at: DateTime<Utc>,
-    /// What else Stripe says of the amount, such as a conversion, for the person who has to judge.
-    pub remarks: Value,
+    /// What else Stripe says, for the person who has to judge.
+    pub remarks: Remarks,
+}
+
+/// What Stripe says beside the amount of a capture.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// The API version of the event, if an event brought it.
+    pub api_version: Option<String>,
+    /// How the total was converted to the buyer's currency.
+    pub currency_conversion: Value,
+    /// What the buyer saw.
+    pub presentment_details: Value,
 }
 
 impl Capture {
@@ -43,7 +54,11 @@ impl Capture {
             "captured": self.money,
             "paymentIntentId": self.payment_intent_id,
             "bookingId": self.booking_id,
-            "remarks": self.remarks,
+            "remarks": {
+                "apiVersion": self.remarks.api_version,
+                "currencyConversion": self.remarks.currency_conversion,
+                "presentmentDetails": self.remarks.presentment_details,
+            },
         })
     }
 }
@@ -157,7 +172,7 @@ pub(super) mod tests {
             payment_intent_id: payment_intent_id.map(str::to_owned),
             booking_id: None,
             captured_at: DateTime::UNIX_EPOCH,
-            remarks: Value::Null,
+            remarks: Remarks::default(),
         }
     }
 

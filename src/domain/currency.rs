@@ -12,11 +12,13 @@ use serde::{Deserialize, Serialize};
 pub struct Currency([u8; 3]);
 
 /// Every presentment currency. <https://docs.stripe.com/currencies#presentment-currencies>
-const CHARGEABLE: &str = "aed afn all amd ang aoa ars aud awg azn bam bbd bdt bhd bif bmd bnd bob brl bsd bwp byn bzd \
-    cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd hnl htg huf \
-    idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk mnt mop mur mvr \
-    mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp \
-    sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd xof xpf yer zar zmw";
+const CHARGEABLE: &str = "\
+    aed afn all amd ang aoa ars aud awg azn bam bbd bdt bhd bif bmd bnd bob brl bsd bwp byn bzd \
+    cad cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf \
+    gtq gyd hkd hnl htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp \
+    lkr lrd lsl mad mdl mga mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr \
+    pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp sle sos srd std szl \
+    thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd xof xpf yer zar zmw";
 
 /// Written without decimals at Stripe, except in the two that it keeps with two for compatibility.
 const IN_HUNDREDS: &str = "isk ugx";
@@ -72,7 +74,8 @@ impl FromStr for Currency {
         match <[u8; 3]>::try_from(text.as_bytes()) {
             Ok(bytes) if known => Ok(Self(bytes)),
             _ => Err(format!(
-                "{text:?} is not a currency that can be charged: give a lower-case ISO 4217 code such as \"eur\""
+                "{text:?} is not a currency that can be charged: \
+                 give a lower-case ISO 4217 code such as \"eur\""
             )),
         }
     }

@@ -49,7 +49,10 @@ pub enum Refusal {
         seats: Vec<String>,
     },
     /// Stripe does not charge so little.
-    #[error("The total is below the smallest amount that can be charged, {} {}.", minimum.amount_minor, minimum.currency)]
+    #[error(
+        "The total is below the smallest amount that can be charged, {} {}.",
+        minimum.amount_minor, minimum.currency
+    )]
     AmountTooSmall {
         /// The smallest amount that can be charged in this currency.
         minimum: Money,

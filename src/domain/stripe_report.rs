@@ -6,7 +6,8 @@ use super::ids::AttemptId;
 use super::payment_intent::PaymentIntentReport;
 use super::refund::RefundReport;
 
-/// A report, by the noun that it is about. For each there is one pure `decide` in a file of its own.
+/// A report, by the noun that it is about. For each there is one pure `decide` in a file of its
+/// own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StripeReport {
     /// A Checkout Session.

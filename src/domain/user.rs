@@ -16,7 +16,7 @@ impl UserId {
 pub enum Role {
     /// Books, and sees their own bookings.
     User,
-    /// Runs the programme, and sees every booking.
+    /// Runs the house, and sees every booking.
     Admin,
 }
 

@@ -10,13 +10,10 @@ use axum::http::request::Parts;
 use super::extract::Path;
 use super::identity::CurrentUser;
 use super::problem::Problem;
-use crate::app::{App, AppState};
+use crate::app::AppState;
 use crate::domain::booking::BookingDetails;
-use crate::domain::ids::BookingId;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{Role, User};
-use crate::error::Result;
-use crate::repositories::bookings;
 
 /// A booking of the caller's own.
 #[derive(Debug, Clone)]
@@ -71,7 +68,8 @@ impl FromRequestParts<AppState> for AnyBooking {
 async fn load(parts: &mut Parts, app: &AppState) -> Result<BookingAccess, Problem> {
     let CurrentUser(user) = CurrentUser::from_request_parts(parts, app).await?;
     let Path(id) = Path::from_request_parts(parts, app).await?;
-    let details = find(app, id).await?.ok_or_else(not_found)?;
+    let found = app.batchers.bookings.submit(id).await?;
+    let details = found.ok_or_else(not_found)?;
     let is_owner = details.booking.user_id == user.id;
     let by = match user.role {
         Role::User | Role::Admin if is_owner => AccessedBy::Owner(user),
@@ -83,8 +81,4 @@ async fn load(parts: &mut Parts, app: &AppState) -> Result<BookingAccess, Proble
 
 fn not_found() -> Problem {
     Problem::from(Refusal::NotFound("booking"))
-}
-
-async fn find(app: &App, id: BookingId) -> Result<Option<BookingDetails>> {
-    bookings::find(&mut *app.acquire().await?, id).await
 }

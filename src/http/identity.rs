@@ -12,7 +12,6 @@ use crate::app::{App, AppState};
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{Role, User};
 use crate::error::Result;
-use crate::repositories::users;
 
 /// The cookie of Clerk's session token. <https://clerk.com/docs/guides/how-clerk-works/overview>
 pub const SESSION_COOKIE: &str = "__session";
@@ -100,7 +99,7 @@ async fn user(
     let now = app.now();
     let user = app.identity.verify(token, now).await?;
     if app.users_seen.is_new(&user) {
-        users::upsert(&mut *app.acquire().await?, &user, now).await?;
+        app.batchers.users.submit(user.clone()).await?;
         app.users_seen.remember(&user);
     }
     Ok(user)

@@ -54,7 +54,8 @@ pub fn span(request: &Request) -> Span {
         .get(REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    tracing::info_span!("request", request.id = id, http.method = %request.method(), http.route = route)
+    let method = request.method();
+    tracing::info_span!("request", request.id = id, http.method = %method, http.route = route)
 }
 
 /// Breaks off a request that takes too long. What it had committed stays; what it had not is rolled

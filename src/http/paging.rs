@@ -37,7 +37,8 @@ impl Limit {
         }
     }
 
-    /// How many rows to fetch: one more than the page, so that it is known whether there is a next one.
+    /// How many rows to fetch: one more than the page, so that it is known whether there is a next
+    /// one.
     pub fn fetch(self) -> i64 {
         self.0.saturating_add(1)
     }

@@ -176,7 +176,8 @@ impl From<Error> for Problem {
         let description = explain(&error);
         if error.is_database_unavailable() {
             tracing::warn!("{description}");
-            let detail = "The database is busy or away. Try again in a moment, with the same Idempotency-Key.";
+            let detail = "The database is busy or away. \
+                          Try again in a moment, with the same Idempotency-Key.";
             return Self::unavailable("database_unavailable", detail).retry_after(1);
         }
         match error {

@@ -17,8 +17,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How long to wait for a database that is not there.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Reads until `stopping` is true. While the database is away, those who wait look for themselves in
-/// the end.
+/// Reads until `stopping` is true. While the database is away, those who wait look for themselves
+/// in the end.
 pub async fn feed(app: AppState, mut stopping: watch::Receiver<bool>) {
     let reading = async {
         loop {

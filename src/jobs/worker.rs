@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tokio::sync::watch;
 
-use super::perform;
+use super::perform::perform;
 use crate::app::AppState;
 use crate::domain::job::Job;
 use crate::error::{Error, Result, explain};

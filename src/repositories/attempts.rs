@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
 use super::Columns;
 use crate::domain::attempt::{AttemptOfBooking, AttemptStatus, NewSession};
 use crate::domain::booking::BookingStatus;
-use crate::domain::booking_event::{BookingEvent, StoredEvent};
+use crate::domain::booking_event::BookingEvent;
 use crate::domain::checkout_state::CheckoutState;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::job::Job;
@@ -105,8 +104,8 @@ pub async fn find_by_session(
     Ok(attempt)
 }
 
-/// Locks bookings in the order of their ids, and then one attempt of each, and reads how both stand.
-/// The locks are taken in this order everywhere. One round trip.
+/// Locks bookings in the order of their ids, and then one attempt of each, and reads how both
+/// stand. The locks are taken in this order everywhere. One round trip.
 pub async fn lock(
     db: &mut PgConnection,
     attempts: &[AttemptOfBooking],
@@ -236,14 +235,14 @@ pub async fn open(
 ) -> Result<Vec<AttemptId>> {
     let events = sessions.column(|session| {
         let attempt_id = session.attempt_id;
-        StoredEvent::from(&BookingEvent::AttemptOpened { attempt_id })
+        BookingEvent::AttemptOpened { attempt_id }
     });
     let opened = sqlx::query_scalar!(
         // `is true`: each is looked up by its id, and not among all that are pending or creating.
         r#"with session as materialized (
              select given.*
              from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
-                         $6::text[], $7::jsonb[])
+                         $6::text[], $7::text[])
                as given (attempt_id, id, url, client_secret, expires_at, event_kind, event_payload)
              join checkout_attempts on checkout_attempts.id = given.attempt_id
              join bookings on bookings.id = checkout_attempts.booking_id
@@ -262,7 +261,7 @@ pub async fn open(
              returning attempt.id, attempt.booking_id, session.event_kind, session.event_payload
            ), happened as (
              insert into booking_events (booking_id, kind, payload, at)
-             select booking_id, event_kind, event_payload, $8
+             select booking_id, event_kind, event_payload::json, $8
              from opened
            )
            select id as "id: AttemptId" from opened"#,
@@ -271,8 +270,8 @@ pub async fn open(
         &sessions.column(|session| session.checkout.url.as_deref()) as _,
         &sessions.column(|session| session.checkout.client_secret.as_deref()) as _,
         &sessions.column(|session| session.checkout.expires_at),
-        &events.column(|event| event.kind.as_str()) as _,
-        &events.column(|event| Json(&event.payload)) as _,
+        &events.column(BookingEvent::kind) as _,
+        &events.column(BookingEvent::json),
         now,
     )
     .fetch_all(db)

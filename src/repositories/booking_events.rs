@@ -2,10 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
 use super::Columns;
-use crate::domain::booking_event::{NewBookingEvent, StoredEvent};
+use crate::domain::booking_event::NewBookingEvent;
 use crate::domain::ids::BookingId;
 use crate::error::Result;
 
@@ -19,14 +18,13 @@ pub async fn append(
     events: &[NewBookingEvent],
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let stored = events.column(|new| StoredEvent::from(&new.event));
     sqlx::query!(
         "insert into booking_events (booking_id, kind, payload, at)
-         select booking_id, kind, payload, $4
-         from unnest($1::uuid[], $2::text[], $3::jsonb[]) as event (booking_id, kind, payload)",
+         select booking_id, kind, payload::json, $4
+         from unnest($1::uuid[], $2::text[], $3::text[]) as event (booking_id, kind, payload)",
         &events.column(|new| new.booking_id) as _,
-        &stored.column(|event| event.kind.as_str()) as _,
-        &stored.column(|event| Json(&event.payload)) as _,
+        &events.column(|new| new.event.kind()) as _,
+        &events.column(|new| new.event.json()),
         now,
     )
     .execute(db)

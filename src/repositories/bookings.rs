@@ -8,7 +8,7 @@ use crate::domain::booking::{
     BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, OpenAttempt, PaymentOption,
     Reservation, ReservedSeats,
 };
-use crate::domain::booking_event::{BookingEvent, StoredEvent};
+use crate::domain::booking_event::BookingEvent;
 use crate::domain::checkout_state::Ending;
 use crate::domain::ids::{BookingId, ShowId};
 use crate::domain::job::Job;
@@ -68,8 +68,9 @@ macro_rules! details {
                       version as "version!", booking.created_at as "created_at!",
                       booking.show_id as "show_id?: _", shows.title as "show_title?",
                       shows.starts_at as "show_starts_at?", shows.timezone as "show_timezone?",
-                      attempt.part as "attempt_part?: _", attempt.stripe_session_id as "session_id?",
-                      attempt.url as "session_url?", attempt.client_secret as "session_client_secret?",
+                      attempt.part as "attempt_part?: _",
+                      attempt.stripe_session_id as "session_id?", attempt.url as "session_url?",
+                      attempt.client_secret as "session_client_secret?",
                       attempt.expires_at as "session_expires_at?"
                from bookings as booking
                left join shows on shows.id = booking.show_id
@@ -224,7 +225,7 @@ pub async fn request_cancellation(
     now: DateTime<Utc>,
 ) -> Result<bool> {
     let reason = cancellation.reason.map(str::to_owned);
-    let event = StoredEvent::from(&BookingEvent::CancellationRequested { reason });
+    let event = BookingEvent::CancellationRequested { reason };
     let noted = sqlx::query_scalar!(
         r#"with wanted as (
              select id
@@ -240,15 +241,15 @@ pub async fn request_cancellation(
              returning bookings.id
            ), happened as (
              insert into booking_events (booking_id, kind, payload, at)
-             select id, $5, $6, $4 from noted
+             select id, $5, $6::text::json, $4 from noted
            )
            select count(*) as "count!" from wanted"#,
         cancellation.booking_id as _,
         cancellation.version,
         cancellation.reason,
         now,
-        event.kind,
-        event.payload,
+        event.kind(),
+        event.json(),
     )
     .fetch_one(db)
     .await?;
@@ -280,7 +281,9 @@ pub async fn await_funds(
 /// The caller holds its lock.
 pub async fn review(db: &mut PgConnection, id: BookingId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        "update bookings set status = 'review', hold_expires_at = null, updated_at = $2 where id = $1",
+        "update bookings
+         set status = 'review', hold_expires_at = null, updated_at = $2
+         where id = $1",
         id as _,
         now,
     )

@@ -26,7 +26,8 @@ pub async fn set_session(db: &mut PgConnection, settings: &[(&str, &str)]) -> sq
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .unzip();
     sqlx::query!(
-        "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as setting (name, value)",
+        "select set_config(name, value, false)
+         from unnest($1::text[], $2::text[]) as setting (name, value)",
         &names,
         &values,
     )

@@ -1,10 +1,10 @@
--- Bookings with their claims, their attempts and what has happened to them, and the jobs that end their holds.
+-- Bookings with their claims, attempts and events, and the jobs that end their holds.
 with wanted as (
   select *, string_to_array(joined_seats, $22) as seats
   from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[],
               $6::booking_status[], $7::payment_option[], $8::text[], $9::bigint[],
               $10::bigint[], $11::jsonb[], $12::timestamptz[], $13::timestamptz[],
-              $23::booking_kind[], $24::text[], $25::jsonb[])
+              $23::booking_kind[], $24::text[], $25::text[])
     as booking (id, reference, user_id, show_id, joined_seats, status, payment_option,
                 currency, total_minor, due_minor, cancellation_policy, hold_expires_at,
                 confirmed_at, kind, event_kind, event_payload)
@@ -27,7 +27,7 @@ with wanted as (
     as attempt (id, booking_id, part, ui, amount_minor, parameters, expires_at)
 ), happened as (
   insert into booking_events (booking_id, kind, payload, at)
-  select id, event_kind, event_payload, $14
+  select id, event_kind, event_payload::json, $14
   from wanted
 ), claim as (
   insert into seat_claims (show_id, label, booking_id)

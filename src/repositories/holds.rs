@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use super::{Columns, StoredPolicy};
 use crate::domain::attempt::NewAttempt;
 use crate::domain::booking::Booking;
-use crate::domain::booking_event::{BookingEvent, StoredEvent};
+use crate::domain::booking_event::BookingEvent;
 use crate::domain::catalogue::PolicyStep;
 use crate::domain::ids::BookingId;
 use crate::domain::job::{ScheduledJob, TRIES_MAX};
@@ -59,7 +59,7 @@ pub async fn insert(
         .filter_map(|new| Some((new.booking.id, new.attempt?)))
         .collect();
     let seats = holds.column(|new| new.booking.reservation.seats());
-    let events = holds.column(|new| StoredEvent::from(&event_of(new.booking)));
+    let events = holds.column(|new| event_of(new.booking));
     let rows = sqlx::query_file!(
         "src/repositories/hold.sql",
         &holds.column(|new| new.booking.id) as _,
@@ -85,8 +85,8 @@ pub async fn insert(
         &attempts.column(|(_, attempt)| attempt.expires_at),
         SEPARATOR,
         &holds.column(|new| new.booking.reservation.kind()) as _,
-        &events.column(|event| event.kind.as_str()) as _,
-        &events.column(|event| Json(&event.payload)) as _,
+        &events.column(BookingEvent::kind) as _,
+        &events.column(BookingEvent::json),
         &jobs.column(|scheduled| scheduled.job.key()),
         &jobs.column(|scheduled| Json(scheduled.job.payload())) as _,
         &jobs.column(|scheduled| scheduled.run_at),

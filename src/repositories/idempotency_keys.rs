@@ -84,16 +84,19 @@ pub(crate) async fn find(
 
 /// Claims keys, each named once, that are new, older than 24 hours, or whose holders have died
 /// before they were done. Returns of each, in their order, whether it was claimed: another request
-/// holds the others or is done with them. Waits for a transaction that is just claiming one of them.
+/// holds the others or is done with them. Waits for a transaction that is just claiming one of
+/// them.
 pub(crate) async fn claim(
     db: &mut PgConnection,
     claims: &[Claim<'_>],
     now: DateTime<Utc>,
 ) -> Result<Vec<bool>> {
     let claimed = sqlx::query!(
-        "insert into idempotency_keys (caller, key, request_hash, booking_id, locked_until, created_at)
+        "insert into idempotency_keys (caller, key, request_hash, booking_id, locked_until,
+                                       created_at)
          select caller, key, request_hash, booking_id, $6, $5
-         from unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[]) as used (caller, key, request_hash, booking_id)
+         from unnest($1::text[], $2::text[], $3::bytea[], $4::uuid[])
+           as used (caller, key, request_hash, booking_id)
          order by caller, key
          on conflict (caller, key) do update
          set request_hash = excluded.request_hash,
@@ -155,7 +158,9 @@ pub(crate) async fn unlock(
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query!(
-        "update idempotency_keys set locked_until = $3 where caller = $1 and key = $2 and response_status is null",
+        "update idempotency_keys
+         set locked_until = $3
+         where caller = $1 and key = $2 and response_status is null",
         key.caller,
         key.value,
         now,
@@ -170,7 +175,11 @@ pub(crate) async fn forget(db: &mut PgConnection, now: DateTime<Utc>) -> Result<
     sqlx::query!(
         "delete from idempotency_keys
          where (caller, key) in (
-           select caller, key from idempotency_keys where created_at <= $1 order by created_at limit $2
+           select caller, key
+           from idempotency_keys
+           where created_at <= $1
+           order by created_at
+           limit $2
          )",
         now - AGE_MAX,
         FORGET_MAX,

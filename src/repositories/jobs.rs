@@ -1,4 +1,5 @@
-//! The job queue, as seen from a transaction: a job is there if and only if the transaction commits.
+//! The job queue, as seen from a transaction: a job is there if and only if the transaction
+//! commits.
 //!
 //! The queue's own tables are known to `migrations/0012_jobs.sql` alone.
 
@@ -46,8 +47,8 @@ pub struct FailedTry {
     pub tries: i16,
 }
 
-/// Puts the next try of a job off, by the clock that the queue goes by. One that was asked for again
-/// since has had no tries, and keeps its time.
+/// Puts the next try of a job off, by the clock that the queue goes by. One that was asked for
+/// again since has had no tries, and keeps its time.
 pub async fn put_off(db: &mut PgConnection, failed: FailedTry, pause: TimeDelta) -> Result<()> {
     sqlx::query!(
         "select put_off_job($1, $2, $3::bigint * interval '1 millisecond')",

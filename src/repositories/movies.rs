@@ -1,4 +1,4 @@
-//! Movies of the programme.
+//! Movies of the catalogue.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
@@ -36,7 +36,8 @@ impl From<Row> for Movie {
 pub(crate) async fn insert(db: &mut PgConnection, movie: &Movie, now: DateTime<Utc>) -> Result<()> {
     let details = &movie.details;
     sqlx::query!(
-        "insert into movies (id, title, overview, runtime_minutes, release_date, genres, poster_url, created_at)
+        "insert into movies (id, title, overview, runtime_minutes, release_date, genres, poster_url,
+                             created_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",
         movie.id as _,
         details.title,
@@ -79,7 +80,8 @@ pub(crate) async fn list_coming(
            where ($1::uuid is null or id < $1)
              and exists (
                select from shows
-               where shows.movie_id = movies.id and shows.starts_at > $2 and shows.status <> 'cancelled'
+               where shows.movie_id = movies.id and shows.starts_at > $2
+                  and shows.status <> 'cancelled'
              )
            order by id desc
            limit $3"#,

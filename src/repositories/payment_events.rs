@@ -45,9 +45,9 @@ pub struct RecordedEvent {
     pub attempt: Option<AttemptOfBooking>,
 }
 
-/// Records events, each named once, or counts one more delivery of them, and finds the attempts that
-/// they are about. In no particular order. One round trip; a delivery of the same event in another
-/// transaction is waited for.
+/// Records events, each named once, or counts one more delivery of them, and finds the attempts
+/// that they are about. In no particular order. One round trip; a delivery of the same event in
+/// another transaction is waited for.
 ///
 /// Counting is a write even for a duplicate: a duplicate that was only read could acknowledge a
 /// payment that a failover of the database loses.
@@ -75,7 +75,8 @@ pub async fn record(
              returning id, status, received_at
            )
            select recorded.id as "id!", recorded.status as "status!: EventStatus",
-                  recorded.received_at as "received_at!", found.attempt_id as "attempt_id?: AttemptId",
+                  recorded.received_at as "received_at!",
+                  found.attempt_id as "attempt_id?: AttemptId",
                   found.booking_id as "booking_id?: BookingId"
            from recorded
            join delivered on delivered.id = recorded.id

@@ -2,11 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
 use super::Columns;
 use crate::domain::attempt::AttemptOfBooking;
-use crate::domain::booking_event::{NewBookingEvent, StoredEvent};
+use crate::domain::booking_event::NewBookingEvent;
 use crate::domain::funds::{CapturedFunds, SurplusReason};
 use crate::domain::ids::{PaymentId, TransferId};
 use crate::domain::ledger::{Account, TransferKind};
@@ -74,7 +73,6 @@ pub async fn settle(
         booking_events,
         payment_events,
     } = settlement;
-    let happened = booking_events.column(|new| StoredEvent::from(&new.event));
     let entries = payments.column(|payment| {
         TransferKind::Capture.accounts(Account::of_payment(payment.surplus_reason.is_some()))
     });
@@ -95,8 +93,8 @@ pub async fn settle(
         now,
         TransferKind::Capture.as_str(),
         &booking_events.column(|new| new.booking_id) as _,
-        &happened.column(|event| event.kind.as_str()) as _,
-        &happened.column(|event| Json(&event.payload)) as _,
+        &booking_events.column(|new| new.event.kind()) as _,
+        &booking_events.column(|new| new.event.json()),
         &payment_events.column(|event| event.id) as _,
         &payment_events.column(|event| event.status) as _,
         &payment_events.column(|event| event.outcome) as _,

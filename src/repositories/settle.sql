@@ -1,4 +1,4 @@
--- The end of a settlement: payments with what they change, what has happened to bookings, and the events decided.
+-- The end of a settlement: payments with what they change, booking events, and events decided.
 with captured as (
   select *
   from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::text[],
@@ -30,7 +30,7 @@ with captured as (
   from attempt
   returning id
 ), transfer as (
-  -- Money enters the books in the breath in which it is stored.
+  -- Money enters the ledger in the breath in which it is stored.
   insert into ledger_transfers (id, kind, debit, credit, amount_minor, currency,
                                 booking_id, payment_id, payment_event_id, created_at)
   select transfer_id, $14, debit, credit, amount_minor, currency, booking_id, payment_id,
@@ -47,8 +47,8 @@ with captured as (
   returning bookings.id
 ), happened as (
   insert into booking_events (booking_id, kind, payload, at)
-  select booking_id, kind, payload, $13
-  from unnest($15::uuid[], $16::text[], $17::jsonb[]) with ordinality
+  select booking_id, kind, payload::json, $13
+  from unnest($15::uuid[], $16::text[], $17::text[]) with ordinality
     as event (booking_id, kind, payload, number)
   order by number
 ), decided as (

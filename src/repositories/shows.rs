@@ -13,7 +13,7 @@ use crate::domain::seats::{Layout, PricedSeat, TakenSeats};
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
 
-/// The constraint that a show's movie is one of the programme.
+/// The constraint that a show's movie is one of the catalogue.
 pub const MOVIE_KEY: &str = "shows_movie_id_fkey";
 
 /// Stores a new show with its tiers and seats.
@@ -28,17 +28,20 @@ pub async fn insert(db: &mut PgConnection, show: &NewShow, now: DateTime<Utc>) -
     let sellable: Vec<bool> = show.seats.iter().map(|seat| seat.sellable).collect();
     sqlx::query!(
         "with show as (
-           insert into shows (id, movie_id, title, starts_at, timezone, currency, max_seats_per_booking,
+           insert into shows (id, movie_id, title, starts_at, timezone, currency,
+                              max_seats_per_booking,
                               cancellation_policy, created_at)
            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ), tiers as (
            insert into show_tiers (show_id, name, position, price_minor)
            select $1, name, position, price_minor
-           from unnest($10::text[], $11::bigint[]) with ordinality as tier (name, price_minor, position)
+           from unnest($10::text[], $11::bigint[]) with ordinality
+             as tier (name, price_minor, position)
          )
          insert into show_seats (show_id, label, position, tier, sellable)
          select $1, label, position, tier, sellable
-         from unnest($12::text[], $13::text[], $14::boolean[]) with ordinality as seat (label, tier, sellable, position)",
+         from unnest($12::text[], $13::text[], $14::boolean[]) with ordinality
+           as seat (label, tier, sellable, position)",
         show.id as _,
         show.movie_id as _,
         show.title,
@@ -99,17 +102,20 @@ macro_rules! listed {
     ($which:literal, $($argument:expr),*) => {
         sqlx::query_as!(
             Row,
-            r#"select shows.id as "id: _", shows.title, starts_at, timezone, status as "status: _", currency,
+            r#"select shows.id as "id: _", shows.title, starts_at, timezone,
+                       status as "status: _", currency,
                        max_seats_per_booking, cancellation_policy as "cancellation_policy: _",
                        tiers.names as "tier_names!", tiers.prices as "tier_prices!",
                        seats.total as "seats_total!", seats.free as "seats_free!",
-                       movies.id as "movie_id?: _", movies.title as "movie_title?", overview as "overview?",
+                       movies.id as "movie_id?: _", movies.title as "movie_title?",
+                       overview as "overview?",
                        runtime_minutes as "runtime_minutes?", release_date as "release_date?",
                        genres as "genres?", poster_url as "poster_url?"
                 from shows
                 left join movies on movies.id = shows.movie_id
                 cross join lateral (
-                  select array_agg(name order by position) as names, array_agg(price_minor order by position) as prices
+                  select array_agg(name order by position) as names,
+                         array_agg(price_minor order by position) as prices
                   from show_tiers
                   where show_id = shows.id
                 ) as tiers
@@ -137,7 +143,10 @@ pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<
         "where ($1::uuid[] is null or shows.movie_id = any($1))
            and starts_at >= coalesce($2::timestamptz, '-infinity')
            and starts_at < coalesce($3::timestamptz, 'infinity')
-           and (starts_at, shows.id) > (coalesce($4::timestamptz, '-infinity'), coalesce($5::uuid, '00000000-0000-0000-0000-000000000000'))
+           and (starts_at, shows.id) > (
+             coalesce($4::timestamptz, '-infinity'),
+             coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
+           )
          order by starts_at, shows.id
          limit $6",
         movie_ids as _,
@@ -224,7 +233,8 @@ pub async fn taken_seats(db: &mut PgConnection, ids: &[ShowId]) -> Result<Vec<Ta
 /// The seats of a show and what they cost. One round trip.
 pub async fn layout(db: &mut PgConnection, id: ShowId) -> Result<Layout> {
     let rows = sqlx::query!(
-        "select shows.layout_version, shows.currency, seat.label, seat.tier, seat.sellable, show_tiers.price_minor
+        "select shows.layout_version, shows.currency, seat.label, seat.tier, seat.sellable,
+                show_tiers.price_minor
          from shows
          join show_seats as seat on seat.show_id = shows.id
          join show_tiers on show_tiers.show_id = seat.show_id and show_tiers.name = seat.tier
@@ -273,20 +283,8 @@ pub async fn availabilities(
             .map(move |label| (number, wanted.show_id, label.as_str()))
     });
     let seats: Vec<_> = seats.collect();
-    let rows = sqlx::query!(
-        r#"select wanted.number as "number!", shows.id as "show_id: ShowId", shows.title, starts_at,
-                  timezone, shows.status as "status: ShowStatus", shows.currency, max_seats_per_booking,
-                  shows.cancellation_policy as "cancellation_policy: StoredPolicy",
-                  seat.label as "label?", seat.tier as "tier?", seat.sellable as "sellable?",
-                  show_tiers.price_minor as "price_minor?",
-                  bookings.id as "claimed_by?: BookingId", bookings.user_id as "claimed_for?: UserId",
-                  bookings.status as "claimed_as?: BookingStatus"
-           from unnest($1::int[], $2::uuid[], $3::text[]) as wanted (number, show_id, label)
-           join shows on shows.id = wanted.show_id
-           left join show_seats as seat on seat.show_id = shows.id and seat.label = wanted.label
-           left join show_tiers on show_tiers.show_id = seat.show_id and show_tiers.name = seat.tier
-           left join seat_claims as claim on claim.show_id = seat.show_id and claim.label = seat.label
-           left join bookings on bookings.id = claim.booking_id"#,
+    let rows = sqlx::query_file!(
+        "src/repositories/availabilities.sql",
         &seats.column(|(number, _, _)| *number),
         &seats.column(|(_, id, _)| *id) as _,
         &seats.column(|(_, _, label)| *label) as _,

@@ -1,5 +1,5 @@
-//! The problems that are not one endpoint's own: their statuses and codes, and which endpoints of an
-//! audience have them.
+//! The problems that are not one endpoint's own: their statuses and codes, and which endpoints of
+//! an audience have them.
 
 use axum::http::Method;
 use utoipa::openapi::RefOr;

@@ -23,8 +23,8 @@ impl BatchHandler for SettleEvents {
     type Request = ReceivedEvent;
     type Answer = DeliveryOutcome;
 
-    /// Two deliveries of one event come one after the other; several events of one attempt may share
-    /// a batch.
+    /// Two deliveries of one event come one after the other; several events of one attempt may
+    /// share a batch.
     fn conflict_keys(&self, received: &ReceivedEvent) -> Vec<String> {
         vec![received.event.id.clone()]
     }
@@ -50,9 +50,9 @@ impl BatchHandler for SettleEvents {
     }
 }
 
-/// Records events, each named once, and settles them, in one transaction, which it commits. An error
-/// means that nothing is stored, and the same events may come again. One that was decided before is
-/// only counted.
+/// Records events, each named once, and settles them, in one transaction, which it commits. An
+/// error means that nothing is stored, and the same events may come again. One that was decided
+/// before is only counted.
 ///
 /// Locks as everywhere: the events in the order of their ids, then the bookings in theirs, then the
 /// attempts. Round trips beside BEGIN and COMMIT: record and find, lock and read, write.
@@ -104,7 +104,8 @@ pub async fn settle_deferred(app: &App, event_id: &str) -> Result<()> {
         return Ok(());
     };
     let event = event::parse(payload.as_bytes())?;
-    let item = item(app, &event, &recorded, &Span::current());
+    let span = Span::current();
+    let item = item(app, &event, &recorded, &span);
     settle(&mut tx, &[item], app.now()).await?;
     app.commit(tx).await
 }
@@ -124,9 +125,9 @@ fn new_event(received: &ReceivedEvent) -> NewEvent<'_> {
     }
 }
 
-fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &Span) -> Item<'a> {
+fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &'a Span) -> Item<'a> {
     Item {
-        span: span.clone(),
+        span,
         report: relevant(app, event),
         reference: &event.reference,
         attempt: recorded.attempt,

@@ -181,8 +181,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Confirms a booking whose hold had ended, if all that it reserved can still be had; else keeps
-    /// the money as surplus.
+    /// Confirms a booking whose hold had ended, if all that it reserved can still be had; else
+    /// keeps the money as surplus.
     async fn claim_again(
         &mut self,
         db: &mut PgConnection,
@@ -211,7 +211,8 @@ impl<'a> Round<'a> {
             },
         );
         Ok(
-            "the payment came late; the seats were still free, are claimed again, and the booking is confirmed",
+            "the payment came late; the seats were still free, are claimed again, \
+             and the booking is confirmed",
         )
     }
 

@@ -30,7 +30,7 @@ pub(super) struct Item<'a> {
     /// The event that brought it; none where Stripe was asked.
     pub(super) event: Option<ReportingEvent<'a>>,
     /// The span of the request that brought it: what is logged about it is logged there.
-    pub(super) span: Span,
+    pub(super) span: &'a Span,
 }
 
 /// The event that brings a report.

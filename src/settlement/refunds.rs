@@ -24,8 +24,8 @@ pub enum AfterFailure {
     AskUnderNewKey,
 }
 
-/// Settles what Stripe has answered about a refund of ours. Commits. What it had said before changes
-/// nothing.
+/// Settles what Stripe has answered about a refund of ours. Commits. What it had said before
+/// changes nothing.
 pub async fn settle_refund(
     app: &App,
     id: RefundId,

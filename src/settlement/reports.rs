@@ -16,12 +16,13 @@ pub async fn settle_report(
     reference: &AttemptReference,
     report: &StripeReport,
 ) -> Result<()> {
+    let span = Span::current();
     let item = Item {
         report: Ok(report),
         reference,
         attempt: Some(attempt),
         event: None,
-        span: Span::current(),
+        span: &span,
     };
     let mut tx = app.begin_payment().await?;
     let done = settle(&mut tx, &[item], app.now()).await?;

@@ -2,11 +2,13 @@
 //! of each other.
 
 pub mod checkout;
+mod reads;
 pub mod refunding;
 mod seat_maps;
 pub mod seed;
 pub mod sessions;
 pub mod sweep;
+mod users;
 
 use std::sync::Weak;
 
@@ -30,6 +32,8 @@ pub fn build_app(config: Config, clock: Clock) -> Result<AppState> {
 fn bind(app: &Weak<App>) -> Batchers {
     let usual = BatchLimits::USUAL;
     Batchers {
+        users: Batcher::new("users", usual, users::StoreUsers(app.clone())),
+        bookings: Batcher::new("bookings", usual, reads::ReadBookings(app.clone())),
         holds: Batcher::new("holds", usual, checkout::Hold(app.clone())),
         sessions: Batcher::new("sessions", usual, checkout::StoreSessions(app.clone())),
         events: Batcher::new("events", EVENTS, SettleEvents(app.clone())),

@@ -256,13 +256,13 @@ async fn what_is_logged_of_a_request_bears_its_id_though_it_shared_a_batch() {
 
     let holds = ["A2", "A3"].map(|seat| {
         let dana = harness.customer("dana");
-        let wish = json!({ "kind": "show", "showId": show, "seats": [seat] });
+        let body = json!({ "kind": "show", "showId": show, "seats": [seat] });
         let request = dana.request(Method::POST, "/api/bookings");
         send(
             request
                 .header("content-type", "application/json")
                 .header("x-request-id", format!("wants-{seat}"))
-                .body(wish.to_string()),
+                .body(body.to_string()),
         )
     });
     let answers = at_once(&harness.app.batchers.holds, holds.into_iter()).await;

@@ -81,7 +81,7 @@ async fn who_comes_first_gets_the_seat() {
 }
 
 #[tokio::test]
-async fn one_wish_under_one_key_is_granted_once() {
+async fn one_request_under_one_key_is_granted_once() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
@@ -193,8 +193,8 @@ async fn who_shares_a_commit_without_an_answer_is_told_that_it_may_be_done() {
     let pg_proxy = PgProxy::start(&database.options()).await;
     let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
     let show = harness.show().await;
-    let wishes: [(&str, &[&str]); 2] = [("dana", &["A2"]), ("emil", &["A3"])];
-    for (name, _) in wishes {
+    let requests: [(&str, &[&str]); 2] = [("dana", &["A2"]), ("emil", &["A3"])];
+    for (name, _) in requests {
         harness.customer(name).get("/api/bookings").await;
     }
     harness.customer("gil").booked(&show, &["A9"]).await;
@@ -205,7 +205,7 @@ async fn who_shares_a_commit_without_an_answer_is_told_that_it_may_be_done() {
         pg_proxy.held().await;
         pg_proxy.let_go(Way::Cut);
     };
-    let (answers, ()) = tokio::join!(book_at_once(&harness, &show, &wishes), cut);
+    let (answers, ()) = tokio::join!(book_at_once(&harness, &show, &requests), cut);
 
     assert_eq!(pg_proxy.statements()[3], "COMMIT");
     for answer in answers {

@@ -85,7 +85,7 @@ async fn a_database_that_is_not_there_is_told_with_the_reason() {
 }
 
 #[tokio::test]
-async fn seed_loads_a_programme_once() {
+async fn seed_loads_shows_once() {
     let harness = Harness::new().await;
 
     let first = harness.run(&["seed"], &[]);

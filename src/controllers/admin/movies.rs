@@ -1,4 +1,4 @@
-//! Adding movies to the programme.
+//! Adding movies to the catalogue.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -42,7 +42,7 @@ impl From<CreateMovie> for MovieDetails {
     }
 }
 
-/// Adds a movie to the programme.
+/// Adds a movie to the catalogue.
 #[utoipa::path(
     post, path = "/api/admin/movies",
     params(Idempotent<CreateMovie>), request_body = CreateMovie,

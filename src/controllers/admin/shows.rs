@@ -19,7 +19,7 @@ use crate::http::identity::Admin;
 use crate::http::reply::Reply;
 use crate::repositories::{movies, shows};
 
-/// A show to be put on sale. It shows a movie of the programme, or something else that has a title.
+/// A show to be put on sale. It shows a movie of the catalogue, or something else that has a title.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreateShow {

@@ -1,4 +1,4 @@
-//! A movie of the programme.
+//! A movie of the catalogue.
 
 use chrono::NaiveDate;
 use serde::Serialize;

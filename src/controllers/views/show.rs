@@ -1,4 +1,4 @@
-//! A show of the programme.
+//! A show.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

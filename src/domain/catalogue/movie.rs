@@ -13,7 +13,7 @@ const OVERVIEW_CHARACTERS_MAX: usize = 5_000;
 const GENRES_MAX: usize = 20;
 const URL_BYTES_MAX: usize = 2_000;
 
-/// A movie of the programme.
+/// A movie of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Movie {
     pub(crate) id: MovieId,

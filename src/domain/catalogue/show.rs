@@ -13,7 +13,7 @@ use crate::domain::money::Money;
 #[derive(Debug, Clone)]
 pub struct Show {
     pub(crate) id: ShowId,
-    /// If what is shown is a movie of the programme.
+    /// If what is shown is a movie of the catalogue.
     pub(crate) movie: Option<Movie>,
     /// As sold.
     pub(crate) title: String,

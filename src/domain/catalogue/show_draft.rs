@@ -25,7 +25,7 @@ const TIERS_MAX: usize = 20;
 /// A new show as an admin describes it, not yet checked.
 #[derive(Debug, Clone)]
 pub struct ShowDraft {
-    /// If what is shown is a movie of the programme.
+    /// If what is shown is a movie of the catalogue.
     pub(crate) movie_id: Option<MovieId>,
     /// As sold.
     pub(crate) title: String,

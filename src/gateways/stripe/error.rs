@@ -33,7 +33,10 @@ impl StripeError {
     /// is looked at before the idempotency key; and an idempotency error means that something did
     /// happen under the key.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { status: 400 | 402 | 404, code, .. } if code != "idempotency_error")
+        matches!(
+            self,
+            Self::Refused { status: 400 | 402 | 404, code, .. } if code != "idempotency_error"
+        )
     }
 }
 

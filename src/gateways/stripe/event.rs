@@ -1,8 +1,9 @@
-//! An event of Stripe's, reduced to what a booking needs to know. <https://docs.stripe.com/api/events>
+//! An event of Stripe's, reduced to what a booking needs to know.
+//! <https://docs.stripe.com/api/events>
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::objects::{StripeObject, lenient};
 use crate::domain::capture::Capture;
@@ -83,7 +84,7 @@ pub fn parse(body: &[u8]) -> Result<Event, Refusal> {
         payment_intent_id: reference.payment_intent_id.clone(),
         booking_id: object.booking_id(),
         captured_at: created_at,
-        remarks: json!({ "apiVersion": api_version, "stripe": object.remarks() }),
+        remarks: object.remarks(api_version.clone()),
     };
     Ok(Event {
         report: report(&envelope.kind, &object, capture),

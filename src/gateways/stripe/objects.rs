@@ -11,10 +11,10 @@ use chrono::{DateTime, Utc};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::domain::attempt::OpenCheckout;
-use crate::domain::capture::Capture;
+use crate::domain::capture::{Capture, Remarks};
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::{AttemptId, BookingId, RefundId};
 use crate::domain::money::Money;
@@ -81,7 +81,7 @@ impl SessionState {
                 payment_intent_id: session.payment_intent.clone(),
                 booking_id: session.booking_id(),
                 captured_at: now,
-                remarks: json!({ "stripe": session.remarks() }),
+                remarks: session.remarks(None),
             })
         };
         let intent = self.payment_intent.as_ref();
@@ -176,12 +176,14 @@ impl StripeObject {
 
     /// What else Stripe says of the amount: in which currency the buyer saw it, and how it was
     /// converted. Before 2025-03-31 a session whose price was shown in the buyer's currency had its
-    /// total in that one. <https://docs.stripe.com/payments/currencies/localize-prices/adaptive-pricing>
-    pub(super) fn remarks(&self) -> Value {
-        json!({
-            "currencyConversion": self.currency_conversion,
-            "presentmentDetails": self.presentment_details,
-        })
+    /// total in that one.
+    /// <https://docs.stripe.com/payments/currencies/localize-prices/adaptive-pricing>
+    pub(super) fn remarks(&self, api_version: Option<String>) -> Remarks {
+        Remarks {
+            api_version,
+            currency_conversion: self.currency_conversion.clone(),
+            presentment_details: self.presentment_details.clone(),
+        }
     }
 
     /// The name of the application that made the object, if its metadata says so.

@@ -46,7 +46,8 @@ pub fn verify(
             .any(|secret| is_signed(secret, timestamp, body, &signature))
     }) {
         return Err(Refusal::InvalidSignature(
-            "No signature v1 fits the body and the configured secret; is STRIPE_WEBHOOK_SECRET that of this endpoint?",
+            "No signature v1 fits the body and the configured secret; \
+             is STRIPE_WEBHOOK_SECRET that of this endpoint?",
         ));
     }
     let signed_at = timestamp

@@ -24,7 +24,7 @@ use crate::repositories::jobs;
 use crate::repositories::shows::{self, WantedSeats};
 
 /// Holds what all who ask at the same moment want.
-pub struct Hold(pub(in crate::workflows) Weak<App>);
+pub struct Hold(pub(crate) Weak<App>);
 
 impl BatchHandler for Hold {
     type Request = BookingRequest;
@@ -49,9 +49,9 @@ impl BatchHandler for Hold {
 /// Who cannot have what they want, and why.
 type Refused = HashMap<BookingId, Error>;
 
-/// Holds what can be held, in one transaction, which it commits; who comes first gets a seat. No two
-/// of the requests have the same key. The quotes are made before it begins: in a rush most buyers
-/// learn from that look that they are too late.
+/// Holds what can be held, in one transaction, which it commits; who comes first gets a seat. No
+/// two of the requests have the same key. The quotes are made before it begins: in a rush most
+/// buyers learn from that look that they are too late.
 ///
 /// Round trips beside BEGIN and COMMIT: what is available, the holds; one more if there are
 /// idempotency keys.

@@ -34,11 +34,12 @@ const REFERENCE_DRAWS_MAX: usize = 5;
 /// at once.
 ///
 /// Refuses with `show_closed`, `too_many_seats`, `unknown_seat`, `seat_unavailable`,
-/// `amount_too_small`, `not_found`, or `idempotency_in_progress`; then nothing is held. Where Stripe
-/// cannot be reached, the booking stays and holds what it reserves, and [`resume`] goes on with it.
+/// `amount_too_small`, `not_found`, or `idempotency_in_progress`; then nothing is held. Where
+/// Stripe cannot be reached, the booking stays and holds what it reserves, and [`resume`] goes on
+/// with it.
 ///
-/// Commits twice. Round trips beside BEGIN and COMMIT: what is available, the hold, the session; one
-/// more with a key.
+/// Commits twice. Round trips beside BEGIN and COMMIT: what is available, the hold, the session;
+/// one more with a key.
 pub async fn book(app: &AppState, request: &BookingRequest) -> Result<BookingDetails> {
     for _ in 0..REFERENCE_DRAWS_MAX {
         match app.batchers.holds.submit(request.clone()).await {

@@ -22,9 +22,9 @@ use crate::settlement;
 /// Keys that one request is sent under in one go.
 const KEYS_MAX: usize = 2;
 
-/// Asks Stripe for the session of an attempt and opens the attempt with it. `None` where the booking
-/// has gone on in the meantime: it was paid before Stripe's answer came, or it waits for nothing any
-/// more.
+/// Asks Stripe for the session of an attempt and opens the attempt with it. `None` where the
+/// booking has gone on in the meantime: it was paid before Stripe's answer came, or it waits for
+/// nothing any more.
 ///
 /// Where Stripe has stored a failure under the attempt's key and replays it for ever, the same
 /// request goes out under a new one. If there is a session behind the failure after all, nobody was
@@ -143,7 +143,7 @@ async fn settle_refusal(
 }
 
 /// Opens the attempts that wait for their sessions.
-pub struct StoreSessions(pub(in crate::workflows) Weak<App>);
+pub struct StoreSessions(pub(crate) Weak<App>);
 
 impl BatchHandler for StoreSessions {
     type Request = NewSession;

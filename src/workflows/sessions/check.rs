@@ -1,5 +1,5 @@
-//! A session check: Stripe is asked how a session stands, and its answer is settled as an event with
-//! the same words would be.
+//! A session check: Stripe is asked how a session stands, and its answer is settled as an event
+//! with the same words would be.
 
 use tokio::sync::watch;
 use tracing::Instrument;
@@ -12,7 +12,8 @@ use crate::error::Result;
 use crate::settlement;
 
 /// Asks in a task of its own, which nobody's impatience breaks off, unless Stripe is being asked
-/// about this attempt already. What is returned closes when the answer is settled, or there is none.
+/// about this attempt already. What is returned closes when the answer is settled, or there is
+/// none.
 pub(super) fn begin(
     app: &AppState,
     attempt: AttemptOfBooking,
@@ -33,7 +34,8 @@ pub(super) fn begin(
     check
 }
 
-/// Asks how a session stands, and settles that. False where Stripe's answer leaves it open. Commits.
+/// Asks how a session stands, and settles that. False where Stripe's answer leaves it open.
+/// Commits.
 pub(super) async fn make(app: &App, attempt: AttemptOfBooking, session_id: &str) -> Result<bool> {
     let session = app.stripe.retrieve_session(session_id).await?;
     let Some(report) = session.report(app.now()) else {

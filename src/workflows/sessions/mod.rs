@@ -1,5 +1,5 @@
-//! What becomes of Stripe's sessions: asked about, waited for, and closed before seats go free. What
-//! Stripe answers is settled on the one path there is.
+//! What becomes of Stripe's sessions: asked about, waited for, and closed before seats go free.
+//! What Stripe answers is settled on the one path there is.
 
 mod check;
 mod release;

@@ -29,10 +29,10 @@ const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
 /// have.
 const UNDECIDED_AGAIN: TimeDelta = TimeDelta::hours(6);
 
-/// Ends the hold of a booking whose time has come, or that is to be cancelled. One that has been paid
-/// or has ended is left alone, but nobody may pay it through another session. Commits. A hold that
-/// goes on is an error, so that the queue waits a little: its clock is the database's, which may be
-/// ahead of ours.
+/// Ends the hold of a booking whose time has come, or that is to be cancelled. One that has been
+/// paid or has ended is left alone, but nobody may pay it through another session. Commits. A hold
+/// that goes on is an error, so that the queue waits a little: its clock is the database's, which
+/// may be ahead of ours.
 pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
     let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
     let Some(hold) = hold else { return Ok(()) };
@@ -64,8 +64,8 @@ pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
     }
 }
 
-/// Asks Stripe what has become of a delayed payment, of which we have not heard in all the time that
-/// it may take. While its bank has not decided, what is reserved is kept.
+/// Asks Stripe what has become of a delayed payment, of which we have not heard in all the time
+/// that it may take. While its bank has not decided, what is reserved is kept.
 async fn end_processing(app: &App, id: BookingId, attempt: Option<UnclosedAttempt>) -> Result<()> {
     let session = attempt.and_then(|attempt| Some((attempt.id, attempt.session_id?)));
     let (attempt_id, session_id) =
@@ -106,8 +106,8 @@ pub async fn cancel(app: &App, cancellation: Cancellation<'_>) -> Result<Option<
     release(app, booking_id).await.map(Some)
 }
 
-/// Ends a pending booking if Stripe confirms that nobody can pay for it any more, as cancelled where
-/// that was asked for, else as expired. Returns where it stands then. An error leaves what it
+/// Ends a pending booking if Stripe confirms that nobody can pay for it any more, as cancelled
+/// where that was asked for, else as expired. Returns where it stands then. An error leaves what it
 /// reserves held.
 async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
     let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
@@ -123,7 +123,8 @@ async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
     Ok(hold.map_or(BookingStatus::Pending, |hold| hold.status))
 }
 
-/// Sees to it that an attempt can be paid no more, and settles that, or what else Stripe says of it.
+/// Sees to it that an attempt can be paid no more, and settles that, or what else Stripe says of
+/// it.
 async fn close(app: &App, id: BookingId, unclosed: &UnclosedAttempt) -> Result<()> {
     let session_id = match &unclosed.session_id {
         Some(session_id) => Some(session_id.clone()),
@@ -162,8 +163,8 @@ async fn learn_session(app: &App, attempt: &UnclosedAttempt) -> Result<Option<St
     }
 }
 
-/// Asks Stripe to end the session. If it is not open any more, asks how it stands, and settles that:
-/// the buyer may have paid. <https://docs.stripe.com/api/checkout/sessions/expire>
+/// Asks Stripe to end the session. If it is not open any more, asks how it stands, and settles
+/// that: the buyer may have paid. <https://docs.stripe.com/api/checkout/sessions/expire>
 async fn fence(
     app: &App,
     attempt: AttemptOfBooking,

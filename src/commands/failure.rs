@@ -1,0 +1,27 @@
+//! Why a command ends without having done what it was asked, in words for a person.
+
+use holdfast::app;
+use holdfast::config::Secret;
+use holdfast::error::{Error, explain};
+use sqlx::PgConnection;
+
+/// Anything that ends a command, told to a person.
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A connection to the database, or the reason why there is none.
+pub(super) async fn connect(url: &Secret) -> Result<PgConnection, Failure> {
+    app::connect(url)
+        .await
+        .map_err(|error| unreachable(&error).into())
+}
+
+pub(super) fn unreachable(error: &Error) -> String {
+    format!(
+        "the database cannot be reached: {}; check DATABASE_URL and that Postgres runs",
+        explain(error)
+    )
+}
+
+pub(super) fn outdated(pending: usize) -> String {
+    format!("{pending} migrations are to be applied; run `holdfast migrate`")
+}

@@ -1,0 +1,18 @@
+//! From a job to the workflow that does it.
+
+use crate::app::AppState;
+use crate::domain::job::Job;
+use crate::error::Result;
+use crate::settlement;
+use crate::workflows::{checkout, refunding, sessions, sweep};
+
+/// Does a job. An error makes the queue try again, later and later.
+pub async fn perform(app: &AppState, job: &Job) -> Result<()> {
+    match job {
+        Job::EndHold { booking_id } => sessions::end_hold(app, *booking_id).await,
+        Job::FinishCheckout { booking_id } => checkout::resume(app, *booking_id).await.map(drop),
+        Job::SettleEvent { event_id } => settlement::settle_deferred(app, event_id).await,
+        Job::Refund { refund_id } => refunding::submit_refund(app, *refund_id).await,
+        Job::Sweep => sweep::sweep(app).await,
+    }
+}

@@ -1,0 +1,17 @@
+-- Wanted seats with what they cost, and who has claimed them.
+select wanted.number as "number!", shows.id as "show_id: ShowId", shows.title, starts_at,
+       timezone, shows.status as "status: ShowStatus", shows.currency,
+       max_seats_per_booking,
+       shows.cancellation_policy as "cancellation_policy: StoredPolicy",
+       seat.label as "label?", seat.tier as "tier?", seat.sellable as "sellable?",
+       show_tiers.price_minor as "price_minor?",
+       bookings.id as "claimed_by?: BookingId",
+       bookings.user_id as "claimed_for?: UserId",
+       bookings.status as "claimed_as?: BookingStatus"
+from unnest($1::int[], $2::uuid[], $3::text[]) as wanted (number, show_id, label)
+join shows on shows.id = wanted.show_id
+left join show_seats as seat on seat.show_id = shows.id and seat.label = wanted.label
+left join show_tiers on show_tiers.show_id = seat.show_id and show_tiers.name = seat.tier
+left join seat_claims as claim
+  on claim.show_id = seat.show_id and claim.label = seat.label
+left join bookings on bookings.id = claim.booking_id
