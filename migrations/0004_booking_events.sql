@@ -2,7 +2,8 @@
 -- bookings.
 
 create table booking_events (
-  -- Goes up with each event of a booking, because its changes come one after the other, under its lock.
+  -- Goes up with each event of a booking: its changes come one after the other, under its lock; the end of a refund,
+  -- which changes no booking, under that of the refund.
   id bigint not null generated always as identity,
   booking_id uuid not null,
   kind text not null check (kind in (

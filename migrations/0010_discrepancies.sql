@@ -5,8 +5,9 @@ create table discrepancies (
   kind text not null check (kind <> ''),
   subject text not null check (subject <> ''),
   booking_id uuid references bookings,
-  ours jsonb not null,
-  theirs jsonb not null,
+  -- Not jsonb, which refuses strings that Stripe may send.
+  ours json not null,
+  theirs json not null,
   status text not null default 'open' check (status in ('open', 'healed', 'dismissed')),
   found_at timestamptz not null
 );

@@ -5,7 +5,8 @@
 insert into graphile_worker._private_tasks (identifier) values ('holdfast') on conflict do nothing;
 
 -- Enqueues jobs, one per key, and says how many; a job with the same key that is not running takes the new time, and one
--- that is running stays and runs again then.
+-- that is running stays and runs again then. The keys must differ; they are taken in their order, so that two who enqueue
+-- the same never deadlock.
 --
 -- It does what the library's add_jobs does, but without its notification: a transaction that notifies commits under a
 -- lock of the whole server, which makes all that commit wait for each other. Workers look for jobs every second instead.
@@ -19,13 +20,14 @@ begin
   select tasks.id, job.payload, job.run_at, attempts_max, job.key
   from unnest(keys, payloads, run_at) as job (key, payload, run_at)
   join graphile_worker._private_tasks as tasks on tasks.identifier = 'holdfast'
+  order by job.key
   on conflict (key) do nothing;
   get diagnostics enqueued = row_count;
   if enqueued = cardinality(keys) then
     return enqueued;
   end if;
 
-  perform from graphile_worker._private_jobs as jobs where jobs.key = any(keys) order by jobs.id for update;
+  perform from graphile_worker._private_jobs as jobs where jobs.key = any(keys) order by jobs.key for update;
   -- One that is running, or buried, gives its key up, and is not tried again.
   with retired as (
     update graphile_worker._private_jobs as jobs
@@ -39,6 +41,7 @@ begin
   select tasks.id, job.payload, job.run_at, attempts_max, job.key
   from unnest(keys, payloads, run_at) as job (key, payload, run_at)
   join graphile_worker._private_tasks as tasks on tasks.identifier = 'holdfast'
+  order by job.key
   on conflict (key) do update
   set payload = excluded.payload, run_at = excluded.run_at, max_attempts = excluded.max_attempts, attempts = 0,
       last_error = null, revision = jobs.revision + 1, updated_at = now();

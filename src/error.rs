@@ -58,9 +58,10 @@ impl Error {
         match self {
             Self::Database(sqlx::Error::Database(error)) => {
                 // Class 57: operator intervention (shutdown, crash); 53: insufficient resources;
-                // 08: connection. 55P03: a lock was waited for too long.
+                // 08: connection. 55P03: a lock was waited for
+                // too long; 40P01: two waited for each other.
                 let code = error.code().unwrap_or_default();
-                ["57", "53", "08", "55P03"]
+                ["57", "53", "08", "55P03", "40P01"]
                     .iter()
                     .any(|class| code.starts_with(class))
             }

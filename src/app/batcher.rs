@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
@@ -225,7 +226,10 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Shared<R, A> {
 
     /// Handles batch after batch, as long as there is one to be made.
     async fn work(self: Arc<Self>) {
-        while let Some(batch) = self.take() {
+        loop {
+            // Whoever has just been answered, or just asks, comes first: so batches are larger.
+            yield_now().await;
+            let Some(batch) = self.take() else { return };
             let shared = Arc::clone(&self);
             let handled = tokio::spawn(async move {
                 shared.handle(batch).await;

@@ -12,7 +12,7 @@ use crate::repositories::database::set_session;
 /// Most requests share theirs with others, in a batch.
 const REQUESTS_CONNECTIONS_MAX: u32 = 20;
 const PAYMENTS_CONNECTIONS_MAX: u32 = 6;
-/// As many as there are jobs at once, the queue's own statements, and two that listen.
+/// As many as there are jobs at once, the queue's own statements, and the reader of the feed.
 const WORKERS_CONNECTIONS_MAX: u32 = 8;
 const REPORTING_CONNECTIONS_MAX: u32 = 6;
 /// Migrations take one, and one holds the lock.

@@ -37,7 +37,7 @@ pub enum CheckoutPart {
     Full,
 }
 
-/// The payment page of a pending booking again. Two who ask at once get the same.
+/// The payment page of a booking with something due again. Two who ask at once get the same.
 #[utoipa::path(
     post, path = "/api/bookings/{id}/checkout",
     params(("id" = BookingId, Path)), request_body = ReopenCheckout,

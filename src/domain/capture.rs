@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::attempt::AttemptStatus;
+use super::attempt::{AttemptStatus, PaymentPart};
 use super::booking::BookingStatus;
 use super::checkout_state::{CheckoutDecision, CheckoutState};
 use super::funds::{CapturedFunds, Mismatch, SurplusReason};
@@ -123,7 +123,8 @@ fn decide_on_first(
         BookingStatus::Pending | BookingStatus::Processing => CheckoutDecision::Apply(funds),
         BookingStatus::Confirmed => {
             let sum = state.paid.checked_add(funds.money);
-            if sum.is_some_and(|sum| sum.amount_minor <= state.total.amount_minor) {
+            let fits = sum.is_some_and(|sum| sum.amount_minor <= state.total.amount_minor);
+            if fits && state.part == PaymentPart::Balance {
                 CheckoutDecision::Apply(funds)
             } else {
                 CheckoutDecision::KeepSurplus(funds, SurplusReason::AlreadyPaid)
@@ -301,13 +302,23 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_balance_of_a_confirmed_booking_is_applied() {
+    fn of_a_confirmed_booking_the_balance_is_applied_and_nothing_else() {
         let mut half_paid = state(Booking::Confirmed, Attempt::Open);
         half_paid.paid = eur(1_200);
         half_paid.asked = eur(1_200);
+        let half = funds(eur(1_200));
+        for (part, decision) in [
+            (PaymentPart::Balance, Decision::Apply(half.clone())),
+            (
+                PaymentPart::Deposit,
+                Decision::KeepSurplus(half, SurplusReason::AlreadyPaid),
+            ),
+        ] {
+            half_paid.part = part;
 
-        let decided = decide(&half_paid, &capture(Some(eur(1_200)), Some("pi_1")));
+            let decided = decide(&half_paid, &capture(Some(eur(1_200)), Some("pi_1")));
 
-        assert_eq!(decided, Decision::Apply(funds(eur(1_200))));
+            assert_eq!(decided, decision, "{part:?}");
+        }
     }
 }

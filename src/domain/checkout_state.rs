@@ -1,6 +1,6 @@
 //! How a booking and one of its Checkout Sessions stand, and what can be decided about them.
 
-use super::attempt::{AttemptOfBooking, AttemptStatus};
+use super::attempt::{AttemptOfBooking, AttemptStatus, PaymentPart};
 use super::booking::BookingStatus;
 use super::funds::{CapturedFunds, Mismatch, SurplusReason};
 use super::money::Money;
@@ -14,6 +14,8 @@ pub struct CheckoutState {
     pub status: BookingStatus,
     /// Whether the booking is to be cancelled as soon as Stripe confirms that it cannot be paid.
     pub cancel_requested: bool,
+    /// Which part of the booking the attempt pays.
+    pub part: PaymentPart,
     /// What the booking costs.
     pub total: Money,
     /// What has been applied to it.
@@ -28,6 +30,15 @@ pub struct CheckoutState {
 }
 
 impl CheckoutState {
+    /// Whether the booking waits for the part that the attempt pays. `attempts::open` asks the same
+    /// in SQL.
+    pub fn is_waited_for(&self) -> bool {
+        match self.part {
+            PaymentPart::Full | PaymentPart::Deposit => self.status == BookingStatus::Pending,
+            PaymentPart::Balance => self.status == BookingStatus::Confirmed,
+        }
+    }
+
     /// Whether the attempt is paid, and that by other PaymentIntents than this one, as far as is
     /// known. Where the PaymentIntent of a payment is not known, the two count as one.
     pub fn is_paid_by_another(&self, payment_intent_id: &str) -> bool {
@@ -127,6 +138,7 @@ pub(super) mod tests {
             },
             status,
             cancel_requested: false,
+            part: PaymentPart::Full,
             total: eur(2_400),
             paid: eur(paid_minor),
             attempt_status,

@@ -38,6 +38,9 @@ impl StripeReport {
     }
 }
 
+/// The name that our sessions and refunds carry in their metadata.
+pub const APP: &str = "holdfast";
+
 /// By what an object of Stripe's names the attempt that it is about, as far as it does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AttemptReference {
@@ -49,4 +52,11 @@ pub struct AttemptReference {
     pub attempt_id: Option<AttemptId>,
     /// The application that made the object, from the metadata.
     pub app: Option<String>,
+}
+
+impl AttemptReference {
+    /// Whether the object says that we have made it.
+    pub fn is_ours(&self) -> bool {
+        self.app.as_deref() == Some(APP)
+    }
 }

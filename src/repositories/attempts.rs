@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::Columns;
-use crate::domain::attempt::{AttemptOfBooking, AttemptStatus, NewSession};
+use crate::domain::attempt::{AttemptOfBooking, AttemptStatus, NewSession, PaymentPart};
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::checkout_state::CheckoutState;
@@ -104,7 +104,7 @@ pub async fn find_by_session(
     Ok(attempt)
 }
 
-/// Locks bookings in the order of their ids, and then one attempt of each, and reads how both
+/// Locks bookings in the order of their ids, and then the named attempts, and reads how both
 /// stand. The locks are taken in this order everywhere. One round trip.
 pub async fn lock(
     db: &mut PgConnection,
@@ -121,7 +121,8 @@ pub async fn lock(
            select attempt.id as "attempt_id: AttemptId", booking.id as "booking_id: BookingId",
                   booking.status as "status: BookingStatus", booking.cancel_requested_at,
                   booking.currency, booking.total_minor, booking.paid_minor,
-                  attempt.status as "attempt_status: AttemptStatus", attempt.amount_minor,
+                  attempt.status as "attempt_status: AttemptStatus",
+                  attempt.part as "part: PaymentPart", attempt.amount_minor,
                   attempt.stripe_payment_intent_id
            from booking
            join checkout_attempts as attempt
@@ -142,6 +143,7 @@ pub async fn lock(
             attempt,
             status: row.status,
             cancel_requested: row.cancel_requested_at.is_some(),
+            part: row.part,
             total: Money::new(row.total_minor, currency),
             paid: Money::new(row.paid_minor, currency),
             paid_by: match row.attempt_status {
@@ -160,16 +162,27 @@ pub async fn lock(
     states.collect()
 }
 
-/// Locks a booking that is pending and has no attempt which could be paid; false if it is not so.
-pub async fn lock_unpayable(db: &mut PgConnection, id: BookingId) -> Result<bool> {
-    let locked = sqlx::query_scalar!(
-        "select 1 from bookings where id = $1 and status = 'pending' for update",
+/// A pending booking that nobody can pay.
+#[derive(Debug, Clone, Copy)]
+pub struct Unpayable {
+    /// Whether it is to be cancelled.
+    pub cancel_requested: bool,
+}
+
+/// Locks a booking that is pending and has no attempt which could be paid; `None` if it is not so.
+pub async fn lock_unpayable(db: &mut PgConnection, id: BookingId) -> Result<Option<Unpayable>> {
+    let locked = sqlx::query_as!(
+        Unpayable,
+        r#"select cancel_requested_at is not null as "cancel_requested!"
+           from bookings
+           where id = $1 and status = 'pending'
+           for update"#,
         id as _
     )
     .fetch_optional(&mut *db)
     .await?;
     // Asked in a statement of its own, which sees what was committed while the lock was waited for.
-    let payable = sqlx::query_scalar!(
+    let unclosed = sqlx::query_scalar!(
         "select 1
          from checkout_attempts
          where booking_id = $1 and status in ('creating', 'open', 'processing')",
@@ -177,7 +190,7 @@ pub async fn lock_unpayable(db: &mut PgConnection, id: BookingId) -> Result<bool
     )
     .fetch_optional(&mut *db)
     .await?;
-    Ok(locked.is_some() && payable.is_none())
+    Ok(locked.filter(|_| unclosed.is_none()))
 }
 
 /// Bookings with an attempt that has had no answer since `before` and that no job is about to

@@ -64,6 +64,8 @@ pub async fn read_since(db: &mut PgConnection, cursor: &Cursor) -> Result<Unread
                     from booking_events
                     where transaction_id >= pg_snapshot_xmin($1::text::pg_snapshot)
                       and not pg_visible_in_snapshot(transaction_id, $1::text::pg_snapshot)
+                      -- Rows restored from another cluster may bear ids that are yet to come here.
+                      and transaction_id < pg_snapshot_xmax(pg_current_snapshot())
                     order by transaction_id, id
                     limit $2
                   ) as "booking_ids!: Vec<BookingId>""#,

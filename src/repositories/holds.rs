@@ -46,7 +46,7 @@ pub struct Held {
 /// Stores bookings, claims their seats, stores their attempts, and enqueues `jobs`, which end their
 /// holds: one round trip.
 ///
-/// Claims are inserted in the order of shows and labels, so that two who want the same seats never
+/// Claims are inserted in the order of shows and labels, so that two holds of the same seats never
 /// deadlock; a claim that another transaction is just making is waited for.
 pub async fn insert(
     db: &mut PgConnection,

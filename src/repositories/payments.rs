@@ -20,7 +20,7 @@ pub struct Settlement<'a> {
     /// What has happened to bookings, in order for each.
     pub booking_events: Vec<NewBookingEvent>,
     /// Events of Stripe's that are decided now.
-    pub payment_events: Vec<SettledEvent<'a>>,
+    pub payment_events: Vec<MarkedEvent<'a>>,
 }
 
 impl Settlement<'_> {
@@ -49,7 +49,7 @@ pub struct NewPayment<'a> {
 
 /// Where an event of Stripe's ends, for now or for good.
 #[derive(Debug, Clone)]
-pub struct SettledEvent<'a> {
+pub struct MarkedEvent<'a> {
     /// `evt_…`
     pub id: &'a str,
     /// Where it stands now.
@@ -63,7 +63,7 @@ pub struct SettledEvent<'a> {
 /// Writes the end of a settlement: payments, what has happened to bookings, and the events that are
 /// decided. The one place where an event is marked. One round trip; the caller holds the locks of
 /// the bookings and commits all of it, or nothing.
-pub async fn settle(
+pub async fn write(
     db: &mut PgConnection,
     settlement: &Settlement<'_>,
     now: DateTime<Utc>,

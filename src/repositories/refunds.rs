@@ -144,7 +144,7 @@ pub async fn request_again(
     now: DateTime<Utc>,
 ) -> Result<RefundId> {
     let id = RefundId::new();
-    sqlx::query!(
+    let written = sqlx::query!(
         "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason,
                               created_at)
          select $1, payment_id, booking_id, amount_minor, currency, source, reason, $3
@@ -156,5 +156,11 @@ pub async fn request_again(
     )
     .execute(db)
     .await?;
-    Ok(id)
+    if written.rows_affected() == 1 {
+        Ok(id)
+    } else {
+        Err(Error::fault(
+            "a refund is to be asked for again that has not failed",
+        ))
+    }
 }

@@ -55,7 +55,8 @@ impl BatchHandler for SettleEvents {
 /// before is only counted.
 ///
 /// Locks as everywhere: the events in the order of their ids, then the bookings in theirs, then the
-/// attempts. Round trips beside BEGIN and COMMIT: record and find, lock and read, write.
+/// attempts. Round trips beside BEGIN and COMMIT, for payments that confirm: record and find, lock and
+/// read, write.
 pub async fn settle_events(
     app: &App,
     batch: &[Batched<ReceivedEvent>],
@@ -106,8 +107,12 @@ pub async fn settle_deferred(app: &App, event_id: &str) -> Result<()> {
     let event = event::parse(payload.as_bytes())?;
     let span = Span::current();
     let item = item(app, &event, &recorded, &span);
-    settle(&mut tx, &[item], app.now()).await?;
-    app.commit(tx).await
+    let done = settle(&mut tx, &[item], app.now()).await?;
+    app.commit(tx).await?;
+    for done in done {
+        tracing::info!(event.id, event.kind, "{}", done.sentence);
+    }
+    Ok(())
 }
 
 fn new_event(received: &ReceivedEvent) -> NewEvent<'_> {
@@ -152,9 +157,9 @@ fn relevant<'a>(app: &App, event: &'a Event) -> Result<&'a StripeReport, &'stati
 fn outcome(done: Done) -> DeliveryOutcome {
     match done.status {
         EventStatus::Ignored => DeliveryOutcome::Ignored,
-        EventStatus::Deferred => DeliveryOutcome::Deferred,
-        EventStatus::Received | EventStatus::Processed | EventStatus::Failed => {
-            DeliveryOutcome::Processed
+        EventStatus::Deferred | EventStatus::Received | EventStatus::Failed => {
+            DeliveryOutcome::Deferred
         }
+        EventStatus::Processed => DeliveryOutcome::Processed,
     }
 }

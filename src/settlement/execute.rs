@@ -13,7 +13,7 @@ use crate::domain::job::{Job, ScheduledJob};
 use crate::domain::money::Money;
 use crate::domain::payment_event::EventStatus;
 use crate::error::{Error, Result};
-use crate::repositories::payments::{self, NewPayment, SettledEvent, Settlement};
+use crate::repositories::payments::{self, MarkedEvent, NewPayment, Settlement};
 use crate::repositories::{attempts, booking_events, bookings, jobs, refunds};
 
 /// How long the slowest of Stripe's delayed methods takes.
@@ -95,10 +95,9 @@ impl<'a> Round<'a> {
         let (status, sentence) = match plan {
             Plan::Ignore(reason) => (EventStatus::Ignored, reason),
             Plan::Defer(until) => {
-                let event_id = item
-                    .event
-                    .map(|event| event.id.to_owned())
-                    .unwrap_or_default();
+                let event = item.event;
+                let event = event.ok_or_else(|| Error::fault("an answer was deferred"))?;
+                let event_id = event.id.to_owned();
                 self.jobs.push(Job::SettleEvent { event_id }.at(until));
                 (
                     EventStatus::Deferred,
@@ -119,7 +118,7 @@ impl<'a> Round<'a> {
             }
         };
         if let Some(event) = item.event {
-            self.settlement.payment_events.push(SettledEvent {
+            self.settlement.payment_events.push(MarkedEvent {
                 id: event.id,
                 status,
                 outcome: sentence,
@@ -152,7 +151,11 @@ impl<'a> Round<'a> {
                         }
                     },
                 );
-                Ok("the payment is applied and the booking confirmed")
+                Ok(if is_balance {
+                    "the payment is applied; the booking had been confirmed"
+                } else {
+                    "the payment is applied and the booking confirmed"
+                })
             }
             CheckoutDecision::ClaimAgain(funds) => self.claim_again(db, subject, funds).await,
             CheckoutDecision::KeepSurplus(funds, reason) => {
@@ -196,7 +199,7 @@ impl<'a> Round<'a> {
             ..Settlement::default()
         };
         let mut savepoint = db.begin().await?;
-        payments::settle(&mut savepoint, &paid, self.now).await?;
+        payments::write(&mut savepoint, &paid, self.now).await?;
         if !bookings::claim_again(&mut savepoint, subject.booking_id(), self.now).await? {
             savepoint.rollback().await?;
             return Ok(self.keep_surplus(subject, funds, SurplusReason::LatePayment));
@@ -294,7 +297,7 @@ impl<'a> Round<'a> {
     /// Writes what the round has come to, and what follows from it.
     pub(super) async fn finish(mut self, db: &mut PgConnection) -> Result<()> {
         if !self.settlement.is_empty() {
-            payments::settle(db, &self.settlement, self.now).await?;
+            payments::write(db, &self.settlement, self.now).await?;
         }
         for surplus in self.to_refund {
             let refund_id =

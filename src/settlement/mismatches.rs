@@ -62,14 +62,16 @@ impl<'a> Round<'a> {
         let theirs = statement(subject.item);
         let discrepancy = Discrepancy {
             kind: mismatch.as_str(),
-            subject: &subject.state.attempt.attempt_id.to_string(),
+            subject: &discrepancy_subject(subject),
             booking_id: Some(id),
             ours: ours.clone(),
             theirs: theirs.clone(),
         };
         let is_new = discrepancies::open(db, &discrepancy, self.now).await?;
         let mismatch = mismatch.as_str().to_owned();
-        tracing::error!(booking.id = %id, "a payment differs from what was asked for: {mismatch}");
+        if is_new || is_reviewed {
+            tracing::error!(booking.id = %id, "a payment differs from what was asked for: {mismatch}");
+        }
         if is_reviewed {
             self.happened(
                 subject,
@@ -90,6 +92,15 @@ impl<'a> Round<'a> {
             );
         }
         Ok(())
+    }
+}
+
+/// What a discrepancy is about: an attempt, and a PaymentIntent if that is another than its first.
+fn discrepancy_subject(subject: Subject<'_, '_>) -> String {
+    let attempt_id = subject.state.attempt.attempt_id;
+    match subject.item.payment_intent_id() {
+        Some(other) if subject.state.is_paid_by_another(other) => format!("{attempt_id} {other}"),
+        Some(_) | None => attempt_id.to_string(),
     }
 }
 

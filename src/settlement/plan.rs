@@ -8,7 +8,6 @@ use crate::domain::checkout;
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState};
 use crate::domain::payment_intent;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
-use crate::gateways::stripe::event::APP;
 
 /// A deferred event is looked at again after as long as it has waited, but at least and at most
 /// after this.
@@ -96,10 +95,7 @@ pub(super) fn plan(item: &Item<'_>, state: Option<&CheckoutState>, now: DateTime
 
 /// A report whose attempt is not here: ours to come, or none of our business.
 fn unmatched(item: &Item<'_>, now: DateTime<Utc>) -> Plan {
-    let Some(event) = item
-        .event
-        .filter(|_| item.reference.app.as_deref() == Some(APP))
-    else {
+    let Some(event) = item.event.filter(|_| item.reference.is_ours()) else {
         return Plan::Ignore("ignored: it is about nothing of ours");
     };
     let waited = now.signed_duration_since(event.received_at);

@@ -71,10 +71,17 @@ pub async fn settle_refund(
         .map(|event| NewBookingEvent { booking_id, event });
     booking_events::append(&mut tx, &events.collect::<Vec<_>>(), now).await?;
     app.commit(tx).await?;
-    match &report.failure_reason {
-        None => tracing::info!(booking.id = %booking_id, refund.id = %id, "a refund is on its way"),
-        Some(why) => {
-            tracing::error!(booking.id = %booking_id, refund.id = %id, "a refund did not go: {why}");
+    let reason = report
+        .failure_reason
+        .as_deref()
+        .unwrap_or("no reason given");
+    match report.status {
+        RefundStatus::Failed | RefundStatus::Canceled => {
+            tracing::error!(booking.id = %booking_id, refund.id = %id, "a refund did not go: {reason}");
+        }
+        RefundStatus::Requested | RefundStatus::Pending | RefundStatus::Succeeded => {
+            let status = report.status;
+            tracing::info!(booking.id = %booking_id, refund.id = %id, "a refund is {status:?}");
         }
     }
     Ok(())

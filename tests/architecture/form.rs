@@ -43,7 +43,7 @@ fn unkempt(file: &str, source: &str) -> Vec<String> {
     let lines = source.lines().count();
     [
         complain(
-            !source.starts_with("//! ") && !(file.ends_with(".sql") && source.starts_with("-- ")),
+            !source.starts_with(["//! ", "-- "][usize::from(file.contains(".sql"))]),
             format!("{file} does not begin with what it is, `//! …`"),
         ),
         complain(

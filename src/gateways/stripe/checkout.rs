@@ -12,11 +12,11 @@ use stripe_shared::{
     CheckoutSessionLocale, CheckoutSessionMode, CheckoutSessionSubmitType, CheckoutSessionUiMode,
 };
 
-use super::event::APP;
 use crate::domain::attempt::{PaymentPart, Ui};
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::money::Money;
 use crate::domain::quote::QuoteItem;
+use crate::domain::stripe_report::APP;
 
 /// What is to be paid, by whom, and where they go afterwards.
 #[derive(Debug, Clone)]

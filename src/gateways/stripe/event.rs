@@ -13,9 +13,6 @@ use crate::domain::payment_intent::PaymentIntentReport;
 use crate::domain::refusal::Refusal;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
 
-/// The name that our sessions carry in their metadata.
-pub const APP: &str = "holdfast";
-
 /// An event.
 #[derive(Debug)]
 pub struct Event {

@@ -6,11 +6,11 @@ use serde::Deserialize;
 use stripe_client_core::StripeRequest;
 use stripe_core::refund::{CreateRefund, ListRefund};
 
-use super::event::APP;
 use super::objects::StripeObject;
 use super::{Stripe, StripeError};
 use crate::domain::ids::{BookingId, RefundId};
 use crate::domain::refund::RefundReport;
+use crate::domain::stripe_report::APP;
 
 /// How many refunds of one payment are looked through: Stripe's largest page.
 const LIST_MAX: i64 = 100;

@@ -18,7 +18,7 @@ use crate::domain::booking_request::BookingRequest;
 use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, explain};
 use crate::repositories::attempts::{self, UnansweredAttempt};
 use crate::repositories::holds::REFERENCE_KEY;
 use crate::repositories::{bookings, jobs};
@@ -122,11 +122,17 @@ async fn open(app: &AppState, held: HeldBooking) -> Result<BookingDetails> {
         }
         Ok(None) => reload(app, id).await,
         Err(error) => {
-            let again = Job::FinishCheckout { booking_id: id }.at(app.now() + RETRY_SOON);
-            jobs::enqueue(&mut *app.acquire().await?, &[again]).await?;
+            if let Err(lost) = try_again_soon(app, id).await {
+                tracing::warn!(booking.id = %id, "left to the sweep: {}", explain(&lost));
+            }
             Err(error)
         }
     }
+}
+
+async fn try_again_soon(app: &AppState, booking_id: BookingId) -> Result<()> {
+    let again = Job::FinishCheckout { booking_id }.at(app.now() + RETRY_SOON);
+    jobs::enqueue(&mut *app.acquire().await?, &[again]).await
 }
 
 async fn reload(app: &AppState, id: BookingId) -> Result<BookingDetails> {

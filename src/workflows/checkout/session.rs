@@ -7,7 +7,6 @@ use futures_util::future::BoxFuture;
 
 use crate::app::{App, AppState, BatchHandler, Batched};
 use crate::domain::attempt::{AttemptOfBooking, AttemptStatus, NewSession, OpenCheckout};
-use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::{AttemptId, BookingId};
@@ -95,7 +94,7 @@ async fn with_new_key(
     if state.attempt_status != AttemptStatus::Creating {
         return attempts::find_unanswered(&mut tx, booking_id).await;
     }
-    if state.status != BookingStatus::Pending {
+    if !state.is_waited_for() {
         tx.rollback().await?;
         settle_refusal(app, spent.id, booking_id).await?;
         return Ok(None);

@@ -23,7 +23,7 @@ use crate::repositories::{booking_events, jobs};
 /// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
 const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(5);
 /// Stripe closes sessions a little late. After its own end of a session, and this, it is asked how
-/// the session stands even if it has not answered to the wish to close it.
+/// the session stands even if it has not answered to the request to close it.
 const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
 /// How often Stripe is asked about a delayed payment whose bank has not decided when it should
 /// have.
@@ -78,7 +78,7 @@ async fn end_processing(app: &App, id: BookingId, attempt: Option<UnclosedAttemp
     ask_again(app, id).await
 }
 
-/// While a bank has not decided on a delayed payment, Stripe is asked about it now and then.
+/// While an attempt is not closed, Stripe is asked about it now and then: its bank has not decided.
 async fn ask_again(app: &App, id: BookingId) -> Result<()> {
     let mut db = app.acquire().await?;
     let hold = attempts::find_hold(&mut db, id).await?;
@@ -116,7 +116,7 @@ async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
         return Ok(hold.status);
     }
     match hold.unclosed {
-        None => end_unpayable(app, id, hold.cancel_requested).await?,
+        None => end_unpayable(app, id).await?,
         Some(attempt) => close(app, id, &attempt).await?,
     }
     let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
@@ -190,21 +190,18 @@ async fn fence(
 }
 
 /// Ends a booking that has no attempt which could be paid. Commits.
-async fn end_unpayable(app: &App, id: BookingId, cancel_requested: bool) -> Result<()> {
-    let (ending, event) = if cancel_requested {
-        (Ending::Cancelled, BookingEvent::Cancelled)
-    } else {
-        (Ending::Expired, BookingEvent::Expired)
-    };
+async fn end_unpayable(app: &App, id: BookingId) -> Result<()> {
     let now = app.now();
     let mut tx = app.begin().await?;
-    if attempts::lock_unpayable(&mut tx, id).await? {
-        bookings::end(&mut tx, id, ending, now).await?;
-        let ended = NewBookingEvent {
-            booking_id: id,
-            event,
+    if let Some(unpayable) = attempts::lock_unpayable(&mut tx, id).await? {
+        let (ending, event) = if unpayable.cancel_requested {
+            (Ending::Cancelled, BookingEvent::Cancelled)
+        } else {
+            (Ending::Expired, BookingEvent::Expired)
         };
-        booking_events::append(&mut tx, &[ended], now).await?;
+        bookings::end(&mut tx, id, ending, now).await?;
+        let booking_id = id;
+        booking_events::append(&mut tx, &[NewBookingEvent { booking_id, event }], now).await?;
     }
     app.commit(tx).await
 }

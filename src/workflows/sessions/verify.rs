@@ -66,7 +66,18 @@ pub async fn verify(
                 at_last
             }
             (Check::Over, BookingStatus::Pending) if now < until => until,
-            _ => return Ok(details),
+            (
+                Check::UnderWay(_) | Check::Over,
+                BookingStatus::Pending | BookingStatus::Processing,
+            )
+            | (
+                _,
+                BookingStatus::Confirmed
+                | BookingStatus::Expired
+                | BookingStatus::Cancelled
+                | BookingStatus::Failed
+                | BookingStatus::Review,
+            ) => return Ok(details),
         };
         tokio::select! {
             () = follower.changed() => {}
