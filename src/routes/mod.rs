@@ -34,7 +34,7 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 /// How long a browser may keep the response to a preflight.
 const PREFLIGHT_KEPT: Duration = Duration::from_hours(1);
 
-const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. A path that there is not answers \
+const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. An unknown path answers \
     404 `not_found`, a method that a path does not take 405 `method_not_allowed`.";
 
 /// The description of the API; paths come from the controllers.

@@ -55,8 +55,8 @@ impl BatchHandler for SettleEvents {
 /// before is only counted.
 ///
 /// Locks as everywhere: the events in the order of their ids, then the bookings in theirs, then the
-/// attempts. Round trips beside BEGIN and COMMIT, for payments that confirm: record and find, lock and
-/// read, write.
+/// attempts. Round trips beside BEGIN and COMMIT, for payments that confirm: record and find, lock
+/// and read, write.
 pub async fn settle_events(
     app: &App,
     batch: &[Batched<ReceivedEvent>],

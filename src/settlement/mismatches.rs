@@ -70,7 +70,7 @@ impl<'a> Round<'a> {
         let is_new = discrepancies::open(db, &discrepancy, self.now).await?;
         let mismatch = mismatch.as_str().to_owned();
         if is_new || is_reviewed {
-            tracing::error!(booking.id = %id, "a payment differs from what was asked for: {mismatch}");
+            tracing::error!(booking.id = %id, "a payment is not what was asked for: {mismatch}");
         }
         if is_reviewed {
             self.happened(

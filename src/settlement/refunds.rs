@@ -77,7 +77,7 @@ pub async fn settle_refund(
         .unwrap_or("no reason given");
     match report.status {
         RefundStatus::Failed | RefundStatus::Canceled => {
-            tracing::error!(booking.id = %booking_id, refund.id = %id, "a refund did not go: {reason}");
+            tracing::error!(booking.id = %booking_id, refund.id = %id, "a refund failed: {reason}");
         }
         RefundStatus::Requested | RefundStatus::Pending | RefundStatus::Succeeded => {
             let status = report.status;

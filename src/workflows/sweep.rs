@@ -19,7 +19,7 @@ const SWEEP_MAX: i64 = 500;
 /// idempotency keys that are too old to count.
 pub async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
-    let mut db = app.pools.workers.acquire().await?;
+    let mut db = app.acquire().await?;
     let unfinished = attempts::list_unfinished(&mut db, now - UNFINISHED_AFTER, SWEEP_MAX).await?;
     let overdue = bookings::list_overdue(&mut db, now - OVERDUE_AFTER, SWEEP_MAX).await?;
     let finish = unfinished

@@ -106,7 +106,7 @@ async fn a_reader_misses_no_event_of_a_transaction_that_commits_late() {
     assert!(nothing.booking_ids.is_empty());
 }
 
-/// A dump that is restored into another cluster brings ids of transactions that are yet to come there.
+/// A dump that is restored into another cluster brings ids of transactions that are yet to come.
 #[tokio::test]
 async fn a_reader_is_not_told_again_and_again_of_events_from_another_cluster() {
     let harness = TestApp::new().await;

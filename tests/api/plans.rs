@@ -91,7 +91,10 @@ fn statements() -> Vec<String> {
     let statements = texts.map(|text| {
         let described: Value = serde_json::from_str(&text).unwrap();
         let statement = described["query"].as_str().unwrap();
-        statement.split_whitespace().collect::<Vec<_>>().join(" ")
+        let lines = statement.lines();
+        let lines = lines.filter(|line| !line.trim_start().starts_with("--"));
+        let words = lines.flat_map(str::split_whitespace);
+        words.collect::<Vec<_>>().join(" ")
     });
     statements.collect()
 }
@@ -101,7 +104,8 @@ async fn plan(db: &mut PgConnection, statement: &str) -> Value {
     let prepare = format!("prepare looked_at as {statement}");
     db.execute(AssertSqlSafe(prepare)).await.unwrap();
     let parameters: i64 = query_scalar(
-        "select cardinality(parameter_types)::bigint from pg_prepared_statements where name = 'looked_at'",
+        "select cardinality(parameter_types)::bigint from pg_prepared_statements
+         where name = 'looked_at'",
     )
     .fetch_one(&mut *db)
     .await
@@ -163,7 +167,8 @@ async fn filled() -> TestApp {
     harness.run_jobs().await;
     // A booking that Stripe has not answered yet.
     let asked = dana.booked(&show, &["A4"]).await;
-    let unanswered = "update checkout_attempts set status = 'creating', stripe_session_id = null where booking_id = $1::uuid";
+    let unanswered = "update checkout_attempts set status = 'creating', stripe_session_id = null
+                      where booking_id = $1::uuid";
     sqlx::query(unanswered)
         .bind(asked["id"].as_str())
         .execute(harness.db())
@@ -171,7 +176,8 @@ async fn filled() -> TestApp {
         .unwrap();
 
     let tables: Vec<String> = query_scalar(
-        "select tablename::text from pg_tables where schemaname = 'public' and tablename <> '_sqlx_migrations'",
+        "select tablename::text from pg_tables
+         where schemaname = 'public' and tablename <> '_sqlx_migrations'",
     )
     .fetch_all(harness.db())
     .await
@@ -179,6 +185,13 @@ async fn filled() -> TestApp {
     for table in tables {
         multiply(&harness, &table).await;
     }
+    // Many events wait for their attempts.
+    let deferred = "begin;
+                    set local session_replication_role = replica;
+                    update payment_events set status = 'deferred', processed_at = null
+                    where hashtext(id) % 2 = 0;
+                    commit";
+    sqlx::raw_sql(deferred).execute(harness.db()).await.unwrap();
     harness.db().execute("analyze").await.unwrap();
     harness
 }
@@ -190,8 +203,10 @@ async fn multiply(harness: &TestApp, table: &str) {
         "select quote_ident(attname),
                 case
                   when attname = 'reference' then '''HF-'' || lpad(number::text, 6, ''0'')'
-                  when type.typname = 'uuid' then format('case when %1$I is not null then gen_random_uuid() end', attname)
-                  when type.typname = 'timestamptz' then format('%I + number * interval ''1 s''', attname)
+                  when type.typname = 'uuid'
+                    then format('case when %1$I is not null then gen_random_uuid() end', attname)
+                  when type.typname = 'timestamptz'
+                    then format('%I + number * interval ''1 s''', attname)
                   when not is_unique then quote_ident(attname)
                   when type.typcategory = 'S' then format('%I || number', attname)
                   when type.typcategory = 'N' then format('%I + number', attname)
@@ -201,10 +216,12 @@ async fn multiply(harness: &TestApp, table: &str) {
          join pg_type as type on type.oid = atttypid
          cross join lateral (
            select exists (
-             select from pg_index where indrelid = attrelid and indisunique and attnum = any (indkey)
+             select from pg_index
+             where indrelid = attrelid and indisunique and attnum = any (indkey)
              and not exists (
                select from pg_attribute as other
-               where other.attrelid = indrelid and other.attnum = any (indkey) and other.atttypid = 'uuid'::regtype
+               where other.attrelid = indrelid and other.attnum = any (indkey)
+                 and other.atttypid = 'uuid'::regtype
              )
            )
          ) as keys (is_unique)
@@ -222,7 +239,8 @@ async fn multiply(harness: &TestApp, table: &str) {
          set local session_replication_role = replica;
          insert into {table} ({})
          select {}
-         from (select *, row_number() over () as number from {table} cross join generate_series(1, {COPIES})) as copy;
+         from (select *, row_number() over () as number
+               from {table} cross join generate_series(1, {COPIES})) as copy;
          commit",
         names.join(", "),
         values.join(", "),

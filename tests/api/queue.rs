@@ -18,7 +18,8 @@ async fn the_private_tables_of_the_library_are_those_that_we_know() {
 
     let columns = harness
         .sql(
-            "select string_agg(table_name || '.' || column_name, ' ' order by table_name, ordinal_position)
+            "select string_agg(table_name || '.' || column_name, ' '
+                               order by table_name, ordinal_position)
              from information_schema.columns
              where table_schema = 'graphile_worker'
                and table_name in ('_private_jobs', '_private_tasks', '_private_job_retirements')",

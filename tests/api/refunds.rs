@@ -59,8 +59,10 @@ async fn a_refund_that_fails_in_the_end_is_booked_back() {
                    where kind = 'refundSettled'";
     assert_eq!(harness.sql(settled).await, "succeeded failed");
     // What failed does not count, so that it can be asked for again.
-    let again = "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason, created_at)
-                 select gen_random_uuid(), payment_id, booking_id, amount_minor, currency, source, reason, now()
+    let again = "insert into refunds
+                   (id, payment_id, booking_id, amount_minor, currency, source, reason, created_at)
+                 select gen_random_uuid(), payment_id, booking_id, amount_minor, currency, source,
+                   reason, now()
                  from refunds";
     sqlx::query(again).execute(harness.db()).await.unwrap();
 }

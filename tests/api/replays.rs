@@ -174,13 +174,15 @@ async fn what_an_admin_makes_is_committed_together_with_its_reply() {
     for statement in [
         "create function refuse_claim_without_response() returns trigger language plpgsql as $$
          begin
-           if (select response_status is null from idempotency_keys where caller = new.caller and key = new.key) then
+           if (select response_status is null from idempotency_keys
+               where caller = new.caller and key = new.key) then
              raise 'the key % is committed without its response', new.key;
            end if;
            return null;
          end $$",
         "create constraint trigger refuse_claim_without_response after insert on idempotency_keys
-         deferrable initially deferred for each row execute function refuse_claim_without_response()",
+         deferrable initially deferred
+         for each row execute function refuse_claim_without_response()",
     ] {
         sqlx::query(statement).execute(harness.db()).await.unwrap();
     }

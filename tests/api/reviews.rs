@@ -96,7 +96,8 @@ async fn a_person_is_told_what_stripe_said_of_a_converted_total() {
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
     let conversion = json!({
-        "amount_subtotal": 1_200, "amount_total": 1_200, "fx_rate": "1.0853", "source_currency": "eur",
+        "amount_subtotal": 1_200, "amount_total": 1_200,
+        "fx_rate": "1.0853", "source_currency": "eur",
     });
     let object = json!({
         "amount_total": 1_302, "currency": "usd", "currency_conversion": conversion,
@@ -163,7 +164,8 @@ async fn a_signed_event_whose_object_is_none_is_stored_and_ignored() {
     let event = |id: &str, data: Value| {
         json!({
             "id": id, "object": "event", "api_version": "2026-09-30.endive", "livemode": false,
-            "created": harness.now().timestamp(), "type": "checkout.session.completed", "data": data,
+            "created": harness.now().timestamp(),
+            "type": "checkout.session.completed", "data": data,
         })
     };
     let payment_intent = json!({ "id": "pi_1", "object": "payment_intent", "status": "succeeded" });

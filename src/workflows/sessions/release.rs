@@ -39,7 +39,7 @@ pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
     let is_over = hold.expires_at.is_none_or(|end| end <= app.now()) || hold.cancel_requested;
     match hold.status {
         BookingStatus::Pending | BookingStatus::Processing if !is_over => Err(Error::fault(
-            "the hold has not ended yet; are the clocks of this machine and the database's the same?",
+            "the hold has not ended yet; do the clocks of this machine and the database agree?",
         )),
         BookingStatus::Pending => {
             if release(app, id).await? == BookingStatus::Pending {
