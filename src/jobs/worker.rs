@@ -135,6 +135,8 @@ async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Resul
 async fn put_off(db: &PgPool, attempts: i16, id: i64) {
     let put_off = async {
         let mut db = db.acquire().await?;
+        // What was asked for again while this ran waits by itself; the failed one is forgotten.
+        jobs::forget_replaced(&mut db).await?;
         let failed = FailedTry {
             job_id: id,
             tries: attempts,
