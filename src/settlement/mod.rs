@@ -1,7 +1,7 @@
 //! The one path on which anything that Stripe says takes effect.
 //!
-//! Whoever brings a report, by a webhook, by asking, or by a replay, it is settled here: [`plan`]
-//! decides, purely, and [`execute`] carries it out, in one transaction for all reports of a batch.
+//! Whoever brings a report, by a webhook, by asking, or by a replay, it is settled here: `plan`
+//! decides, purely, and `execute` carries it out, in one transaction for all reports of a batch.
 //! A single report is a batch of one. Nothing here asks Stripe, or knows who brought the report.
 
 mod events;
