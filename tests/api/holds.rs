@@ -5,7 +5,7 @@ use holdfast::domain::job::Job;
 use holdfast::jobs;
 use holdfast::repositories::jobs::{FailedTry, enqueue, put_off};
 use serde_json::{Value, json};
-use sqlx::query_as;
+use sqlx::{PgConnection, query_scalar};
 
 use crate::harness::{TestApp, send};
 
@@ -315,43 +315,27 @@ async fn a_job_that_was_asked_for_again_is_not_put_off() {
     let mut db = harness.db().acquire().await.unwrap();
     let later = harness.now() + TimeDelta::days(14);
     enqueue(&mut db, &[Job::Sweep.at(later)]).await.unwrap();
-    let jobs = "select id, run_at from jobs";
-    let (id, _) = query_as::<_, (i64, DateTime<Utc>)>(jobs)
+    let id = query_scalar("select id from jobs")
         .fetch_one(&mut *db)
         .await
         .unwrap();
 
-    put_off(
-        &mut db,
-        FailedTry {
-            job_id: id,
-            tries: 7,
-        },
-        TimeDelta::minutes(1),
-    )
-    .await
-    .unwrap();
-    let (_, asked_again) = query_as::<_, (i64, DateTime<Utc>)>(jobs)
-        .fetch_one(&mut *db)
-        .await
-        .unwrap();
-    put_off(
-        &mut db,
-        FailedTry {
-            job_id: id,
-            tries: 0,
-        },
-        TimeDelta::minutes(1),
-    )
-    .await
-    .unwrap();
-    let (_, failed) = query_as::<_, (i64, DateTime<Utc>)>(jobs)
-        .fetch_one(&mut *db)
-        .await
-        .unwrap();
+    let asked_again = put_off_after(&mut db, id, 7).await;
+    let failed = put_off_after(&mut db, id, 0).await;
 
     assert_eq!(asked_again, later);
     assert_ne!(failed, later);
+}
+
+/// Puts a job off that has failed after so many tries; when it is due then.
+async fn put_off_after(db: &mut PgConnection, job_id: i64, tries: i16) -> DateTime<Utc> {
+    let failed = FailedTry { job_id, tries };
+    put_off(db, failed, TimeDelta::minutes(1)).await.unwrap();
+    query_scalar("select run_at from jobs where id = $1")
+        .bind(job_id)
+        .fetch_one(db)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]

@@ -12,39 +12,40 @@ const EMPTY_NAMES: &[&str] = &[
 
 #[test]
 fn files_are_short_and_say_what_they_are() {
-    check_tree(&["src", "tests"], unkempt);
+    check_tree(&["src", "tests"], misformed);
 }
 
 #[test]
-fn an_unkempt_file_is_reported() {
+fn a_misformed_file_is_reported() {
     let long = format!("//! Long.\n{}", "\n".repeat(FILE_LINES_MAX));
 
-    assert_eq!(unkempt("src/app.rs", "use std::fs;\n").len(), 1);
-    assert_eq!(unkempt("tests/api/app.rs", &long).len(), 1);
-    assert_eq!(unkempt("src/domain/helpers.rs", "//! Helps.\n").len(), 1);
-    assert_eq!(unkempt("src/types/mod.rs", "//! Types.\n").len(), 1);
+    assert_eq!(misformed("src/app.rs", "use std::fs;\n").len(), 1);
+    assert_eq!(misformed("tests/api/app.rs", &long).len(), 1);
+    assert_eq!(misformed("src/domain/helpers.rs", "//! Helps.\n").len(), 1);
+    assert_eq!(misformed("src/types/mod.rs", "//! Types.\n").len(), 1);
     assert_eq!(
-        unkempt("src/app.rs", "//! An inner one.\nmod utils {}\n").len(),
+        misformed("src/app.rs", "//! An inner one.\nmod utils {}\n").len(),
         1
     );
     assert_eq!(
-        unkempt("src/app.rs", "//! What the process shares.\n"),
+        misformed("src/app.rs", "//! What the process shares.\n"),
         Vec::<String>::new()
     );
 }
 
-fn unkempt(file: &str, source: &str) -> Vec<String> {
+fn misformed(file: &str, source: &str) -> Vec<String> {
     let names = expand(&code_of(source), "mod ")
         .into_iter()
         .map(|path| path[0].clone());
     let empty = names
         .chain(module_of(file))
         .find(|name| EMPTY_NAMES.contains(&name.as_str()));
+    let opening = if file.contains(".sql") { "-- " } else { "//! " };
     let lines = source.lines().count();
     [
         complain(
-            !source.starts_with(["//! ", "-- "][usize::from(file.contains(".sql"))]),
-            format!("{file} does not begin with what it is, `//! …`"),
+            !source.starts_with(opening),
+            format!("{file} does not begin with what it is, `{opening}…`"),
         ),
         complain(
             lines > FILE_LINES_MAX,

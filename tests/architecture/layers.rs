@@ -1,6 +1,6 @@
-//! Who may import whom: arrows go down from layer to layer, and siblings are strangers.
+//! Who may import whom: arrows go down from layer to layer, and siblings do not know each other.
 
-use super::source::{check_tree, module_of, paths};
+use super::source::{check_sources, check_tree, module_of, paths};
 
 /// Each layer and the layers it may use. The order is the proof that there are no cycles: a layer
 /// may name only layers that come after it.
@@ -76,8 +76,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
 ];
 
-/// Layers whose members are strangers: two endpoints, two tables, two workflows never meet.
-const STRANGERS: &[&str] = &["controllers", "workflows", "repositories", "gateways"];
+/// Layers whose members are independent: two endpoints, two tables, two workflows never meet.
+const INDEPENDENT: &[&str] = &["controllers", "workflows", "repositories", "gateways"];
 
 #[test]
 fn the_layers_have_no_cycles() {
@@ -165,13 +165,7 @@ fn a_right_import_is_not_reported() {
         ("src/config/check.rs", "use super::{Config, Secret};"),
         ("src/lib.rs", "pub mod app;"),
     ];
-    for (file, source) in right {
-        assert_eq!(
-            wrong_imports(file, source),
-            Vec::<String>::new(),
-            "{file}: {source}"
-        );
-    }
+    check_sources(right, wrong_imports);
 }
 
 fn wrong_imports(file: &str, source: &str) -> Vec<String> {
@@ -193,12 +187,12 @@ fn wrong_imports(file: &str, source: &str) -> Vec<String> {
 }
 
 #[test]
-fn strangers_do_not_import_each_other() {
-    check_tree(&["src"], acquaintances);
+fn independent_siblings_do_not_import_each_other() {
+    check_tree(&["src"], sibling_imports);
 }
 
 #[test]
-fn strangers_that_meet_are_reported() {
+fn an_import_of_a_sibling_is_reported() {
     let wrong = [
         ("src/repositories/bookings.rs", "use super::shows;"),
         (
@@ -219,7 +213,7 @@ fn strangers_that_meet_are_reported() {
         ),
     ];
     for (file, source) in wrong {
-        assert_eq!(acquaintances(file, source).len(), 1, "{file}: {source}");
+        assert_eq!(sibling_imports(file, source).len(), 1, "{file}: {source}");
     }
     let right = [
         (
@@ -233,21 +227,15 @@ fn strangers_that_meet_are_reported() {
         ("src/domain/booking.rs", "use super::money::Money;"),
         ("src/repositories/mod.rs", "use self::bookings::Filter;"),
     ];
-    for (file, source) in right {
-        assert_eq!(
-            acquaintances(file, source),
-            Vec::<String>::new(),
-            "{file}: {source}"
-        );
-    }
+    check_sources(right, sibling_imports);
 }
 
-fn acquaintances(file: &str, source: &str) -> Vec<String> {
+fn sibling_imports(file: &str, source: &str) -> Vec<String> {
     let module = module_of(file);
     let [layer, own, ..] = module.as_slice() else {
         return Vec::new();
     };
-    if !STRANGERS.contains(&layer.as_str()) {
+    if !INDEPENDENT.contains(&layer.as_str()) {
         return Vec::new();
     }
     let is_module = |name: &str| name.starts_with(|first: char| first.is_ascii_lowercase());

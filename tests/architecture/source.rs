@@ -6,8 +6,20 @@ use std::path::Path;
 
 /// Reads every file under the folders, and fails with all that `rule` has to say of them.
 pub(crate) fn check_tree(folders: &[&str], rule: fn(&str, &str) -> Vec<String>) {
-    let complaints: Vec<_> = read_tree(folders)
+    let files = read_tree(folders);
+    let sources = files
         .iter()
+        .map(|(file, source)| (file.as_str(), source.as_str()));
+    check_sources(sources, rule);
+}
+
+/// Fails with all that `rule` has to say of these files and their texts.
+pub(crate) fn check_sources<'a>(
+    sources: impl IntoIterator<Item = (&'a str, &'a str)>,
+    rule: fn(&str, &str) -> Vec<String>,
+) {
+    let complaints: Vec<_> = sources
+        .into_iter()
         .flat_map(|(file, source)| rule(file, source))
         .collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
