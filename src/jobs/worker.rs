@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use graphile_worker::{
-    IntoTaskHandlerResult, JobFail, JobPermanentlyFail, LocalQueueConfig, TaskHandler,
-    WorkerContext, WorkerOptions,
+    IntoTaskHandlerResult, JobFail, JobPermanentlyFail, LocalQueueConfig, RefetchDelayConfig,
+    TaskHandler, WorkerContext, WorkerOptions,
 };
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -100,7 +100,13 @@ async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Resul
         .local_queue(
             LocalQueueConfig::default()
                 .with_size(FETCHED_MAX)
-                .with_ttl(FETCHED_FOR),
+                .with_ttl(FETCHED_FOR)
+                // Without one, graphile_worker 0.14.1 looks again as soon as it has looked.
+                .with_refetch_delay(
+                    RefetchDelayConfig::default()
+                        .with_duration(POLL)
+                        .with_threshold(FETCHED_MAX),
+                ),
         )
         .heartbeat_interval(HEARTBEAT)
         .sweep_interval(SWEEP)

@@ -32,6 +32,30 @@ async fn a_hold_ends_by_itself_while_two_servers_run() {
     harness.until(JOBS, "0", Duration::from_secs(10)).await;
 }
 
+/// Looking costs Postgres something: between two looks, nothing is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_without_jobs_hardly_asks() {
+    let harness = Harness::new().await;
+    assert_eq!(harness.run(&["seed"], &[]).code, Some(0));
+    let mut server = harness.serve(&[("HOLD_SECONDS", "3")]);
+    let before = transactions(&harness).await;
+
+    assert_eq!(book(&harness, &server).await.await.0, 201);
+    server.logged("the booking has ended unpaid");
+
+    let asked = transactions(&harness).await - before;
+    assert!(asked < 200, "{asked} transactions within a hold");
+}
+
+/// How many transactions there have been in the database of this test.
+async fn transactions(harness: &Harness) -> i64 {
+    let count = "select xact_commit from pg_stat_database where datname = current_database()";
+    sqlx::query_scalar(count)
+        .fetch_one(harness.database.pool())
+        .await
+        .unwrap()
+}
+
 /// A delayed payment asks for the end of its hold again, perhaps while that is under way; the queue
 /// gives it another job.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
