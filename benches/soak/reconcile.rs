@@ -46,7 +46,8 @@ const LEGAL: [(&str, &str); 6] = [
     (
         "seats that nobody has paid for",
         "select count(*) from seat_claims c join bookings b on b.id = c.booking_id
-         where b.status <> 'confirmed' or b.paid_minor <> b.total_minor",
+         where b.status <> 'review'
+           and (b.status <> 'confirmed' or b.paid_minor <> b.total_minor)",
     ),
     (
         "confirmed bookings without their seats",
