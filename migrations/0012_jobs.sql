@@ -45,7 +45,11 @@ begin
   on conflict (key) do update
   set payload = excluded.payload, run_at = excluded.run_at, max_attempts = excluded.max_attempts, attempts = 0,
       last_error = null, revision = jobs.revision + 1, updated_at = now();
-  return cardinality(keys);
+  get diagnostics enqueued = row_count;
+  if enqueued <> cardinality(keys) then
+    raise exception 'the queue does not know the task of our jobs' using errcode = 'foreign_key_violation';
+  end if;
+  return enqueued;
 end $$;
 
 -- The jobs that there are, for admins, tests and the runbook. Simple enough to be updated through.
@@ -64,6 +68,14 @@ create function put_off_job(job_id bigint, failed_attempts smallint, pause inter
   select from jobs where id = job_id and attempts = failed_attempts for update;
   select graphile_worker.reschedule_jobs(array[job_id], run_at => now() + pause)
   from jobs where id = job_id and attempts = failed_attempts;
+$$;
+
+-- Brings forward every job that has failed and would be tried again only after this. The queue's own pauses grow to hours,
+-- and its worker may have died before it could shorten one.
+create function bring_jobs_forward(latest timestamptz) returns void language sql as $$
+  select graphile_worker.reschedule_jobs(array_agg(id), run_at => latest)
+  from jobs where state = 'retrying' and run_at > latest
+  having count(*) > 0;
 $$;
 
 -- Tries a buried job again at once.

@@ -17,15 +17,14 @@ pub use batcher::{BatchHandler, BatchLimits, Batched, Batcher, Pause};
 pub use batchers::{Batchers, HeldBooking, ReceivedEvent, SeatMap};
 use chrono::{DateTime, Utc};
 pub use clock::Clock;
-pub use database::{HANDLED_ALONE_MAX, Pools, command_pool, connect};
+pub use database::{HANDLED_ALONE_MAX, Pool, Pools, command_pool, connect};
 pub use feed::{Feed, Follower};
 pub use layouts::Layouts;
 pub use session_checks::SessionChecks;
-use sqlx::pool::PoolConnection;
-use sqlx::{Postgres, Transaction};
 pub use users_seen::UsersSeen;
 
 use crate::config::Config;
+use crate::connection::{Connection, Transaction};
 use crate::error::{Error, Result};
 use crate::gateways::identity::IdentityProvider;
 use crate::gateways::stripe::Stripe;
@@ -93,28 +92,25 @@ impl App {
         self.clock.now()
     }
 
-    /// A connection for a request, when there is one to be had. In a box: while thousands wait,
-    /// this future is most of what each keeps.
-    pub fn acquire(
-        &self,
-    ) -> Pin<Box<dyn Future<Output = sqlx::Result<PoolConnection<Postgres>>> + Send>> {
-        Box::pin(self.pools.requests.acquire())
+    /// A connection for a request, when there is one to be had.
+    pub fn acquire(&self) -> Pin<Box<dyn Future<Output = sqlx::Result<Connection>> + Send>> {
+        self.pools.requests.acquire()
     }
 
     /// Begins a transaction for a request; dropped without a commit, it is rolled back.
-    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
-        database::begin(self.pools.requests.clone()).await
+    pub async fn begin(&self) -> Result<Transaction> {
+        Ok(self.pools.requests.begin().await?)
     }
 
     /// Begins a transaction for what has been paid, or can be; dropped without a commit, it is
     /// rolled back.
-    pub async fn begin_payment(&self) -> Result<Transaction<'static, Postgres>> {
-        database::begin(self.pools.payments.clone()).await
+    pub async fn begin_payment(&self) -> Result<Transaction> {
+        Ok(self.pools.payments.begin().await?)
     }
 
     /// Commits, and nudges the feed. [`Error::OutcomeUnknown`] leaves open whether that was done;
     /// any other error means that it was not.
-    pub async fn commit(&self, tx: Transaction<'_, Postgres>) -> Result<()> {
+    pub async fn commit(&self, tx: Transaction) -> Result<()> {
         database::commit(tx).await?;
         self.feed.nudge();
         Ok(())

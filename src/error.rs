@@ -1,7 +1,9 @@
 //! The one error of the crate: a refusal by a rule, or a fault of ours or of the world.
 
 use std::any::Any;
+use std::borrow::Cow;
 
+use crate::connection::is_broken;
 use crate::domain::refusal::Refusal;
 
 /// Why something did not happen.
@@ -52,16 +54,30 @@ impl Error {
         }
     }
 
+    /// Postgres' code for what went wrong, if that is what happened.
+    /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+    pub fn sqlstate(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => error.code(),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection to the database has broken: on another one, it may be done.
+    pub fn is_connection_broken(&self) -> bool {
+        matches!(self, Self::Database(error) if is_broken(error))
+    }
+
     /// Whether the database could not be reached, or had no connection or lock to give in time, so
     /// that asking again may help.
     pub fn is_database_unavailable(&self) -> bool {
         match self {
             Self::Database(sqlx::Error::Database(error)) => {
                 // Class 57: operator intervention (shutdown, crash); 53: insufficient resources;
-                // 08: connection. 55P03: a lock was waited for
-                // too long; 40P01: two waited for each other.
+                // 08: connection. 25006: its server only reads; 55P03: a lock was waited for too
+                // long; 40P01: two waited for each other.
                 let code = error.code().unwrap_or_default();
-                ["57", "53", "08", "55P03", "40P01"]
+                ["57", "53", "08", "25006", "55P03", "40P01"]
                     .iter()
                     .any(|class| code.starts_with(class))
             }

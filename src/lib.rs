@@ -2,11 +2,12 @@
 //! lost.
 //!
 //! The layers, from the top: `routes`, `controllers`, `http`, `workflows`, `app`, `repositories`
-//! and `gateways`, `error` with `config` and `telemetry`, `domain`. Each knows only those below it;
-//! `tests/architecture.rs` sees to it.
+//! and `gateways`, `connection`, `error` with `config` and `telemetry`, `domain`. Each knows only
+//! those below it; `tests/architecture.rs` sees to it.
 
 pub mod app;
 pub mod config;
+pub mod connection;
 pub mod controllers;
 #[cfg(feature = "dev")]
 pub mod dev;

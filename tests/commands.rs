@@ -30,7 +30,9 @@ mod commands {
     mod crashes_of_workers;
     mod database;
     mod doctor;
+    mod failover;
     mod jobs;
     mod serve;
     mod two_processes;
+    mod weather;
 }

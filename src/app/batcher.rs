@@ -49,8 +49,9 @@ pub trait BatchHandler: Send + Sync + 'static {
     }
 
     /// The answers, in the order of the batch. An error of the whole means that nothing was done:
-    /// then each request is handled alone, so that none suffers for another. But
-    /// [`Error::OutcomeUnknown`] is the answer to each of them.
+    /// then each request is handled alone, so that none suffers for another; one that was alone
+    /// only if its connection had broken. But [`Error::OutcomeUnknown`] is the answer to each of
+    /// them.
     fn handle<'a>(
         &'a self,
         batch: &'a [Batched<Self::Request>],
@@ -299,7 +300,9 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Shared<R, A> {
     async fn answer(&self, batch: &[Batched<R>], answers: Vec<oneshot::Sender<Result<A>>>) {
         let error = match (self.call(batch).await, batch) {
             (Ok(outcomes), _) => return respond(answers, outcomes),
-            (Err(error), [_]) => return respond(answers, vec![Err(error)]),
+            (Err(error), [_]) if !error.is_connection_broken() => {
+                return respond(answers, vec![Err(error)]);
+            }
             (Err(error), _) => error,
         };
         tracing::warn!(

@@ -1,19 +1,25 @@
 //! Connections to the database, by what they are for, and transactions on them.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection, PgConnection, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection};
+use tokio::time::timeout;
 
 use crate::config::Secret;
+use crate::connection::{Connection, Transaction, Trust, is_broken};
 use crate::error::{Error, Result, explain};
 use crate::repositories::database::set_session;
 
 /// Most requests share theirs with others, in a batch.
 const REQUESTS_CONNECTIONS_MAX: u32 = 20;
 const PAYMENTS_CONNECTIONS_MAX: u32 = 6;
-/// As many as there are jobs at once, the queue's own statements, and the reader of the feed.
-const WORKERS_CONNECTIONS_MAX: u32 = 8;
+/// The reader of the feed, and who watches over the database.
+const WATCH_CONNECTIONS_MAX: u32 = 2;
+/// As many as there are jobs at once, and the queue's own statements.
+const QUEUE_CONNECTIONS_MAX: u32 = 8;
 const REPORTING_CONNECTIONS_MAX: u32 = 6;
 /// Migrations take one, and one holds the lock.
 const COMMAND_CONNECTIONS_MAX: u32 = 2;
@@ -32,8 +38,9 @@ type Setting = (&'static str, &'static str);
 
 /// Of every session in a pool.
 const LIMITS: [Setting; 4] = [
-    // Longer than any statement of ours takes, and shorter than a request may.
-    ("statement_timeout", "10s"),
+    // Longer than any statement of ours takes, and shorter than `SILENCE_MAX`: a slow statement is
+    // no silence.
+    ("statement_timeout", "7s"),
     // Shorter than that, so that who waits for a lock is told so, not that a statement was slow.
     ("lock_timeout", "5s"),
     // A transaction that says nothing for so long was left behind by us, and holds its locks.
@@ -57,44 +64,99 @@ const ROW_BY_ROW: [Setting; 4] = [
 /// another.
 pub struct Pools {
     /// For requests of buyers and admins.
-    pub requests: PgPool,
+    pub requests: Pool,
     /// For what has been paid, or can be: it must not queue behind thousands who want a seat.
-    pub payments: PgPool,
-    /// For the job queue, and for the feed of booking events.
-    pub workers: PgPool,
+    pub payments: Pool,
+    /// For the feed of booking events, and for the watch over the database.
+    pub watch: Pool,
     /// For sums, lists, search and exports, which Postgres plans by what it knows of the tables.
-    pub reporting: PgPool,
+    pub reporting: Pool,
+    /// What is thought of all their connections.
+    pub trust: Arc<Trust>,
+    options: PgConnectOptions,
+}
+
+/// Connections for one purpose, made when they are needed.
+pub struct Pool {
+    connections: PgPool,
+    trust: Arc<Trust>,
 }
 
 impl Pools {
     /// Fails only on a URL that cannot be read.
-    pub(super) fn new(url: &Secret) -> Result<Self> {
+    pub fn new(url: &Secret) -> Result<Self> {
         let options: PgConnectOptions = url.reveal().parse()?;
-        // Nor are hot connections pinged before use: that costs a quarter of the CPU, and a dead
-        // one gives an error that the caller is told to repeat.
-        let hot = |connections_max, name| {
-            pool(connections_max, [LIMITS, ROW_BY_ROW].concat())
-                .test_before_acquire(false)
-                .connect_lazy_with(named(&options, name))
+        let trust = Arc::<Trust>::default();
+        let pool = |connections_max, settings, name| Pool {
+            connections: pool(connections_max, settings, &trust)
+                .connect_lazy_with(named(&options, name)),
+            trust: Arc::clone(&trust),
         };
-        let planned = |connections_max, name| {
-            pool(connections_max, LIMITS.to_vec()).connect_lazy_with(named(&options, name))
-        };
+        let hot = || [LIMITS, ROW_BY_ROW].concat();
         Ok(Self {
-            requests: hot(REQUESTS_CONNECTIONS_MAX, "holdfast requests"),
-            payments: hot(PAYMENTS_CONNECTIONS_MAX, "holdfast payments"),
-            workers: planned(WORKERS_CONNECTIONS_MAX, "holdfast workers"),
-            reporting: planned(REPORTING_CONNECTIONS_MAX, "holdfast reporting"),
+            requests: pool(REQUESTS_CONNECTIONS_MAX, hot(), "holdfast requests"),
+            payments: pool(PAYMENTS_CONNECTIONS_MAX, hot(), "holdfast payments"),
+            watch: pool(WATCH_CONNECTIONS_MAX, LIMITS.to_vec(), "holdfast watch"),
+            reporting: pool(
+                REPORTING_CONNECTIONS_MAX,
+                LIMITS.to_vec(),
+                "holdfast reporting",
+            ),
+            trust,
+            options,
         })
+    }
+
+    /// New connections for the job queue, whose library wants them without anything around them.
+    pub fn queue(&self) -> PgPool {
+        pool(QUEUE_CONNECTIONS_MAX, LIMITS.to_vec(), &self.trust)
+            .connect_lazy_with(named(&self.options, "holdfast workers"))
+    }
+}
+
+impl Pool {
+    /// A connection, when there is one to be had. In a box: while thousands wait, this future is
+    /// most of what each keeps.
+    pub fn acquire(&self) -> Pin<Box<dyn Future<Output = sqlx::Result<Connection>> + Send>> {
+        let (connections, trust) = (self.connections.clone(), Arc::clone(&self.trust));
+        Box::pin(async move { Ok(Connection::new(connections.acquire().await?, trust)) })
+    }
+
+    /// Begins a transaction; dropped without a commit, it is rolled back. On a connection that
+    /// turns out to be broken nothing was begun, so another is tried.
+    pub async fn begin(&self) -> sqlx::Result<Transaction> {
+        match self.acquire().await?.begin().await {
+            Err(error) if is_broken(&error) => self.acquire().await?.begin().await,
+            begun => begun,
+        }
+    }
+
+    /// Closes all connections. Nobody gets one any more.
+    pub async fn close(&self) {
+        self.connections.close().await;
+    }
+
+    /// How many connections nobody uses.
+    pub fn idle(&self) -> usize {
+        self.connections.num_idle()
     }
 }
 
 /// The settings are made in the session and not by the start-up message: connection poolers refuse
 /// one that brings any.
-fn pool(connections_max: u32, settings: Vec<Setting>) -> PgPoolOptions {
+///
+/// A connection is not pinged before use: that costs a quarter of the CPU, and one that is dead
+/// gives an error after which those that were made before it are not used any more.
+fn pool(connections_max: u32, settings: Vec<Setting>, trust: &Arc<Trust>) -> PgPoolOptions {
+    let trust = Arc::clone(trust);
     PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(POOL_WAIT_MAX)
+        .test_before_acquire(false)
+        .before_acquire(move |_, connection| {
+            let is_trusted = trust.includes(connection.age);
+            Box::pin(async move { Ok(is_trusted) })
+        })
         .after_connect(move |db, _| {
             let settings = settings.clone();
             Box::pin(async move { set_session(db, &settings).await })
@@ -107,11 +169,16 @@ fn named(options: &PgConnectOptions, name: &str) -> PgConnectOptions {
     options.application_name(name)
 }
 
-/// A connection outside the pools, for a command: it says at once why it cannot be had, and what it
-/// runs may take long.
+/// A connection outside the pools, but as theirs are, for a command: it says at once why it cannot
+/// be had.
 pub async fn connect(url: &Secret) -> Result<PgConnection> {
     let options = named(&url.reveal().parse()?, "holdfast command");
-    let connected = tokio::time::timeout(CONNECT_MAX, PgConnection::connect_with(&options)).await;
+    let connected = timeout(CONNECT_MAX, async {
+        let mut db = PgConnection::connect_with(&options).await?;
+        set_session(&mut db, &[LIMITS, ROW_BY_ROW].concat()).await?;
+        Ok::<_, sqlx::Error>(db)
+    });
+    let connected = connected.await;
     Ok(connected.map_err(|_| Error::fault(format!("no answer within {CONNECT_MAX:?}")))??)
 }
 
@@ -124,18 +191,8 @@ pub fn command_pool(url: &Secret) -> Result<PgPool> {
         .connect_lazy_with(options))
 }
 
-/// Begins a transaction; dropped without a commit, it is rolled back.
-///
-/// In a task of its own: a caller who is dropped while BEGIN is under way would else leave the
-/// connection inside a transaction that sqlx knows nothing of, and what others then write on it
-/// would be lost with it.
-pub(super) async fn begin(pool: PgPool) -> Result<Transaction<'static, Postgres>> {
-    let begun = tokio::spawn(async move { pool.begin().await }).await;
-    Ok(begun.map_err(|error| Error::fault(format!("a transaction broke off: {error}")))??)
-}
-
 /// Commits. A connection that breaks meanwhile leaves open whether that was done.
-pub(super) async fn commit(tx: Transaction<'_, Postgres>) -> Result<()> {
+pub(super) async fn commit(tx: Transaction) -> Result<()> {
     tx.commit().await.map_err(|error| {
         let error = Error::from(error);
         if error.is_database_unavailable() {

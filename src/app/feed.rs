@@ -21,7 +21,8 @@ pub struct Feed {
 pub struct Follower<'a> {
     feed: &'a Feed,
     booking_id: BookingId,
-    changes: watch::Receiver<()>,
+    /// Absent only while it is dropped.
+    changes: Option<watch::Receiver<()>>,
 }
 
 impl Feed {
@@ -40,7 +41,7 @@ impl Feed {
         Follower {
             feed: self,
             booking_id,
-            changes,
+            changes: Some(changes),
         }
     }
 
@@ -81,7 +82,11 @@ impl Feed {
 impl Follower<'_> {
     /// Returns when the booking may have changed since the last call, or since this was made.
     pub async fn changed(&mut self) {
-        if self.changes.changed().await.is_err() {
+        let told = match &mut self.changes {
+            Some(changes) => changes.changed().await.is_ok(),
+            None => false,
+        };
+        if !told {
             // The feed keeps the sender as long as somebody follows.
             std::future::pending::<()>().await;
         }
@@ -91,10 +96,11 @@ impl Follower<'_> {
 impl Drop for Follower<'_> {
     fn drop(&mut self) {
         let mut followed = self.feed.followed();
-        // This one's own receiver is still there.
+        // Under the lock, so that the last of two who leave at once knows that it is the last.
+        drop(self.changes.take());
         if followed
             .get(&self.booking_id)
-            .is_some_and(|sender| sender.receiver_count() <= 1)
+            .is_some_and(|sender| sender.receiver_count() == 0)
         {
             followed.remove(&self.booking_id);
         }

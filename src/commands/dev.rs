@@ -52,9 +52,8 @@ pub(super) async fn run() -> Result<(), Failure> {
         Config::read(|variable| world.setting(variable))?,
         Clock::system(),
     )?;
-    let db = app::command_pool(&app.config.database_url)?;
-    database::migrate(&db).await?;
-    seed::load(&db, app.now()).await?;
+    database::migrate(&app::command_pool(&app.config.database_url)?).await?;
+    seed::load(&app.pools.requests, app.now()).await?;
     world.introduce(&app, &api)?;
     serve::until_stopped(listener, app).await
 }

@@ -1,6 +1,6 @@
 //! `holdfast seed`: shows for the coming two weeks.
 
-use holdfast::app::{self, Clock};
+use holdfast::app::{Clock, Pools};
 use holdfast::config::{self, Config};
 use holdfast::repositories::database;
 use holdfast::workflows::seed;
@@ -14,7 +14,7 @@ pub(super) async fn run() -> Result<(), Failure> {
     if pending > 0 {
         return Err(outdated(pending).into());
     }
-    let line = match seed::load(&app::command_pool(&url)?, Clock::system().now()).await? {
+    let line = match seed::load(&Pools::new(&url)?.requests, Clock::system().now()).await? {
         0 => "there are shows to come already; nothing was added".to_owned(),
         added => format!("{added} shows added for the coming two weeks"),
     };

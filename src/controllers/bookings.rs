@@ -181,7 +181,7 @@ pub async fn list_bookings(
         before,
     };
     let found = bookings::list(
-        &mut *app.pools.reporting.acquire().await?,
+        &mut app.pools.reporting.acquire().await?,
         &filter,
         limit.fetch(),
     )

@@ -57,7 +57,7 @@ pub async fn cancel_booking(
         status => Some(status),
     };
     // Where it was not pending any more, or at another version, it has gone on in the meantime.
-    let after = bookings::find(&mut *app.acquire().await?, booking.id)
+    let after = bookings::find(&mut app.acquire().await?, booking.id)
         .await?
         .ok_or(Refusal::NotFound("booking"))?;
     match after.booking.status {

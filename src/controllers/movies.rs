@@ -6,11 +6,11 @@ use axum::extract::State;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use super::{MovieView, ShowView};
 use crate::app::AppState;
+use crate::connection::Connection;
 use crate::domain::calendar::just_after;
 use crate::domain::catalogue::{Movie, Show, ShowStatus};
 use crate::domain::ids::MovieId;
@@ -112,7 +112,7 @@ pub async fn find_movie(
 /// The shows of these movies that are still to come, soonest first. One that was cancelled does not
 /// come.
 async fn coming_shows(
-    db: &mut PgConnection,
+    db: &mut Connection,
     movie_ids: Vec<MovieId>,
     now: DateTime<Utc>,
 ) -> Result<BTreeMap<MovieId, Vec<Show>>> {

@@ -7,10 +7,14 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::app::{App, AppState};
-use crate::error::Result;
+use crate::error::{Result, explain};
 use crate::http::extract::Json;
 use crate::http::problem::Problem;
 use crate::repositories::database;
+
+/// Postgres' code for a write where only reads are taken.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+const READ_ONLY: &str = "25006";
 
 /// A process that is well.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,16 +62,26 @@ async fn missing_of_identity(app: &App) -> Option<&'static str> {
 }
 
 async fn missing_of_database(app: &App) -> Option<&'static str> {
-    match pending_migrations(app).await {
+    match usable(app).await {
         Ok(0) => None,
         Ok(_) => Some("migrations are to be applied; run `holdfast migrate`"),
         Err(error) => {
-            tracing::warn!("not ready: {error}");
-            Some("the database cannot be reached; check DATABASE_URL")
+            tracing::warn!("not ready: {}", explain(&error));
+            Some(if error.sqlstate().as_deref() == Some(READ_ONLY) {
+                "the database only reads; point DATABASE_URL to the primary"
+            } else {
+                "the database cannot be reached; check DATABASE_URL"
+            })
         }
     }
 }
 
-async fn pending_migrations(app: &App) -> Result<usize> {
-    database::pending_migrations(&mut *app.acquire().await?).await
+/// How many migrations are still to be applied to a database that takes writes.
+async fn usable(app: &App) -> Result<usize> {
+    let mut db = app.acquire().await?;
+    let pending = database::pending_migrations(&mut db).await?;
+    if pending == 0 {
+        database::try_write(&mut db, app.now()).await?;
+    }
+    Ok(pending)
 }

@@ -4,6 +4,7 @@ use super::attempt::AttemptStatus;
 use super::booking::BookingStatus;
 use super::capture::{self, Capture};
 use super::checkout_state::{CheckoutDecision, CheckoutState, Ending};
+use super::funds::Mismatch;
 
 /// What Stripe says of a Checkout Session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,11 @@ pub enum CheckoutReport {
     Expired,
     /// Stripe refuses to make it, so there is none.
     Refused,
+    /// Stripe does not know it, after its time: it is of another account, or of a sandbox that was
+    /// wiped.
+    Unknown,
+    /// It is in a state, after its time, that nobody knows. The sentence says which.
+    Unexplained(&'static str),
 }
 
 /// Decides what a report means for a booking that stands so. The same report again changes nothing.
@@ -40,12 +46,20 @@ pub fn decide(state: &CheckoutState, report: &CheckoutReport) -> CheckoutDecisio
             CheckoutReport::AwaitingFunds,
             Attempt::Processing | Attempt::Expired | Attempt::Failed,
         ) => NoChange("the attempt does not wait for a buyer"),
-        (CheckoutReport::Expired | CheckoutReport::Refused, Attempt::Creating | Attempt::Open)
-            if state.cancel_requested =>
-        {
-            end(state, Ending::Cancelled)
+        (
+            CheckoutReport::Expired | CheckoutReport::Refused | CheckoutReport::Unknown,
+            Attempt::Creating | Attempt::Open,
+        ) if state.cancel_requested => end(state, Ending::Cancelled),
+        (CheckoutReport::Expired | CheckoutReport::Unknown, Attempt::Creating | Attempt::Open) => {
+            end(state, Ending::Expired)
         }
-        (CheckoutReport::Expired, Attempt::Creating | Attempt::Open) => end(state, Ending::Expired),
+        (CheckoutReport::Unknown, Attempt::Processing) => {
+            CheckoutDecision::GiveUp(Mismatch::SessionUnknown)
+        }
+        (
+            CheckoutReport::Unexplained(_),
+            Attempt::Creating | Attempt::Open | Attempt::Processing,
+        ) => CheckoutDecision::GiveUp(Mismatch::SessionUnexplained),
         (
             CheckoutReport::PaymentFailed,
             Attempt::Creating | Attempt::Open | Attempt::Processing,
@@ -58,20 +72,21 @@ pub fn decide(state: &CheckoutState, report: &CheckoutReport) -> CheckoutDecisio
             NoChange("the buyer has paid by a delayed method")
         }
         (
-            CheckoutReport::PaymentFailed | CheckoutReport::Expired | CheckoutReport::Refused,
+            CheckoutReport::PaymentFailed
+            | CheckoutReport::Expired
+            | CheckoutReport::Refused
+            | CheckoutReport::Unknown
+            | CheckoutReport::Unexplained(_),
             Attempt::Expired | Attempt::Failed,
         ) => NoChange("the attempt had ended before"),
     }
 }
 
 fn end(state: &CheckoutState, ending: Ending) -> CheckoutDecision {
-    match state.status {
-        BookingStatus::Pending | BookingStatus::Processing => CheckoutDecision::EndBooking(ending),
-        BookingStatus::Confirmed
-        | BookingStatus::Expired
-        | BookingStatus::Cancelled
-        | BookingStatus::Failed
-        | BookingStatus::Review => CheckoutDecision::CloseAttempt(ending),
+    if state.waits_for_money() {
+        CheckoutDecision::EndBooking(ending)
+    } else {
+        CheckoutDecision::CloseAttempt(ending)
     }
 }
 
@@ -92,6 +107,8 @@ mod tests {
                 Report::PaymentFailed,
                 Report::Expired,
                 Report::Refused,
+                Report::Unknown,
+                Report::Unexplained("odd"),
             ] {
                 let decision = decide(&state(status, Attempt::Paid), &report);
 
@@ -158,6 +175,29 @@ mod tests {
 
             let closes = CheckoutDecision::CloseAttempt(ending);
             assert_eq!(decided, closes, "{report:?} {attempt:?} {status:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_stripe_does_not_know_was_not_paid_unless_a_bank_was_at_it() {
+        let decided = decide(&state(Booking::Pending, Attempt::Open), &Report::Unknown);
+        assert_eq!(decided, CheckoutDecision::EndBooking(Ending::Expired));
+
+        let processing = state(Booking::Processing, Attempt::Processing);
+        let decided = decide(&processing, &Report::Unknown);
+        assert_eq!(decided, CheckoutDecision::GiveUp(Mismatch::SessionUnknown));
+    }
+
+    #[test]
+    fn a_session_in_a_state_that_nobody_knows_is_left_to_a_person() {
+        for attempt in [Attempt::Creating, Attempt::Open, Attempt::Processing] {
+            let decided = decide(
+                &state(Booking::Pending, attempt),
+                &Report::Unexplained("odd"),
+            );
+
+            let gives_up = CheckoutDecision::GiveUp(Mismatch::SessionUnexplained);
+            assert_eq!(decided, gives_up, "{attempt:?}");
         }
     }
 

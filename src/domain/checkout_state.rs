@@ -39,6 +39,18 @@ impl CheckoutState {
         }
     }
 
+    /// Whether the booking is not confirmed yet and may still be.
+    pub fn waits_for_money(&self) -> bool {
+        match self.status {
+            BookingStatus::Pending | BookingStatus::Processing => true,
+            BookingStatus::Confirmed
+            | BookingStatus::Expired
+            | BookingStatus::Cancelled
+            | BookingStatus::Failed
+            | BookingStatus::Review => false,
+        }
+    }
+
     /// Whether the attempt is paid, and that by other PaymentIntents than this one, as far as is
     /// known. Where the PaymentIntent of a payment is not known, the two count as one.
     pub fn is_paid_by_another(&self, payment_intent_id: &str) -> bool {
@@ -67,6 +79,9 @@ pub enum CheckoutDecision {
     /// The payment is recorded, but this report differs from what was asked for: open a
     /// discrepancy.
     Flag(Mismatch),
+    /// Close the attempt, open a discrepancy, and leave a booking that waits for it to a person:
+    /// whether it was paid cannot be learnt.
+    GiveUp(Mismatch),
     /// Keep what is reserved as long as a delayed method may take.
     AwaitFunds,
     /// End the booking and free what it reserves: Stripe has said that it can no longer be paid.

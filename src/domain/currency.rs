@@ -26,7 +26,8 @@ const IN_HUNDREDS: &str = "isk ugx";
 /// Three decimals, of which the last must be 0.
 const IN_TENS: &str = "bhd jod kwd omr tnd";
 
-/// The smallest charge per currency, in minor units.
+/// The smallest charge per currency, in minor units, as of November 2026. In a currency that is
+/// missing here, Stripe refuses what is too small, and says so to the buyer.
 /// <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>
 const MINIMUMS: &[(i64, &str)] = &[
     (30, "gbp"),

@@ -15,7 +15,7 @@ pub struct CapturedFunds {
     pub captured_at: DateTime<Utc>,
 }
 
-/// In what a capture differs from what was asked for.
+/// In what Stripe's word differs from ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mismatch {
     /// The metadata names another booking.
@@ -24,6 +24,10 @@ pub enum Mismatch {
     Currency,
     /// Another amount.
     Amount,
+    /// Stripe does not know the session.
+    SessionUnknown,
+    /// The session is in a state that nobody knows.
+    SessionUnexplained,
 }
 
 impl Mismatch {
@@ -33,6 +37,8 @@ impl Mismatch {
             Self::Booking => "booking_mismatch",
             Self::Currency => "currency_mismatch",
             Self::Amount => "amount_mismatch",
+            Self::SessionUnknown => "session_unknown",
+            Self::SessionUnexplained => "session_unexplained",
         }
     }
 }

@@ -57,6 +57,9 @@ pub enum Refusal {
         /// The smallest amount that can be charged in this currency.
         minimum: Money,
     },
+    /// Stripe does not charge so little, in a currency of which it does not say how much that is.
+    #[error("The total is too small to be charged. Stripe says: {0}")]
+    AmountRefused(String),
     /// No such voucher, or none that can be used now.
     #[error("This voucher cannot be used.")]
     VoucherInvalid,
@@ -120,7 +123,7 @@ impl Refusal {
             Self::ShowClosed => "show_closed",
             Self::TooManySeats { .. } => "too_many_seats",
             Self::UnknownSeat { .. } => "unknown_seat",
-            Self::AmountTooSmall { .. } => "amount_too_small",
+            Self::AmountTooSmall { .. } | Self::AmountRefused(_) => "amount_too_small",
             Self::VoucherInvalid => "voucher_invalid",
             Self::BookingNotPayable { .. } => "booking_not_payable",
             Self::AlreadyPaid => "already_paid",

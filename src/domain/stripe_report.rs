@@ -30,7 +30,9 @@ impl StripeReport {
                 CheckoutReport::AwaitingFunds
                 | CheckoutReport::PaymentFailed
                 | CheckoutReport::Expired
-                | CheckoutReport::Refused,
+                | CheckoutReport::Refused
+                | CheckoutReport::Unknown
+                | CheckoutReport::Unexplained(_),
             )
             | Self::Refund(_)
             | Self::Dispute => None,

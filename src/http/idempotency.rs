@@ -6,7 +6,6 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::PgConnection;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::extract::json_body;
@@ -16,6 +15,7 @@ use super::json::parse_json;
 use super::problem::Problem;
 use super::reply::{Reply, response_of, stored_problem};
 use crate::app::{App, AppState};
+use crate::connection::Connection;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::BookingId;
 use crate::domain::refusal::Refusal;
@@ -115,7 +115,7 @@ enum Found {
 
 async fn look_up(app: &App, key: &IdempotencyKey) -> Result<Found> {
     let now = app.now();
-    let entry = idempotency_keys::find(&mut *app.acquire().await?, key, now).await?;
+    let entry = idempotency_keys::find(&mut app.acquire().await?, key, now).await?;
     match entry {
         None => Ok(Found::Begun(None)),
         Some(entry) if entry.request_hash != key.request_hash => {
@@ -140,7 +140,7 @@ async fn store<T: Serialize>(
         Ok(kept) => {
             let response = kept.reply.to_stored()?;
             if !kept.is_stored {
-                idempotency_keys::store(&mut *app.acquire().await?, key, &response).await?;
+                idempotency_keys::store(&mut app.acquire().await?, key, &response).await?;
             }
             response_of(&response)
         }
@@ -153,7 +153,7 @@ async fn store<T: Serialize>(
             Err(refusal.into())
         }
         Err(fault) => {
-            idempotency_keys::unlock(&mut *app.acquire().await?, key, app.now()).await?;
+            idempotency_keys::unlock(&mut app.acquire().await?, key, app.now()).await?;
             Err(fault)
         }
     }
@@ -168,7 +168,7 @@ async fn store_refusal(app: &App, key: &IdempotencyKey, refusal: &Refusal) -> Re
     idempotency_keys::store(&mut db, key, &stored_problem(refusal)?).await
 }
 
-async fn claim(db: &mut PgConnection, key: &IdempotencyKey, now: DateTime<Utc>) -> Result<()> {
+async fn claim(db: &mut Connection, key: &IdempotencyKey, now: DateTime<Utc>) -> Result<()> {
     let booking_id = None;
     let claimed = idempotency_keys::claim(db, &[Claim { key, booking_id }], now).await?;
     if claimed == [true] {
@@ -184,7 +184,7 @@ impl Keyed {
     /// `idempotency_in_progress` if another request with the same key is at it.
     pub async fn keep<T: Serialize>(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut Connection,
         reply: Reply<T>,
         now: DateTime<Utc>,
     ) -> Result<Kept<T>> {

@@ -230,6 +230,7 @@ impl From<&Refusal> for Problem {
             Refusal::UnknownSeat { seats } => problem.with("seats", json!(seats)),
             Refusal::TooManySeats { maximum } => problem.with("maximum", json!(maximum)),
             Refusal::AmountTooSmall { minimum } => problem.with("minimum", json!(minimum)),
+            Refusal::AmountRefused(_) => problem.with("minimum", Value::Null),
             Refusal::BookingNotPayable { booking_status } => {
                 problem.with("bookingStatus", json!(booking_status))
             }
@@ -267,6 +268,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::TooManySeats { .. }
         | Refusal::UnknownSeat { .. }
         | Refusal::AmountTooSmall { .. }
+        | Refusal::AmountRefused(_)
         | Refusal::VoucherInvalid
         | Refusal::ValidationFailed(_)
         | Refusal::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,

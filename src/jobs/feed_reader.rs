@@ -40,14 +40,14 @@ async fn read_while_followed(app: &App) -> Result<()> {
         app.feed.nudged().await;
         return Ok(());
     }
-    let mut cursor = booking_events::latest(&mut *app.pools.workers.acquire().await?).await?;
+    let mut cursor = booking_events::latest(&mut app.pools.watch.acquire().await?).await?;
     // Whoever followed a booking before this moment may have missed a change.
     app.feed.publish_gap();
     while app.feed.is_followed() {
         // Either way, it is time to look.
         let _ = timeout(LOOK, app.feed.nudged()).await;
         let unread =
-            booking_events::read_since(&mut *app.pools.workers.acquire().await?, &cursor).await?;
+            booking_events::read_since(&mut app.pools.watch.acquire().await?, &cursor).await?;
         unread
             .booking_ids
             .iter()

@@ -1,12 +1,15 @@
-//! The background half: jobs of the queue, and the reader of what has happened to bookings.
+//! The background half: jobs of the queue, the reader of what has happened to bookings, and the
+//! watch over the database.
 //!
 //! Every job may run twice, at once even: each workflow looks first whether there is still
 //! something to do, under the lock of the booking or under Stripe's idempotency key.
 
 mod feed_reader;
 mod perform;
+mod watch;
 mod worker;
 
 pub use feed_reader::feed;
 pub use perform::perform;
+pub use watch::watch;
 pub use worker::work;

@@ -1,6 +1,7 @@
 //! The workers of this process: they take jobs from the queue, as those of other processes do.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -10,11 +11,11 @@ use graphile_worker::{
 };
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use super::perform::perform;
-use crate::app::AppState;
+use crate::app::{App, AppState};
 use crate::domain::job::Job;
 use crate::error::{Error, Result, explain};
 use crate::repositories::database::QUEUE_SCHEMA;
@@ -42,6 +43,13 @@ const QUEUE_AGAIN: Duration = Duration::from_secs(2);
 const JOB_TIME_MAX: Duration = Duration::from_mins(2);
 /// How long jobs under way may take to end after a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// How long the workers may take to begin.
+const START_MAX: Duration = Duration::from_secs(10);
+/// Workers whose connections are not trusted any more, or that have run for this long, are followed
+/// by new ones, with connections of their own: the library waits for its statements without an end.
+const RUN_MAX: Duration = Duration::from_mins(10);
+/// How long those may take to end.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
 /// The pause before the second try; it doubles up to the longest, with jitter.
 const RETRY_PAUSE_MIN_MILLISECONDS: i64 = 2_000;
 const RETRY_PAUSE_MAX_MILLISECONDS: i64 = 60_000;
@@ -69,7 +77,7 @@ impl TaskHandler for Task {
         let process = context
             .get_ext::<Process>()
             .ok_or("the worker was started without its process")?;
-        let done = tokio::time::timeout(JOB_TIME_MAX, perform(&process.0, &self.0)).await;
+        let done = timeout(JOB_TIME_MAX, perform(&process.0, &self.0)).await;
         done.map_err(|_| format!("not done within {JOB_TIME_MAX:?}"))?
             .map_err(|error| explain(&error))
     }
@@ -83,15 +91,14 @@ pub async fn work(app: AppState, mut stopping: watch::Receiver<bool>) {
             tracing::warn!("no jobs are done, for want of a queue: {error}");
             let told = stopping.wait_for(|stopping| *stopping);
             // Either way, the loop looks again whether it goes on.
-            let _ = tokio::time::timeout(QUEUE_AGAIN, told).await;
+            let _ = timeout(QUEUE_AGAIN, told).await;
         }
     }
 }
 
 async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Result<()> {
-    let queue = app.pools.workers.clone();
     let options = WorkerOptions::default()
-        .pg_pool(queue.clone())
+        .pg_pool(app.pools.queue())
         .schema(QUEUE_SCHEMA)
         .concurrency(CONCURRENCY)
         .poll_interval(POLL)
@@ -120,9 +127,12 @@ async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Resul
         .shutdown_grace_period(DRAIN_MAX)
         .add_extension(Process(AppState::clone(app)))
         .define_job::<Task>()
-        .on(JobFail, move |failed| {
-            let queue = queue.clone();
-            async move { put_off(&queue, *failed.job.attempts(), *failed.job.id()).await }
+        .on(JobFail, {
+            let app = AppState::clone(app);
+            move |failed| {
+                let app = AppState::clone(&app);
+                async move { put_off(&app, *failed.job.attempts(), *failed.job.id()).await }
+            }
         })
         .on(JobPermanentlyFail, async |failed| {
             tracing::error!(
@@ -133,14 +143,37 @@ async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Resul
         });
     let fault = |error: &dyn fmt::Display| Error::fault(error.to_string());
     let options = options.with_cron(SCHEDULE).map_err(|error| fault(&error))?;
-    let worker = options.init().await.map_err(|error| fault(&error))?;
-    worker.run().await.map_err(|error| fault(&error))
+    let started = timeout(START_MAX, options.init()).await;
+    let started = started.map_err(|_| Error::fault(format!("not started within {START_MAX:?}")))?;
+    let worker = Arc::new(started.map_err(|error| fault(&error))?);
+    let mut run = tokio::spawn({
+        let worker = Arc::clone(&worker);
+        async move { worker.run().await }
+    });
+    let renewal = async {
+        tokio::select! {
+            () = app.pools.trust.lost() => {}
+            () = sleep(RUN_MAX) => {}
+        }
+    };
+    tokio::select! {
+        done = &mut run => done.map_err(|error| fault(&error))?.map_err(|error| fault(&error)),
+        () = renewal => {
+            worker.request_shutdown();
+            tokio::spawn(async move {
+                if timeout(GIVEN_UP_AFTER, &mut run).await.is_err() {
+                    run.abort();
+                }
+            });
+            Ok(())
+        }
+    }
 }
 
 /// The queue's own pauses grow to hours; while seats or money wait, a minute is the longest.
-async fn put_off(db: &PgPool, attempts: i16, id: i64) {
+async fn put_off(app: &App, attempts: i16, id: i64) {
     let put_off = async {
-        let mut db = db.acquire().await?;
+        let mut db = app.acquire().await?;
         // What was asked for again while this ran waits by itself; the failed one is forgotten.
         jobs::forget_replaced(&mut db).await?;
         let failed = FailedTry {

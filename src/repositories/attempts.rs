@@ -3,28 +3,18 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::Columns;
+use crate::connection::Connection;
 use crate::domain::attempt::{AttemptOfBooking, AttemptStatus, NewSession, PaymentPart};
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::checkout_state::CheckoutState;
 use crate::domain::ids::{AttemptId, BookingId};
-use crate::domain::job::Job;
 use crate::domain::money::Money;
 use crate::domain::stripe_report::AttemptReference;
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
-
-/// What is needed to ask Stripe for the session of an attempt, again and to the letter.
-#[derive(Debug, Clone)]
-pub struct UnansweredAttempt {
-    /// The attempt.
-    pub id: AttemptId,
-    /// What Stripe is sent.
-    pub parameters: String,
-}
 
 /// A booking and the attempt that may be paying for it.
 #[derive(Debug, Clone)]
@@ -53,7 +43,7 @@ pub struct UnclosedAttempt {
 }
 
 /// The hold of a booking, if there is such a booking. Nothing is locked.
-pub async fn find_hold(db: &mut PgConnection, id: BookingId) -> Result<Option<Hold>> {
+pub async fn find_hold(db: &mut Connection, id: BookingId) -> Result<Option<Hold>> {
     let row = sqlx::query!(
         r#"select booking.status as "status: BookingStatus", booking.hold_expires_at,
                   booking.cancel_requested_at,
@@ -86,7 +76,7 @@ pub async fn find_hold(db: &mut PgConnection, id: BookingId) -> Result<Option<Ho
 
 /// The attempt of a session whose booking is the owner's.
 pub async fn find_by_session(
-    db: &mut PgConnection,
+    db: &mut Connection,
     session_id: &str,
     owner: &UserId,
 ) -> Result<Option<AttemptOfBooking>> {
@@ -107,7 +97,7 @@ pub async fn find_by_session(
 /// Locks bookings in the order of their ids, and then the named attempts, and reads how both
 /// stand. The locks are taken in this order everywhere. One round trip.
 pub async fn lock(
-    db: &mut PgConnection,
+    db: &mut Connection,
     attempts: &[AttemptOfBooking],
 ) -> Result<HashMap<AttemptId, CheckoutState>> {
     let rows = sqlx::query!(
@@ -170,7 +160,7 @@ pub struct Unpayable {
 }
 
 /// Locks a booking that is pending and has no attempt which could be paid; `None` if it is not so.
-pub async fn lock_unpayable(db: &mut PgConnection, id: BookingId) -> Result<Option<Unpayable>> {
+pub async fn lock_unpayable(db: &mut Connection, id: BookingId) -> Result<Option<Unpayable>> {
     let locked = sqlx::query_as!(
         Unpayable,
         r#"select cancel_requested_at is not null as "cancel_requested!"
@@ -193,56 +183,12 @@ pub async fn lock_unpayable(db: &mut PgConnection, id: BookingId) -> Result<Opti
     Ok(locked.filter(|_| unclosed.is_none()))
 }
 
-/// Bookings with an attempt that has had no answer since `before` and that no job is about to
-/// finish, at most `limit`. They may have been paid by another session since; then this one is to
-/// be closed.
-pub async fn list_unfinished(
-    db: &mut PgConnection,
-    before: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<BookingId>> {
-    let unfinished = sqlx::query_scalar!(
-        r#"select booking_id as "booking_id: BookingId"
-           from checkout_attempts
-           where status = 'creating' and stripe_session_id is null and updated_at < $1
-             and not exists (
-               select from jobs where jobs.key = $3 || checkout_attempts.booking_id
-                 and jobs.state <> 'buried'
-             )
-           order by updated_at
-           limit $2"#,
-        before,
-        limit,
-        Job::FINISH_CHECKOUT,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(unfinished)
-}
-
-/// The attempt of a booking that Stripe has not answered yet, if there is one.
-pub async fn find_unanswered(
-    db: &mut PgConnection,
-    booking_id: BookingId,
-) -> Result<Option<UnansweredAttempt>> {
-    let unanswered = sqlx::query_as!(
-        UnansweredAttempt,
-        r#"select id as "id: _", parameters
-           from checkout_attempts
-           where booking_id = $1 and status = 'creating'"#,
-        booking_id as _,
-    )
-    .fetch_optional(db)
-    .await?;
-    Ok(unanswered)
-}
-
 /// Opens attempts, each named once, with the sessions that Stripe gave, and returns those that
 /// could be opened: their bookings still wait for the part that they pay. The bookings are locked
 /// first, in the order of their ids, so that this and a webhook for the same session come one after
 /// the other. One round trip.
 pub async fn open(
-    db: &mut PgConnection,
+    db: &mut Connection,
     sessions: &[&NewSession],
     now: DateTime<Utc>,
 ) -> Result<Vec<AttemptId>> {
@@ -294,7 +240,7 @@ pub async fn open(
 
 /// Notes the session of an attempt whose booking does not wait for it any more; what Stripe's
 /// reports have named stays. True if nobody has heard yet what has become of it.
-pub async fn name_session(db: &mut PgConnection, session: &NewSession) -> Result<bool> {
+pub async fn name_session(db: &mut Connection, session: &NewSession) -> Result<bool> {
     let is_unheard_of = sqlx::query_scalar!(
         r#"update checkout_attempts
            set stripe_session_id = coalesce(stripe_session_id, $2)
@@ -308,10 +254,29 @@ pub async fn name_session(db: &mut PgConnection, session: &NewSession) -> Result
     Ok(is_unheard_of)
 }
 
+/// Notes that Stripe says what nobody can explain of a session that is over; since when it does.
+pub async fn note_unexplained(
+    db: &mut Connection,
+    id: AttemptId,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>> {
+    let since = sqlx::query_scalar!(
+        r#"update checkout_attempts
+           set unexplained_since = coalesce(unexplained_since, $2)
+           where id = $1
+           returning unexplained_since as "unexplained_since!""#,
+        id as _,
+        now,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(since)
+}
+
 /// Notes that the buyer has paid by a delayed method, with what Stripe's report names. The attempt
 /// cannot be paid any more. The caller holds its lock.
 pub async fn await_funds(
-    db: &mut PgConnection,
+    db: &mut Connection,
     id: AttemptId,
     reference: &AttemptReference,
     now: DateTime<Utc>,
@@ -335,7 +300,7 @@ pub async fn await_funds(
 /// Closes an attempt without money. One that never had a session has failed, however its booking
 /// ends. The caller holds its lock.
 pub async fn close(
-    db: &mut PgConnection,
+    db: &mut Connection,
     id: AttemptId,
     session_id: Option<&str>,
     status: AttemptStatus,
@@ -352,37 +317,6 @@ pub async fn close(
         id as _,
         status as _,
         session_id,
-        now,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Gives up an attempt whose key is spent, and puts `next` in its place. The caller holds the locks
-/// of both.
-pub async fn replace(
-    db: &mut PgConnection,
-    id: AttemptId,
-    next: &UnansweredAttempt,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    sqlx::query!(
-        "update checkout_attempts set status = 'failed', updated_at = $2 where id = $1",
-        id as _,
-        now
-    )
-    .execute(&mut *db)
-    .await?;
-    sqlx::query!(
-        "insert into checkout_attempts (id, booking_id, part, ui, amount_minor, status, parameters,
-                                        expires_at, created_at, updated_at)
-         select $2, booking_id, part, ui, amount_minor, 'creating', $3, expires_at, $4, $4
-         from checkout_attempts
-         where id = $1",
-        id as _,
-        next.id as _,
-        next.parameters,
         now,
     )
     .execute(db)

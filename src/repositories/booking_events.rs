@@ -1,9 +1,9 @@
 //! What has happened to bookings: append-only, in order per booking.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::Columns;
+use crate::connection::Connection;
 use crate::domain::booking_event::NewBookingEvent;
 use crate::domain::ids::BookingId;
 use crate::error::Result;
@@ -14,7 +14,7 @@ const READ_MAX: i64 = 5_000;
 /// Writes down what has happened, in the transaction of the change. The hot paths have it ride in
 /// the statements that make the change.
 pub async fn append(
-    db: &mut PgConnection,
+    db: &mut Connection,
     events: &[NewBookingEvent],
     now: DateTime<Utc>,
 ) -> Result<()> {
@@ -37,7 +37,7 @@ pub async fn append(
 pub struct Cursor(String);
 
 /// The cursor of somebody who begins to read now.
-pub async fn latest(db: &mut PgConnection) -> Result<Cursor> {
+pub async fn latest(db: &mut Connection) -> Result<Cursor> {
     let snapshot = sqlx::query_scalar!(r#"select pg_current_snapshot()::text as "snapshot!""#);
     Ok(Cursor(snapshot.fetch_one(db).await?))
 }
@@ -56,7 +56,7 @@ pub struct Unread {
 /// What has been committed since `cursor`, whatever the order in which it was begun: the events of
 /// transactions that the cursor's snapshot did not see and this one does.
 /// <https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT>
-pub async fn read_since(db: &mut PgConnection, cursor: &Cursor) -> Result<Unread> {
+pub async fn read_since(db: &mut Connection, cursor: &Cursor) -> Result<Unread> {
     let row = sqlx::query!(
         r#"select pg_current_snapshot()::text as "snapshot!",
                   array(

@@ -1,8 +1,8 @@
 //! Bookings and what they reserve.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
+use crate::connection::Connection;
 use crate::domain::attempt::{OpenCheckout, PaymentPart};
 use crate::domain::booking::{
     BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, OpenAttempt, PaymentOption,
@@ -83,11 +83,7 @@ macro_rules! details {
 }
 
 /// Bookings, newest first, at most `limit`. One round trip.
-pub async fn list(
-    db: &mut PgConnection,
-    filter: &Filter,
-    limit: i64,
-) -> Result<Vec<BookingDetails>> {
+pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Vec<BookingDetails>> {
     let rows = details!(
         "where user_id = $1
            and ($2::booking_status is null or booking.status = $2)
@@ -107,7 +103,7 @@ pub async fn list(
 }
 
 /// Those of the bookings that there are, in no particular order. One round trip.
-pub async fn find_all(db: &mut PgConnection, ids: &[BookingId]) -> Result<Vec<BookingDetails>> {
+pub async fn find_all(db: &mut Connection, ids: &[BookingId]) -> Result<Vec<BookingDetails>> {
     let rows = details!("where booking.id = any($1)", ids as _);
     rows.fetch_all(db)
         .await?
@@ -117,7 +113,7 @@ pub async fn find_all(db: &mut PgConnection, ids: &[BookingId]) -> Result<Vec<Bo
 }
 
 /// The booking, if there is one. One round trip.
-pub async fn find(db: &mut PgConnection, id: BookingId) -> Result<Option<BookingDetails>> {
+pub async fn find(db: &mut Connection, id: BookingId) -> Result<Option<BookingDetails>> {
     Ok(find_all(db, &[id]).await?.pop())
 }
 
@@ -184,7 +180,7 @@ impl TryFrom<Row> for BookingDetails {
 /// Bookings that wait for a payment, whose hold ended before `before`, and that no job is about to
 /// end, at most `limit`.
 pub async fn list_overdue(
-    db: &mut PgConnection,
+    db: &mut Connection,
     before: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<BookingId>> {
@@ -220,7 +216,7 @@ pub struct Cancellation<'a> {
 /// Notes that a pending booking is to be cancelled, and why; what was noted before stays. False if
 /// it is not pending, or not at that version any more.
 pub async fn request_cancellation(
-    db: &mut PgConnection,
+    db: &mut Connection,
     cancellation: Cancellation<'_>,
     now: DateTime<Utc>,
 ) -> Result<bool> {
@@ -259,7 +255,7 @@ pub async fn request_cancellation(
 /// Keeps what a booking reserves until `until`: the buyer has paid by a method that takes days. The
 /// caller holds its lock.
 pub async fn await_funds(
-    db: &mut PgConnection,
+    db: &mut Connection,
     id: BookingId,
     until: DateTime<Utc>,
     now: DateTime<Utc>,
@@ -279,7 +275,7 @@ pub async fn await_funds(
 
 /// Leaves a booking to a person. It keeps what it reserves; one that had ended must claim it again.
 /// The caller holds its lock.
-pub async fn review(db: &mut PgConnection, id: BookingId, now: DateTime<Utc>) -> Result<()> {
+pub async fn review(db: &mut Connection, id: BookingId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         "update bookings
          set status = 'review', hold_expires_at = null, updated_at = $2
@@ -294,7 +290,7 @@ pub async fn review(db: &mut PgConnection, id: BookingId, now: DateTime<Utc>) ->
 
 /// Ends a booking, and frees what it reserves. The caller holds its lock.
 pub async fn end(
-    db: &mut PgConnection,
+    db: &mut Connection,
     id: BookingId,
     ending: Ending,
     now: DateTime<Utc>,
@@ -318,7 +314,7 @@ pub async fn end(
 
 /// Claims what a booking reserved again, if it is still on sale; the booking must be live again.
 /// False if not all of it could be claimed: the caller must roll back.
-pub async fn claim_again(db: &mut PgConnection, id: BookingId, now: DateTime<Utc>) -> Result<bool> {
+pub async fn claim_again(db: &mut Connection, id: BookingId, now: DateTime<Utc>) -> Result<bool> {
     let is_complete = sqlx::query_scalar!(
         r#"with wanted as (
              select booking.id, booking.show_id, seat.label

@@ -1,9 +1,13 @@
 //! The database itself: is it there, and is its schema ours?
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use graphile_worker::WorkerUtils;
 use sqlx::migrate::Migrator;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
+use crate::connection::Connection;
 use crate::error::{Error, Result};
 
 /// The migrations, compiled in.
@@ -36,6 +40,9 @@ pub async fn set_session(db: &mut PgConnection, settings: &[(&str, &str)]) -> sq
     Ok(())
 }
 
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+const UNDEFINED_TABLE: &str = "42P01";
+
 /// The version of the queue's library, whose schema is part of ours.
 pub const QUEUE_VERSION: &str = "graphile_worker_0_14";
 
@@ -51,19 +58,36 @@ pub async fn migrate(db: &PgPool) -> Result<()> {
     Ok(())
 }
 
+/// Waits at the database, and tells whether it takes writes then: a standby does not, nor does a
+/// primary that was told so.
+pub async fn takes_writes_after(db: &mut Connection, wait: Duration) -> Result<bool> {
+    let only_reads = sqlx::query_scalar!(
+        r#"select pg_is_in_recovery()
+             or current_setting('transaction_read_only')::boolean as "only_reads!"
+           from pg_sleep($1)"#,
+        wait.as_secs_f64(),
+    );
+    Ok(!only_reads.fetch_one(db).await?)
+}
+
+/// Writes to the database, or tells why that cannot be done.
+pub async fn try_write(db: &mut Connection, now: DateTime<Utc>) -> Result<()> {
+    let written = sqlx::query!("update write_probe set tried_at = $1 where only_row", now);
+    written.execute(db).await?;
+    Ok(())
+}
+
 /// How many migrations are still to be applied; 0 when the schema is up to date.
-pub async fn pending_migrations(db: &mut PgConnection) -> Result<usize> {
-    let table = sqlx::query_scalar!("select to_regclass('_sqlx_migrations') is not null")
-        .fetch_one(&mut *db)
-        .await?;
-    let applied: Vec<i64> = if table == Some(true) {
-        // The table belongs to sqlx and is absent while the queries are checked, so this one is not
-        // checked.
-        sqlx::query_scalar("select version from _sqlx_migrations where success")
-            .fetch_all(&mut *db)
-            .await?
-    } else {
-        Vec::new()
+pub async fn pending_migrations(db: impl PgExecutor<'_>) -> Result<usize> {
+    // The table belongs to sqlx and is absent while the queries are checked, so this one is not
+    // checked.
+    let applied = sqlx::query_scalar("select version from _sqlx_migrations where success")
+        .fetch_all(db)
+        .await
+        .map_err(Error::from);
+    let applied: Vec<i64> = match applied {
+        Err(error) if error.sqlstate().as_deref() == Some(UNDEFINED_TABLE) => Vec::new(),
+        applied => applied?,
     };
     Ok(MIGRATOR
         .iter()

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
 
+use crate::connection::Connection;
 use crate::domain::ids::{BookingId, DiscrepancyId};
 use crate::error::Result;
 
@@ -24,7 +24,7 @@ pub struct Discrepancy<'a> {
 
 /// Opens a discrepancy; false if it is open already.
 pub async fn open(
-    db: &mut PgConnection,
+    db: &mut Connection,
     discrepancy: &Discrepancy<'_>,
     now: DateTime<Utc>,
 ) -> Result<bool> {

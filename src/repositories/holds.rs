@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::{Columns, StoredPolicy};
+use crate::connection::Connection;
 use crate::domain::attempt::NewAttempt;
 use crate::domain::booking::Booking;
 use crate::domain::booking_event::BookingEvent;
@@ -49,7 +49,7 @@ pub struct Held {
 /// Claims are inserted in the order of shows and labels, so that two holds of the same seats never
 /// deadlock; a claim that another transaction is just making is waited for.
 pub async fn insert(
-    db: &mut PgConnection,
+    db: &mut Connection,
     holds: &[NewHold<'_>],
     jobs: &[ScheduledJob],
     now: DateTime<Utc>,

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgConnection;
 
 use super::Columns;
+use crate::connection::Connection;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::BookingId;
 use crate::error::Result;
@@ -52,7 +52,7 @@ pub(crate) struct Claim<'a> {
 
 /// What is known of the key, unless it is older than 24 hours.
 pub(crate) async fn find(
-    db: &mut PgConnection,
+    db: &mut Connection,
     key: &IdempotencyKey,
     now: DateTime<Utc>,
 ) -> Result<Option<Entry>> {
@@ -87,7 +87,7 @@ pub(crate) async fn find(
 /// holds the others or is done with them. Waits for a transaction that is just claiming one of
 /// them.
 pub(crate) async fn claim(
-    db: &mut PgConnection,
+    db: &mut Connection,
     claims: &[Claim<'_>],
     now: DateTime<Utc>,
 ) -> Result<Vec<bool>> {
@@ -130,7 +130,7 @@ pub(crate) async fn claim(
 
 /// Stores the first response of a key that this request has claimed; one that is stored stays.
 pub(crate) async fn store(
-    db: &mut PgConnection,
+    db: &mut Connection,
     key: &IdempotencyKey,
     response: &StoredResponse,
 ) -> Result<()> {
@@ -153,7 +153,7 @@ pub(crate) async fn store(
 /// Lets the next request with this key go on at once: this one has failed, and its response is not
 /// stored.
 pub(crate) async fn unlock(
-    db: &mut PgConnection,
+    db: &mut Connection,
     key: &IdempotencyKey,
     now: DateTime<Utc>,
 ) -> Result<()> {
@@ -171,7 +171,7 @@ pub(crate) async fn unlock(
 }
 
 /// Forgets the oldest of the keys that do not count any more.
-pub(crate) async fn forget(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn forget(db: &mut Connection, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         "delete from idempotency_keys
          where (caller, key) in (

@@ -3,11 +3,11 @@
 //!
 //! The queue's own tables are known to `migrations/0012_jobs.sql` alone.
 
-use chrono::TimeDelta;
-use sqlx::PgConnection;
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::types::Json;
 
 use super::Columns;
+use crate::connection::Connection;
 use crate::domain::job::{ScheduledJob, TRIES_MAX};
 use crate::error::Result;
 
@@ -16,7 +16,7 @@ pub const TASK: &str = "holdfast";
 
 /// Enqueues jobs. One with the same key that has not begun yet is replaced. Nobody is notified:
 /// workers look for jobs every second.
-pub async fn enqueue(db: &mut PgConnection, jobs: &[ScheduledJob]) -> Result<()> {
+pub async fn enqueue(db: &mut Connection, jobs: &[ScheduledJob]) -> Result<()> {
     sqlx::query!(
         "select enqueue_jobs($1, $2::json[], $3, $4)",
         &jobs.column(|scheduled| scheduled.job.key()),
@@ -31,8 +31,16 @@ pub async fn enqueue(db: &mut PgConnection, jobs: &[ScheduledJob]) -> Result<()>
 
 /// Forgets jobs that were asked for again while they ran, and then failed or lost their worker: the
 /// queue has put others in their place, and they would lie there for ever.
-pub async fn forget_replaced(db: &mut PgConnection) -> Result<()> {
+pub async fn forget_replaced(db: &mut Connection) -> Result<()> {
     sqlx::query!("select forget_replaced_jobs()")
+        .fetch_one(db)
+        .await?;
+    Ok(())
+}
+
+/// Brings jobs forward that have failed and would be tried again only after `latest`.
+pub async fn bring_forward(db: &mut Connection, latest: DateTime<Utc>) -> Result<()> {
+    sqlx::query!("select bring_jobs_forward($1)", latest)
         .fetch_one(db)
         .await?;
     Ok(())
@@ -49,7 +57,7 @@ pub struct FailedTry {
 
 /// Puts the next try of a job off, by the clock that the queue goes by. One that was asked for
 /// again since has had no tries, and keeps its time.
-pub async fn put_off(db: &mut PgConnection, failed: FailedTry, pause: TimeDelta) -> Result<()> {
+pub async fn put_off(db: &mut Connection, failed: FailedTry, pause: TimeDelta) -> Result<()> {
     sqlx::query!(
         "select put_off_job($1, $2, $3::bigint * interval '1 millisecond')",
         failed.job_id,

@@ -1,8 +1,8 @@
 //! The money ledger. Captures are booked where payments are stored; this books what goes back.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
+use crate::connection::Connection;
 use crate::domain::ids::TransferId;
 use crate::domain::ledger::{Account, TransferKind};
 use crate::domain::refund::RefundState;
@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// Books money of a refund that leaves us, or that is back.
 pub async fn book_refund(
-    db: &mut PgConnection,
+    db: &mut Connection,
     refund: &RefundState,
     kind: TransferKind,
     now: DateTime<Utc>,

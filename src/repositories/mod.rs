@@ -15,6 +15,7 @@ pub mod payment_events;
 pub mod payments;
 pub mod refunds;
 pub mod shows;
+pub mod unanswered_attempts;
 pub mod users;
 
 use cancellation_policy::StoredPolicy;

@@ -1,8 +1,8 @@
 //! Movies of the catalogue.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::PgConnection;
 
+use crate::connection::Connection;
 use crate::domain::catalogue::{Movie, MovieDetails};
 use crate::domain::ids::MovieId;
 use crate::error::Result;
@@ -33,7 +33,7 @@ impl From<Row> for Movie {
     }
 }
 
-pub(crate) async fn insert(db: &mut PgConnection, movie: &Movie, now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn insert(db: &mut Connection, movie: &Movie, now: DateTime<Utc>) -> Result<()> {
     let details = &movie.details;
     sqlx::query!(
         "insert into movies (id, title, overview, runtime_minutes, release_date, genres, poster_url,
@@ -53,7 +53,7 @@ pub(crate) async fn insert(db: &mut PgConnection, movie: &Movie, now: DateTime<U
     Ok(())
 }
 
-pub(crate) async fn find(db: &mut PgConnection, id: MovieId) -> Result<Option<Movie>> {
+pub(crate) async fn find(db: &mut Connection, id: MovieId) -> Result<Option<Movie>> {
     let row = sqlx::query_as!(
         Row,
         r#"select id as "id: _", title, overview, runtime_minutes, release_date, genres, poster_url
@@ -68,7 +68,7 @@ pub(crate) async fn find(db: &mut PgConnection, id: MovieId) -> Result<Option<Mo
 
 /// Movies that are still to be shown, newest first, at most `limit`, those after `before` only.
 pub(crate) async fn list_coming(
-    db: &mut PgConnection,
+    db: &mut Connection,
     before: Option<MovieId>,
     limit: i64,
     now: DateTime<Utc>,

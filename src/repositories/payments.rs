@@ -1,9 +1,9 @@
 //! Payments: money that Stripe captured, stored with all that it changes.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::Columns;
+use crate::connection::Connection;
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::booking_event::NewBookingEvent;
 use crate::domain::funds::{CapturedFunds, SurplusReason};
@@ -64,7 +64,7 @@ pub struct MarkedEvent<'a> {
 /// decided. The one place where an event is marked. One round trip; the caller holds the locks of
 /// the bookings and commits all of it, or nothing.
 pub async fn write(
-    db: &mut PgConnection,
+    db: &mut Connection,
     settlement: &Settlement<'_>,
     now: DateTime<Utc>,
 ) -> Result<()> {
@@ -117,7 +117,7 @@ pub async fn write(
 /// Which of the PaymentIntents have brought a payment that is stored. Asked under the lock of the
 /// booking, in a statement that sees what was committed while the lock was waited for.
 pub async fn recorded_intents(
-    db: &mut PgConnection,
+    db: &mut Connection,
     payment_intent_ids: &[&str],
 ) -> Result<Vec<String>> {
     let recorded = sqlx::query_scalar!(

@@ -1,8 +1,8 @@
 //! Refunds: what is on its way back, and what has become of it.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
+use crate::connection::Connection;
 use crate::domain::funds::SurplusReason;
 use crate::domain::ids::{BookingId, PaymentId, RefundId};
 use crate::domain::money::Money;
@@ -24,7 +24,7 @@ pub struct RequestedRefund {
 
 /// Asks for all of a payment that is surplus, in the transaction that stores it.
 pub async fn request_surplus(
-    db: &mut PgConnection,
+    db: &mut Connection,
     payment_id: PaymentId,
     reason: SurplusReason,
     now: DateTime<Utc>,
@@ -51,10 +51,7 @@ pub async fn request_surplus(
 }
 
 /// The refund, if Stripe has not answered for it yet.
-pub async fn find_requested(
-    db: &mut PgConnection,
-    id: RefundId,
-) -> Result<Option<RequestedRefund>> {
+pub async fn find_requested(db: &mut Connection, id: RefundId) -> Result<Option<RequestedRefund>> {
     let row = sqlx::query!(
         r#"select refunds.booking_id as "booking_id: BookingId", payments.stripe_payment_intent_id,
                   refunds.amount_minor, refunds.currency
@@ -80,7 +77,7 @@ pub async fn find_requested(
 }
 
 /// Locks a refund, and reads how it stands.
-pub async fn lock(db: &mut PgConnection, id: RefundId) -> Result<Option<RefundState>> {
+pub async fn lock(db: &mut Connection, id: RefundId) -> Result<Option<RefundState>> {
     let row = sqlx::query!(
         r#"select refunds.booking_id as "booking_id: BookingId",
                   refunds.payment_id as "payment_id: PaymentId", refunds.amount_minor,
@@ -112,7 +109,7 @@ pub async fn lock(db: &mut PgConnection, id: RefundId) -> Result<Option<RefundSt
 
 /// Stores what Stripe has said of a refund. The caller holds its lock, and books the money.
 pub async fn store(
-    db: &mut PgConnection,
+    db: &mut Connection,
     id: RefundId,
     report: &RefundReport,
     now: DateTime<Utc>,
@@ -139,7 +136,7 @@ pub async fn store(
 
 /// Puts a fresh refund in the place of one that has failed, with a key of its own.
 pub async fn request_again(
-    db: &mut PgConnection,
+    db: &mut Connection,
     failed: RefundId,
     now: DateTime<Utc>,
 ) -> Result<RefundId> {

@@ -1,9 +1,9 @@
 //! Shows, their tiers and their seats.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::{Columns, StoredPolicy};
+use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
 use crate::domain::catalogue::{Movie, MovieDetails, NewShow, Show, ShowStatus, Tier};
 use crate::domain::ids::{BookingId, MovieId, ShowId};
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 pub const MOVIE_KEY: &str = "shows_movie_id_fkey";
 
 /// Stores a new show with its tiers and seats.
-pub async fn insert(db: &mut PgConnection, show: &NewShow, now: DateTime<Utc>) -> Result<()> {
+pub async fn insert(db: &mut Connection, show: &NewShow, now: DateTime<Utc>) -> Result<()> {
     let (names, prices): (Vec<String>, Vec<i64>) = show
         .tiers
         .iter()
@@ -133,7 +133,7 @@ macro_rules! listed {
 }
 
 /// Shows, soonest first, at most `limit`. Its bounds are never null, so that one plan serves all.
-pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<Vec<Show>> {
+pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Vec<Show>> {
     let (after_start, after_id) = filter.after.unzip();
     let movie_ids = filter
         .movie_ids
@@ -164,7 +164,7 @@ pub async fn list(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<
 }
 
 /// The show, if there is one.
-pub async fn find(db: &mut PgConnection, id: ShowId) -> Result<Option<Show>> {
+pub async fn find(db: &mut Connection, id: ShowId) -> Result<Option<Show>> {
     listed!("where shows.id = $1", id as _)
         .fetch_optional(db)
         .await?
@@ -211,7 +211,7 @@ impl TryFrom<Row> for Show {
 }
 
 /// The seats of shows that somebody has, for those that there are. One round trip.
-pub async fn taken_seats(db: &mut PgConnection, ids: &[ShowId]) -> Result<Vec<TakenSeats>> {
+pub async fn taken_seats(db: &mut Connection, ids: &[ShowId]) -> Result<Vec<TakenSeats>> {
     let taken = sqlx::query_as!(
         TakenSeats,
         r#"select id as "show_id: _", layout_version,
@@ -231,7 +231,7 @@ pub async fn taken_seats(db: &mut PgConnection, ids: &[ShowId]) -> Result<Vec<Ta
 }
 
 /// The seats of a show and what they cost. One round trip.
-pub async fn layout(db: &mut PgConnection, id: ShowId) -> Result<Layout> {
+pub async fn layout(db: &mut Connection, id: ShowId) -> Result<Layout> {
     let rows = sqlx::query!(
         "select shows.layout_version, shows.currency, seat.label, seat.tier, seat.sellable,
                 show_tiers.price_minor
@@ -272,7 +272,7 @@ pub struct WantedSeats<'a> {
 /// Shows with those of the wanted seats that they have, and who has claimed them: one availability
 /// for each of `wanted`, in its order, if there is such a show. Nothing is locked. One round trip.
 pub async fn availabilities(
-    db: &mut PgConnection,
+    db: &mut Connection,
     wanted: &[WantedSeats<'_>],
 ) -> Result<Vec<Option<SeatAvailability>>> {
     let seats = wanted.iter().enumerate().flat_map(|(number, wanted)| {

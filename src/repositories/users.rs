@@ -1,15 +1,15 @@
 //! Users, as their tokens describe them.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::Columns;
+use crate::connection::Connection;
 use crate::domain::user::User;
 use crate::error::Result;
 
 /// Stores users, each named once, that are seen for the first time, and what has changed of those
 /// that are known. What a token does not say stays as it was.
-pub async fn upsert(db: &mut PgConnection, users: &[&User], now: DateTime<Utc>) -> Result<()> {
+pub async fn upsert(db: &mut Connection, users: &[&User], now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
         // One who is known and unchanged is not locked: in a rush that would be a commit for each
         // buyer. The subquery is looked up by key for each of them, whatever Postgres knows of the

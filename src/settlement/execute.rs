@@ -1,9 +1,9 @@
 //! Carries plans out, all of them in the caller's transaction.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{Acquire, PgConnection};
 
 use super::plan::{Item, Plan};
+use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState, Ending};
@@ -87,7 +87,7 @@ impl<'a> Round<'a> {
     /// Carries a plan out, or notes what the end of the round has to write for it.
     pub(super) async fn execute(
         &mut self,
-        db: &mut PgConnection,
+        db: &mut Connection,
         item: &'a Item<'a>,
         state: Option<&CheckoutState>,
         plan: Plan,
@@ -130,7 +130,7 @@ impl<'a> Round<'a> {
 
     async fn change(
         &mut self,
-        db: &mut PgConnection,
+        db: &mut Connection,
         subject: Subject<'a, '_>,
         decision: CheckoutDecision,
     ) -> Result<&'static str> {
@@ -168,6 +168,10 @@ impl<'a> Round<'a> {
                 self.flag(db, subject, mismatch, false).await?;
                 Ok("the payment is recorded, but this report differs from what was asked for")
             }
+            CheckoutDecision::GiveUp(mismatch) => {
+                self.close(db, subject, Ending::Failed).await?;
+                self.give_up(db, subject, mismatch).await
+            }
             CheckoutDecision::AwaitFunds => self.await_funds(db, subject).await,
             CheckoutDecision::EndBooking(ending) => {
                 self.close(db, subject, ending).await?;
@@ -188,7 +192,7 @@ impl<'a> Round<'a> {
     /// keeps the money as surplus.
     async fn claim_again(
         &mut self,
-        db: &mut PgConnection,
+        db: &mut Connection,
         subject: Subject<'a, '_>,
         funds: CapturedFunds,
     ) -> Result<&'static str> {
@@ -198,13 +202,13 @@ impl<'a> Round<'a> {
             payments: vec![payment],
             ..Settlement::default()
         };
-        let mut savepoint = db.begin().await?;
-        payments::write(&mut savepoint, &paid, self.now).await?;
-        if !bookings::claim_again(&mut savepoint, subject.booking_id(), self.now).await? {
-            savepoint.rollback().await?;
+        db.set_savepoint().await?;
+        payments::write(db, &paid, self.now).await?;
+        if !bookings::claim_again(db, subject.booking_id(), self.now).await? {
+            db.rollback_to_savepoint().await?;
             return Ok(self.keep_surplus(subject, funds, SurplusReason::LatePayment));
         }
-        savepoint.commit().await?;
+        db.release_savepoint().await?;
         let attempt_id = subject.state.attempt.attempt_id;
         self.happened(subject, BookingEvent::ClaimedAgain { attempt_id });
         self.happened(
@@ -257,7 +261,7 @@ impl<'a> Round<'a> {
     /// Keeps what a booking reserves as long as a delayed method may take, and looks again then.
     async fn await_funds(
         &mut self,
-        db: &mut PgConnection,
+        db: &mut Connection,
         subject: Subject<'a, '_>,
     ) -> Result<&'static str> {
         let booking_id = subject.booking_id();
@@ -272,7 +276,7 @@ impl<'a> Round<'a> {
 
     async fn close(
         &mut self,
-        db: &mut PgConnection,
+        db: &mut Connection,
         subject: Subject<'a, '_>,
         ending: Ending,
     ) -> Result<()> {
@@ -295,7 +299,7 @@ impl<'a> Round<'a> {
     }
 
     /// Writes what the round has come to, and what follows from it.
-    pub(super) async fn finish(mut self, db: &mut PgConnection) -> Result<()> {
+    pub(super) async fn finish(mut self, db: &mut Connection) -> Result<()> {
         if !self.settlement.is_empty() {
             payments::write(db, &self.settlement, self.now).await?;
         }

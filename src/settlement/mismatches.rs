@@ -1,13 +1,14 @@
 //! Money that does not match what was asked for: kept apart, and left to a person.
 
 use serde_json::{Value, json};
-use sqlx::{Acquire, PgConnection};
 
 use super::execute::{Round, Subject};
 use super::plan::Item;
+use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::capture::Capture;
+use crate::domain::checkout::CheckoutReport;
 use crate::domain::funds::{CapturedFunds, Mismatch, SurplusReason};
 use crate::domain::stripe_report::StripeReport;
 use crate::error::Result;
@@ -18,7 +19,7 @@ impl<'a> Round<'a> {
     /// Keeps the money, and leaves the booking to a person with all that it reserves.
     pub(super) async fn review(
         &mut self,
-        db: &mut PgConnection,
+        db: &mut Connection,
         subject: Subject<'a, '_>,
         funds: Option<CapturedFunds>,
         mismatch: Mismatch,
@@ -33,26 +34,40 @@ impl<'a> Round<'a> {
                 true
             }
             BookingStatus::Expired | BookingStatus::Failed => {
-                let mut savepoint = db.begin().await?;
-                bookings::review(&mut savepoint, id, self.now).await?;
-                let is_claimed = bookings::claim_again(&mut savepoint, id, self.now).await?;
+                db.set_savepoint().await?;
+                bookings::review(db, id, self.now).await?;
+                let is_claimed = bookings::claim_again(db, id, self.now).await?;
                 if is_claimed {
-                    savepoint.commit().await?;
+                    db.release_savepoint().await?;
                 } else {
-                    savepoint.rollback().await?;
+                    db.rollback_to_savepoint().await?;
                 }
                 is_claimed
             }
             BookingStatus::Confirmed | BookingStatus::Cancelled | BookingStatus::Review => false,
         };
         self.flag(db, subject, mismatch, is_reviewed).await?;
-        Ok("the payment does not match what was asked for; a person decides")
+        Ok("what Stripe says does not match what was asked for; a person decides")
+    }
+
+    /// Leaves to a person whether a session was paid, and with it a booking that waits for that.
+    pub(super) async fn give_up(
+        &mut self,
+        db: &mut Connection,
+        subject: Subject<'a, '_>,
+        mismatch: Mismatch,
+    ) -> Result<&'static str> {
+        if subject.state.waits_for_money() {
+            return self.review(db, subject, None, mismatch).await;
+        }
+        self.flag(db, subject, mismatch, false).await?;
+        Ok("the attempt is given up; the booking had gone on without it")
     }
 
     /// Opens a discrepancy for an attempt, once however often the same report comes.
     pub(super) async fn flag(
         &mut self,
-        db: &mut PgConnection,
+        db: &mut Connection,
         subject: Subject<'a, '_>,
         mismatch: Mismatch,
         is_reviewed: bool,
@@ -70,7 +85,7 @@ impl<'a> Round<'a> {
         let is_new = discrepancies::open(db, &discrepancy, self.now).await?;
         let mismatch = mismatch.as_str().to_owned();
         if is_new || is_reviewed {
-            tracing::error!(booking.id = %id, "a payment is not what was asked for: {mismatch}");
+            tracing::error!(booking.id = %id, "Stripe's word and ours differ: {mismatch}");
         }
         if is_reviewed {
             self.happened(
@@ -104,8 +119,14 @@ fn discrepancy_subject(subject: Subject<'_, '_>) -> String {
     }
 }
 
-/// What Stripe has said of the money, for the person who has to judge.
+/// What Stripe has said, for the person who has to judge.
 fn statement(item: &Item<'_>) -> Value {
-    let capture = item.report.ok().and_then(StripeReport::capture);
-    capture.map_or(Value::Null, Capture::statement)
+    match item.report {
+        Ok(StripeReport::Checkout(CheckoutReport::Unknown)) => {
+            json!({ "session": "it is not known there" })
+        }
+        Ok(StripeReport::Checkout(CheckoutReport::Unexplained(why))) => json!({ "session": why }),
+        Ok(report) => report.capture().map_or(Value::Null, Capture::statement),
+        Err(_) => Value::Null,
+    }
 }

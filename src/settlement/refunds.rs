@@ -77,7 +77,11 @@ pub async fn settle_refund(
         .unwrap_or("no reason given");
     match report.status {
         RefundStatus::Failed if after_failure == AfterFailure::AskUnderNewKey => {
-            tracing::warn!(booking.id = %booking_id, refund.id = %id, "a refund is asked for again: {reason}");
+            tracing::warn!(
+                booking.id = %booking_id,
+                refund.id = %id,
+                "a refund is asked for again: {reason}"
+            );
         }
         RefundStatus::Failed | RefundStatus::Canceled => {
             tracing::error!(booking.id = %booking_id, refund.id = %id, "a refund failed: {reason}");

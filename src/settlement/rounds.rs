@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use tracing::Instrument;
 
 use super::execute::{Done, Round};
 use super::plan::{Item, Plan, plan};
+use crate::connection::Connection;
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState};
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::error::Result;
@@ -20,7 +20,7 @@ use crate::repositories::{attempts, payments};
 /// booking: what changes a booking makes the later reports of the same one wait for the next round.
 /// Usually there is one round, of two round trips: lock and read, write.
 pub(super) async fn settle(
-    db: &mut PgConnection,
+    db: &mut Connection,
     items: &[Item<'_>],
     now: DateTime<Utc>,
 ) -> Result<Vec<Done>> {
@@ -38,7 +38,7 @@ pub(super) async fn settle(
 
 /// How the attempts that the reports are about stand, under the locks of their bookings.
 async fn lock<'a>(
-    db: &mut PgConnection,
+    db: &mut Connection,
     items: impl Iterator<Item = &'a Item<'a>> + Clone,
 ) -> Result<HashMap<AttemptId, CheckoutState>> {
     let attempts: Vec<_> = items.clone().filter_map(Item::attempt_to_lock).collect();
@@ -71,7 +71,7 @@ async fn lock<'a>(
 }
 
 async fn settle_round<'a>(
-    db: &mut PgConnection,
+    db: &mut Connection,
     open: Vec<(&'a Item<'a>, &mut Option<Done>)>,
     now: DateTime<Utc>,
 ) -> Result<()> {

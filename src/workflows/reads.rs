@@ -25,7 +25,7 @@ impl BatchHandler for ReadBookings {
         Box::pin(async {
             let app = App::upgrade(&self.0)?;
             let ids: Vec<_> = batch.iter().map(|batched| batched.request).collect();
-            let found = bookings::find_all(&mut *app.acquire().await?, &ids).await?;
+            let found = bookings::find_all(&mut app.acquire().await?, &ids).await?;
             let found: HashMap<_, _> = found
                 .into_iter()
                 .map(|details| (details.booking.id, details))

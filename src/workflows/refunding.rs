@@ -14,7 +14,7 @@ use crate::settlement::{self, AfterFailure};
 /// it has stored a failure under the key and replays it for ever, a fresh refund takes the place of
 /// this one. Commits.
 pub async fn submit_refund(app: &App, id: RefundId) -> Result<()> {
-    let requested = refunds::find_requested(&mut *app.acquire().await?, id).await?;
+    let requested = refunds::find_requested(&mut app.acquire().await?, id).await?;
     let Some(refund) = requested else {
         return Ok(());
     };
@@ -41,8 +41,12 @@ async fn ask(app: &App, refund: &RequestedRefund) -> Result<(RefundReport, After
     };
     // Stripe may have made it in an earlier try, whose answer was lost and whose key it has
     // forgotten since.
-    if let Some(report) = app.stripe.find_refund(payment_intent_id, refund.id).await? {
-        return Ok((report, AfterFailure::LeaveIt));
+    match app.stripe.find_refund(payment_intent_id, refund.id).await {
+        Ok(Some(report)) => return Ok((report, AfterFailure::LeaveIt)),
+        // Stripe does not know the payment, so there is no refund of it.
+        Ok(None) => {}
+        Err(unknown) if unknown.is_final() => {}
+        Err(error) => return Err(error.into()),
     }
     let report = RefundReport {
         stripe_refund_id: None,

@@ -4,8 +4,8 @@
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
-use sqlx::PgPool;
 
+use crate::app::Pool;
 use crate::domain::catalogue::{Movie, MovieDetails, ShowDraft, Tier};
 use crate::domain::ids::MovieId;
 use crate::domain::seats::SeatRow;
@@ -46,7 +46,7 @@ struct House {
 
 /// Loads the seed in one transaction, unless there are shows to come already. Returns how many
 /// shows it added.
-pub async fn load(db: &PgPool, now: DateTime<Utc>) -> Result<usize> {
+pub async fn load(db: &Pool, now: DateTime<Utc>) -> Result<usize> {
     let seed: Seed = serde_json::from_str(include_str!("seed.json"))
         .map_err(|error| Error::fault(format!("the seed is unreadable: {error}")))?;
     let mut tx = db.begin().await?;

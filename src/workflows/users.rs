@@ -25,7 +25,7 @@ impl BatchHandler for StoreUsers {
         Box::pin(async {
             let app = App::upgrade(&self.0)?;
             let users: Vec<_> = batch.iter().map(|batched| &batched.request).collect();
-            users::upsert(&mut *app.acquire().await?, &users, app.now()).await?;
+            users::upsert(&mut app.acquire().await?, &users, app.now()).await?;
             Ok(users.iter().map(|_| Ok(())).collect())
         })
     }

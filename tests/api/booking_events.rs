@@ -76,7 +76,7 @@ async fn a_reader_misses_no_event_of_a_transaction_that_commits_late() {
     let dana = harness.customer("dana");
     let first = dana.booked(&show, &["A2"]).await;
     let url = &harness.app.config.database_url;
-    let mut reader = PgConnection::connect(url.reveal()).await.unwrap();
+    let mut reader = harness.app.acquire().await.unwrap();
     let mut other = PgConnection::connect(url.reveal()).await.unwrap();
     let cursor = booking_events::latest(&mut reader).await.unwrap();
 
@@ -112,7 +112,7 @@ async fn a_reader_is_not_told_again_and_again_of_events_from_another_cluster() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let booking = harness.customer("dana").booked(&show, &["A2"]).await;
-    let mut reader = harness.db().acquire().await.unwrap();
+    let mut reader = harness.app.acquire().await.unwrap();
     let cursor = booking_events::latest(&mut reader).await.unwrap();
 
     sqlx::query(

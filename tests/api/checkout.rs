@@ -1,5 +1,6 @@
 //! The payment page: what Stripe is asked for, and what happens when it does not answer.
 
+mod remedies;
 mod stored_failures;
 
 use chrono::TimeDelta;

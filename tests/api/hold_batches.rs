@@ -207,7 +207,7 @@ async fn who_shares_a_commit_without_an_answer_is_told_that_it_may_be_done() {
     };
     let (answers, ()) = tokio::join!(book_at_once(&harness, &show, &requests), cut);
 
-    assert_eq!(pg_proxy.statements()[3], "COMMIT");
+    assert_eq!(pg_proxy.statements()[3], "commit");
     for answer in answers {
         answer.refused(503, "database_unavailable");
         let detail = answer.body["detail"].as_str().unwrap();

@@ -1,11 +1,12 @@
 //! The end of a hold: fenced at Stripe first, and never released on a guess.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use holdfast::connection::Connection;
 use holdfast::domain::job::Job;
 use holdfast::jobs;
 use holdfast::repositories::jobs::{FailedTry, enqueue, put_off};
 use serde_json::{Value, json};
-use sqlx::{PgConnection, query_scalar};
+use sqlx::query_scalar;
 
 use crate::harness::{TestApp, send};
 
@@ -312,11 +313,11 @@ async fn a_hold_whose_job_is_lost_or_buried_is_found() {
 #[tokio::test]
 async fn a_job_that_was_asked_for_again_is_not_put_off() {
     let harness = TestApp::new().await;
-    let mut db = harness.db().acquire().await.unwrap();
+    let mut db = harness.app.acquire().await.unwrap();
     let later = harness.now() + TimeDelta::days(14);
     enqueue(&mut db, &[Job::Sweep.at(later)]).await.unwrap();
     let id = query_scalar("select id from jobs")
-        .fetch_one(&mut *db)
+        .fetch_one(&mut db)
         .await
         .unwrap();
 
@@ -328,7 +329,7 @@ async fn a_job_that_was_asked_for_again_is_not_put_off() {
 }
 
 /// Puts a job off that has failed after so many tries; when it is due then.
-async fn put_off_after(db: &mut PgConnection, job_id: i64, tries: i16) -> DateTime<Utc> {
+async fn put_off_after(db: &mut Connection, job_id: i64, tries: i16) -> DateTime<Utc> {
     let failed = FailedTry { job_id, tries };
     put_off(db, failed, TimeDelta::minutes(1)).await.unwrap();
     query_scalar("select run_at from jobs where id = $1")
@@ -374,4 +375,24 @@ async fn a_refund_whose_key_is_spent_goes_under_a_new_one() {
         key
     );
     harness.reconcile().await;
+}
+
+/// The queue's own pauses grow to hours, and a process may die before it has shortened one.
+#[tokio::test]
+async fn a_job_that_has_failed_is_tried_again_within_a_minute_whatever_died() {
+    let harness = TestApp::new().await;
+    let mut db = harness.app.acquire().await.unwrap();
+    let refund_id = "01930000-0000-7000-8000-000000000001".parse().unwrap();
+    let job = Job::Refund { refund_id }.at(harness.now() + TimeDelta::hours(6));
+    enqueue(&mut db, &[job]).await.unwrap();
+    let failed = "update jobs set attempts = 10, last_error = 'no'";
+    sqlx::query(failed).execute(&mut db).await.unwrap();
+
+    jobs::perform(&harness.app, &Job::Sweep).await.unwrap();
+
+    let run_at: DateTime<Utc> = query_scalar("select run_at from jobs")
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
+    assert_eq!(run_at, harness.now() + TimeDelta::minutes(1));
 }

@@ -39,11 +39,13 @@ mod identity;
 #[path = "../invariants/mod.rs"]
 mod invariants;
 mod listings;
+mod odd_sessions;
 mod openapi;
 mod origins;
 mod payments;
 mod permutations;
 #[path = "../pg_proxy/mod.rs"]
+#[expect(dead_code, reason = "the tests of the command switch servers, too")]
 mod pg_proxy;
 mod plans;
 mod problems;
@@ -60,4 +62,5 @@ mod signatures;
 mod two_sessions;
 mod users;
 mod verification;
+mod weather;
 mod webhook_storm;

@@ -54,18 +54,18 @@ async fn the_private_tables_of_the_library_are_those_that_we_know() {
 #[tokio::test]
 async fn a_job_with_the_same_key_takes_the_place_of_the_one_before() {
     let harness = TestApp::new().await;
-    let mut db = harness.db().acquire().await.unwrap();
+    let mut db = harness.app.acquire().await.unwrap();
     let soon = harness.now();
     let later = soon + TimeDelta::hours(1);
 
     enqueue(&mut db, &[Job::Sweep.at(soon)]).await.unwrap();
     let failed = "update jobs set attempts = 3, last_error = 'no'";
-    sqlx::query(failed).execute(&mut *db).await.unwrap();
+    sqlx::query(failed).execute(&mut db).await.unwrap();
     enqueue(&mut db, &[Job::Sweep.at(later)]).await.unwrap();
 
     assert_eq!(harness.sql(JOBS).await, "sweep queued 0");
     let due: DateTime<Utc> = sqlx::query_scalar("select run_at from jobs where last_error is null")
-        .fetch_one(&mut *db)
+        .fetch_one(&mut db)
         .await
         .unwrap();
     assert_eq!(due, later);
@@ -79,12 +79,12 @@ async fn a_job_that_runs_or_is_buried_is_replaced_by_another() {
         ("attempts = max_attempts", "sweep queued 0"),
     ] {
         let harness = TestApp::new().await;
-        let mut db = harness.db().acquire().await.unwrap();
+        let mut db = harness.app.acquire().await.unwrap();
         enqueue(&mut db, &[Job::Sweep.at(harness.now())])
             .await
             .unwrap();
         let change = sqlx::AssertSqlSafe(format!("update jobs set {state}"));
-        sqlx::query(change).execute(&mut *db).await.unwrap();
+        sqlx::query(change).execute(&mut db).await.unwrap();
 
         enqueue(&mut db, &[Job::Sweep.at(harness.now())])
             .await
@@ -103,7 +103,7 @@ async fn nothing_that_is_enqueued_notifies() {
     let harness = TestApp::new().await;
     let mut listener = PgListener::connect_with(harness.db()).await.unwrap();
     listener.listen("jobs:insert").await.unwrap();
-    let mut db = harness.db().acquire().await.unwrap();
+    let mut db = harness.app.acquire().await.unwrap();
 
     let show = harness.show().await;
     let booking = harness.customer("dana").booked(&show, &["A2"]).await;
@@ -115,7 +115,7 @@ async fn nothing_that_is_enqueued_notifies() {
         .await
         .unwrap();
     let marker = "notify \"jobs:insert\", 'the end'";
-    sqlx::query(marker).execute(&mut *db).await.unwrap();
+    sqlx::query(marker).execute(&mut db).await.unwrap();
 
     assert_eq!(listener.recv().await.unwrap().payload(), "the end");
 }

@@ -1,8 +1,10 @@
 //! The background half of `holdfast serve`: several processes do the jobs of one database.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast::app::Clock;
+use holdfast::connection::Connection;
 use holdfast::domain::job::Job;
 use holdfast::repositories::jobs::enqueue;
 
@@ -71,7 +73,8 @@ async fn a_job_that_was_asked_for_again_while_it_ran_and_fails_leaves_nothing_be
     let job = Job::EndHold {
         booking_id: booking["id"].as_str().unwrap().parse().unwrap(),
     };
-    let mut db = harness.database.pool().acquire().await.unwrap();
+    let pooled = harness.database.pool().acquire().await.unwrap();
+    let mut db = Connection::new(pooled, Arc::default());
     enqueue(&mut db, &[job.at(Clock::system().now())])
         .await
         .unwrap();

@@ -103,6 +103,30 @@ async fn that_another_is_away_is_no_error_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_for_an_unknown_path_is_in_the_log_without_what_may_be_secret() {
+    let harness = Harness::new().await;
+    let mut server = harness.serve(&[]);
+    let token = "0123456789abcdef0123456789abcdef0";
+    let post = |path: &str| {
+        let client = reqwest::Client::new();
+        client.post(format!("{}{path}", server.url)).body("{}")
+    };
+
+    let unsigned = post("/api/unsigned").send().await.unwrap();
+    let signed = post(&format!("/webhooks/{token}/a%0Ab/stripe?token={token}"))
+        .header("stripe-signature", "t=1,v1=00");
+    let signed = signed.send().await.unwrap();
+
+    assert_eq!(
+        (unsigned.status(), signed.status()),
+        (404.try_into().unwrap(), 404.try_into().unwrap())
+    );
+    let rest = server.logged("an event of Stripe's came to /webhooks/…/…/stripe, which is no path");
+    assert!(rest.contains(r#""request.id""#), "{rest}");
+    assert!(!server.has_logged(token) && !server.has_logged("/api/unsigned"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_ready_once_the_migrations_are_applied() {
     let harness = Harness::new().await;
     harness.empty_database().await;
@@ -210,6 +234,7 @@ pub(crate) async fn book(
 ) -> impl Future<Output = (u16, Value)> + use<> {
     let (_, shows) = server.get("/api/shows").await;
     let show = shows["items"][0]["id"].clone();
+    assert!(show.is_string(), "{shows}");
     let (_, seats) = server
         .get(&format!("/api/shows/{}/seats", show.as_str().unwrap()))
         .await;

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sqlx::postgres::PgConnectOptions;
@@ -52,6 +54,12 @@ struct State {
     plan: Mutex<Plan>,
     held: watch::Sender<bool>,
     way: watch::Sender<Option<Way>>,
+    /// How many connections there have been.
+    accepted: AtomicUsize,
+    /// How many of them are frozen, from the first.
+    frozen: watch::Sender<usize>,
+    /// Where the server listens.
+    socket: Mutex<PathBuf>,
 }
 
 #[derive(Default)]
@@ -63,10 +71,6 @@ struct Plan {
 impl PgProxy {
     /// Starts a proxy to this database.
     pub(crate) async fn start(database: &PgConnectOptions) -> Self {
-        let socket = database
-            .get_socket()
-            .unwrap()
-            .join(format!(".s.PGSQL.{}", database.get_port()));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let (user, name) = (database.get_username(), database.get_database().unwrap());
@@ -75,14 +79,24 @@ impl PgProxy {
             plan: Mutex::default(),
             held: watch::Sender::new(false),
             way: watch::Sender::new(None),
+            accepted: AtomicUsize::new(0),
+            frozen: watch::Sender::new(0),
+            socket: Mutex::new(socket(database)),
         };
         let state = Arc::new(state);
         let accepting = Arc::clone(&state);
         tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (state, server) = (Arc::clone(&accepting), UnixStream::connect(&socket).await);
+            for number in 0.. {
+                let Ok((client, _)) = listener.accept().await else {
+                    return;
+                };
+                let state = Arc::clone(&accepting);
+                let socket = state.socket.lock().unwrap().clone();
+                let server = UnixStream::connect(socket).await;
                 // However a connection ends, both of its ends are closed.
-                tokio::spawn(async move { carry(client, server?, &state).await });
+                tokio::spawn(
+                    async move { Connection::new(client, server?).last(number, &state).await },
+                );
             }
         });
         Self { url, state }
@@ -121,6 +135,17 @@ impl PgProxy {
     /// Holds up nothing any more that has not come yet; true if it has come.
     pub(crate) fn restore(&self) -> bool {
         self.state.plan().wanted.take().is_none()
+    }
+
+    /// Freezes all connections that are there: they stay open, and nothing passes any more.
+    pub(crate) fn freeze(&self) {
+        let accepted = self.state.accepted.load(Ordering::SeqCst);
+        self.state.frozen.send_replace(accepted);
+    }
+
+    /// Leads new connections to another server; the old ones stay where they are.
+    pub(crate) fn switch_to(&self, database: &PgConnectOptions) {
+        *self.state.socket.lock().unwrap() = socket(database);
     }
 
     /// The statements that came until one was held up.
@@ -217,46 +242,60 @@ struct Connection {
     unanswered: usize,
 }
 
-/// Carries a connection until an end is closed, or it is to break.
-async fn carry(client: TcpStream, server: UnixStream, state: &State) -> io::Result<()> {
-    client.set_nodelay(true)?;
-    // Postgres says that it is ready before it is asked anything.
-    let mut connection = Connection {
-        client,
-        server,
-        answers: Messages::default(),
-        unanswered: 1,
-    };
-    let is_counted = connection.start().await?;
-    let (mut asked, mut batch) = (Messages::default(), Batch::default());
-    loop {
-        tokio::select! {
-            read = connection.client.read_buf(&mut asked.0) => if read? == 0 { return Ok(()) },
-            read = connection.server.read_buf(&mut connection.answers.0) => {
-                if read? == 0 {
-                    return Ok(());
-                }
-                let answer = connection.answered();
-                connection.client.write_all(&answer).await?;
-            }
+impl Connection {
+    fn new(client: TcpStream, server: UnixStream) -> Self {
+        // Postgres says that it is ready before it is asked anything.
+        Self {
+            client,
+            server,
+            answers: Messages::default(),
+            unanswered: 1,
         }
-        while let Some((kind, message)) = asked.next() {
-            if batch.add(kind, &message) {
-                connection.unanswered += usize::from(matches!(kind, b'S' | b'Q'));
-                let held = batch
-                    .statement
-                    .take()
-                    .filter(|_| is_counted)
-                    .and_then(|statement| state.meet(&statement));
-                connection
-                    .send(&std::mem::take(&mut batch.bytes), held, state)
-                    .await?;
+    }
+
+    /// Carries what is said until an end is closed, or the connection is to break, or for ever once
+    /// it is frozen.
+    async fn last(mut self, number: usize, state: &State) -> io::Result<()> {
+        state.accepted.store(number + 1, Ordering::SeqCst);
+        let mut frozen = state.frozen.subscribe();
+        tokio::select! {
+            carried = self.carry(state) => carried,
+            () = async { drop(frozen.wait_for(|frozen| number < *frozen).await) } => {
+                std::future::pending().await
             }
         }
     }
-}
 
-impl Connection {
+    async fn carry(&mut self, state: &State) -> io::Result<()> {
+        self.client.set_nodelay(true)?;
+        let is_counted = self.start().await?;
+        let (mut asked, mut batch) = (Messages::default(), Batch::default());
+        loop {
+            tokio::select! {
+                read = self.client.read_buf(&mut asked.0) => if read? == 0 { return Ok(()) },
+                read = self.server.read_buf(&mut self.answers.0) => {
+                    if read? == 0 {
+                        return Ok(());
+                    }
+                    let answer = self.answered();
+                    self.client.write_all(&answer).await?;
+                }
+            }
+            while let Some((kind, message)) = asked.next() {
+                if batch.add(kind, &message) {
+                    self.unanswered += usize::from(matches!(kind, b'S' | b'Q'));
+                    let held = batch
+                        .statement
+                        .take()
+                        .filter(|_| is_counted)
+                        .and_then(|statement| state.meet(&statement));
+                    self.send(&std::mem::take(&mut batch.bytes), held, state)
+                        .await?;
+                }
+            }
+        }
+    }
+
     /// Passes the first message on. Only the connections of requests and jobs are counted: those of
     /// the workers, which look for jobs, and of commands have other names.
     async fn start(&mut self) -> io::Result<bool> {
@@ -309,6 +348,12 @@ impl Connection {
         }
         whole
     }
+}
+
+/// Where the server of a database listens.
+fn socket(database: &PgConnectOptions) -> PathBuf {
+    let name = format!(".s.PGSQL.{}", database.get_port());
+    database.get_socket().unwrap().join(name)
 }
 
 /// Four bytes, the first the highest.

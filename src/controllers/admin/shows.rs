@@ -4,10 +4,10 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use crate::app::AppState;
+use crate::connection::Connection;
 use crate::controllers::{PolicyStepView, ShowView};
 use crate::domain::catalogue::{PolicyStep, ShowDraft, Tier};
 use crate::domain::ids::MovieId;
@@ -73,7 +73,7 @@ pub async fn create_show(
 
 impl CreateShow {
     /// The title of its own, or that of its movie.
-    async fn title_on_sale(&self, db: &mut PgConnection) -> Result<String> {
+    async fn title_on_sale(&self, db: &mut Connection) -> Result<String> {
         match (&self.title, self.movie_id) {
             (Some(title), _) => Ok(title.clone()),
             (None, Some(id)) => {

@@ -251,6 +251,7 @@ fn email(parameters: &mut Parameters, name: &str) -> Result<Option<String>, Refu
             && !domain.starts_with('.')
             && !domain.ends_with('.')
             && !address.contains(char::is_whitespace)
+            && address.is_ascii()
     });
     if plausible {
         return Ok(Some(address));

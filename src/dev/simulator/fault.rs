@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -20,6 +21,8 @@ pub(super) enum FaultKind {
     LostAnswer,
     /// Executes and answers 200 with something that is not JSON.
     Garbage,
+    /// Executes and answers with `members` in the place of its own.
+    Altered,
     /// Creates the session, pays it, waits until its events were delivered, and only then answers.
     PayThenAnswer,
 }
@@ -39,6 +42,9 @@ pub(super) struct Fault {
     pub(super) code: Option<String>,
     #[serde(default)]
     pub(super) seconds: f64,
+    /// For an altered answer: what it says instead.
+    #[serde(default)]
+    pub(super) members: Map<String, Value>,
     /// For a status: keep the answer under the idempotency key, as Stripe does once the endpoint
     /// began to execute.
     #[serde(default)]
@@ -65,6 +71,7 @@ impl Fault {
             status: None,
             code: None,
             seconds: 0.0,
+            members: Map::new(),
             stored: false,
             after: false,
             should_retry: None,

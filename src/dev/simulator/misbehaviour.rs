@@ -1,5 +1,7 @@
 //! An API request that goes wrong, as a test or chance wants it.
 
+use serde_json::Value;
+
 use super::api_request::ApiRequest;
 use super::api_response::ApiResponse;
 use super::execution::{claim, conclude, execute_now, perform};
@@ -32,6 +34,7 @@ pub(super) async fn run(sandbox: &Sandbox, request: &ApiRequest, fault: &Fault) 
         | FaultKind::Delay
         | FaultKind::LostAnswer
         | FaultKind::Garbage
+        | FaultKind::Altered
         | FaultKind::PayThenAnswer => {}
     }
     let (mut response, attempted) = perform(sandbox, request);
@@ -41,10 +44,19 @@ pub(super) async fn run(sandbox: &Sandbox, request: &ApiRequest, fault: &Fault) 
         FaultKind::Hang => return Ending::Silence,
         FaultKind::Delay => tokio::time::sleep(fault.duration()).await,
         FaultKind::Garbage => "<html>not what you asked for".clone_into(&mut response.body),
+        FaultKind::Altered => alter(&mut response, fault),
         FaultKind::PayThenAnswer => pay_created(sandbox, request, &response).await,
         FaultKind::Status | FaultKind::Reset => {}
     }
     Ending::Answered(response)
+}
+
+/// Puts the members of the fault in the place of those of the answer.
+fn alter(response: &mut ApiResponse, fault: &Fault) {
+    if let Ok(Value::Object(mut object)) = serde_json::from_str(&response.body) {
+        object.extend(fault.members.clone());
+        response.body = Value::Object(object).to_string();
+    }
 }
 
 /// The request is in progress from now on, and executes when the delay is over.

@@ -39,6 +39,54 @@ pub struct SessionRequest<'a> {
     pub expires_at: DateTime<Utc>,
 }
 
+/// What makes a payment page better, and is not worth a sale: where Stripe refuses one of these, it
+/// is asked again without.
+pub const OPTIONAL_PARAMETERS: [&str; 3] = ["customer_email", "locale", "submit_type"];
+/// <https://docs.stripe.com/changelog/2018-08-23>
+const NAME_CHARACTERS_MAX: usize = 250;
+
+/// Parameters as they are sent, in another form.
+pub struct RevisedParameters(Vec<(String, String)>);
+
+/// These parameters, to be changed.
+pub fn revised(parameters: &str) -> RevisedParameters {
+    RevisedParameters(
+        form_urlencoded::parse(parameters.as_bytes())
+            .into_owned()
+            .collect(),
+    )
+}
+
+impl RevisedParameters {
+    /// Without one of them.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.retain(|(other, _)| other != name);
+        self
+    }
+
+    /// With another value of one.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: i64) -> Self {
+        for (other, old) in &mut self.0 {
+            if other == name {
+                *old = value.to_string();
+            }
+        }
+        self
+    }
+
+    /// For another attempt, to the letter as they are to be stored and sent.
+    pub fn naming(self, old: &AttemptId, new: &AttemptId) -> String {
+        let (old, new) = (old.to_string(), new.to_string());
+        let parameters = self.0.iter();
+        let parameters = parameters.map(|(name, value)| (name, value.replace(&old, &new)));
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .finish()
+    }
+}
+
 impl SessionRequest<'_> {
     /// The form-encoded parameters. They must be stored and sent to the letter: Stripe replays an
     /// idempotency key only for identical parameters, and `expires_at` would differ if it were
@@ -99,7 +147,8 @@ impl SessionRequest<'_> {
 
 fn line_item(item: &QuoteItem) -> CreateCheckoutSessionLineItems {
     let mut price = CreateCheckoutSessionLineItemsPriceData::new(currency(item.unit));
-    price.product_data = Some(ProductData::new(item.name.clone()));
+    let name: String = item.name.chars().take(NAME_CHARACTERS_MAX).collect();
+    price.product_data = Some(ProductData::new(name));
     price.unit_amount = Some(item.unit.amount_minor);
     let mut line_item = CreateCheckoutSessionLineItems::new();
     line_item.price_data = Some(price);

@@ -15,7 +15,7 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use stripe_client_core::{RequestBuilder, StripeMethod, VERSION};
 
-use super::error::StripeError;
+use super::error::{ID_INVALID, StripeError};
 use super::response::{Failure, StripeResponse};
 use crate::config::{Secret, StripeConfig};
 use crate::error::Error;
@@ -179,8 +179,9 @@ pub(super) fn path_id(id: &str) -> Result<&str, StripeError> {
     } else {
         Err(StripeError::Refused {
             status: 400,
-            code: "id_invalid".to_owned(),
+            code: ID_INVALID.to_owned(),
             param: "id".to_owned(),
+            sentence: None,
             request_id: "none".to_owned(),
         })
     }

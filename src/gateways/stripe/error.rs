@@ -1,6 +1,10 @@
 //! Why Stripe did not do what it was asked.
 
+use crate::domain::refusal::Refusal;
 use crate::error::Error;
+
+/// The code of an id that cannot be part of a path; ours, not Stripe's.
+pub(super) const ID_INVALID: &str = "id_invalid";
 
 /// Never contains what was sent.
 #[derive(Debug, thiserror::Error)]
@@ -12,15 +16,20 @@ pub enum StripeError {
         status: u16,
         /// Stripe's code, or its type of error.
         code: String,
-        /// The parameter that Stripe objects to. Its sentence is not kept: it repeats what was
-        /// sent.
+        /// The parameter that Stripe objects to.
         param: String,
+        /// Stripe's sentence, where the amount is too small. Others are not kept: they repeat what
+        /// was sent.
+        sentence: Option<String>,
         /// Stripe's id of the request.
         request_id: String,
     },
     /// No usable answer in time. What was asked may have happened: ask again with the same key.
     #[error("{0}")]
     Unavailable(String),
+    /// An answer that cannot be used, though Stripe means it: asked again, it says the same.
+    #[error("an answer that cannot be used: {0}")]
+    Unusable(String),
     /// Stripe keeps answering this key with a failure it has stored: only a new key can go on.
     /// <https://docs.stripe.com/api/idempotent_requests>
     #[error("Stripe replays a stored failure for this key (request {0})")]
@@ -28,6 +37,14 @@ pub enum StripeError {
 }
 
 impl StripeError {
+    /// Whether Stripe does not know what it was asked about, or cannot be asked about it.
+    pub fn is_unknown(&self) -> bool {
+        match self {
+            Self::Refused { status, code, .. } => *status == 404 || code == ID_INVALID,
+            Self::Unavailable(_) | Self::Unusable(_) | Self::ReplayedFailure(_) => false,
+        }
+    }
+
     /// Whether Stripe has judged the request itself, so that what it asked for did not happen under
     /// its key and never will. A refused API key (401, 403) says nothing about an earlier try: it
     /// is looked at before the idempotency key; and an idempotency error means that something did
@@ -43,10 +60,14 @@ impl StripeError {
 impl From<StripeError> for Error {
     fn from(error: StripeError) -> Self {
         match error {
-            StripeError::Refused { .. } => Self::ProviderRefused(error.to_string()),
-            StripeError::Unavailable(_) | StripeError::ReplayedFailure(_) => {
-                Self::ProviderUnavailable(error.to_string())
-            }
+            StripeError::Refused {
+                sentence: Some(sentence),
+                ..
+            } => Refusal::AmountRefused(sentence).into(),
+            StripeError::Refused { sentence: None, .. } => Self::ProviderRefused(error.to_string()),
+            StripeError::Unavailable(_)
+            | StripeError::Unusable(_)
+            | StripeError::ReplayedFailure(_) => Self::ProviderUnavailable(error.to_string()),
         }
     }
 }

@@ -5,6 +5,7 @@ mod client;
 mod error;
 pub mod event;
 mod objects;
+mod odd_json;
 pub mod refunds;
 mod response;
 pub mod signature;
@@ -13,8 +14,8 @@ use stripe_client_core::{RequestBuilder, StripeMethod};
 
 pub use client::{Probe, Stripe};
 pub use error::StripeError;
-use objects::CheckoutSession;
-pub use objects::SessionState;
+pub use objects::SessionLook;
+use objects::{CheckoutSession, SessionState};
 
 use crate::domain::attempt::OpenCheckout;
 use crate::domain::ids::AttemptId;
@@ -31,7 +32,7 @@ impl Stripe {
         let mut request = RequestBuilder::new(StripeMethod::Post, "/checkout/sessions");
         request.body = Some(parameters.to_owned());
         let session: CheckoutSession = self.call(request, Some(&attempt.stripe_key())).await?;
-        Ok(session.into())
+        session.usable()
     }
 
     /// Ends an open session, so that it cannot be paid any more. Refused with 400 if it is not

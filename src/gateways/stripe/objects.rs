@@ -6,19 +6,24 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::Url;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::client::path_id;
+use super::error::StripeError;
 use crate::domain::attempt::OpenCheckout;
 use crate::domain::capture::{Capture, Remarks};
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::{AttemptId, BookingId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::refund::{RefundReport, RefundStatus};
+use crate::domain::session_state::{IntentStatus, PaymentStatus, SessionMeaning, SessionStatus};
 
 /// A Checkout Session as an API call returns it.
 /// <https://docs.stripe.com/api/checkout/sessions/object>
@@ -31,15 +36,40 @@ pub(super) struct CheckoutSession {
     expires_at: DateTime<Utc>,
 }
 
-impl From<CheckoutSession> for OpenCheckout {
-    fn from(session: CheckoutSession) -> Self {
-        Self {
-            session_id: session.id,
-            url: session.url,
-            client_secret: session.client_secret,
-            expires_at: session.expires_at,
+impl CheckoutSession {
+    /// The session, if it can be asked about later, and the buyer sent to it.
+    pub(super) fn usable(self) -> Result<OpenCheckout, StripeError> {
+        if path_id(&self.id).is_err() {
+            return Err(StripeError::Unusable("the id of a session".to_owned()));
         }
+        let is_link = |url: &String| {
+            Url::parse(url).is_ok_and(|url| ["https", "http"].contains(&url.scheme()))
+        };
+        if !self
+            .url
+            .as_ref()
+            .map_or(self.client_secret.is_some(), is_link)
+        {
+            return Err(StripeError::Unusable("the url of a session".to_owned()));
+        }
+        Ok(OpenCheckout {
+            session_id: self.id,
+            url: self.url,
+            client_secret: self.client_secret,
+            expires_at: self.expires_at,
+        })
     }
+}
+
+/// What came of a look at a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionLook {
+    /// It may still be paid.
+    Open,
+    /// It says this, which can be settled.
+    Settled(CheckoutReport),
+    /// It says this, which a second look may put right.
+    Unexplained(CheckoutReport),
 }
 
 /// A Checkout Session when it is asked how it stands, with its PaymentIntent.
@@ -67,37 +97,62 @@ impl<'de> Deserialize<'de> for SessionState {
 }
 
 impl SessionState {
-    /// What it says of its attempt at `now`; `None` while it is open, or in a state that is not
-    /// known here.
-    ///
-    /// A session whose delayed payment has failed stays complete and unpaid; its PaymentIntent goes
-    /// back to wait for another method, which nobody can give it.
-    /// <https://docs.stripe.com/payments/paymentintents/lifecycle>
-    pub fn report(&self, now: DateTime<Utc>) -> Option<CheckoutReport> {
-        let session = &self.session;
+    /// What it says of its attempt at `now`.
+    pub fn look(&self, now: DateTime<Utc>) -> SessionLook {
         let paid = |money| {
-            CheckoutReport::Paid(Capture {
+            SessionLook::Settled(CheckoutReport::Paid(Capture {
                 money,
-                payment_intent_id: session.payment_intent.clone(),
-                booking_id: session.booking_id(),
+                payment_intent_id: self.session.payment_intent.clone(),
+                booking_id: self.session.booking_id(),
                 captured_at: now,
-                remarks: session.remarks(None),
-            })
+                remarks: self.session.remarks(None),
+            }))
         };
         let intent = self.payment_intent.as_ref();
-        let intent_status = intent.and_then(|intent| intent.status.as_deref());
-        let statuses = (session.status.as_deref(), session.payment_status.as_deref());
-        match (statuses, intent_status) {
-            ((Some("expired"), _), _) => Some(CheckoutReport::Expired),
-            ((Some("complete"), Some("paid")), _) => Some(paid(session.total())),
-            ((Some("complete"), Some("unpaid")), Some("succeeded")) => {
-                Some(paid(intent.and_then(StripeObject::received)))
+        match SessionMeaning::of(self.status(), self.payment_status(), self.intent_status()) {
+            SessionMeaning::Open => SessionLook::Open,
+            SessionMeaning::PaidBySession => paid(self.session.total()),
+            SessionMeaning::PaidByIntent => paid(intent.and_then(StripeObject::received)),
+            SessionMeaning::AwaitingFunds => SessionLook::Settled(CheckoutReport::AwaitingFunds),
+            SessionMeaning::PaymentFailed => SessionLook::Settled(CheckoutReport::PaymentFailed),
+            SessionMeaning::Expired => SessionLook::Settled(CheckoutReport::Expired),
+            SessionMeaning::Unexplained(why) => {
+                SessionLook::Unexplained(CheckoutReport::Unexplained(why))
             }
-            ((Some("complete"), Some("unpaid")), Some("requires_payment_method" | "canceled")) => {
-                Some(CheckoutReport::PaymentFailed)
-            }
-            ((Some("complete"), Some("unpaid")), _) => Some(CheckoutReport::AwaitingFunds),
-            _ => None,
+        }
+    }
+
+    fn status(&self) -> SessionStatus {
+        match self.session.status.as_deref() {
+            Some("open") => SessionStatus::Open,
+            Some("complete") => SessionStatus::Complete,
+            Some("expired") => SessionStatus::Expired,
+            _ => SessionStatus::Other,
+        }
+    }
+
+    fn payment_status(&self) -> PaymentStatus {
+        match self.session.payment_status.as_deref() {
+            Some("paid") => PaymentStatus::Paid,
+            Some("unpaid") => PaymentStatus::Unpaid,
+            Some("no_payment_required") => PaymentStatus::NotRequired,
+            _ => PaymentStatus::Other,
+        }
+    }
+
+    fn intent_status(&self) -> IntentStatus {
+        let Some(intent) = &self.payment_intent else {
+            return IntentStatus::Absent;
+        };
+        match intent.status.as_deref() {
+            Some("requires_payment_method") => IntentStatus::RequiresPaymentMethod,
+            Some("requires_confirmation") => IntentStatus::RequiresConfirmation,
+            Some("requires_action") => IntentStatus::RequiresAction,
+            Some("processing") => IntentStatus::Processing,
+            Some("requires_capture") => IntentStatus::RequiresCapture,
+            Some("canceled") => IntentStatus::Canceled,
+            Some("succeeded") => IntentStatus::Succeeded,
+            _ => IntentStatus::Other,
         }
     }
 
@@ -181,8 +236,8 @@ impl StripeObject {
     pub(super) fn remarks(&self, api_version: Option<String>) -> Remarks {
         Remarks {
             api_version,
-            currency_conversion: self.currency_conversion.clone(),
-            presentment_details: self.presentment_details.clone(),
+            currency_conversion: storable(&self.currency_conversion),
+            presentment_details: storable(&self.presentment_details),
         }
     }
 
@@ -200,15 +255,41 @@ impl StripeObject {
     }
 }
 
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+/// What can be stored as `jsonb`; null if that is not possible, because of a U+0000 in a string.
+fn storable(value: &Value) -> Value {
+    if value.to_string().contains(r"\u0000") {
+        Value::Null
+    } else {
+        value.clone()
+    }
+}
+
+/// A text that can be stored: Postgres keeps no U+0000.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) => Some(text),
+        Value::String(text) => Some(text).filter(|text| !text.contains('\0')),
         _ => None,
     })
 }
 
 fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(Value::deserialize(deserializer)?.as_i64())
+}
+
+pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    Ok(Value::deserialize(deserializer)?.as_bool())
+}
+
+/// Seconds since 1970, with or without a fraction.
+pub(super) fn time<'de, D>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let seconds = Value::deserialize(deserializer)?.as_f64();
+    // A double holds each second, and each microsecond of our times, exactly enough.
+    let since_1970 = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let since_1970 = since_1970.and_then(|duration| TimeDelta::from_std(duration).ok());
+    Ok(since_1970.and_then(|duration| DateTime::UNIX_EPOCH.checked_add_signed(duration)))
 }
 
 /// Stripe gives an id, or the whole object where a caller asked to expand it.

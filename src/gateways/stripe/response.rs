@@ -11,6 +11,9 @@ use super::error::StripeError;
 /// The largest body that is read. A session has a few kilobytes.
 const BODY_BYTES_MAX: usize = 4 << 20;
 
+/// Stripe's code for an amount that it does not charge. <https://docs.stripe.com/error-codes>
+const AMOUNT_TOO_SMALL: &str = "amount_too_small";
+
 pub(super) struct StripeResponse {
     pub(super) status: StatusCode,
     headers: HeaderMap,
@@ -34,6 +37,7 @@ struct ErrorDetail {
     #[serde(rename = "type")]
     kind: Option<String>,
     param: Option<String>,
+    message: Option<String>,
 }
 
 impl StripeResponse {
@@ -101,9 +105,11 @@ impl StripeResponse {
 
     fn refusal(&self) -> StripeError {
         let body: ErrorBody = serde_json::from_slice(&self.body).unwrap_or_default();
+        let code = body.error.code.or(body.error.kind).unwrap_or_default();
         StripeError::Refused {
             status: self.status.as_u16(),
-            code: body.error.code.or(body.error.kind).unwrap_or_default(),
+            sentence: body.error.message.filter(|_| code == AMOUNT_TOO_SMALL),
+            code,
             param: body.error.param.unwrap_or_default(),
             request_id: self.request_id().to_owned(),
         }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::Span;
 
+use super::remedy::session_end;
 use crate::app::Batched;
 use crate::domain::attempt::NewAttempt;
 use crate::domain::booking::{Booking, BookingDetails, BookingStatus, reference_of};
@@ -11,12 +12,6 @@ use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::money::Money;
 use crate::domain::quote::Quote;
 use crate::gateways::stripe::checkout::SessionRequest;
-
-/// A session lives 35 minutes: Stripe's minimum of 30 is counted on its clock, and a call may be
-/// slow.
-const SESSION_LIFE: TimeDelta = TimeDelta::minutes(35);
-/// A session outlives the hold at least by this.
-const SESSION_AFTER_HOLD: TimeDelta = TimeDelta::minutes(5);
 
 /// A request that can be granted, as far as is known.
 pub(super) struct Draft<'a> {
@@ -38,8 +33,9 @@ impl<'a> Draft<'a> {
     ) -> Self {
         let is_free = quote.total.amount_minor == 0;
         let id = BookingId::new();
-        let session_ends_at = now + SESSION_LIFE.max(hold + SESSION_AFTER_HOLD);
-        let attempt = (!is_free).then(|| new_attempt(id, request, &quote, session_ends_at));
+        let hold_expires_at = (!is_free).then_some(now + hold);
+        let session_end = session_end(now, hold_expires_at);
+        let attempt = (!is_free).then(|| new_attempt(id, request, &quote, session_end));
         let booking = Booking {
             id,
             reference: reference_of(rand::random()),
@@ -54,7 +50,7 @@ impl<'a> Draft<'a> {
             total: quote.total,
             due: quote.due,
             paid: Money::new(0, quote.total.currency),
-            hold_expires_at: (!is_free).then_some(now + hold),
+            hold_expires_at,
             confirmed_at: is_free.then_some(now),
             cancelled_at: None,
             version: 1,

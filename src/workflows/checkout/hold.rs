@@ -6,10 +6,10 @@ use std::sync::Weak;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
-use sqlx::PgConnection;
 
 use super::draft::Draft;
 use crate::app::{App, BatchHandler, Batched, HeldBooking};
+use crate::connection::Connection;
 use crate::domain::booking::{Booking, BookingStatus, Reservation};
 use crate::domain::booking_request::BookingRequest;
 use crate::domain::catalogue::BOOKING_SEATS_MAX;
@@ -154,7 +154,7 @@ async fn quotes(
         }
     });
     let wanted: Vec<_> = wanted.collect();
-    let available = shows::availabilities(&mut *app.acquire().await?, &wanted).await?;
+    let available = shows::availabilities(&mut app.acquire().await?, &wanted).await?;
     let now = app.now();
     let quotes = available
         .into_iter()
@@ -222,7 +222,7 @@ async fn store(app: &App, drafts: &[&Draft<'_>], now: DateTime<Utc>) -> Result<R
 
 /// Claims the keys of all of them, or tells whose key another process has.
 async fn keys_in_use(
-    tx: &mut PgConnection,
+    tx: &mut Connection,
     drafts: &[&Draft<'_>],
     now: DateTime<Utc>,
 ) -> Result<Refused> {

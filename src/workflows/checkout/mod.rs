@@ -6,6 +6,7 @@
 
 mod draft;
 mod hold;
+mod remedy;
 mod session;
 
 use chrono::TimeDelta;
@@ -19,8 +20,8 @@ use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result, explain};
-use crate::repositories::attempts::{self, UnansweredAttempt};
 use crate::repositories::holds::REFERENCE_KEY;
+use crate::repositories::unanswered_attempts::{self, UnansweredAttempt};
 use crate::repositories::{bookings, jobs};
 use session::open_session;
 
@@ -55,7 +56,7 @@ pub async fn book(app: &AppState, request: &BookingRequest) -> Result<BookingDet
 /// Goes on with a booking whose request was cut short: asks Stripe again, under the same key and
 /// with the same parameters, if the answer is still missing. The booking must be the caller's.
 pub async fn resume(app: &AppState, id: BookingId) -> Result<BookingDetails> {
-    let unanswered = attempts::find_unanswered(&mut *app.acquire().await?, id).await?;
+    let unanswered = unanswered_attempts::find(&mut app.acquire().await?, id).await?;
     if let Some(unanswered) = unanswered {
         open_session(app, unanswered, id).await?;
     }
@@ -108,6 +109,8 @@ async fn open(app: &AppState, held: HeldBooking) -> Result<BookingDetails> {
     let unanswered = UnansweredAttempt {
         id: attempt.id,
         parameters: attempt.parameters,
+        expires_at: attempt.expires_at,
+        hold_expires_at: details.booking.hold_expires_at,
     };
     match open_session(app, unanswered, id).await {
         Ok(Some(checkout)) => {
@@ -132,10 +135,10 @@ async fn open(app: &AppState, held: HeldBooking) -> Result<BookingDetails> {
 
 async fn try_again_soon(app: &AppState, booking_id: BookingId) -> Result<()> {
     let again = Job::FinishCheckout { booking_id }.at(app.now() + RETRY_SOON);
-    jobs::enqueue(&mut *app.acquire().await?, &[again]).await
+    jobs::enqueue(&mut app.acquire().await?, &[again]).await
 }
 
 async fn reload(app: &AppState, id: BookingId) -> Result<BookingDetails> {
-    let found = bookings::find(&mut *app.acquire().await?, id).await?;
+    let found = bookings::find(&mut app.acquire().await?, id).await?;
     found.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))
 }

@@ -5,6 +5,7 @@ use std::sync::Weak;
 
 use futures_util::future::BoxFuture;
 
+use super::remedy::remedy;
 use crate::app::{App, AppState, BatchHandler, Batched};
 use crate::domain::attempt::{AttemptOfBooking, AttemptStatus, NewSession, OpenCheckout};
 use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
@@ -13,76 +14,67 @@ use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::job::Job;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::error::{Error, Result};
-use crate::gateways::stripe::StripeError;
-use crate::repositories::attempts::{self, UnansweredAttempt};
+use crate::repositories::attempts;
+use crate::repositories::unanswered_attempts::{self, UnansweredAttempt};
 use crate::repositories::{booking_events, jobs};
 use crate::settlement;
 
-/// Keys that one request is sent under in one go.
-const KEYS_MAX: usize = 2;
+/// Forms that one request is sent in, each under a key of its own, until Stripe takes one.
+const FORMS_MAX: usize = 4;
 
 /// Asks Stripe for the session of an attempt and opens the attempt with it. `None` where the
 /// booking has gone on in the meantime: it was paid before Stripe's answer came, or it waits for
 /// nothing any more.
 ///
-/// Where Stripe has stored a failure under the attempt's key and replays it for ever, the same
-/// request goes out under a new one. If there is a session behind the failure after all, nobody was
-/// given its link. Where Stripe refuses the session for good, what is reserved is free at once.
+/// Where there is a remedy, another attempt takes the place of one that comes to nothing. Where
+/// Stripe refuses the session for good, what is reserved is free at once.
 pub(super) async fn open_session(
     app: &AppState,
     unanswered: UnansweredAttempt,
     booking_id: BookingId,
 ) -> Result<Option<OpenCheckout>> {
     let mut unanswered = unanswered;
-    for _ in 0..KEYS_MAX {
-        match app
+    for _ in 0..FORMS_MAX {
+        let asked = app
             .stripe
             .create_session(unanswered.id, &unanswered.parameters)
-            .await
-        {
+            .await;
+        let error = match asked {
             Ok(checkout) => {
                 let attempt_id = unanswered.id;
-                return store_session(
-                    app,
-                    NewSession {
-                        attempt_id,
-                        checkout,
-                    },
-                    booking_id,
-                )
-                .await;
+                let session = NewSession {
+                    attempt_id,
+                    checkout,
+                };
+                return store_session(app, session, booking_id).await;
             }
-            Err(StripeError::ReplayedFailure(_)) => {
-                match with_new_key(app, &unanswered, booking_id).await? {
-                    Some(next) => unanswered = next,
-                    None => return Ok(None),
-                }
+            Err(error) => error,
+        };
+        let Some(next) = remedy(&unanswered, &error, app.now()) else {
+            if error.is_final() {
+                settle_refusal(app, unanswered.id, booking_id).await?;
             }
-            Err(error) => {
-                if error.is_final() {
-                    settle_refusal(app, unanswered.id, booking_id).await?;
-                }
-                return Err(error.into());
-            }
+            return Err(error.into());
+        };
+        tracing::warn!("asking for the session in another form: {error}");
+        match replace(app, &unanswered, next, booking_id).await? {
+            Some(next) => unanswered = next,
+            None => return Ok(None),
         }
     }
-    let sentence = "Stripe answers every key with a stored failure";
+    let sentence = "Stripe takes the request in no form";
     Err(Error::ProviderUnavailable(sentence.to_owned()))
 }
 
-/// The attempt that takes the place of one whose key is spent: a new one, or that of another caller
-/// who was faster. None where the booking waits for nothing any more, because another of its
+/// Puts the attempt `next` in the place of one that has come to nothing, unless another caller was
+/// faster: then theirs. None where the booking waits for nothing any more, because another of its
 /// sessions was paid; then the spent one is closed. Commits.
-async fn with_new_key(
+async fn replace(
     app: &AppState,
     spent: &UnansweredAttempt,
+    next: UnansweredAttempt,
     booking_id: BookingId,
 ) -> Result<Option<UnansweredAttempt>> {
-    let id = AttemptId::new();
-    let parameters = spent
-        .parameters
-        .replace(&spent.id.to_string(), &id.to_string());
-    let next = UnansweredAttempt { id, parameters };
     let now = app.now();
     let mut tx = app.begin().await?;
     let attempt = AttemptOfBooking {
@@ -92,14 +84,14 @@ async fn with_new_key(
     let state = attempts::lock(&mut tx, &[attempt]).await?.remove(&spent.id);
     let state = state.ok_or_else(|| Error::fault(format!("the attempt {} has gone", spent.id)))?;
     if state.attempt_status != AttemptStatus::Creating {
-        return attempts::find_unanswered(&mut tx, booking_id).await;
+        return unanswered_attempts::find(&mut tx, booking_id).await;
     }
     if !state.is_waited_for() {
         tx.rollback().await?;
         settle_refusal(app, spent.id, booking_id).await?;
         return Ok(None);
     }
-    attempts::replace(&mut tx, spent.id, &next, now).await?;
+    unanswered_attempts::replace(&mut tx, spent.id, &next, now).await?;
     let event = BookingEvent::AttemptReplaced {
         attempt_id: spent.id,
         next_attempt_id: next.id,

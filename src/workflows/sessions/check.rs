@@ -1,6 +1,7 @@
 //! A session check: Stripe is asked how a session stands, and its answer is settled as an event
 //! with the same words would be.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 use tracing::Instrument;
 
@@ -8,8 +9,22 @@ use crate::app::{App, AppState};
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::gateways::stripe::SessionLook;
+use crate::repositories::attempts;
 use crate::settlement;
+
+/// Stripe closes sessions a little late. After its own end of a session, and this, what it says of
+/// the session is final.
+pub(super) const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
+/// Between two looks at a session that is over and that nobody can explain.
+const SECOND_LOOK: TimeDelta = TimeDelta::minutes(1);
+
+/// A session, and when Stripe closes it by itself.
+pub(super) struct OverdueSession<'a> {
+    pub(super) id: &'a str,
+    pub(super) expires_at: DateTime<Utc>,
+}
 
 /// Asks in a task of its own, which nobody's impatience breaks off, unless Stripe is being asked
 /// about this attempt already. What is returned closes when the answer is settled, or there is
@@ -34,20 +49,59 @@ pub(super) fn begin(
     check
 }
 
-/// Asks how a session stands, and settles that. False where Stripe's answer leaves it open.
-/// Commits.
-pub(super) async fn make(app: &App, attempt: AttemptOfBooking, session_id: &str) -> Result<bool> {
-    let session = app.stripe.retrieve_session(session_id).await?;
-    let Some(report) = session.report(app.now()) else {
-        return Ok(false);
+/// Asks how a session stands, and settles what it says. What nobody can explain is not settled:
+/// that is [`settle_unexplained`]'s. Commits.
+pub(super) async fn make(
+    app: &App,
+    attempt: AttemptOfBooking,
+    session_id: &str,
+) -> Result<SessionLook> {
+    let session = match app.stripe.retrieve_session(session_id).await {
+        Ok(session) => session,
+        Err(error) if error.is_unknown() => {
+            return Ok(SessionLook::Unexplained(CheckoutReport::Unknown));
+        }
+        Err(error) => return Err(error.into()),
     };
+    let look = session.look(app.now());
+    if let SessionLook::Settled(report) = &look {
+        let reference = AttemptReference {
+            session_id: Some(session_id.to_owned()),
+            payment_intent_id: session.payment_intent_id().map(str::to_owned),
+            ..AttemptReference::default()
+        };
+        let report = StripeReport::Checkout(report.clone());
+        settlement::settle_report(app, attempt, &reference, &report).await?;
+    }
+    Ok(look)
+}
+
+/// Settles what nobody can explain, if the session has been over for a while, and an earlier look
+/// after that has found the same. Else it is an error, so that the queue looks again: what is
+/// reserved is kept, for the session may come back. Commits.
+pub(super) async fn settle_unexplained(
+    app: &App,
+    attempt: AttemptOfBooking,
+    session: &OverdueSession<'_>,
+    report: CheckoutReport,
+) -> Result<()> {
+    let now = app.now();
+    let again = || Error::ProviderUnavailable(format!("the session is unexplained: {report:?}"));
+    if now <= session.expires_at + AFTER_EXPIRY {
+        return Err(again());
+    }
+    let mut db = app.acquire().await?;
+    let since = attempts::note_unexplained(&mut db, attempt.attempt_id, now).await?;
+    drop(db);
+    if now < since + SECOND_LOOK {
+        return Err(again());
+    }
     let reference = AttemptReference {
-        session_id: Some(session_id.to_owned()),
-        payment_intent_id: session.payment_intent_id().map(str::to_owned),
+        session_id: Some(session.id.to_owned()),
         ..AttemptReference::default()
     };
-    settlement::settle_report(app, attempt, &reference, &StripeReport::Checkout(report)).await?;
-    Ok(true)
+    let report = StripeReport::Checkout(report);
+    settlement::settle_report(app, attempt, &reference, &report).await
 }
 
 /// Settles that a session can no longer be paid. Commits.

@@ -4,27 +4,25 @@
 //! Run at the end of a hold, and when a booking is cancelled. An unsure answer keeps the seats and
 //! is asked again.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
-use super::check;
+use super::check::{self, AFTER_EXPIRY, OverdueSession};
 use crate::app::App;
 use crate::domain::attempt::{AttemptOfBooking, NewSession};
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
+use crate::domain::checkout::CheckoutReport;
 use crate::domain::checkout_state::Ending;
 use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::error::{Error, Result};
-use crate::gateways::stripe::StripeError;
+use crate::gateways::stripe::{SessionLook, StripeError};
 use crate::repositories::attempts::{self, UnclosedAttempt};
 use crate::repositories::bookings::{self, Cancellation};
 use crate::repositories::{booking_events, jobs};
 
 /// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
 const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(5);
-/// Stripe closes sessions a little late. After its own end of a session, and this, it is asked how
-/// the session stands even if it has not answered to the request to close it.
-const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
 /// How often Stripe is asked about a delayed payment whose bank has not decided when it should
 /// have.
 const UNDECIDED_AGAIN: TimeDelta = TimeDelta::hours(6);
@@ -34,7 +32,7 @@ const UNDECIDED_AGAIN: TimeDelta = TimeDelta::hours(6);
 /// that goes on is an error, so that the queue waits a little: its clock is the database's, which
 /// may be ahead of ours.
 pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
-    let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
+    let hold = attempts::find_hold(&mut app.acquire().await?, id).await?;
     let Some(hold) = hold else { return Ok(()) };
     let is_over = hold.expires_at.is_none_or(|end| end <= app.now()) || hold.cancel_requested;
     match hold.status {
@@ -67,14 +65,19 @@ pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
 /// Asks Stripe what has become of a delayed payment, of which we have not heard in all the time
 /// that it may take. While its bank has not decided, what is reserved is kept.
 async fn end_processing(app: &App, id: BookingId, attempt: Option<UnclosedAttempt>) -> Result<()> {
-    let session = attempt.and_then(|attempt| Some((attempt.id, attempt.session_id?)));
-    let (attempt_id, session_id) =
-        session.ok_or_else(|| Error::fault(format!("{id} is processing without a session")))?;
+    let without = || Error::fault(format!("{id} is processing without a session"));
+    let unclosed = attempt.ok_or_else(without)?;
+    let session = OverdueSession {
+        id: unclosed.session_id.as_deref().ok_or_else(without)?,
+        expires_at: unclosed.expires_at,
+    };
     let attempt = AttemptOfBooking {
-        attempt_id,
+        attempt_id: unclosed.id,
         booking_id: id,
     };
-    check::make(app, attempt, &session_id).await?;
+    if let SessionLook::Unexplained(report) = check::make(app, attempt, session.id).await? {
+        check::settle_unexplained(app, attempt, &session, report).await?;
+    }
     ask_again(app, id).await
 }
 
@@ -110,7 +113,7 @@ pub async fn cancel(app: &App, cancellation: Cancellation<'_>) -> Result<Option<
 /// where that was asked for, else as expired. Returns where it stands then. An error leaves what it
 /// reserves held.
 async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
-    let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
+    let hold = attempts::find_hold(&mut app.acquire().await?, id).await?;
     let hold = hold.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))?;
     if hold.status != BookingStatus::Pending {
         return Ok(hold.status);
@@ -119,7 +122,7 @@ async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
         None => end_unpayable(app, id).await?,
         Some(attempt) => close(app, id, &attempt).await?,
     }
-    let hold = attempts::find_hold(&mut *app.acquire().await?, id).await?;
+    let hold = attempts::find_hold(&mut app.acquire().await?, id).await?;
     Ok(hold.map_or(BookingStatus::Pending, |hold| hold.status))
 }
 
@@ -135,14 +138,20 @@ async fn close(app: &App, id: BookingId, unclosed: &UnclosedAttempt) -> Result<(
         booking_id: id,
     };
     match session_id {
-        Some(session_id) => fence(app, attempt, &session_id, unclosed.expires_at).await,
+        Some(session_id) => {
+            let session = OverdueSession {
+                id: &session_id,
+                expires_at: unclosed.expires_at,
+            };
+            fence(app, attempt, &session).await
+        }
         None => check::settle_expiry(app, attempt, None).await,
     }
 }
 
 /// The session of an attempt that Stripe has not answered: asked for again under the same key.
-/// `None` where Stripe says that there is none, or keeps answering with a stored failure: then
-/// nobody was ever given a link.
+/// `None` where Stripe says that there is none, or keeps answering with a stored failure, or with
+/// what cannot be used after the time of the session: then nobody was ever given a link.
 async fn learn_session(app: &App, attempt: &UnclosedAttempt) -> Result<Option<String>> {
     match app
         .stripe
@@ -154,39 +163,44 @@ async fn learn_session(app: &App, attempt: &UnclosedAttempt) -> Result<Option<St
                 attempt_id: attempt.id,
                 checkout,
             };
-            attempts::open(&mut *app.acquire().await?, &[&session], app.now()).await?;
+            attempts::open(&mut app.acquire().await?, &[&session], app.now()).await?;
             Ok(Some(session.checkout.session_id))
         }
         Err(StripeError::ReplayedFailure(_)) => Ok(None),
         Err(error) if error.is_final() => Ok(None),
+        Err(StripeError::Refused { .. } | StripeError::Unusable(_))
+            if app.now() > attempt.expires_at + AFTER_EXPIRY =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Asks Stripe to end the session. If it is not open any more, asks how it stands, and settles
 /// that: the buyer may have paid. <https://docs.stripe.com/api/checkout/sessions/expire>
-async fn fence(
-    app: &App,
-    attempt: AttemptOfBooking,
-    session_id: &str,
-    expires_at: DateTime<Utc>,
-) -> Result<()> {
-    let is_long_over = app.now() > expires_at + AFTER_EXPIRY;
-    let is_refused = match app.stripe.expire_session(session_id).await {
-        Ok(()) => return check::settle_expiry(app, attempt, Some(session_id)).await,
-        Err(StripeError::Refused { status: 400, .. }) => true,
-        Err(_) if is_long_over => false,
+async fn fence(app: &App, attempt: AttemptOfBooking, session: &OverdueSession<'_>) -> Result<()> {
+    let is_refused = match app.stripe.expire_session(session.id).await {
+        Ok(()) => return check::settle_expiry(app, attempt, Some(session.id)).await,
+        Err(StripeError::Refused {
+            status: 400 | 404, ..
+        }) => true,
+        // It closes sessions by itself, too.
+        Err(_) if app.now() > session.expires_at + AFTER_EXPIRY => false,
         Err(error) => return Err(error.into()),
     };
-    if check::make(app, attempt, session_id).await? {
-        return Ok(());
-    }
-    let how = if is_refused {
-        "neither open nor over"
-    } else {
-        "still open"
+    let report = match check::make(app, attempt, session.id).await? {
+        SessionLook::Settled(_) => return Ok(()),
+        SessionLook::Unexplained(report) => report,
+        SessionLook::Open if is_refused => {
+            CheckoutReport::Unexplained("it is open, and cannot be ended")
+        }
+        SessionLook::Open => {
+            let sentence = "the session is still open";
+            return Err(Error::ProviderUnavailable(sentence.to_owned()));
+        }
     };
-    Err(Error::ProviderUnavailable(format!("the session is {how}")))
+    check::settle_unexplained(app, attempt, session, report).await
 }
 
 /// Ends a booking that has no attempt which could be paid. Commits.

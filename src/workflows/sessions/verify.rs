@@ -39,7 +39,7 @@ pub async fn verify(
     owner: &UserId,
     wait: Duration,
 ) -> Result<BookingDetails> {
-    let found = attempts::find_by_session(&mut *app.acquire().await?, session_id, owner).await?;
+    let found = attempts::find_by_session(&mut app.acquire().await?, session_id, owner).await?;
     let attempt = found.ok_or(Refusal::NotFound("payment session"))?;
     let booking_id = attempt.booking_id;
     // Before the first look, so that no change falls between the two.
@@ -53,7 +53,7 @@ pub async fn verify(
     let mut check = Check::Due(after(PATIENCE.min(wait))?);
     loop {
         let now = Instant::now();
-        let details = bookings::find(&mut *app.acquire().await?, booking_id).await?;
+        let details = bookings::find(&mut app.acquire().await?, booking_id).await?;
         let details =
             details.ok_or_else(|| Error::fault(format!("the booking {booking_id} has gone")))?;
         let deadline = match (&check, details.booking.status) {

@@ -1,0 +1,47 @@
+//! Which connections are trusted: those that were made after anything last went wrong with one.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+/// While a fault lasts, connections are not made anew for each statement that fails.
+const LOSS_PAUSE: Duration = Duration::from_secs(1);
+
+/// What is thought of the connections of a process, of all its pools. What breaks one has mostly
+/// broken them all: its server was stopped, has changed roles, or cannot be reached any more. So
+/// one request finds that out, and not one for each connection.
+#[derive(Debug, Default)]
+pub struct Trust {
+    lost_at: watch::Sender<Option<Instant>>,
+}
+
+impl Trust {
+    /// Trusts no connection any more that is there now.
+    pub fn lose(&self, why: &dyn fmt::Display) {
+        self.lost_at.send_replace(Some(Instant::now()));
+        tracing::warn!("connections to Postgres are made anew: {why}");
+    }
+
+    /// The same, because a statement has failed: at most once in [`LOSS_PAUSE`].
+    pub(super) fn lose_by_statement(&self, why: &dyn fmt::Display) {
+        let is_recent = |lost_at: Instant| lost_at.elapsed() < LOSS_PAUSE;
+        if !self.lost_at.borrow().is_some_and(is_recent) {
+            self.lose(why);
+        }
+    }
+
+    /// Whether a connection of this age is trusted.
+    pub fn includes(&self, age: Duration) -> bool {
+        self.lost_at
+            .borrow()
+            .is_none_or(|lost_at| age < lost_at.elapsed())
+    }
+
+    /// Returns when trust is lost the next time.
+    pub async fn lost(&self) {
+        let mut lost_at = self.lost_at.subscribe();
+        // The sender lives as long as `self`.
+        let _ = lost_at.changed().await;
+    }
+}

@@ -1,0 +1,58 @@
+//! Watches over the database: whoever asks it next shall not be the one to find out that it was
+//! stopped, has fallen silent, or only reads.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::app::{App, AppState};
+use crate::error::{Error, Result, explain};
+use crate::repositories::database;
+
+/// How long one look takes. As long as a statement is under way, the end of its connection is known
+/// at once.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long it may take.
+const LOOK_MAX: Duration = Duration::from_secs(3);
+/// How long to wait for a database that is not there.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Watches until `stopping` is true.
+pub async fn watch(app: AppState, mut stopping: watch::Receiver<bool>) {
+    let watching = async {
+        let mut was_well = true;
+        loop {
+            let found = look(&app).await;
+            if found.is_ok() != was_well {
+                let why = match &found {
+                    Ok(()) => "it takes writes again".to_owned(),
+                    Err(error) => explain(error),
+                };
+                app.pools.trust.lose(&why);
+            }
+            was_well = found.is_ok();
+            if !was_well {
+                sleep(AGAIN).await;
+            }
+        }
+    };
+    tokio::select! {
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+        () = watching => {}
+    }
+}
+
+/// One look at the database, on whose connection nothing else is done.
+async fn look(app: &App) -> Result<()> {
+    let silent = |_| Error::Unavailable(format!("it has said nothing for {LOOK_MAX:?}"));
+    let looked = timeout(LOOK_MAX, async {
+        let mut db = app.pools.watch.acquire().await?;
+        database::takes_writes_after(&mut db, LOOK).await
+    });
+    if looked.await.map_err(silent)?? {
+        Ok(())
+    } else {
+        Err(Error::Unavailable("it only reads".to_owned()))
+    }
+}
