@@ -2,17 +2,23 @@
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::{AppState, ReceivedEvent};
 use crate::domain::payment_event::DeliveryOutcome;
-use crate::domain::refusal::Refusal;
 use crate::error::Result;
 use crate::gateways::stripe::{event, signature};
 use crate::http::extract::{Json, read_body};
 use crate::http::problem::Problem;
+
+const SIGNATURE: &str = "stripe-signature";
+
+/// The segments of an unknown path that are logged, and how long a word among them may be: what is
+/// longer, as ids and tokens are, is not.
+const SEGMENTS_LOGGED_MAX: usize = 8;
+const WORD_LENGTH_MAX: usize = 32;
 
 /// That the event has arrived. Stripe looks at the status only; the rest is for people.
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,17 +70,43 @@ async fn receive(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<Json<Acknowledgement>> {
-    let header = headers.get("stripe-signature").map(HeaderValue::as_bytes);
+    let header = headers.get(SIGNATURE).map(HeaderValue::as_bytes);
     signature::verify(header, body, &app.config.stripe.webhook_secrets, app.now())?;
-    let payload = str::from_utf8(body)
-        .map_err(|_| Refusal::MalformedRequest("The body is not UTF-8.".to_owned()))?;
+    // What is not UTF-8 in it is no text, of JSON or of Postgres; the rest is an event all the
+    // same.
+    let payload = String::from_utf8_lossy(body).into_owned();
     let received = ReceivedEvent {
-        event: event::parse(body)?,
-        payload: payload.to_owned(),
+        event: event::parse(&payload)?,
+        payload,
     };
     let outcome = app.batchers.events.submit(received).await?;
     Ok(Json(Acknowledgement {
         received: true,
         outcome: outcome.into(),
     }))
+}
+
+/// Answers 404 to whatever no route takes. An event that comes here is in the log: Stripe would
+/// send it for three days, and nobody else would know.
+pub async fn refuse_unknown_path(request: Request) -> StatusCode {
+    if request.method() == Method::POST && request.headers().contains_key(SIGNATURE) {
+        let path = words_of(request.uri().path());
+        tracing::warn!(
+            http.path = path,
+            "an event of Stripe's came to {path}, which is no path of ours; \
+             is the URL of the endpoint right? It ends in /api/stripe"
+        );
+    }
+    StatusCode::NOT_FOUND
+}
+
+/// A path as a route could read, with nothing that could be a secret or break a line.
+fn words_of(path: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    let segments = path.split('/').take(SEGMENTS_LOGGED_MAX);
+    let words = segments.map(|segment| {
+        let is_word = segment.len() <= WORD_LENGTH_MAX && segment.chars().all(is_plain);
+        if is_word { segment } else { "…" }
+    });
+    words.collect::<Vec<_>>().join("/")
 }

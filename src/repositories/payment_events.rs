@@ -1,9 +1,9 @@
 //! The ledger of Stripe's events: each is recorded once, and settled once.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 
 use super::Columns;
+use crate::connection::Connection;
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::payment_event::EventStatus;
@@ -14,14 +14,14 @@ use crate::error::Result;
 pub struct NewEvent<'a> {
     /// `evt_…`
     pub id: &'a str,
-    /// Such as `checkout.session.completed`.
+    /// Such as `checkout.session.completed`; empty if it cannot be read.
     pub kind: &'a str,
     /// The API version it is written in.
     pub api_version: Option<&'a str>,
-    /// Whether it speaks of real money.
-    pub livemode: bool,
-    /// When it happened at Stripe.
-    pub created_at: DateTime<Utc>,
+    /// Whether it speaks of real money, if it says so.
+    pub livemode: Option<bool>,
+    /// When it happened at Stripe, if it says so.
+    pub created_at: Option<DateTime<Utc>>,
     /// The session it is about.
     pub session_id: Option<&'a str>,
     /// The payment it is about.
@@ -52,7 +52,7 @@ pub struct RecordedEvent {
 /// Counting is a write even for a duplicate: a duplicate that was only read could acknowledge a
 /// payment that a failover of the database loses.
 pub async fn record(
-    db: &mut PgConnection,
+    db: &mut Connection,
     events: &[NewEvent<'_>],
     now: DateTime<Utc>,
 ) -> Result<Vec<RecordedEvent>> {
@@ -85,8 +85,8 @@ pub async fn record(
         &events.column(|event| event.id) as _,
         &events.column(|event| event.kind) as _,
         &events.column(|event| event.api_version) as _,
-        &events.column(|event| event.livemode),
-        &events.column(|event| event.created_at),
+        &events.column(|event| event.livemode) as _,
+        &events.column(|event| event.created_at) as _,
         &events.column(|event| event.session_id) as _,
         &events.column(|event| event.payment_intent_id) as _,
         &events.column(|event| event.attempt_id) as _,
@@ -107,7 +107,7 @@ pub async fn record(
 /// Locks an event that is not settled, and returns it with its body; `None` if it is settled or
 /// unknown.
 pub async fn lock_unsettled(
-    db: &mut PgConnection,
+    db: &mut Connection,
     id: &str,
 ) -> Result<Option<(RecordedEvent, String)>> {
     let row = sqlx::query!(

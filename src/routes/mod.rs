@@ -23,6 +23,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::AppState;
+use crate::controllers::stripe_webhook::refuse_unknown_path;
 use crate::http::identity::identify;
 use crate::http::middleware::{REQUEST_ID, on_panic, request_id, span, time_limit};
 use crate::http::problem::ProblemView;
@@ -59,6 +60,7 @@ pub fn router(app: AppState) -> Router {
         .make_span_with(span)
         .on_failure(());
     router
+        .fallback(refuse_unknown_path)
         .layer(from_fn(time_limit))
         .layer(cors(&app.config.app_origins))
         .layer(CatchPanicLayer::custom(on_panic))

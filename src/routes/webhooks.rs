@@ -2,6 +2,7 @@
 //! never refused for being one too many.
 
 use axum::extract::DefaultBodyLimit;
+use axum::routing::post;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -24,6 +25,8 @@ const AUDIENCE: Audience = Audience {
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     let routes = OpenApiRouter::new()
         .routes(routes!(stripe_webhook::receive_stripe_event))
+        // The same, as it is easily typed or made by a proxy; one path is enough to describe.
+        .route("/api/stripe/", post(stripe_webhook::receive_stripe_event))
         .layer(DefaultBodyLimit::max(EVENT_BYTES_MAX));
     AUDIENCE.describe(routes)
 }

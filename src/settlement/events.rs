@@ -104,7 +104,7 @@ pub async fn settle_deferred(app: &App, event_id: &str) -> Result<()> {
     let Some((recorded, payload)) = locked else {
         return Ok(());
     };
-    let event = event::parse(payload.as_bytes())?;
+    let event = event::parse(&payload)?;
     let span = Span::current();
     let item = item(app, &event, &recorded, &span);
     let done = settle(&mut tx, &[item], app.now()).await?;
@@ -145,10 +145,12 @@ fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &'a 
 
 /// What an event says, or why that does not matter here, whatever it is about.
 fn relevant<'a>(app: &App, event: &'a Event) -> Result<&'a StripeReport, &'static str> {
-    if event.livemode != app.config.stripe.livemode() {
-        return Err("ignored: test and live mode do not mix");
+    match event.livemode {
+        Some(livemode) if livemode == app.config.stripe.livemode() => {}
+        Some(_) => return Err("ignored: test and live mode do not mix"),
+        None => return Err("ignored: it does not say whether it is of test or of live mode"),
     }
-    if event.account.is_some() {
+    if event.is_of_connected_account {
         return Err("ignored: it belongs to a connected account");
     }
     event.report.as_ref().map_err(|reason| *reason)

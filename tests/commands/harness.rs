@@ -234,6 +234,11 @@ impl Server {
         }
     }
 
+    /// Whether the lines of the log that have been read say this.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        self.seen.iter().any(|line| line.contains(text))
+    }
+
     /// The errors among the lines of the log that have been read.
     pub(crate) fn errors(&self) -> Vec<&String> {
         self.seen

@@ -157,7 +157,7 @@ impl History<'_> {
                     return;
                 };
                 let request = ReceivedEvent {
-                    event: event::parse(delivered.body.as_bytes()).unwrap(),
+                    event: event::parse(&delivered.body).unwrap(),
                     payload: delivered.body.clone(),
                 };
                 let batch = [Batched {

@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::objects::{StripeObject, lenient};
+use super::objects::{StripeObject, flag, lenient, text, time};
+use super::odd_json::simplify;
 use crate::domain::capture::Capture;
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::money::Money;
@@ -18,16 +19,16 @@ use crate::domain::stripe_report::{AttemptReference, StripeReport};
 pub struct Event {
     /// `evt_…`
     pub id: String,
-    /// Such as `checkout.session.completed`.
+    /// Such as `checkout.session.completed`; empty if it cannot be read.
     pub kind: String,
     /// The API version it is written in.
     pub api_version: Option<String>,
-    /// Whether it speaks of real money.
-    pub livemode: bool,
-    /// The connected account it belongs to; ours has none.
-    pub account: Option<String>,
-    /// When it happened at Stripe.
-    pub created_at: DateTime<Utc>,
+    /// Whether it speaks of real money, if it says so.
+    pub livemode: Option<bool>,
+    /// Whether it belongs to a connected account; ours do not.
+    pub is_of_connected_account: bool,
+    /// When it happened at Stripe, if it says so.
+    pub created_at: Option<DateTime<Utc>>,
     /// How to find the attempt that it is about.
     pub reference: AttemptReference,
     /// What it says, or why it says nothing that matters here.
@@ -36,14 +37,20 @@ pub struct Event {
 
 #[derive(Deserialize)]
 struct Envelope {
-    id: String,
-    object: String,
-    #[serde(rename = "type")]
-    kind: String,
+    #[serde(default, deserialize_with = "text")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    object: Option<String>,
+    #[serde(default, rename = "type", deserialize_with = "text")]
+    kind: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     api_version: Option<String>,
-    created: i64,
-    livemode: bool,
-    account: Option<String>,
+    #[serde(default, deserialize_with = "time")]
+    created: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "flag")]
+    livemode: Option<bool>,
+    #[serde(default)]
+    account: Value,
     #[serde(default, deserialize_with = "lenient")]
     data: Data,
 }
@@ -54,45 +61,71 @@ struct Data {
     object: StripeObject,
 }
 
-/// Reads a verified body. Refuses with `malformed_request` what is no snapshot event; anything else
-/// of whatever version, type or shape is an event, even if its object is none, and it says nothing
-/// that matters here.
-pub fn parse(body: &[u8]) -> Result<Event, Refusal> {
-    let envelope = serde_json::from_slice(body)
-        // A member that is given twice: the last counts, as for most who read JSON.
-        .or_else(|_| serde_json::from_slice::<Value>(body).and_then(serde_json::from_value));
-    let envelope: Envelope = envelope.map_err(|error| {
-        Refusal::MalformedRequest(format!("The body is not a Stripe event: {error}."))
-    })?;
-    let ids = [&envelope.id, &envelope.kind];
-    if envelope.object != "event" || !ids.into_iter().all(|id| is_printable(id)) {
+/// Reads a verified body. Refuses with `malformed_request` what is no snapshot event by its id and
+/// object; anything else is an event, whatever of it is missing, odd or of another version, and if
+/// too little of it can be read it says nothing that matters here.
+pub fn parse(body: &str) -> Result<Event, Refusal> {
+    let envelope = read(body)?;
+    let id = event_id(&envelope).ok_or_else(|| {
         let sentence =
             "The body is not a Stripe snapshot event; thin events are not subscribed to.";
-        return Err(Refusal::MalformedRequest(sentence.to_owned()));
-    }
-    let created_at = DateTime::from_timestamp(envelope.created, 0).ok_or_else(|| {
-        Refusal::MalformedRequest("The event was created at no possible time.".to_owned())
+        Refusal::MalformedRequest(sentence.to_owned())
     })?;
-    let object = envelope.data.object;
+    let object = &envelope.data.object;
+    let kind = envelope.kind.filter(|kind| is_printable(kind));
     let api_version = envelope.api_version.filter(|version| is_printable(version));
-    let reference = reference(&object);
-    let capture = |money| Capture {
+    let reference = reference(object);
+    let capture = |money, captured_at| Capture {
         money,
         payment_intent_id: reference.payment_intent_id.clone(),
         booking_id: object.booking_id(),
-        captured_at: created_at,
+        captured_at,
         remarks: object.remarks(api_version.clone()),
     };
+    let report = match (kind.as_deref(), envelope.created) {
+        (Some(kind), Some(at)) => report(kind, object, |money| capture(money, at)),
+        (None, _) => Err("its type cannot be read"),
+        (_, None) => Err("it does not say when it was created"),
+    };
     Ok(Event {
-        report: report(&envelope.kind, &object, capture),
-        id: envelope.id,
-        kind: envelope.kind,
+        report,
+        id,
+        kind: kind.unwrap_or_default(),
         livemode: envelope.livemode,
-        account: envelope.account,
-        created_at,
+        is_of_connected_account: !envelope.account.is_null(),
+        created_at: envelope.created,
         reference,
         api_version,
     })
+}
+
+/// What is not read at once is read simplified, as far as it is JSON: a member that is given twice,
+/// of which the last counts, as for most who read JSON, and what [`simplify`] knows.
+fn read(body: &str) -> Result<Envelope, Refusal> {
+    if let Ok(envelope) = serde_json::from_str(body) {
+        return Ok(envelope);
+    }
+    // A text of Postgres cannot have it, and JSON has it escaped only.
+    if body.contains('\0') {
+        let sentence = "The body is not JSON: it contains the character U+0000.";
+        return Err(Refusal::MalformedRequest(sentence.to_owned()));
+    }
+    serde_json::from_str::<Value>(&simplify(body))
+        .and_then(serde_json::from_value)
+        .map_err(|error| {
+            Refusal::MalformedRequest(format!("The body is not a Stripe event: {error}."))
+        })
+}
+
+/// The id, if it can be one and the body calls itself an event, or at least does not call itself
+/// anything else and has an id as only events have it.
+fn event_id(envelope: &Envelope) -> Option<String> {
+    let id = envelope.id.as_ref().filter(|id| is_printable(id))?;
+    let is_event = match envelope.object.as_deref() {
+        Some(object) => object == "event",
+        None => id.starts_with("evt_"),
+    };
+    is_event.then(|| id.clone())
 }
 
 /// What can be stored and looked up as an id: visible ASCII, of bounded length.
