@@ -1,6 +1,6 @@
 //! A shop in bad weather: two real processes on one database, a Stripe that misbehaves by chance, a
-//! few dozen buyers, and somebody who kills one of the processes now and then. At the end nothing
-//! may be lost, and memory must be flat.
+//! few dozen buyers, a database and an issuer that fail now and then, and somebody who kills one of
+//! the processes. At the end nothing may be lost, and memory must be flat.
 //!
 //! `cargo bench --bench soak -- --minutes 10 --seed 7`. What the processes logged stays in
 //! `target/soak/`.
@@ -20,9 +20,11 @@ mod invariants;
 mod balancer;
 mod buyer;
 mod end;
+mod gate;
 mod memory;
 mod process;
 mod reconcile;
+mod weather;
 mod world;
 
 use std::process::ExitCode;
@@ -40,6 +42,7 @@ use world::World;
 
 /// Runs two processes through bad weather and checks what is left.
 #[derive(Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Settings {
     /// How long buyers come.
     #[arg(long, default_value_t = 10.0)]
@@ -56,6 +59,9 @@ pub(crate) struct Settings {
     /// Leave both processes alive.
     #[arg(long)]
     no_kills: bool,
+    /// Leave the database and the issuer as they should be, and Stripe there.
+    #[arg(long)]
+    no_weather: bool,
     /// Leave Stripe as it should be.
     #[arg(long)]
     no_chaos: bool,
@@ -90,6 +96,12 @@ async fn main() -> ExitCode {
         tasks.push(tokio::spawn(Arc::clone(&world).haunt(closing.clone())));
         tasks.push(tokio::spawn(Arc::clone(&world).black_out(closing.clone())));
     }
+    let all = Duration::from_mins(1).mul_f64(settings.minutes);
+    if !settings.no_weather {
+        tasks.push(tokio::spawn(Arc::clone(&world).storm(closing.clone())));
+        let stripe = Arc::clone(&world).lose_stripe(all, closing.clone());
+        tasks.push(tokio::spawn(stripe));
+    }
     if !settings.no_kills {
         tasks.push(tokio::spawn(
             Arc::clone(&world).kill(settings.seed, closing.clone()),
@@ -99,7 +111,7 @@ async fn main() -> ExitCode {
         let buyer = Buyer::new(Arc::clone(&world), settings.seed, number);
         tasks.push(tokio::spawn(buyer.come_and_go(closing.clone())));
     }
-    let over = Instant::now() + Duration::from_mins(1).mul_f64(settings.minutes);
+    let over = Instant::now() + all;
     while Instant::now() < over && tasks.iter().all(|task| !task.is_finished()) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,10 +14,10 @@ use holdfast::dev::test_database::{TestDatabase, digest};
 use holdfast::repositories::database::{self, MIGRATOR, QUEUE_VERSION};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use sqlx::ConnectOptions;
 
 use crate::Settings;
 use crate::balancer;
+use crate::gate::{Gate, Target};
 use crate::process::{Errors, Process};
 
 const ORIGIN: &str = "http://front.example";
@@ -30,6 +30,9 @@ pub(crate) struct World {
     pub(crate) simulator: Simulator,
     issuer: Issuer,
     pub(crate) database: TestDatabase,
+    pub(crate) to_stripe: Gate,
+    pub(crate) to_issuer: Gate,
+    pub(crate) to_database: Gate,
     pub(crate) http: Client,
     pub(crate) processes: [tokio::sync::Mutex<Process>; 2],
     pub(crate) urls: [String; 2],
@@ -74,15 +77,19 @@ impl World {
         let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
         let database =
             TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
+        let to_stripe = Gate::start(Target::Tcp(address(&simulator.url()))).await;
+        let to_issuer = Gate::start(Target::Tcp(address(&issuer.url()))).await;
+        let to_database = Gate::start(Target::Unix(socket(&database))).await;
         let environment = vec![
-            (
-                "DATABASE_URL",
-                database.options().to_url_lossy().to_string(),
-            ),
+            ("DATABASE_URL", database_url(&database, &to_database)),
             ("STRIPE_SECRET_KEY", "sk_test_soak".to_owned()),
             ("STRIPE_WEBHOOK_SECRET", SECRET.to_owned()),
-            ("STRIPE_API_BASE", simulator.url()),
+            ("STRIPE_API_BASE", format!("http://{}", to_stripe.address)),
             ("CLERK_ISSUER", issuer.url()),
+            (
+                "CLERK_JWKS_URL",
+                format!("http://{}/.well-known/jwks.json", to_issuer.address),
+            ),
             ("APP_ORIGINS", ORIGIN.to_owned()),
             ("HOLD_SECONDS", settings.hold_seconds.to_string()),
             ("RATE_LIMIT_PER_MINUTE", "0".to_owned()),
@@ -102,6 +109,9 @@ impl World {
             simulator,
             issuer,
             database,
+            to_stripe,
+            to_issuer,
+            to_database,
             http: Client::builder().timeout(ANSWER_MAX).build().unwrap(),
             processes: processes.map(tokio::sync::Mutex::new),
             urls,
@@ -185,6 +195,18 @@ impl World {
         send(request).await.ok()
     }
 
+    /// Posts as somebody.
+    pub(crate) async fn post(&self, token: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+        let call = Call {
+            method: Method::POST,
+            path,
+            token,
+            key: None,
+            body,
+        };
+        self.call(call).await
+    }
+
     async fn call_as_admin(
         &self,
         method: Method,
@@ -266,6 +288,23 @@ impl World {
             }
         }
     }
+}
+
+/// Where the server of an address listens.
+fn address(url: &str) -> SocketAddr {
+    url.strip_prefix("http://").unwrap().parse().unwrap()
+}
+
+fn socket(database: &TestDatabase) -> PathBuf {
+    let options = database.options();
+    let name = format!(".s.PGSQL.{}", options.get_port());
+    options.get_socket().unwrap().join(name)
+}
+
+fn database_url(database: &TestDatabase, gate: &Gate) -> String {
+    let options = database.options();
+    let (user, name) = (options.get_username(), options.get_database().unwrap());
+    format!("postgres://{user}@{}/{name}?sslmode=disable", gate.address)
 }
 
 async fn start_processes(
