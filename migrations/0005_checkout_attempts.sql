@@ -19,6 +19,9 @@ create table checkout_attempts (
   url text,
   client_secret text,
   expires_at timestamptz not null,
+  -- Since when Stripe says of a session whose time is over what is neither a promise nor an end: it does not know the
+  -- session, or calls it something that nobody knows. Settled only if a second look finds the same.
+  unexplained_since timestamptz,
   created_at timestamptz not null,
   updated_at timestamptz not null,
   -- The target of the payments' foreign key: a payment belongs to the booking of its attempt, and pays its part.

@@ -7,8 +7,10 @@ create table payment_events (
   id text primary key check (length(id) between 1 and 255),
   type text not null,
   api_version text,
-  livemode boolean not null,
-  stripe_created_at timestamptz not null,
+  -- Null where the event does not say it: one that is signed and has an id is stored, whatever else of it cannot be read.
+  -- What was refused would be sent again for three days, after which Stripe switches the endpoint off.
+  livemode boolean,
+  stripe_created_at timestamptz,
   stripe_session_id text,
   stripe_payment_intent_id text,
   attempt_id uuid,

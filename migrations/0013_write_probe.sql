@@ -1,10 +1,8 @@
--- One row, which `/ready` writes to: a server that only reads answers all questions, and yet nothing
--- can be booked there.
+-- One row, which `/ready` writes to: a server that only reads answers all questions, and yet nothing can be booked there.
 
 create table write_probe (
-    -- There is no second row.
-    only_row boolean primary key default true check (only_row),
-    tried_at timestamptz not null
+  -- Refuses a second row.
+  only_row boolean primary key default true check (only_row),
+  tried_at timestamptz not null
 );
-
 insert into write_probe (tried_at) values (now());
