@@ -1,13 +1,14 @@
 //! A connection to Postgres, on loan from a pool. No wait on it is without an end, and it goes back
 //! to its pool only if all that was said on it has been answered.
 
+mod broken;
 mod trust;
 
 use std::fmt;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -16,6 +17,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Error, Execute, Executor, Postgres, SqlStr};
 use tokio::time::timeout;
+
+pub use broken::is_broken;
 pub use trust::Trust;
 
 /// How long Postgres may say nothing: longer than any statement may take there, and so short that
@@ -41,6 +44,7 @@ struct Condition {
     /// Whether a statement still waits for its answer, or will never get one.
     is_cut_off: bool,
     is_in_transaction: bool,
+    lent_at: Instant,
     trust: Arc<Trust>,
 }
 
@@ -52,6 +56,7 @@ impl Connection {
             condition: Condition {
                 is_cut_off: false,
                 is_in_transaction: false,
+                lent_at: Instant::now(),
                 trust,
             },
         }
@@ -135,7 +140,7 @@ impl Condition {
     fn end(&mut self, error: Option<&Error>) {
         self.is_cut_off = error.is_some_and(is_broken);
         if let Some(error) = error.filter(|error| is_broken(error)) {
-            self.trust.lose_by_statement(error);
+            self.trust.lose_by_statement(self.lent_at, error);
         }
     }
 }
@@ -143,22 +148,6 @@ impl Condition {
 fn silence(time: Duration) -> Error {
     let sentence = format!("Postgres has said nothing for {time:?}");
     Error::Io(io::Error::new(io::ErrorKind::TimedOut, sentence))
-}
-
-/// Whether an error means that the connection is of no use any more, and likely those that were
-/// made before it.
-pub fn is_broken(error: &Error) -> bool {
-    match error {
-        Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => true,
-        // 25006: it can only be read from, so its server has changed roles. 57P01 to 57P05: its
-        // server ends it. Class 08: its server, or a pooler, has lost it.
-        // <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-        Error::Database(error) => {
-            let code = error.code().unwrap_or_default();
-            code == "25006" || code.starts_with("57P") || code.starts_with("08")
-        }
-        _ => false,
-    }
 }
 
 impl Drop for Connection {
@@ -170,13 +159,12 @@ impl Drop for Connection {
             drop(pooled.detach());
             return;
         }
-        let (is_in_transaction, trust) = (
-            self.condition.is_in_transaction,
-            Arc::clone(&self.condition.trust),
-        );
+        let (is_in_transaction, lent_at) =
+            (self.condition.is_in_transaction, self.condition.lent_at);
+        let trust = Arc::clone(&self.condition.trust);
         tokio::spawn(async move {
             if let Err(error) = give_back(pooled, is_in_transaction).await {
-                trust.lose_by_statement(&error);
+                trust.lose_by_statement(lent_at, &error);
             }
         });
     }

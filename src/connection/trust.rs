@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// While a fault lasts, connections are not made anew for each statement that fails.
+use super::broken::is_read_only;
+
+/// While a server only reads, connections are not made anew for each statement that fails.
 const LOSS_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is thought of the connections of a process, of all its pools. What breaks one has mostly
@@ -23,11 +25,14 @@ impl Trust {
         tracing::warn!("connections to Postgres are made anew: {why}");
     }
 
-    /// The same, because a statement has failed: at most once in [`LOSS_PAUSE`].
-    pub(super) fn lose_by_statement(&self, why: &dyn fmt::Display) {
-        let is_recent = |lost_at: Instant| lost_at.elapsed() < LOSS_PAUSE;
-        if !self.lost_at.borrow().is_some_and(is_recent) {
-            self.lose(why);
+    /// The same, because a connection has broken that was lent at this time. One that was lent
+    /// before trust was last lost says nothing of those that were made since.
+    pub(super) fn lose_by_statement(&self, lent_at: Instant, error: &sqlx::Error) {
+        let is_known = |lost_at: Instant| {
+            lent_at <= lost_at || (is_read_only(error) && lost_at.elapsed() < LOSS_PAUSE)
+        };
+        if !self.lost_at.borrow().is_some_and(is_known) {
+            self.lose(error);
         }
     }
 
