@@ -7,9 +7,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, stream};
-use tokio::sync::{Notify, oneshot};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 use tracing::{Instrument, Span};
@@ -51,7 +51,7 @@ pub trait BatchHandler: Send + Sync + 'static {
     /// The answers, in the order of the batch. An error of the whole means that nothing was done:
     /// then each request is handled alone, so that none suffers for another; one that was alone
     /// only if its connection had broken. But [`Error::OutcomeUnknown`] is the answer to each of
-    /// them.
+    /// them, and so is a fault where the handler panics.
     fn handle<'a>(
         &'a self,
         batch: &'a [Batched<Self::Request>],
@@ -94,6 +94,8 @@ struct Shared<R, A> {
     limits: BatchLimits,
     state: Mutex<State<R, A>>,
     idle: Notify,
+    /// Of failed batches, how many requests are handled alone at once.
+    alone: Semaphore,
 }
 
 struct State<R, A> {
@@ -134,6 +136,7 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Batcher<R, A> {
             limits,
             state: Mutex::new(state),
             idle: Notify::new(),
+            alone: Semaphore::new(HANDLED_ALONE_MAX),
         }))
     }
 
@@ -311,15 +314,16 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Shared<R, A> {
             self.name,
             explain(&error)
         );
-        stream::iter(batch.iter().zip(answers))
-            .for_each_concurrent(HANDLED_ALONE_MAX, async |(batched, answer)| {
-                let outcomes = self.call(std::slice::from_ref(batched)).await;
-                respond(
-                    vec![answer],
-                    outcomes.unwrap_or_else(|error| vec![Err(error)]),
-                );
-            })
-            .await;
+        let alone = batch.iter().zip(answers).map(async |(batched, answer)| {
+            // It is never closed.
+            let _turn = self.alone.acquire().await;
+            let outcomes = self.call(std::slice::from_ref(batched)).await;
+            respond(
+                vec![answer],
+                outcomes.unwrap_or_else(|error| vec![Err(error)]),
+            );
+        });
+        join_all(alone).await;
     }
 
     /// As many outcomes as there are requests, or an error where nothing was done.

@@ -24,8 +24,8 @@ const REPORTING_CONNECTIONS_MAX: u32 = 6;
 /// Migrations take one, and one holds the lock.
 const COMMAND_CONNECTIONS_MAX: u32 = 2;
 
-/// Requests of one failed batch that are handled alone at once: as many as the smallest pool has
-/// connections, so that they do not wait for each other's.
+/// Requests of a batcher's failed batches that are handled alone at once: as many as the smallest
+/// pool has connections, so that they do not wait for each other's.
 pub const HANDLED_ALONE_MAX: usize = 6;
 
 /// How long a request waits for a connection before it is told that the database is busy.

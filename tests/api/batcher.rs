@@ -11,6 +11,7 @@ use holdfast::app::{BatchHandler, BatchLimits, Batched, Batcher, HANDLED_ALONE_M
 use holdfast::error::{Error, Result};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 
 use crate::harness::{TestApp, send};
@@ -47,6 +48,33 @@ enum Trouble {
     Fails,
     BreaksAtCommit,
     AnswersNobody,
+}
+
+/// Fails whoever shares a batch, and keeps whoever is alone until the gate is open.
+struct Keeping {
+    counts: Arc<Counts>,
+    gate: Arc<Semaphore>,
+}
+
+impl BatchHandler for Keeping {
+    type Request = u32;
+    type Answer = u32;
+
+    fn handle<'a>(&'a self, batch: &'a [Batched<u32>]) -> BoxFuture<'a, Result<Vec<Result<u32>>>> {
+        Box::pin(async {
+            self.counts.batches.fetch_add(1, Ordering::Relaxed);
+            let [alone] = batch else {
+                return Err(Error::fault("there are others"));
+            };
+            let under_way = self.counts.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+            self.counts
+                .most_under_way
+                .fetch_max(under_way, Ordering::Relaxed);
+            let _open = self.gate.acquire().await;
+            self.counts.under_way.fetch_sub(1, Ordering::Relaxed);
+            Ok(vec![Ok(alone.request)])
+        })
+    }
 }
 
 /// Doubles numbers, as long as they have one digit.
@@ -206,6 +234,44 @@ async fn a_batch_that_fails_is_handled_one_by_one_and_only_a_few_at_once() {
     let is_fault = |answer: &Result<u32>| matches!(answer, Err(Error::Fault(_)));
     assert!(failed.iter().all(is_fault), "{failed:?}");
     assert!(answered.iter().all(Result::is_ok), "{answered:?}");
+    assert_eq!(
+        counts.most_under_way.load(Ordering::Relaxed),
+        HANDLED_ALONE_MAX
+    );
+}
+
+#[tokio::test]
+async fn of_several_batches_that_fail_no_more_are_handled_at_once_than_of_one() {
+    let (counts, gate) = (Arc::<Counts>::default(), Arc::new(Semaphore::new(0)));
+    let handler = Keeping {
+        counts: Arc::clone(&counts),
+        gate: Arc::clone(&gate),
+    };
+    let batcher = Batcher::new("numbers", BatchLimits::USUAL, handler);
+    let reached = async |batches| {
+        while counts.batches.load(Ordering::Relaxed) < batches {
+            yield_now().await;
+        }
+    };
+
+    let two_batches = async {
+        let first = async { submit(&batcher, &[1, 2, 3, 4, 5, 6, 7]).await };
+        let second = async {
+            reached(1 + HANDLED_ALONE_MAX).await;
+            submit(&batcher, &[11, 12, 13, 14, 15, 16, 17]).await
+        };
+        let opened = async {
+            reached(2 + HANDLED_ALONE_MAX).await;
+            for _ in 0..100 {
+                yield_now().await;
+            }
+            gate.add_permits(1);
+        };
+        tokio::join!(first, second, opened)
+    };
+    let (first, second, ()) = two_batches.await;
+
+    assert!(first.iter().chain(&second).all(Result::is_ok));
     assert_eq!(
         counts.most_under_way.load(Ordering::Relaxed),
         HANDLED_ALONE_MAX
