@@ -1,13 +1,16 @@
 //! Work that is done in the background: enqueued in the transaction that makes it necessary, and
 //! safe to do twice.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ids::{BookingId, RefundId};
 
-/// Tries are at most a minute apart, so this is about two days of them. Then the job is buried: it
+/// The longest pause between two tries of a job. The queue's own grow to hours, and meanwhile seats
+/// or money wait.
+pub const RETRY_PAUSE_MAX: TimeDelta = TimeDelta::minutes(1);
+/// With such pauses, about two days of tries. Then the job is buried: it
 /// stays, with its last error, until somebody looks. Only where seats or sessions wait, the sweep
 /// puts another in its place.
 pub const TRIES_MAX: i32 = 4_000;

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::perform::perform;
 use crate::app::{App, AppState};
-use crate::domain::job::Job;
+use crate::domain::job::{Job, RETRY_PAUSE_MAX};
 use crate::error::{Error, Result, explain};
 use crate::repositories::database::QUEUE_SCHEMA;
 use crate::repositories::jobs::{self, FailedTry, TASK};
@@ -50,9 +50,8 @@ const START_MAX: Duration = Duration::from_secs(10);
 const RUN_MAX: Duration = Duration::from_mins(10);
 /// How long those may take to end.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
-/// The pause before the second try; it doubles up to the longest, with jitter.
+/// The pause before the second try; it doubles up to [`RETRY_PAUSE_MAX`], with jitter.
 const RETRY_PAUSE_MIN_MILLISECONDS: i64 = 2_000;
-const RETRY_PAUSE_MAX_MILLISECONDS: i64 = 60_000;
 /// Every minute: what dead processes have left.
 const SCHEDULE: &str = r#"* * * * * holdfast ?id=sweep {"kind":"sweep"}"#;
 
@@ -96,8 +95,34 @@ pub async fn work(app: AppState, mut stopping: watch::Receiver<bool>) {
     }
 }
 
-async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Result<()> {
-    let options = WorkerOptions::default()
+/// Does jobs until `stopping` is true, or the connections of these workers are to be replaced.
+async fn take_jobs(app: &AppState, stopping: watch::Receiver<bool>) -> Result<()> {
+    let fault = |error: &dyn fmt::Display| Error::fault(error.to_string());
+    let options = options(app, stopping).with_cron(SCHEDULE);
+    let options = options.map_err(|error| fault(&error))?;
+    let started = timeout(START_MAX, options.init()).await;
+    let started = started.map_err(|_| Error::fault(format!("not started within {START_MAX:?}")))?;
+    let worker = Arc::new(started.map_err(|error| fault(&error))?);
+    let mut run = tokio::spawn({
+        let worker = Arc::clone(&worker);
+        async move { worker.run().await }
+    });
+    tokio::select! {
+        done = &mut run => done.map_err(|error| fault(&error))?.map_err(|error| fault(&error)),
+        () = renewal(app) => {
+            worker.request_shutdown();
+            tokio::spawn(async move {
+                if timeout(GIVEN_UP_AFTER, &mut run).await.is_err() {
+                    run.abort();
+                }
+            });
+            Ok(())
+        }
+    }
+}
+
+fn options(app: &AppState, mut stopping: watch::Receiver<bool>) -> WorkerOptions {
+    WorkerOptions::default()
         .pg_pool(app.pools.queue())
         .schema(QUEUE_SCHEMA)
         .concurrency(CONCURRENCY)
@@ -140,37 +165,18 @@ async fn take_jobs(app: &AppState, mut stopping: watch::Receiver<bool>) -> Resul
                 "a job is buried: {}",
                 failed.error
             );
-        });
-    let fault = |error: &dyn fmt::Display| Error::fault(error.to_string());
-    let options = options.with_cron(SCHEDULE).map_err(|error| fault(&error))?;
-    let started = timeout(START_MAX, options.init()).await;
-    let started = started.map_err(|_| Error::fault(format!("not started within {START_MAX:?}")))?;
-    let worker = Arc::new(started.map_err(|error| fault(&error))?);
-    let mut run = tokio::spawn({
-        let worker = Arc::clone(&worker);
-        async move { worker.run().await }
-    });
-    let renewal = async {
-        tokio::select! {
-            () = app.pools.trust.lost() => {}
-            () = sleep(RUN_MAX) => {}
-        }
-    };
+        })
+}
+
+/// Returns when these workers are to be followed by others.
+async fn renewal(app: &App) {
     tokio::select! {
-        done = &mut run => done.map_err(|error| fault(&error))?.map_err(|error| fault(&error)),
-        () = renewal => {
-            worker.request_shutdown();
-            tokio::spawn(async move {
-                if timeout(GIVEN_UP_AFTER, &mut run).await.is_err() {
-                    run.abort();
-                }
-            });
-            Ok(())
-        }
+        () = app.pools.trust.lost() => {}
+        () = sleep(RUN_MAX) => {}
     }
 }
 
-/// The queue's own pauses grow to hours; while seats or money wait, a minute is the longest.
+/// Has a job that has failed tried again after a pause of ours.
 async fn put_off(app: &App, attempts: i16, id: i64) {
     let put_off = async {
         let mut db = app.acquire().await?;
@@ -196,7 +202,7 @@ fn pause(attempts: i16) -> TimeDelta {
         .unwrap_or(1)
         .saturating_sub(1);
     let pause = RETRY_PAUSE_MIN_MILLISECONDS.saturating_mul(2_i64.saturating_pow(doublings));
-    let longest = pause.min(RETRY_PAUSE_MAX_MILLISECONDS);
+    let longest = pause.min(RETRY_PAUSE_MAX.num_milliseconds());
     let shortest = longest.checked_div(2).unwrap_or(longest);
     TimeDelta::milliseconds(rand::rng().random_range(shortest..=longest))
 }

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::app::App;
-use crate::domain::job::Job;
+use crate::domain::job::{Job, RETRY_PAUSE_MAX};
 use crate::error::Result;
 use crate::repositories::{bookings, idempotency_keys, jobs, unanswered_attempts};
 
@@ -12,14 +12,11 @@ use crate::repositories::{bookings, idempotency_keys, jobs, unanswered_attempts}
 const UNFINISHED_AFTER: TimeDelta = TimeDelta::seconds(40);
 /// A hold whose end is past by so much has lost its job.
 const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(2);
-/// No job that has failed waits longer than this for its next try.
-const RETRY_PAUSE_MAX: TimeDelta = TimeDelta::minutes(1);
 /// How much is looked at in one sweep.
 const SWEEP_MAX: i64 = 500;
 
 /// Enqueues what no job is about to finish, and has what has failed tried again soon. And forgets
-/// jobs that others have replaced, and
-/// idempotency keys that are too old to count.
+/// jobs that others have replaced, and idempotency keys that are too old to count.
 pub async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
     let mut db = app.acquire().await?;
