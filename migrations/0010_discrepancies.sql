@@ -1,4 +1,4 @@
--- Where Stripe's word and ours differ and a person has to look.
+-- Where what Stripe reports differs from our records, and a person has to look.
 
 create table discrepancies (
   id uuid primary key,

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Errors that are in the log for a reason, by how they begin.
 const EXPLAINED: [(&str, &str); 4] = [
     (
-        "Stripe's word and ours differ: amount_mismatch",
+        "what Stripe reports differs from what we asked for: amount_mismatch",
         "some buyers pay another amount",
     ),
     (

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::funds::{Mismatch, SurplusReason};
 use super::ids::{AttemptId, BookingId, PaymentId, RefundId};
 use super::money::Money;
 use super::refund::RefundStatus;
@@ -68,21 +69,21 @@ pub enum BookingEvent {
         /// How much.
         amount: Money,
         /// Why it is not owed.
-        reason: String,
+        reason: SurplusReason,
     },
     /// Money came that does not match; a person decides, and the booking keeps what it reserves.
     Review {
         /// In what it differs.
-        mismatch: String,
+        mismatch: Mismatch,
         /// What was asked for.
         ours: Value,
         /// What Stripe says.
         theirs: Value,
     },
-    /// Stripe's word differs from what was asked for, and the booking stays as it is.
+    /// What Stripe reports differs from what was asked for, and the booking stays as it is.
     PaymentDiffers {
         /// In what it differs.
-        mismatch: String,
+        mismatch: Mismatch,
         /// What was asked for.
         ours: Value,
         /// What Stripe says.
@@ -156,31 +157,90 @@ impl BookingEvent {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
 
-    #[test]
-    fn the_kind_of_an_event_is_that_of_its_json() {
-        let attempt_id = AttemptId::new();
-        let opened = BookingEvent::AttemptOpened { attempt_id };
-        let payload = json!({ "kind": "attemptOpened", "attemptId": attempt_id });
+    /// The kinds that the table takes.
+    const MIGRATION: &str = include_str!("../../migrations/0004_booking_events.sql");
 
-        assert_eq!(
-            serde_json::from_str::<Value>(&opened.json()).unwrap(),
-            payload
-        );
-        assert_eq!(
-            serde_json::from_value::<BookingEvent>(payload).unwrap(),
-            opened
-        );
-        for event in [
-            opened,
+    fn one_of_each() -> Vec<BookingEvent> {
+        let (attempt_id, payment_id) = (AttemptId::new(), PaymentId::new());
+        let (refund_id, until) = (RefundId::new(), DateTime::UNIX_EPOCH);
+        let amount = Money::new(1_200, "eur".parse().unwrap());
+        let (mismatch, ours, theirs) = (Mismatch::Amount, json!(1), json!({ "captured": 2 }));
+        vec![
+            BookingEvent::Held { until },
+            BookingEvent::AttemptOpened { attempt_id },
+            BookingEvent::AttemptClosed { attempt_id },
+            BookingEvent::AttemptReplaced {
+                attempt_id,
+                next_attempt_id: attempt_id,
+            },
+            BookingEvent::AwaitingFunds { attempt_id, until },
+            BookingEvent::ClaimedAgain { attempt_id },
+            BookingEvent::Confirmed {
+                payment_id: Some(payment_id),
+            },
+            BookingEvent::BalancePaid { payment_id },
+            BookingEvent::SurplusKept {
+                payment_id,
+                amount,
+                reason: SurplusReason::LatePayment,
+            },
+            BookingEvent::Review {
+                mismatch,
+                ours: ours.clone(),
+                theirs: theirs.clone(),
+            },
+            BookingEvent::PaymentDiffers {
+                mismatch,
+                ours,
+                theirs,
+            },
+            BookingEvent::CancellationRequested { reason: None },
             BookingEvent::Expired,
-            BookingEvent::Confirmed { payment_id: None },
-        ] {
-            let json: Value = serde_json::from_str(&event.json()).unwrap();
-            assert_eq!(json["kind"], event.kind());
+            BookingEvent::Cancelled,
+            BookingEvent::Failed,
+            BookingEvent::RefundRequested { refund_id, amount },
+            BookingEvent::RefundSettled {
+                refund_id,
+                status: RefundStatus::Succeeded,
+            },
+        ]
+    }
+
+    #[test]
+    fn an_event_says_its_kind_in_its_json_and_can_be_read_again() {
+        for event in one_of_each() {
+            let stored: Value = serde_json::from_str(&event.json()).unwrap();
+
+            assert_eq!(stored["kind"], event.kind());
+            assert_eq!(
+                serde_json::from_value::<BookingEvent>(stored).unwrap(),
+                event
+            );
         }
+        let attempt_id = AttemptId::new();
+        assert_eq!(
+            serde_json::to_value(BookingEvent::AttemptOpened { attempt_id }).unwrap(),
+            json!({ "kind": "attemptOpened", "attemptId": attempt_id })
+        );
+    }
+
+    #[test]
+    fn the_table_takes_every_kind_and_no_other() {
+        let events = one_of_each();
+        let kinds: BTreeSet<_> = events.iter().map(BookingEvent::kind).collect();
+
+        let (_, check) = MIGRATION.split_once("check (kind in (").unwrap();
+        let (taken, _) = check.split_once("))").unwrap();
+        let taken: BTreeSet<_> = taken
+            .split(',')
+            .map(|kind| kind.trim().trim_matches('\''))
+            .collect();
+        assert_eq!(kinds, taken);
     }
 }

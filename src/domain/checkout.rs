@@ -1,7 +1,6 @@
 //! What becomes of a booking when Stripe reports on one of its Checkout Sessions.
 
 use super::attempt::AttemptStatus;
-use super::booking::BookingStatus;
 use super::capture::{self, Capture};
 use super::checkout_state::{CheckoutDecision, CheckoutState, Ending};
 use super::funds::Mismatch;
@@ -33,15 +32,14 @@ pub fn decide(state: &CheckoutState, report: &CheckoutReport) -> CheckoutDecisio
     match (report, state.attempt_status) {
         (CheckoutReport::Paid(capture), _) => capture::decide(state, capture),
         (_, Attempt::Paid) => NoChange("the attempt was paid before"),
-        (CheckoutReport::AwaitingFunds, Attempt::Creating | Attempt::Open) => match state.status {
-            BookingStatus::Pending => CheckoutDecision::AwaitFunds,
-            BookingStatus::Processing
-            | BookingStatus::Confirmed
-            | BookingStatus::Expired
-            | BookingStatus::Cancelled
-            | BookingStatus::Failed
-            | BookingStatus::Review => NoChange("the booking does not wait for a payment"),
-        },
+        (CheckoutReport::AwaitingFunds, Attempt::Creating | Attempt::Open)
+            if state.is_waited_for() =>
+        {
+            CheckoutDecision::AwaitFunds
+        }
+        (CheckoutReport::AwaitingFunds, Attempt::Creating | Attempt::Open) => {
+            NoChange("the booking does not wait for a payment")
+        }
         (
             CheckoutReport::AwaitingFunds,
             Attempt::Processing | Attempt::Expired | Attempt::Failed,
@@ -93,10 +91,11 @@ fn end(state: &CheckoutState, ending: Ending) -> CheckoutDecision {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::attempt::PaymentPart;
+    use crate::domain::booking::BookingStatus as Booking;
     use crate::domain::capture::tests::capture;
     use crate::domain::checkout_state::tests::{BOOKING_STATUSES, eur, funds, state};
     use AttemptStatus as Attempt;
-    use BookingStatus as Booking;
     use CheckoutReport as Report;
 
     #[test]
@@ -208,6 +207,10 @@ mod tests {
 
             assert_eq!(decided, CheckoutDecision::AwaitFunds, "{attempt:?}");
         }
+        let mut half_paid = state(Booking::Confirmed, Attempt::Open);
+        half_paid.part = PaymentPart::Balance;
+        let decided = decide(&half_paid, &Report::AwaitingFunds);
+        assert_eq!(decided, CheckoutDecision::AwaitFunds);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Captured money, in what it may differ from what was asked for, and why it may not be owed.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::money::Money;
 
@@ -15,14 +16,18 @@ pub struct CapturedFunds {
     pub captured_at: DateTime<Utc>,
 }
 
-/// In what Stripe's word differs from ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// In what Stripe's report differs from what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mismatch {
     /// The metadata names another booking.
+    #[serde(rename = "booking_mismatch")]
     Booking,
     /// Another currency, or none that is readable.
+    #[serde(rename = "currency_mismatch")]
     Currency,
     /// Another amount.
+    #[serde(rename = "amount_mismatch")]
     Amount,
     /// Stripe does not know the session.
     SessionUnknown,
@@ -44,7 +49,8 @@ impl Mismatch {
 }
 
 /// Why captured money is not applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SurplusReason {
     /// Everything due had been paid.
     AlreadyPaid,
@@ -75,6 +81,35 @@ impl SurplusReason {
             Self::Cancelled => "cancelled",
             Self::Mismatch => "mismatch",
             Self::UnderReview => "under_review",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::to_value;
+
+    use super::*;
+
+    #[test]
+    fn a_mismatch_and_a_reason_have_one_word_each() {
+        for mismatch in [
+            Mismatch::Booking,
+            Mismatch::Currency,
+            Mismatch::Amount,
+            Mismatch::SessionUnknown,
+            Mismatch::SessionUnexplained,
+        ] {
+            assert_eq!(to_value(mismatch).unwrap(), mismatch.as_str());
+        }
+        for reason in [
+            SurplusReason::AlreadyPaid,
+            SurplusReason::LatePayment,
+            SurplusReason::Cancelled,
+            SurplusReason::Mismatch,
+            SurplusReason::UnderReview,
+        ] {
+            assert_eq!(to_value(reason).unwrap(), reason.as_str());
         }
     }
 }

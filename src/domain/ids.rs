@@ -61,7 +61,7 @@ ids! {
     RefundId,
     /// One movement of money between two accounts of the ledger.
     TransferId,
-    /// A difference between Stripe's word and ours.
+    /// A difference between what Stripe reports and our records.
     DiscrepancyId,
 }
 

@@ -25,6 +25,6 @@ pub mod refund;
 pub mod refusal;
 pub mod seat_availability;
 pub mod seats;
-pub mod session_state;
+pub mod session_meaning;
 pub mod stripe_report;
 pub mod user;

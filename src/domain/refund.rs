@@ -29,6 +29,8 @@ pub struct RefundReport {
     pub status: RefundStatus,
     /// Why it did not go.
     pub failure_reason: Option<String>,
+    /// Whether Stripe has stored the failure under the refund's key, and would replay it for ever.
+    pub is_replayed: bool,
 }
 
 /// A refund as it stands, read under its lock.
@@ -55,6 +57,8 @@ pub enum RefundDecision {
     NoChange(&'static str),
     /// Store the new status, and book the money as said.
     Store(Bookkeeping),
+    /// Store the failure, and put a fresh refund, with a key of its own, in the place of this one.
+    AskAgain,
 }
 
 /// What the new status of a refund means for the ledger.
@@ -79,6 +83,7 @@ pub fn decide(status: RefundStatus, report: &RefundReport) -> RefundDecision {
         (Status::Requested, Status::Pending | Status::Succeeded) => {
             RefundDecision::Store(Bookkeeping::Refund)
         }
+        (Status::Requested, Status::Failed) if report.is_replayed => RefundDecision::AskAgain,
         (Status::Requested, Status::Failed | Status::Canceled)
         | (Status::Pending, Status::Succeeded) => RefundDecision::Store(Bookkeeping::None),
         (Status::Pending | Status::Succeeded, Status::Failed | Status::Canceled) => {
@@ -102,7 +107,7 @@ mod tests {
     fn a_refund_is_booked_when_it_leaves_and_booked_back_when_it_fails() {
         let store = RefundDecision::Store;
         let stays = RefundDecision::NoChange("the refund had got as far before");
-        for (status, reported, decision) in [
+        for (status, reported_status, decision) in [
             (
                 Status::Requested,
                 Status::Pending,
@@ -142,13 +147,41 @@ mod tests {
             (Status::Failed, Status::Succeeded, stays),
             (Status::Canceled, Status::Pending, stays),
         ] {
-            let report = RefundReport {
-                stripe_refund_id: Some("re_1".to_owned()),
-                status: reported,
-                failure_reason: None,
-            };
+            let report = reported(reported_status, false);
 
-            assert_eq!(decide(status, &report), decision, "{status:?} {reported:?}");
+            assert_eq!(
+                decide(status, &report),
+                decision,
+                "{status:?} {reported_status:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_that_stripe_would_replay_is_asked_for_under_another_key_once() {
+        for (status, decision) in [
+            (Status::Requested, RefundDecision::AskAgain),
+            (
+                Status::Pending,
+                RefundDecision::Store(Bookkeeping::Reversal),
+            ),
+            (
+                Status::Failed,
+                RefundDecision::NoChange("the refund had got as far before"),
+            ),
+        ] {
+            let report = reported(Status::Failed, true);
+
+            assert_eq!(decide(status, &report), decision, "{status:?}");
+        }
+    }
+
+    fn reported(status: Status, is_replayed: bool) -> RefundReport {
+        RefundReport {
+            stripe_refund_id: Some("re_1".to_owned()),
+            status,
+            failure_reason: None,
+            is_replayed,
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 
 /// A booking and the attempt that may be paying for it.
 #[derive(Debug, Clone)]
-pub struct Hold {
+pub struct HoldState {
     /// Where the booking stands.
     pub status: BookingStatus,
     /// When its hold ends.
@@ -43,7 +43,7 @@ pub struct UnclosedAttempt {
 }
 
 /// The hold of a booking, if there is such a booking. Nothing is locked.
-pub async fn find_hold(db: &mut Connection, id: BookingId) -> Result<Option<Hold>> {
+pub async fn find_hold(db: &mut Connection, id: BookingId) -> Result<Option<HoldState>> {
     let row = sqlx::query!(
         r#"select booking.status as "status: BookingStatus", booking.hold_expires_at,
                   booking.cancel_requested_at,
@@ -60,7 +60,7 @@ pub async fn find_hold(db: &mut Connection, id: BookingId) -> Result<Option<Hold
     .await?;
     Ok(row.map(|row| {
         let unclosed = row.attempt_id.zip(row.parameters).zip(row.expires_at);
-        Hold {
+        HoldState {
             status: row.status,
             expires_at: row.hold_expires_at,
             cancel_requested: row.cancel_requested_at.is_some(),

@@ -1,4 +1,4 @@
-//! Differences between Stripe's word and ours, for a person to look at.
+//! Differences between what Stripe reports and our records, for a person to look at.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::domain::ids::{BookingId, DiscrepancyId};
 use crate::error::Result;
 
-/// A difference between Stripe's word and ours.
+/// A difference between what Stripe reports and our records.
 #[derive(Debug, Clone)]
 pub struct Discrepancy<'a> {
     /// In what they differ.

@@ -1,5 +1,7 @@
 //! Refunds: what is on its way back, and what has become of it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
@@ -76,35 +78,35 @@ pub async fn find_requested(db: &mut Connection, id: RefundId) -> Result<Option<
     .transpose()
 }
 
-/// Locks a refund, and reads how it stands.
-pub async fn lock(db: &mut Connection, id: RefundId) -> Result<Option<RefundState>> {
-    let row = sqlx::query!(
-        r#"select refunds.booking_id as "booking_id: BookingId",
+/// Locks refunds, in the order of their ids, and reads how they stand.
+pub async fn lock(db: &mut Connection, ids: &[RefundId]) -> Result<HashMap<RefundId, RefundState>> {
+    let rows = sqlx::query!(
+        r#"select refunds.id as "id: RefundId", refunds.booking_id as "booking_id: BookingId",
                   refunds.payment_id as "payment_id: PaymentId", refunds.amount_minor,
                   refunds.currency, refunds.status as "status: RefundStatus",
                   payments.disposition = 'surplus' as "of_surplus!"
            from refunds
            join payments on payments.id = refunds.payment_id
-           where refunds.id = $1
+           where refunds.id = any($1)
+           order by refunds.id
            for update of refunds"#,
-        id as _,
+        ids as _,
     )
-    .fetch_optional(db)
+    .fetch_all(db)
     .await?;
-    row.map(|row| {
-        Ok(RefundState {
-            id,
+    let states = rows.into_iter().map(|row| {
+        let currency = row.currency.parse().map_err(Error::Fault)?;
+        let state = RefundState {
+            id: row.id,
             booking_id: row.booking_id,
             payment_id: row.payment_id,
-            money: Money::new(
-                row.amount_minor,
-                row.currency.parse().map_err(Error::Fault)?,
-            ),
+            money: Money::new(row.amount_minor, currency),
             status: row.status,
             of_surplus: row.of_surplus,
-        })
-    })
-    .transpose()
+        };
+        Ok((row.id, state))
+    });
+    states.collect()
 }
 
 /// Stores what Stripe has said of a refund. The caller holds its lock, and books the money.

@@ -8,7 +8,7 @@ use tracing::Span;
 
 use super::execute::Done;
 use super::plan::{Item, ReportingEvent};
-use super::rounds::settle;
+use super::settle::settle;
 use crate::app::{App, BatchHandler, Batched, ReceivedEvent};
 use crate::domain::payment_event::{DeliveryOutcome, EventStatus};
 use crate::domain::stripe_report::StripeReport;
@@ -136,6 +136,7 @@ fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &'a 
         report: relevant(app, event),
         reference: &event.reference,
         attempt: recorded.attempt,
+        refund: None,
         event: Some(ReportingEvent {
             id: &event.id,
             received_at: recorded.received_at,

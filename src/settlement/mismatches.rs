@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::execute::{Round, Subject};
 use super::plan::Item;
+use super::round::{ReportedAttempt, Round};
 use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::BookingEvent;
@@ -20,15 +20,15 @@ impl<'a> Round<'a> {
     pub(super) async fn review(
         &mut self,
         db: &mut Connection,
-        subject: Subject<'a, '_>,
+        reported: ReportedAttempt<'a, '_>,
         funds: Option<CapturedFunds>,
         mismatch: Mismatch,
     ) -> Result<&'static str> {
         if let Some(funds) = funds {
-            self.keep_surplus(subject, funds, SurplusReason::Mismatch);
+            self.keep_surplus(reported, funds, SurplusReason::Mismatch);
         }
-        let id = subject.booking_id();
-        let is_reviewed = match subject.state.status {
+        let id = reported.booking_id();
+        let is_reviewed = match reported.state.status {
             BookingStatus::Pending | BookingStatus::Processing => {
                 bookings::review(db, id, self.now).await?;
                 true
@@ -46,7 +46,7 @@ impl<'a> Round<'a> {
             }
             BookingStatus::Confirmed | BookingStatus::Cancelled | BookingStatus::Review => false,
         };
-        self.flag(db, subject, mismatch, is_reviewed).await?;
+        self.flag(db, reported, mismatch, is_reviewed).await?;
         Ok("what Stripe says does not match what was asked for; a person decides")
     }
 
@@ -54,13 +54,18 @@ impl<'a> Round<'a> {
     pub(super) async fn give_up(
         &mut self,
         db: &mut Connection,
-        subject: Subject<'a, '_>,
+        reported: ReportedAttempt<'a, '_>,
         mismatch: Mismatch,
     ) -> Result<&'static str> {
-        if subject.state.waits_for_money() {
-            return self.review(db, subject, None, mismatch).await;
+        if reported.state.waits_for_money() {
+            return self.review(db, reported, None, mismatch).await;
         }
-        self.flag(db, subject, mismatch, false).await?;
+        let attempt_id = reported.state.attempt.attempt_id;
+        self.happened(
+            reported.booking_id(),
+            BookingEvent::AttemptClosed { attempt_id },
+        );
+        self.flag(db, reported, mismatch, false).await?;
         Ok("the attempt is given up; the booking had gone on without it")
     }
 
@@ -68,28 +73,31 @@ impl<'a> Round<'a> {
     pub(super) async fn flag(
         &mut self,
         db: &mut Connection,
-        subject: Subject<'a, '_>,
+        reported: ReportedAttempt<'a, '_>,
         mismatch: Mismatch,
         is_reviewed: bool,
     ) -> Result<()> {
-        let id = subject.booking_id();
-        let ours = json!({ "bookingId": id, "asked": subject.state.asked });
-        let theirs = statement(subject.item);
+        let id = reported.booking_id();
+        let ours = json!({ "bookingId": id, "asked": reported.state.asked });
+        let theirs = statement(reported.item);
         let discrepancy = Discrepancy {
             kind: mismatch.as_str(),
-            subject: &discrepancy_subject(subject),
+            subject: &discrepancy_subject(reported),
             booking_id: Some(id),
             ours: ours.clone(),
             theirs: theirs.clone(),
         };
         let is_new = discrepancies::open(db, &discrepancy, self.now).await?;
-        let mismatch = mismatch.as_str().to_owned();
         if is_new || is_reviewed {
-            tracing::error!(booking.id = %id, "Stripe's word and ours differ: {mismatch}");
+            let kind = mismatch.as_str();
+            tracing::error!(
+                booking.id = %id,
+                "what Stripe reports differs from what we asked for: {kind}"
+            );
         }
         if is_reviewed {
             self.happened(
-                subject,
+                id,
                 BookingEvent::Review {
                     mismatch,
                     ours,
@@ -98,7 +106,7 @@ impl<'a> Round<'a> {
             );
         } else if is_new {
             self.happened(
-                subject,
+                id,
                 BookingEvent::PaymentDiffers {
                     mismatch,
                     ours,
@@ -111,10 +119,10 @@ impl<'a> Round<'a> {
 }
 
 /// What a discrepancy is about: an attempt, and a PaymentIntent if that is another than its first.
-fn discrepancy_subject(subject: Subject<'_, '_>) -> String {
-    let attempt_id = subject.state.attempt.attempt_id;
-    match subject.item.payment_intent_id() {
-        Some(other) if subject.state.is_paid_by_another(other) => format!("{attempt_id} {other}"),
+fn discrepancy_subject(reported: ReportedAttempt<'_, '_>) -> String {
+    let attempt_id = reported.state.attempt.attempt_id;
+    match reported.item.payment_intent_id() {
+        Some(other) if reported.state.is_paid_by_another(other) => format!("{attempt_id} {other}"),
         Some(_) | None => attempt_id.to_string(),
     }
 }

@@ -4,14 +4,17 @@
 //! decides, purely, and `execute` carries it out, in one transaction for all reports of a batch.
 //! A single report is a batch of one. Nothing here asks Stripe, or knows who brought the report.
 
+mod checkouts;
 mod events;
 mod execute;
 mod mismatches;
 mod plan;
 mod refunds;
 mod reports;
-mod rounds;
+mod round;
+mod settle;
+mod unpayable;
 
 pub use events::{SettleEvents, settle_deferred, settle_events};
-pub use refunds::{AfterFailure, settle_refund};
-pub use reports::settle_report;
+pub use reports::{settle_refund, settle_report};
+pub use unpayable::end_unpayable;

@@ -4,10 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracing::Span;
 
 use crate::domain::attempt::AttemptOfBooking;
-use crate::domain::checkout;
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState};
-use crate::domain::payment_intent;
+use crate::domain::ids::{BookingId, RefundId};
+use crate::domain::refund::{RefundDecision, RefundReport, RefundState};
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
+use crate::domain::{checkout, payment_intent, refund};
 
 /// A deferred event is looked at again after as long as it has waited, but at least and at most
 /// after this.
@@ -26,6 +27,8 @@ pub(super) struct Item<'a> {
     pub(super) reference: &'a AttemptReference,
     /// The attempt that it is about, if there is one.
     pub(super) attempt: Option<AttemptOfBooking>,
+    /// The refund that it is about, if it was asked for.
+    pub(super) refund: Option<RefundId>,
     /// The event that brought it; none where Stripe was asked.
     pub(super) event: Option<ReportingEvent<'a>>,
     /// The span of the request that brought it: what is logged about it is logged there.
@@ -41,17 +44,51 @@ pub(super) struct ReportingEvent<'a> {
     pub(super) received_at: DateTime<Utc>,
 }
 
+/// How what a report is about stands, under its lock.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum State<'a> {
+    Checkout(&'a CheckoutState),
+    Refund(&'a RefundState),
+}
+
+impl State<'_> {
+    pub(super) fn booking_id(self) -> BookingId {
+        match self {
+            Self::Checkout(state) => state.attempt.booking_id,
+            Self::Refund(state) => state.booking_id,
+        }
+    }
+}
+
 /// What has to be done about a report.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Plan {
+pub(super) enum Plan<'a> {
     /// Nothing: the sentence says why.
     Ignore(&'static str),
     /// Look at it again at this time: it is ours, but what it is about is not here yet.
     Defer(DateTime<Utc>),
     /// Leave it to a person: what it is about has never come.
     GiveUp,
-    /// Change a booking, or leave it as it is.
-    Checkout(CheckoutDecision),
+    /// Change a booking that stands so, or leave it as it is.
+    Checkout(&'a CheckoutState, CheckoutDecision),
+    /// Change a refund that stands so, or leave it as it is.
+    Refund(&'a RefundState, &'a RefundReport, RefundDecision),
+}
+
+impl Plan<'_> {
+    /// The booking that it changes: what else is reported of it has to be planned on what this
+    /// makes of it.
+    pub(super) fn changes(&self) -> Option<BookingId> {
+        match self {
+            Self::Ignore(_)
+            | Self::Defer(_)
+            | Self::GiveUp
+            | Self::Checkout(_, CheckoutDecision::NoChange(_))
+            | Self::Refund(_, _, RefundDecision::NoChange(_)) => None,
+            Self::Checkout(state, _) => Some(State::Checkout(state).booking_id()),
+            Self::Refund(state, _, _) => Some(State::Refund(state).booking_id()),
+        }
+    }
 }
 
 impl Item<'_> {
@@ -70,21 +107,31 @@ impl Item<'_> {
     }
 }
 
-/// What has to be done about `item`, where the booking and the attempt that it is about stand so.
-pub(super) fn plan(item: &Item<'_>, state: Option<&CheckoutState>, now: DateTime<Utc>) -> Plan {
+/// What has to be done about `item`, where what it is about stands so.
+pub(super) fn plan<'a>(
+    item: &'a Item<'a>,
+    state: Option<State<'a>>,
+    now: DateTime<Utc>,
+) -> Plan<'a> {
     let report = match item.report {
         Ok(report) => report,
         Err(reason) => return Plan::Ignore(reason),
     };
     match (report, state) {
-        (StripeReport::Checkout(report), Some(state)) => {
-            Plan::Checkout(checkout::decide(state, report))
+        (StripeReport::Checkout(report), Some(State::Checkout(state))) => {
+            Plan::Checkout(state, checkout::decide(state, report))
         }
-        (StripeReport::PaymentIntent(report), Some(state)) => {
-            Plan::Checkout(payment_intent::decide(state, report))
+        (StripeReport::PaymentIntent(report), Some(State::Checkout(state))) => {
+            Plan::Checkout(state, payment_intent::decide(state, report))
         }
-        (StripeReport::Checkout(_) | StripeReport::PaymentIntent(_), None) => unmatched(item, now),
-        (StripeReport::Refund(_), _) => {
+        (
+            StripeReport::Checkout(_) | StripeReport::PaymentIntent(_),
+            Some(State::Refund(_)) | None,
+        ) => unmatched(item, now),
+        (StripeReport::Refund(report), Some(State::Refund(state))) => {
+            Plan::Refund(state, report, refund::decide(state.status, report))
+        }
+        (StripeReport::Refund(_), Some(State::Checkout(_)) | None) => {
             Plan::Ignore("ignored: refunds are settled by what Stripe answers when it is asked")
         }
         (StripeReport::Dispute, _) => {
@@ -94,7 +141,7 @@ pub(super) fn plan(item: &Item<'_>, state: Option<&CheckoutState>, now: DateTime
 }
 
 /// A report whose attempt is not here: ours to come, or none of our business.
-fn unmatched(item: &Item<'_>, now: DateTime<Utc>) -> Plan {
+fn unmatched<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Plan<'a> {
     let Some(event) = item.event.filter(|_| item.reference.is_ours()) else {
         return Plan::Ignore("ignored: it is about nothing of ours");
     };

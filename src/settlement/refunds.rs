@@ -1,95 +1,85 @@
-//! What Stripe says of refunds of ours.
+//! What reports about refunds make of them.
 
 use chrono::TimeDelta;
 
-use crate::app::App;
-use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
-use crate::domain::ids::RefundId;
+use super::round::Round;
+use crate::connection::Connection;
+use crate::domain::booking_event::BookingEvent;
 use crate::domain::job::Job;
 use crate::domain::ledger::TransferKind;
-use crate::domain::refund::{Bookkeeping, RefundDecision, RefundReport, RefundStatus, decide};
-use crate::error::{Error, Result};
-use crate::repositories::{booking_events, jobs, ledger, refunds};
+use crate::domain::refund::{Bookkeeping, RefundDecision, RefundReport, RefundState, RefundStatus};
+use crate::error::Result;
+use crate::repositories::{ledger, refunds};
 
 /// How long to wait before a fresh refund is asked for.
 const AGAIN: TimeDelta = TimeDelta::seconds(30);
 
-/// What becomes of a refund that has failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AfterFailure {
-    /// A person decides.
-    LeaveIt,
-    /// A fresh one takes its place, and is asked for after a while: Stripe has stored a failure
-    /// under the key of this one.
-    AskUnderNewKey,
-}
-
-/// Settles what Stripe has answered about a refund of ours. Commits. What it had said before
-/// changes nothing.
-pub async fn settle_refund(
-    app: &App,
-    id: RefundId,
-    report: &RefundReport,
-    after_failure: AfterFailure,
-) -> Result<()> {
-    let now = app.now();
-    let mut tx = app.begin_payment().await?;
-    let state = refunds::lock(&mut tx, id).await?;
-    let state = state.ok_or_else(|| Error::fault(format!("the refund {id} has gone")))?;
-    let bookkeeping = match decide(state.status, report) {
-        RefundDecision::NoChange(_) => return Ok(()),
-        RefundDecision::Store(bookkeeping) => bookkeeping,
-    };
-    refunds::store(&mut tx, id, report, now).await?;
-    let transfer = match bookkeeping {
-        Bookkeeping::Refund => Some(TransferKind::Refund),
-        Bookkeeping::Reversal => Some(TransferKind::RefundReversal),
-        Bookkeeping::None => None,
-    };
-    if let Some(kind) = transfer {
-        ledger::book_refund(&mut tx, &state, kind, now).await?;
-    }
-    let mut events = Vec::new();
-    if report.status != RefundStatus::Pending {
+impl Round<'_> {
+    /// Changes a refund as was decided. The caller holds its lock.
+    pub(super) async fn change_refund(
+        &mut self,
+        db: &mut Connection,
+        refund: &RefundState,
+        report: &RefundReport,
+        decision: RefundDecision,
+    ) -> Result<&'static str> {
+        let reason = report
+            .failure_reason
+            .as_deref()
+            .unwrap_or("no reason given");
+        let (booking_id, refund_id) = (refund.booking_id, refund.id);
+        let bookkeeping = match decision {
+            RefundDecision::NoChange(reason) => return Ok(reason),
+            RefundDecision::Store(bookkeeping) => bookkeeping,
+            RefundDecision::AskAgain => Bookkeeping::None,
+        };
+        refunds::store(db, refund_id, report, self.now).await?;
+        let transfer = match bookkeeping {
+            Bookkeeping::Refund => Some(TransferKind::Refund),
+            Bookkeeping::Reversal => Some(TransferKind::RefundReversal),
+            Bookkeeping::None => None,
+        };
+        if let Some(kind) = transfer {
+            ledger::book_refund(db, refund, kind, self.now).await?;
+        }
         let status = report.status;
-        events.push(BookingEvent::RefundSettled {
-            refund_id: id,
-            status,
-        });
-    }
-    if after_failure == AfterFailure::AskUnderNewKey {
-        let refund_id = refunds::request_again(&mut tx, id, now).await?;
-        jobs::enqueue(&mut tx, &[Job::Refund { refund_id }.at(now + AGAIN)]).await?;
-        events.push(BookingEvent::RefundRequested {
-            refund_id,
-            amount: state.money,
-        });
-    }
-    let booking_id = state.booking_id;
-    let events = events
-        .into_iter()
-        .map(|event| NewBookingEvent { booking_id, event });
-    booking_events::append(&mut tx, &events.collect::<Vec<_>>(), now).await?;
-    app.commit(tx).await?;
-    let reason = report
-        .failure_reason
-        .as_deref()
-        .unwrap_or("no reason given");
-    match report.status {
-        RefundStatus::Failed if after_failure == AfterFailure::AskUnderNewKey => {
-            tracing::warn!(
-                booking.id = %booking_id,
-                refund.id = %id,
-                "a refund is asked for again: {reason}"
+        if status != RefundStatus::Pending {
+            self.happened(
+                booking_id,
+                BookingEvent::RefundSettled { refund_id, status },
             );
         }
-        RefundStatus::Failed | RefundStatus::Canceled => {
-            tracing::error!(booking.id = %booking_id, refund.id = %id, "a refund failed: {reason}");
+        if decision == RefundDecision::AskAgain {
+            self.ask_again(db, refund).await?;
+            tracing::warn!(
+                booking.id = %booking_id,
+                refund.id = %refund_id,
+                "a refund is asked for again: {reason}"
+            );
+            return Ok("the refund has failed, and a fresh one takes its place");
         }
-        RefundStatus::Requested | RefundStatus::Pending | RefundStatus::Succeeded => {
-            let status = report.status;
-            tracing::info!(booking.id = %booking_id, refund.id = %id, "a refund is {status:?}");
-        }
+        Ok(match status {
+            RefundStatus::Failed | RefundStatus::Canceled => {
+                tracing::error!(
+                    booking.id = %booking_id,
+                    refund.id = %refund_id,
+                    "a refund failed: {reason}"
+                );
+                "the refund has failed; a person decides"
+            }
+            RefundStatus::Requested | RefundStatus::Pending => "the refund is on its way",
+            RefundStatus::Succeeded => "the refund has succeeded",
+        })
     }
-    Ok(())
+
+    /// Puts a fresh refund in the place of one that has failed, to be asked for after a while.
+    async fn ask_again(&mut self, db: &mut Connection, failed: &RefundState) -> Result<()> {
+        let refund_id = refunds::request_again(db, failed.id, self.now).await?;
+        self.jobs
+            .push(Job::Refund { refund_id }.at(self.now + AGAIN));
+        let amount = failed.money;
+        let requested = BookingEvent::RefundRequested { refund_id, amount };
+        self.happened(failed.booking_id, requested);
+        Ok(())
+    }
 }

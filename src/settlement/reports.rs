@@ -1,11 +1,14 @@
 //! Reports that Stripe gives when it is asked.
 
 use tracing::Span;
+use tracing::field::display;
 
 use super::plan::Item;
-use super::rounds::settle;
+use super::settle::settle;
 use crate::app::App;
 use crate::domain::attempt::AttemptOfBooking;
+use crate::domain::ids::RefundId;
+use crate::domain::refund::RefundReport;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::error::Result;
 
@@ -21,14 +24,40 @@ pub async fn settle_report(
         report: Ok(report),
         reference,
         attempt: Some(attempt),
+        refund: None,
         event: None,
         span: &span,
     };
+    settle_alone(app, item).await
+}
+
+/// Settles what Stripe has answered about a refund. Commits.
+pub async fn settle_refund(app: &App, id: RefundId, report: RefundReport) -> Result<()> {
+    let span = Span::current();
+    let item = Item {
+        report: Ok(&StripeReport::Refund(report)),
+        reference: &AttemptReference::default(),
+        attempt: None,
+        refund: Some(id),
+        event: None,
+        span: &span,
+    };
+    settle_alone(app, item).await
+}
+
+async fn settle_alone(app: &App, item: Item<'_>) -> Result<()> {
+    let booking_id = item.attempt.map(|attempt| display(attempt.booking_id));
+    let refund_id = item.refund.map(display);
     let mut tx = app.begin_payment().await?;
     let done = settle(&mut tx, &[item], app.now()).await?;
     app.commit(tx).await?;
     for done in done {
-        tracing::info!(booking.id = %attempt.booking_id, "asked: {}", done.sentence);
+        tracing::info!(
+            booking.id = booking_id,
+            refund.id = refund_id,
+            "asked: {}",
+            done.sentence
+        );
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ fn bind(app: &Weak<App>) -> Batchers {
     Batchers {
         users: Batcher::new("users", usual, users::StoreUsers(app.clone())),
         bookings: Batcher::new("bookings", usual, reads::ReadBookings(app.clone())),
-        holds: Batcher::new("holds", usual, checkout::Hold(app.clone())),
+        holds: Batcher::new("holds", usual, checkout::HoldBookings(app.clone())),
         sessions: Batcher::new("sessions", usual, checkout::StoreSessions(app.clone())),
         events: Batcher::new("events", EVENTS, SettleEvents(app.clone())),
         seat_maps: Batcher::new("seat maps", usual, seat_maps::ReadSeatMaps(app.clone())),

@@ -158,7 +158,7 @@ async fn a_late_payment_for_sold_seats_goes_back_once() {
     let events = harness
         .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
         .await;
-    // Stripe's word that the session has ended comes first, although it was paid: order is not
+    // Stripe's report that the session has ended comes first, although it was paid: order is not
     // guaranteed.
     harness.hear_of_expiry(&booking).await;
     harness.customer("emil").booked(&show, &["A2"]).await;

@@ -2,7 +2,7 @@
 
 use holdfast::domain::ids::RefundId;
 use holdfast::domain::refund::{RefundReport, RefundStatus};
-use holdfast::settlement::{AfterFailure, settle_refund};
+use holdfast::settlement::settle_refund;
 use serde_json::{Value, json};
 
 use crate::harness::TestApp;
@@ -34,10 +34,12 @@ async fn a_refund_that_fails_in_the_end_is_booked_back() {
         stripe_refund_id: Some("re_1".to_owned()),
         status,
         failure_reason: (status == RefundStatus::Failed).then(|| "lost_or_stolen_card".to_owned()),
+        is_replayed: false,
     };
     let settle = async |status| {
-        let settled = settle_refund(&harness.app, id, &report(status), AfterFailure::LeaveIt).await;
-        settled.unwrap();
+        settle_refund(&harness.app, id, report(status))
+            .await
+            .unwrap();
     };
 
     settle(RefundStatus::Pending).await;

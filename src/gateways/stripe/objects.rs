@@ -23,7 +23,9 @@ use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::{AttemptId, BookingId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::refund::{RefundReport, RefundStatus};
-use crate::domain::session_state::{IntentStatus, PaymentStatus, SessionMeaning, SessionStatus};
+use crate::domain::session_meaning::{
+    IntentStatus, SessionMeaning, SessionPaymentStatus, SessionStatus,
+};
 
 /// A Checkout Session as an API call returns it.
 /// <https://docs.stripe.com/api/checkout/sessions/object>
@@ -131,12 +133,12 @@ impl SessionState {
         }
     }
 
-    fn payment_status(&self) -> PaymentStatus {
+    fn payment_status(&self) -> SessionPaymentStatus {
         match self.session.payment_status.as_deref() {
-            Some("paid") => PaymentStatus::Paid,
-            Some("unpaid") => PaymentStatus::Unpaid,
-            Some("no_payment_required") => PaymentStatus::NotRequired,
-            _ => PaymentStatus::Other,
+            Some("paid") => SessionPaymentStatus::Paid,
+            Some("unpaid") => SessionPaymentStatus::Unpaid,
+            Some("no_payment_required") => SessionPaymentStatus::NotRequired,
+            _ => SessionPaymentStatus::Other,
         }
     }
 
@@ -222,6 +224,7 @@ impl StripeObject {
             stripe_refund_id: self.id.clone(),
             status,
             failure_reason: self.failure_reason.clone(),
+            is_replayed: false,
         }
     }
 

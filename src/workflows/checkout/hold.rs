@@ -24,9 +24,9 @@ use crate::repositories::jobs;
 use crate::repositories::shows::{self, WantedSeats};
 
 /// Holds what all who ask at the same moment want.
-pub struct Hold(pub(crate) Weak<App>);
+pub struct HoldBookings(pub(crate) Weak<App>);
 
-impl BatchHandler for Hold {
+impl BatchHandler for HoldBookings {
     type Request = BookingRequest;
     type Answer = HeldBooking;
 

@@ -10,7 +10,7 @@ mod remedy;
 mod session;
 
 use chrono::TimeDelta;
-pub use hold::Hold;
+pub use hold::HoldBookings;
 pub use session::StoreSessions;
 
 use crate::app::{AppState, HeldBooking};

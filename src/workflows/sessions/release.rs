@@ -10,16 +10,15 @@ use super::check::{self, AFTER_EXPIRY, OverdueSession};
 use crate::app::App;
 use crate::domain::attempt::{AttemptOfBooking, NewSession};
 use crate::domain::booking::BookingStatus;
-use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::checkout::CheckoutReport;
-use crate::domain::checkout_state::Ending;
 use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::error::{Error, Result};
 use crate::gateways::stripe::{SessionLook, StripeError};
 use crate::repositories::attempts::{self, UnclosedAttempt};
 use crate::repositories::bookings::{self, Cancellation};
-use crate::repositories::{booking_events, jobs};
+use crate::repositories::jobs;
+use crate::settlement;
 
 /// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
 const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(5);
@@ -119,7 +118,7 @@ async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
         return Ok(hold.status);
     }
     match hold.unclosed {
-        None => end_unpayable(app, id).await?,
+        None => settlement::end_unpayable(app, id).await?,
         Some(attempt) => close(app, id, &attempt).await?,
     }
     let hold = attempts::find_hold(&mut app.acquire().await?, id).await?;
@@ -201,21 +200,4 @@ async fn fence(app: &App, attempt: AttemptOfBooking, session: &OverdueSession<'_
         }
     };
     check::settle_unexplained(app, attempt, session, report).await
-}
-
-/// Ends a booking that has no attempt which could be paid. Commits.
-async fn end_unpayable(app: &App, id: BookingId) -> Result<()> {
-    let now = app.now();
-    let mut tx = app.begin().await?;
-    if let Some(unpayable) = attempts::lock_unpayable(&mut tx, id).await? {
-        let (ending, event) = if unpayable.cancel_requested {
-            (Ending::Cancelled, BookingEvent::Cancelled)
-        } else {
-            (Ending::Expired, BookingEvent::Expired)
-        };
-        bookings::end(&mut tx, id, ending, now).await?;
-        let booking_id = id;
-        booking_events::append(&mut tx, &[NewBookingEvent { booking_id, event }], now).await?;
-    }
-    app.commit(tx).await
 }

@@ -58,7 +58,7 @@ pub async fn verify(
             details.ok_or_else(|| Error::fault(format!("the booking {booking_id} has gone")))?;
         let deadline = match (&check, details.booking.status) {
             (Check::Due(at), BookingStatus::Pending) => *at,
-            // A delayed payment takes days, so there is nothing to wait for but Stripe's word.
+            // A delayed payment takes days, so there is nothing to wait for but what Stripe says.
             (Check::Due(_), BookingStatus::Processing) => now,
             (Check::UnderWay(_), BookingStatus::Pending | BookingStatus::Processing)
                 if now < at_last =>

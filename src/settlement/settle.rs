@@ -5,13 +5,15 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
-use super::execute::{Done, Round};
-use super::plan::{Item, Plan, plan};
+use super::execute::Done;
+use super::plan::{Item, State, plan};
+use super::round::Round;
 use crate::connection::Connection;
-use crate::domain::checkout_state::{CheckoutDecision, CheckoutState};
-use crate::domain::ids::{AttemptId, BookingId};
+use crate::domain::checkout_state::CheckoutState;
+use crate::domain::ids::{AttemptId, BookingId, RefundId};
+use crate::domain::refund::RefundState;
 use crate::error::Result;
-use crate::repositories::{attempts, payments};
+use crate::repositories::{attempts, payments, refunds};
 
 /// Settles reports, in their order for each booking, and says of each what was done. The caller
 /// commits.
@@ -36,8 +38,39 @@ pub(super) async fn settle(
     Ok(done.into_iter().flatten().collect())
 }
 
+/// How what the reports are about stands, under its locks.
+struct States {
+    checkouts: HashMap<AttemptId, CheckoutState>,
+    refunds: HashMap<RefundId, RefundState>,
+}
+
+impl States {
+    async fn lock<'a>(
+        db: &mut Connection,
+        items: impl Iterator<Item = &'a Item<'a>> + Clone,
+    ) -> Result<Self> {
+        let refunds: Vec<_> = items.clone().filter_map(|item| item.refund).collect();
+        Ok(Self {
+            checkouts: lock_checkouts(db, items).await?,
+            refunds: if refunds.is_empty() {
+                HashMap::new()
+            } else {
+                refunds::lock(db, &refunds).await?
+            },
+        })
+    }
+
+    fn of(&self, item: &Item<'_>) -> Option<State<'_>> {
+        let checkout = || self.checkouts.get(&item.attempt_to_lock()?.attempt_id);
+        let refund = || self.refunds.get(&item.refund?);
+        checkout()
+            .map(State::Checkout)
+            .or_else(|| refund().map(State::Refund))
+    }
+}
+
 /// How the attempts that the reports are about stand, under the locks of their bookings.
-async fn lock<'a>(
+async fn lock_checkouts<'a>(
     db: &mut Connection,
     items: impl Iterator<Item = &'a Item<'a>> + Clone,
 ) -> Result<HashMap<AttemptId, CheckoutState>> {
@@ -75,23 +108,18 @@ async fn settle_round<'a>(
     open: Vec<(&'a Item<'a>, &mut Option<Done>)>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let states = lock(db, open.iter().map(|(item, _)| *item)).await?;
+    let states = States::lock(db, open.iter().map(|(item, _)| *item)).await?;
     let mut changed: HashSet<BookingId> = HashSet::new();
     let mut round = Round::new(now);
     for (item, done) in open {
-        let attempt = item.attempt_to_lock();
-        if attempt.is_some_and(|attempt| changed.contains(&attempt.booking_id)) {
+        let state = states.of(item);
+        if state.is_some_and(|state| changed.contains(&state.booking_id())) {
             continue;
         }
-        let state = attempt.and_then(|attempt| states.get(&attempt.attempt_id));
         let plan = plan(item, state, now);
-        if let (Plan::Checkout(decision), Some(attempt)) = (&plan, attempt)
-            && !matches!(decision, CheckoutDecision::NoChange(_))
-        {
-            changed.insert(attempt.booking_id);
-        }
+        changed.extend(plan.changes());
         let executed = round
-            .execute(db, item, state, plan)
+            .execute(db, item, plan)
             .instrument(item.span.clone())
             .await?;
         *done = Some(executed);

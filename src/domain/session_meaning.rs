@@ -17,7 +17,7 @@ pub enum SessionStatus {
 /// Where its payment stands.
 /// <https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-payment_status>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PaymentStatus {
+pub enum SessionPaymentStatus {
     /// The money is there.
     Paid,
     /// It is not.
@@ -76,30 +76,38 @@ impl SessionMeaning {
     ///
     /// A session whose delayed payment has failed stays complete and unpaid; its PaymentIntent goes
     /// back to wait for another method, which nobody can give it.
-    pub fn of(session: SessionStatus, payment: PaymentStatus, intent: IntentStatus) -> Self {
+    pub fn of(session: SessionStatus, payment: SessionPaymentStatus, intent: IntentStatus) -> Self {
         match (session, payment, intent) {
-            (_, PaymentStatus::Paid, _) => Self::PaidBySession,
+            (_, SessionPaymentStatus::Paid, _) => Self::PaidBySession,
             (_, _, IntentStatus::Succeeded) => Self::PaidByIntent,
             (
                 SessionStatus::Open,
-                PaymentStatus::Unpaid | PaymentStatus::NotRequired | PaymentStatus::Other,
+                SessionPaymentStatus::Unpaid
+                | SessionPaymentStatus::NotRequired
+                | SessionPaymentStatus::Other,
                 _,
             ) => Self::Open,
-            (SessionStatus::Complete, PaymentStatus::Unpaid, intent) => Self::of_finished(intent),
-            (SessionStatus::Complete, PaymentStatus::NotRequired, _) => {
+            (SessionStatus::Complete, SessionPaymentStatus::Unpaid, intent) => {
+                Self::of_finished(intent)
+            }
+            (SessionStatus::Complete, SessionPaymentStatus::NotRequired, _) => {
                 Self::Unexplained("it is complete, and nothing had to be paid")
             }
-            (SessionStatus::Complete, PaymentStatus::Other, _) => {
+            (SessionStatus::Complete, SessionPaymentStatus::Other, _) => {
                 Self::Unexplained("it is complete, and its payment is in no known state")
             }
             (
                 SessionStatus::Expired,
-                PaymentStatus::Unpaid | PaymentStatus::NotRequired | PaymentStatus::Other,
+                SessionPaymentStatus::Unpaid
+                | SessionPaymentStatus::NotRequired
+                | SessionPaymentStatus::Other,
                 IntentStatus::Processing | IntentStatus::RequiresCapture,
             ) => Self::Unexplained("it has expired, and its payment is still under way"),
             (
                 SessionStatus::Expired,
-                PaymentStatus::Unpaid | PaymentStatus::NotRequired | PaymentStatus::Other,
+                SessionPaymentStatus::Unpaid
+                | SessionPaymentStatus::NotRequired
+                | SessionPaymentStatus::Other,
                 IntentStatus::Absent
                 | IntentStatus::RequiresPaymentMethod
                 | IntentStatus::RequiresConfirmation
@@ -109,7 +117,9 @@ impl SessionMeaning {
             ) => Self::Expired,
             (
                 SessionStatus::Other,
-                PaymentStatus::Unpaid | PaymentStatus::NotRequired | PaymentStatus::Other,
+                SessionPaymentStatus::Unpaid
+                | SessionPaymentStatus::NotRequired
+                | SessionPaymentStatus::Other,
                 _,
             ) => Self::Unexplained("it is in no known state"),
         }
@@ -136,7 +146,7 @@ impl SessionMeaning {
 mod tests {
     use super::*;
     use IntentStatus as Intent;
-    use PaymentStatus as Payment;
+    use SessionPaymentStatus as Payment;
     use SessionStatus as Session;
 
     const SESSIONS: [Session; 4] = [
