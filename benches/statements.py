@@ -158,14 +158,14 @@ def capture(work, holdfast, environment, port, adapter):
     server = subprocess.Popen([holdfast, 'serve'], env=environment, stderr=subprocess.DEVNULL)
     tokens = json.loads((work / 'tokens.json').read_text())
     buyer = {'authorization': f"Bearer {tokens['user_1']}", 'content-type': 'application/json'}
-    wish = lambda seat: json.dumps({'kind': 'show', 'showId': SHOW, 'seats': [seat]})
+    body = lambda seat: json.dumps({'kind': 'show', 'showId': SHOW, 'seats': [seat]})
     requests = {
         'webhook': lambda: deliver(port, 2),
         'duplicate webhook': lambda: deliver(port, 2),
         'seat map': lambda: ask(port, 'GET', f'/api/shows/{SHOW}/seats'),
-        'booking': lambda: ask(port, 'POST', '/api/bookings', wish('J20'), buyer),
-        'booking with a key': lambda: ask(port, 'POST', '/api/bookings', wish('J19'), {**buyer, 'idempotency-key': 'bench'}),
-        'refused booking': lambda: ask(port, 'POST', '/api/bookings', wish('J20'), {**buyer, 'authorization': f"Bearer {tokens['user_2']}"}),
+        'booking': lambda: ask(port, 'POST', '/api/bookings', body('J20'), buyer),
+        'booking with a key': lambda: ask(port, 'POST', '/api/bookings', body('J19'), {**buyer, 'idempotency-key': 'bench'}),
+        'refused booking': lambda: ask(port, 'POST', '/api/bookings', body('J20'), {**buyer, 'authorization': f"Bearer {tokens['user_2']}"}),
         'read': lambda: ask(port, 'GET', f"/api/bookings/{seeded(1)['booking_id']}", None, buyer),
     }
     trips, webhook = {}, []

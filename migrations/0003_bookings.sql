@@ -46,6 +46,7 @@ create table bookings (
   constraint bookings_due_is_priced check (
     case payment_option when 'full' then due_minor = total_minor else due_minor > 0 or total_minor = 0 end
   ),
+  -- Refuses to confirm what is not paid, and to forget when it was confirmed.
   constraint bookings_confirmed_is_paid check (status <> 'confirmed' or paid_minor >= due_minor),
   constraint bookings_confirmed_has_time check (status <> 'confirmed' or confirmed_at is not null),
   -- Refuses a hold without an end.

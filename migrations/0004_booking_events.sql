@@ -5,6 +5,7 @@ create table booking_events (
   -- Goes up with each event of a booking: its changes come one after the other, under its lock; the end of a refund,
   -- which changes no booking, under that of the refund.
   id bigint not null generated always as identity,
+  -- No foreign key: each would lock the booking once more, on every hot path, and bookings are never deleted.
   booking_id uuid not null,
   kind text not null check (kind in (
     'held', 'attemptOpened', 'attemptClosed', 'attemptReplaced', 'awaitingFunds', 'claimedAgain', 'confirmed',

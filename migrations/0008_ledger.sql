@@ -10,12 +10,15 @@ create table ledger_transfers (
   booking_id uuid not null,
   payment_id uuid not null,
   refund_id uuid references refunds,
+  -- No foreign key: the event is locked when it is recorded, in the same transaction.
   payment_event_id text,
   created_at timestamptz not null,
   -- Refuses to book a payment to another booking or in another currency.
   constraint ledger_transfers_of_payment
     foreign key (payment_id, booking_id, currency) references payments (id, booking_id, currency),
+  -- Refuses a transfer that moves nothing.
   constraint ledger_transfers_two_accounts check (debit <> credit),
+  -- Refuses money that goes back without a refund, and a refund that is booked as a capture.
   constraint ledger_transfers_refund_is_named check ((kind <> 'capture') = (refund_id is not null))
 );
 create index ledger_transfers_by_booking on ledger_transfers (booking_id);

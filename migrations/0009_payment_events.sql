@@ -13,6 +13,8 @@ create table payment_events (
   stripe_created_at timestamptz,
   stripe_session_id text,
   stripe_payment_intent_id text,
+  -- What it is about. No foreign keys: a deferred event names an attempt that is not there yet, and a key would lock the
+  -- attempt before its booking, against the order of locks.
   attempt_id uuid,
   booking_id uuid,
   -- The body as it came, not parsed and printed again: it is evidence, and jsonb would refuse some of Stripe's strings.

@@ -1,8 +1,8 @@
 //! Operations with several steps, or with several callers. They know nothing of HTTP, and nothing
 //! of each other.
 
+mod bookings;
 pub mod checkout;
-mod reads;
 pub mod refunding;
 mod seat_maps;
 pub mod seed;
@@ -33,7 +33,7 @@ fn bind(app: &Weak<App>) -> Batchers {
     let usual = BatchLimits::USUAL;
     Batchers {
         users: Batcher::new("users", usual, users::StoreUsers(app.clone())),
-        bookings: Batcher::new("bookings", usual, reads::ReadBookings(app.clone())),
+        bookings: Batcher::new("bookings", usual, bookings::ReadBookings(app.clone())),
         holds: Batcher::new("holds", usual, checkout::HoldBookings(app.clone())),
         sessions: Batcher::new("sessions", usual, checkout::StoreSessions(app.clone())),
         events: Batcher::new("events", EVENTS, SettleEvents(app.clone())),
