@@ -10,6 +10,8 @@ insert into graphile_worker._private_tasks (identifier) values ('holdfast') on c
 --
 -- It does what the library's add_jobs does, but without its notification: a transaction that notifies commits under a
 -- lock of the whole server, which makes all that commit wait for each other. Workers look for jobs every second instead.
+-- Commits per second over those of a bare insert, by 32 and by 64 clients: add_job 0.05 and 0.05, pg_notify alone 0.06 and
+-- 0.09, an insert into the table of jobs 0.59 and 0.52, this 0.58 and 0.40.
 create function enqueue_jobs(keys text[], payloads json[], run_at timestamptz[], attempts_max int)
 returns bigint language plpgsql as $$
 declare

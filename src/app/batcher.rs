@@ -48,10 +48,10 @@ pub trait BatchHandler: Send + Sync + 'static {
         None
     }
 
-    /// The answers, in the order of the batch. An error of the whole means that nothing was done:
-    /// then each request is handled alone, so that none suffers for another; one that was alone
-    /// only if its connection had broken. But [`Error::OutcomeUnknown`] is the answer to each of
-    /// them, and so is a fault where the handler panics.
+    /// The answers, in the order of the batch. An error of the whole means that nothing was done,
+    /// or what is harmless twice: then each request is handled alone, so that none suffers for
+    /// another; one that was alone only if its connection had broken. But [`Error::OutcomeUnknown`]
+    /// is the answer to each of them, and so is a fault where the handler panics.
     fn handle<'a>(
         &'a self,
         batch: &'a [Batched<Self::Request>],
