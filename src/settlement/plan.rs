@@ -151,3 +151,90 @@ fn unmatched<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Plan<'a> {
     }
     Plan::Defer(now + waited.clamp(AGAIN_MIN, AGAIN_MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::checkout::CheckoutReport;
+    use crate::domain::refund::RefundStatus;
+    use crate::domain::stripe_report::APP;
+
+    const EXPIRED: StripeReport = StripeReport::Checkout(CheckoutReport::Expired);
+
+    /// What is planned, of a report of which nothing was found here, some time after its event came.
+    fn planned(
+        report: Result<&StripeReport, &'static str>,
+        app: Option<&str>,
+        waited: Option<TimeDelta>,
+    ) -> String {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        let reference = AttemptReference {
+            app: app.map(str::to_owned),
+            ..AttemptReference::default()
+        };
+        let item = Item {
+            report,
+            reference: &reference,
+            attempt: None,
+            refund: None,
+            event: waited.map(|waited| ReportingEvent {
+                id: "evt_1",
+                received_at: now - waited,
+            }),
+            span: &Span::none(),
+        };
+        match plan(&item, None, now) {
+            Plan::Ignore(reason) => reason.to_owned(),
+            Plan::Defer(until) => format!("again after {} s", (until - now).num_seconds()),
+            Plan::GiveUp => "given up".to_owned(),
+            changed @ (Plan::Checkout(..) | Plan::Refund(..)) => format!("{changed:?}"),
+        }
+    }
+
+    #[test]
+    fn what_matches_nothing_is_ours_to_come_or_none_of_our_business() {
+        let (ours, nothing_of_ours) = (Some(APP), "ignored: it is about nothing of ours");
+        for (app, waited, expected) in [
+            (None, Some(TimeDelta::zero()), nothing_of_ours),
+            (Some("another"), Some(TimeDelta::zero()), nothing_of_ours),
+            (ours, None, nothing_of_ours),
+            (ours, Some(TimeDelta::zero()), "again after 5 s"),
+            (ours, Some(TimeDelta::seconds(90)), "again after 90 s"),
+            (ours, Some(TimeDelta::hours(9)), "again after 3600 s"),
+            (ours, Some(DEFERRED_MAX), "again after 3600 s"),
+            (ours, Some(DEFERRED_MAX + TimeDelta::seconds(1)), "given up"),
+        ] {
+            assert_eq!(
+                planned(Ok(&EXPIRED), app, waited),
+                expected,
+                "{app:?} {waited:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_does_not_matter_is_ignored_with_its_reason() {
+        let refund = StripeReport::Refund(RefundReport {
+            stripe_refund_id: Some("re_1".to_owned()),
+            status: RefundStatus::Failed,
+            failure_reason: None,
+            is_replayed: false,
+        });
+        for (report, reason) in [
+            (
+                Err("ignored: it is of test mode"),
+                "ignored: it is of test mode",
+            ),
+            (
+                Ok(&refund),
+                "ignored: refunds are settled by what Stripe answers when it is asked",
+            ),
+            (
+                Ok(&StripeReport::Dispute),
+                "ignored: disputes are handled in Stripe's dashboard",
+            ),
+        ] {
+            assert_eq!(planned(report, Some(APP), Some(TimeDelta::zero())), reason);
+        }
+    }
+}
