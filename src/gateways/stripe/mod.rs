@@ -15,7 +15,7 @@ use stripe_client_core::{RequestBuilder, StripeMethod};
 pub use client::{Probe, Stripe};
 pub use error::StripeError;
 pub use objects::SessionLook;
-use objects::{CheckoutSession, SessionState};
+use objects::{CheckoutSession, RetrievedSession};
 
 use crate::domain::attempt::OpenCheckout;
 use crate::domain::ids::AttemptId;
@@ -44,7 +44,7 @@ impl Stripe {
     }
 
     /// How a session stands. <https://docs.stripe.com/api/checkout/sessions/retrieve>
-    pub async fn retrieve_session(&self, id: &str) -> Result<SessionState, StripeError> {
+    pub async fn retrieve_session(&self, id: &str) -> Result<RetrievedSession, StripeError> {
         let path = format!("/checkout/sessions/{}", client::path_id(id)?);
         let mut request = RequestBuilder::new(StripeMethod::Get, path);
         request.query = Some("expand[]=payment_intent".to_owned());

@@ -76,12 +76,12 @@ pub enum SessionLook {
 
 /// A Checkout Session when it is asked how it stands, with its PaymentIntent.
 #[derive(Debug)]
-pub struct SessionState {
+pub struct RetrievedSession {
     session: StripeObject,
     payment_intent: Option<StripeObject>,
 }
 
-impl<'de> Deserialize<'de> for SessionState {
+impl<'de> Deserialize<'de> for RetrievedSession {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         let expanded = value
@@ -98,7 +98,7 @@ impl<'de> Deserialize<'de> for SessionState {
     }
 }
 
-impl SessionState {
+impl RetrievedSession {
     /// What it says of its attempt at `now`.
     pub fn look(&self, now: DateTime<Utc>) -> SessionLook {
         let paid = |money| {
