@@ -161,7 +161,7 @@ mod tests {
 
     const EXPIRED: StripeReport = StripeReport::Checkout(CheckoutReport::Expired);
 
-    /// What is planned, of a report of which nothing was found here, some time after its event came.
+    /// What is planned of a report of which nothing was found here, this long after its event came.
     fn planned(
         report: Result<&StripeReport, &'static str>,
         app: Option<&str>,
