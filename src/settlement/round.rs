@@ -59,7 +59,7 @@ impl<'a> ReportedAttempt<'a, '_> {
     }
 }
 
-impl<'a> Round<'a> {
+impl Round<'_> {
     pub(super) fn new(now: DateTime<Utc>) -> Self {
         Self {
             now,
