@@ -32,6 +32,7 @@ mod commands {
     mod doctor;
     mod failover;
     mod jobs;
+    mod poolers;
     mod serve;
     mod two_processes;
     mod weather;

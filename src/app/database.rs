@@ -49,8 +49,8 @@ const LIMITS: [Setting; 4] = [
     ("jit", "off"),
 ];
 
-/// Of the sessions for statements that find few rows, each by an index, however large the tables
-/// are. Wrong for sums, lists and search.
+/// Also of the sessions for statements that find few rows, each by an index, however large the
+/// tables are. Wrong for sums, lists and search.
 const ROW_BY_ROW: [Setting; 4] = [
     // A plan that was kept while a table was empty must not read all of it later.
     ("enable_seqscan", "off"),
@@ -92,10 +92,9 @@ impl Pools {
                 .connect_lazy_with(named(&options, name)),
             trust: Arc::clone(&trust),
         };
-        let hot = || [LIMITS, ROW_BY_ROW].concat();
         Ok(Self {
-            requests: pool(REQUESTS_CONNECTIONS_MAX, hot(), "holdfast requests"),
-            payments: pool(PAYMENTS_CONNECTIONS_MAX, hot(), "holdfast payments"),
+            requests: pool(REQUESTS_CONNECTIONS_MAX, row_by_row(), "holdfast requests"),
+            payments: pool(PAYMENTS_CONNECTIONS_MAX, row_by_row(), "holdfast payments"),
             watch: pool(WATCH_CONNECTIONS_MAX, LIMITS.to_vec(), "holdfast watch"),
             reporting: pool(
                 REPORTING_CONNECTIONS_MAX,
@@ -142,6 +141,11 @@ impl Pool {
     }
 }
 
+/// All settings of a session for statements that find few rows.
+fn row_by_row() -> Vec<Setting> {
+    [LIMITS, ROW_BY_ROW].concat()
+}
+
 /// The settings are made in the session and not by the start-up message: connection poolers refuse
 /// one that brings any.
 ///
@@ -175,7 +179,7 @@ pub async fn connect(url: &Secret) -> Result<PgConnection> {
     let options = named(&url.reveal().parse()?, "holdfast command");
     let connected = timeout(CONNECT_MAX, async {
         let mut db = PgConnection::connect_with(&options).await?;
-        set_session(&mut db, &[LIMITS, ROW_BY_ROW].concat()).await?;
+        set_session(&mut db, &row_by_row()).await?;
         Ok::<_, sqlx::Error>(db)
     });
     let connected = connected.await;

@@ -9,7 +9,7 @@ use holdfast::error::explain;
 use holdfast::repositories::database;
 use holdfast::workflows;
 
-use super::failure::{Failure, outdated, unreachable};
+use super::failure::{Failure, outdated, unusable};
 use super::output::say;
 
 /// Webhook signatures are good for five minutes, so a clock that is off by one has four left.
@@ -70,7 +70,7 @@ async fn database(app: &App) -> (Finding, Finding) {
         Ok(connection) => connection,
         Err(error) => {
             return (
-                Err(unreachable(&error)),
+                Err(unusable(&error)),
                 Err("not checked, for want of a database".to_owned()),
             );
         }

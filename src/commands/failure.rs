@@ -3,6 +3,7 @@
 use holdfast::app;
 use holdfast::config::Secret;
 use holdfast::error::{Error, explain};
+use holdfast::repositories::database;
 use sqlx::PgConnection;
 
 /// Anything that ends a command, told to a person.
@@ -12,14 +13,11 @@ pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(super) async fn connect(url: &Secret) -> Result<PgConnection, Failure> {
     app::connect(url)
         .await
-        .map_err(|error| unreachable(&error).into())
+        .map_err(|error| unusable(&error).into())
 }
 
-pub(super) fn unreachable(error: &Error) -> String {
-    format!(
-        "the database cannot be reached: {}; check DATABASE_URL and that Postgres runs",
-        explain(error)
-    )
+pub(super) fn unusable(error: &Error) -> String {
+    format!("{} ({})", database::advice(error), explain(error))
 }
 
 pub(super) fn outdated(pending: usize) -> String {

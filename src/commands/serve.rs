@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::failure::{Failure, outdated, unreachable};
+use super::failure::{Failure, outdated, unusable};
 
 /// How long requests that are under way may take to end after a stop: as long as one may ask
 /// Stripe, and a little.
@@ -82,6 +82,6 @@ async fn warn_of_database(app: AppState) {
     match pending {
         Ok(0) => {}
         Ok(pending) => tracing::error!("{}", outdated(pending)),
-        Err(error) => tracing::error!("{}", unreachable(&error)),
+        Err(error) => tracing::error!("{}", unusable(&error)),
     }
 }

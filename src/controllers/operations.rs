@@ -12,10 +12,6 @@ use crate::http::extract::Json;
 use crate::http::problem::Problem;
 use crate::repositories::database;
 
-/// Postgres' code for a write where only reads are taken.
-/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-const READ_ONLY: &str = "25006";
-
 /// A process that is well.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -67,11 +63,7 @@ async fn missing_of_database(app: &App) -> Option<&'static str> {
         Ok(_) => Some("migrations are to be applied; run `holdfast migrate`"),
         Err(error) => {
             tracing::warn!("not ready: {}", explain(&error));
-            Some(if error.sqlstate().as_deref() == Some(READ_ONLY) {
-                "the database only reads; point DATABASE_URL to the primary"
-            } else {
-                "the database cannot be reached; check DATABASE_URL"
-            })
+            Some(database::advice(&error))
         }
     }
 }

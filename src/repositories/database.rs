@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
 use crate::connection::Connection;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, explain};
 
 /// The migrations, compiled in.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -40,8 +40,12 @@ pub async fn set_session(db: &mut PgConnection, settings: &[(&str, &str)]) -> sq
     Ok(())
 }
 
-/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+/// Postgres' codes, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 const UNDEFINED_TABLE: &str = "42P01";
+const READ_ONLY: &str = "25006";
+/// The code under which poolers refuse; <https://github.com/pgbouncer/pgbouncer/blob/master/src/client.c>
+/// has the sentences.
+const PROTOCOL_VIOLATION: &str = "08P01";
 
 /// The version of the queue's library, whose schema is part of ours.
 pub const QUEUE_VERSION: &str = "graphile_worker_0_14";
@@ -75,6 +79,18 @@ pub async fn try_write(db: &mut Connection, now: DateTime<Utc>) -> Result<()> {
     let written = sqlx::query!("update write_probe set tried_at = $1 where only_row", now);
     written.execute(db).await?;
     Ok(())
+}
+
+/// What is wrong with a database that gives this error, and what to do.
+pub fn advice(error: &Error) -> &'static str {
+    match error.sqlstate().as_deref() {
+        Some(READ_ONLY) => "the database only reads; point DATABASE_URL to the primary",
+        Some(PROTOCOL_VIOLATION) if explain(error).contains("startup parameter") => {
+            "the pooler before the database refuses what it is asked for at the start of a \
+             connection; take `options` out of DATABASE_URL, and PGOPTIONS out of the environment"
+        }
+        _ => "the database cannot be reached; check DATABASE_URL and that Postgres runs",
+    }
 }
 
 /// How many migrations are still to be applied; 0 when the schema is up to date.

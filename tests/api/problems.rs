@@ -300,7 +300,7 @@ async fn without_the_database_the_caller_is_told_to_come_again() {
     ready.refused(503, "database_unavailable");
     assert_eq!(
         ready.body["missing"],
-        json!(["the database cannot be reached; check DATABASE_URL"])
+        json!(["the database cannot be reached; check DATABASE_URL and that Postgres runs"])
     );
     assert_eq!(harness.get("/health").await.status, 200);
 }

@@ -1,14 +1,16 @@
 //! A proxy between a process and Postgres: it counts what the process asks for its requests and
-//! jobs, statement by statement, and holds one of them up.
+//! jobs, statement by statement, and holds one of them up. It can be as strict as a pooler.
 //!
 //! Just enough of the protocol is understood to tell statements apart.
 //! <https://www.postgresql.org/docs/current/protocol-message-formats.html>
+
+mod pooler;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sqlx::postgres::PgConnectOptions;
@@ -60,6 +62,7 @@ struct State {
     frozen: watch::Sender<usize>,
     /// Where the server listens.
     socket: Mutex<PathBuf>,
+    is_pooler: AtomicBool,
 }
 
 #[derive(Default)]
@@ -82,6 +85,7 @@ impl PgProxy {
             accepted: AtomicUsize::new(0),
             frozen: watch::Sender::new(0),
             socket: Mutex::new(socket(database)),
+            is_pooler: AtomicBool::new(false),
         };
         let state = Arc::new(state);
         let accepting = Arc::clone(&state);
@@ -146,6 +150,11 @@ impl PgProxy {
     /// Leads new connections to another server; the old ones stay where they are.
     pub(crate) fn switch_to(&self, database: &PgConnectOptions) {
         *self.state.socket.lock().unwrap() = socket(database);
+    }
+
+    /// Refuses new connections that ask for what a pooler does not know.
+    pub(crate) fn refuse_as_pooler(&self) {
+        self.state.is_pooler.store(true, Ordering::SeqCst);
     }
 
     /// The statements that came until one was held up.
@@ -268,7 +277,7 @@ impl Connection {
 
     async fn carry(&mut self, state: &State) -> io::Result<()> {
         self.client.set_nodelay(true)?;
-        let is_counted = self.start().await?;
+        let is_counted = self.start(state).await?;
         let (mut asked, mut batch) = (Messages::default(), Batch::default());
         loop {
             tokio::select! {
@@ -298,7 +307,7 @@ impl Connection {
 
     /// Passes the first message on. Only the connections of requests and jobs are counted: those of
     /// the workers, which look for jobs, and of commands have other names.
-    async fn start(&mut self) -> io::Result<bool> {
+    async fn start(&mut self, state: &State) -> io::Result<bool> {
         let length = self.client.read_u32().await?;
         let mut rest = vec![0; usize::try_from(length).unwrap() - 4];
         self.client.read_exact(&mut rest).await?;
@@ -307,6 +316,12 @@ impl Connection {
             PROTOCOL,
             "the pg_proxy speaks without encryption only"
         );
+        let refusal =
+            pooler::refusal(&rest[4..]).filter(|_| state.is_pooler.load(Ordering::SeqCst));
+        if let Some(refusal) = refusal {
+            pooler::refuse(&mut self.client, &refusal).await?;
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
         self.server.write_u32(length).await?;
         self.server.write_all(&rest).await?;
         let parameters = String::from_utf8_lossy(&rest);
