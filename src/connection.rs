@@ -85,6 +85,11 @@ impl Connection {
         self.release_savepoint().await
     }
 
+    /// Closes it: where it leads, nothing can be done.
+    pub fn close(mut self) {
+        self.condition.is_cut_off = true;
+    }
+
     fn parts(&mut self) -> Result<(&mut PoolConnection<Postgres>, &mut Condition), Error> {
         let pooled = self.pooled.as_mut().ok_or(Error::PoolClosed)?;
         Ok((pooled, &mut self.condition))

@@ -33,6 +33,7 @@ mod commands {
     mod failover;
     mod jobs;
     mod poolers;
+    mod rollback;
     mod serve;
     mod two_processes;
     mod weather;

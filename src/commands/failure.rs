@@ -19,7 +19,3 @@ pub(super) async fn connect(url: &Secret) -> Result<PgConnection, Failure> {
 pub(super) fn unusable(error: &Error) -> String {
     format!("{} ({})", database::advice(error), explain(error))
 }
-
-pub(super) fn outdated(pending: usize) -> String {
-    format!("{pending} migrations are to be applied; run `holdfast migrate`")
-}

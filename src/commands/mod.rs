@@ -37,6 +37,8 @@ pub(crate) enum Command {
     /// Needs DATABASE_URL, STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET, CLERK_ISSUER and APP_ORIGINS.
     Serve,
     /// Bring the schema of the database up to date. Only ever forward.
+    ///
+    /// Where a later release has migrated it further, says whether this one works on it as well.
     Migrate,
     /// Check settings, database, migrations, issuer, clock and Stripe key, a line each.
     Doctor,

@@ -6,13 +6,13 @@ use std::time::Duration;
 use holdfast::app::{self, AppState, Clock};
 use holdfast::config::{self, Config};
 use holdfast::jobs;
-use holdfast::repositories::database;
+use holdfast::repositories::database::{self, Schema};
 use holdfast::{routes, workflows};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::failure::{Failure, outdated, unusable};
+use super::failure::{Failure, unusable};
 
 /// How long requests that are under way may take to end after a stop: as long as one may ask
 /// Stripe, and a little.
@@ -75,13 +75,13 @@ async fn told(mut stopping: watch::Receiver<bool>) {
 
 /// Says so at once if the database or its schema is not there; `/ready` says it again.
 async fn warn_of_database(app: AppState) {
-    let pending = match app::connect(&app.config.database_url).await {
-        Ok(mut db) => database::pending_migrations(&mut db).await,
+    let schema = match app::connect(&app.config.database_url).await {
+        Ok(mut db) => database::schema(&mut db).await,
         Err(error) => Err(error),
     };
-    match pending {
-        Ok(0) => {}
-        Ok(pending) => tracing::error!("{}", outdated(pending)),
+    match schema.map(Schema::suits) {
+        Ok(Ok(remark)) => tracing::info!("{remark}"),
+        Ok(Err(obstacle)) => tracing::error!("{obstacle}"),
         Err(error) => tracing::error!("{}", unusable(&error)),
     }
 }

@@ -10,7 +10,7 @@ use crate::app::{App, AppState};
 use crate::error::{Result, explain};
 use crate::http::extract::Json;
 use crate::http::problem::Problem;
-use crate::repositories::database;
+use crate::repositories::database::{self, Schema};
 
 /// A process that is well.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,41 +39,41 @@ pub async fn check_health() -> Json<HealthView> {
 )]
 pub async fn check_readiness(State(app): State<AppState>) -> Result<Json<HealthView>, Problem> {
     let (database, identity) = tokio::join!(missing_of_database(&app), missing_of_identity(&app));
-    let missing: Vec<&str> = database.into_iter().chain(identity).collect();
-    let code = match (database, identity) {
+    let code = match (&database, &identity) {
         (None, None) => return Ok(Json(HealthView { status: "ready" })),
         (Some(_), _) => "database_unavailable",
         (None, Some(_)) => "identity_unavailable",
     };
+    let missing: Vec<String> = database.into_iter().chain(identity).collect();
     let detail = format!("Not ready: {}.", missing.join("; "));
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
         .with("missing", json!(missing))
         .retry_after(1))
 }
 
-async fn missing_of_identity(app: &App) -> Option<&'static str> {
+async fn missing_of_identity(app: &App) -> Option<String> {
     let error = app.identity.ready(app.now()).await.err()?;
     tracing::warn!("not ready: {error}");
-    Some("the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL")
+    let advice = "the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL";
+    Some(advice.to_owned())
 }
 
-async fn missing_of_database(app: &App) -> Option<&'static str> {
+async fn missing_of_database(app: &App) -> Option<String> {
     match usable(app).await {
-        Ok(0) => None,
-        Ok(_) => Some("migrations are to be applied; run `holdfast migrate`"),
+        Ok(schema) => schema.suits().err(),
         Err(error) => {
             tracing::warn!("not ready: {}", explain(&error));
-            Some(database::advice(&error))
+            Some(database::advice(&error).to_owned())
         }
     }
 }
 
-/// How many migrations are still to be applied to a database that takes writes.
-async fn usable(app: &App) -> Result<usize> {
+/// How the schema of a database stands that takes writes.
+async fn usable(app: &App) -> Result<Schema> {
     let mut db = app.acquire().await?;
-    let pending = database::pending_migrations(&mut db).await?;
-    if pending == 0 {
+    let schema = database::schema(&mut db).await?;
+    if schema.suits().is_ok() {
         database::try_write(&mut db, app.now()).await?;
     }
-    Ok(pending)
+    Ok(schema)
 }

@@ -46,13 +46,18 @@ pub async fn watch(app: AppState, mut stopping: watch::Receiver<bool>) {
 /// One look at the database, on whose connection nothing else is done.
 async fn look(app: &App) -> Result<()> {
     let silent = |_| Error::Unavailable(format!("it has said nothing for {LOOK_MAX:?}"));
-    let looked = timeout(LOOK_MAX, async {
-        let mut db = app.pools.watch.acquire().await?;
-        database::takes_writes_after(&mut db, LOOK).await
-    });
-    if looked.await.map_err(silent)?? {
-        Ok(())
-    } else {
-        Err(Error::Unavailable("it only reads".to_owned()))
+    timeout(LOOK_MAX, examine(app)).await.map_err(silent)?
+}
+
+async fn examine(app: &App) -> Result<()> {
+    let mut db = app.pools.watch.acquire().await?;
+    // Whoever does jobs must not go on where a later release has made the schema its own.
+    let schema = database::schema(&mut db).await?;
+    schema.suits().map_err(Error::Unavailable)?;
+    if database::takes_writes_after(&mut db, LOOK).await? {
+        return Ok(());
     }
+    // A new connection may lead to the server that has taken this one's place.
+    db.close();
+    Err(Error::Unavailable("it only reads".to_owned()))
 }

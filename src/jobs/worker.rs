@@ -18,7 +18,7 @@ use super::perform::perform;
 use crate::app::{App, AppState};
 use crate::domain::job::{Job, RETRY_PAUSE_MAX};
 use crate::error::{Error, Result, explain};
-use crate::repositories::database::QUEUE_SCHEMA;
+use crate::repositories::database::{self, QUEUE_SCHEMA};
 use crate::repositories::jobs::{self, FailedTry, TASK};
 
 /// Jobs at once in one process. They wait for Stripe, and each needs a connection now and then.
@@ -97,6 +97,8 @@ pub async fn work(app: AppState, mut stopping: watch::Receiver<bool>) {
 
 /// Does jobs until `stopping` is true, or the connections of these workers are to be replaced.
 async fn take_jobs(app: &AppState, stopping: watch::Receiver<bool>) -> Result<()> {
+    let schema = database::schema(&mut app.pools.watch.acquire().await?).await?;
+    schema.suits().map_err(Error::Fault)?;
     let fault = |error: &dyn fmt::Display| Error::fault(error.to_string());
     let options = options(app, stopping).with_cron(SCHEDULE);
     let options = options.map_err(|error| fault(&error))?;

@@ -1,5 +1,6 @@
 //! The database itself: is it there, and is its schema ours?
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,8 +11,46 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use crate::connection::Connection;
 use crate::error::{Error, Result, explain};
 
-/// The migrations, compiled in.
-pub static MIGRATOR: Migrator = sqlx::migrate!();
+/// The migrations, compiled in. Those of later releases that it finds applied are theirs.
+pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!();
+    migrator.set_ignore_missing(true);
+    migrator
+});
+
+/// How the schema of a database stands to this binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    /// It is what this binary knows.
+    UpToDate,
+    /// A later release has brought it to this version, and this binary works on it all the same.
+    Later(i64),
+    /// So many migrations are still to be applied.
+    Outdated(usize),
+    /// A later release has changed it, and only a binary that knows this version works on it.
+    Unsuitable(i64),
+}
+
+impl Schema {
+    /// Whether this binary can work on it: a remark, or why not and what to do about that.
+    pub fn suits(self) -> Result<String, String> {
+        match self {
+            Self::UpToDate => Ok("the schema is up to date".to_owned()),
+            Self::Later(version) => Ok(format!(
+                "a later release has brought the schema to migration {version}, and this one works \
+                 on it as well"
+            )),
+            Self::Outdated(pending) => Err(format!(
+                "{pending} migrations are to be applied; run `holdfast migrate`"
+            )),
+            Self::Unsuitable(floor) => Err(format!(
+                "a later release has changed the schema: a binary must know migration {floor}, and \
+                 this one knows {} at most; run the later release",
+                newest_migration()
+            )),
+        }
+    }
+}
 
 /// Creates the database `holdfast` on this server, unless it is there.
 pub async fn create(db: &mut PgConnection) -> Result<()> {
@@ -54,8 +93,12 @@ pub const QUEUE_VERSION: &str = "graphile_worker_0_14";
 pub const QUEUE_SCHEMA: &str = "graphile_worker";
 
 /// Brings the schema up to date, the queue's first. Several processes may do so at once; one does
-/// the work.
+/// the work. A fault where a later release has made it unsuitable for this binary.
 pub async fn migrate(db: &PgPool) -> Result<()> {
+    let found = schema(&mut *db.acquire().await?).await?;
+    if let (Schema::Unsuitable(_), Err(obstacle)) = (found, found.suits()) {
+        return Err(Error::Fault(obstacle));
+    }
     let queue = WorkerUtils::new(db.clone(), QUEUE_SCHEMA).migrate().await;
     queue.map_err(|error| Error::fault(format!("the schema of the job queue: {error}")))?;
     MIGRATOR.run(db).await.map_err(sqlx::Error::from)?;
@@ -75,7 +118,7 @@ pub async fn takes_writes_after(db: &mut Connection, wait: Duration) -> Result<b
 }
 
 /// Writes to the database, or tells why that cannot be done.
-pub async fn try_write(db: &mut Connection, now: DateTime<Utc>) -> Result<()> {
+pub async fn try_write(db: impl PgExecutor<'_>, now: DateTime<Utc>) -> Result<()> {
     let written = sqlx::query!("update write_probe set tried_at = $1 where only_row", now);
     written.execute(db).await?;
     Ok(())
@@ -93,20 +136,43 @@ pub fn advice(error: &Error) -> &'static str {
     }
 }
 
-/// How many migrations are still to be applied; 0 when the schema is up to date.
-pub async fn pending_migrations(db: impl PgExecutor<'_>) -> Result<usize> {
+/// How the schema stands to this binary. Two round trips.
+pub async fn schema<C>(db: &mut C) -> Result<Schema>
+where
+    for<'c> &'c mut C: PgExecutor<'c>,
+{
     // The table belongs to sqlx and is absent while the queries are checked, so this one is not
     // checked.
     let applied = sqlx::query_scalar("select version from _sqlx_migrations where success")
-        .fetch_all(db)
-        .await
-        .map_err(Error::from);
-    let applied: Vec<i64> = match applied {
-        Err(error) if error.sqlstate().as_deref() == Some(UNDEFINED_TABLE) => Vec::new(),
-        applied => applied?,
-    };
-    Ok(MIGRATOR
+        .fetch_all(&mut *db)
+        .await;
+    let applied: Vec<i64> = if_there(applied)?.unwrap_or_default();
+    let floor = sqlx::query_scalar!("select version from schema_floor where only_row");
+    let floor = if_there(floor.fetch_one(db).await)?;
+    let newest = newest_migration();
+    if let Some(floor) = floor.filter(|floor| *floor > newest) {
+        return Ok(Schema::Unsuitable(floor));
+    }
+    let pending = MIGRATOR
         .iter()
         .filter(|migration| !applied.contains(&migration.version))
-        .count())
+        .count();
+    Ok(match applied.into_iter().max() {
+        _ if pending > 0 => Schema::Outdated(pending),
+        Some(version) if version > newest => Schema::Later(version),
+        _ => Schema::UpToDate,
+    })
+}
+
+fn newest_migration() -> i64 {
+    let versions = MIGRATOR.iter().map(|migration| migration.version);
+    versions.max().unwrap_or_default()
+}
+
+/// `None` where the table is not there.
+fn if_there<T>(found: sqlx::Result<T>) -> Result<Option<T>> {
+    match found.map_err(Error::from) {
+        Err(error) if error.sqlstate().as_deref() == Some(UNDEFINED_TABLE) => Ok(None),
+        found => found.map(Some),
+    }
 }
