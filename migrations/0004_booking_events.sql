@@ -8,9 +8,9 @@ create table booking_events (
   -- No foreign key: each would lock the booking once more, on every hot path, and bookings are never deleted.
   booking_id uuid not null,
   kind text not null check (kind in (
-    'held', 'attemptOpened', 'attemptClosed', 'attemptReplaced', 'awaitingFunds', 'claimedAgain', 'confirmed',
-    'balancePaid', 'surplusKept', 'review', 'paymentDiffers', 'cancellationRequested', 'expired', 'cancelled', 'failed',
-    'refundRequested', 'refundSettled'
+    'held', 'holdShortened', 'attemptOpened', 'attemptClosed', 'attemptReplaced', 'awaitingFunds', 'claimedAgain',
+    'confirmed', 'balancePaid', 'surplusKept', 'review', 'paymentDiffers', 'cancellationRequested', 'expired',
+    'cancelled', 'failed', 'refundRequested', 'refundSettled'
   )),
   -- The event as JSON. Not jsonb: it is written on every hot path, and read seldom.
   payload json not null,

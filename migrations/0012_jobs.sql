@@ -80,6 +80,30 @@ create function bring_jobs_forward(latest timestamptz) returns void language sql
   having count(*) > 0;
 $$;
 
+-- Brings forward the jobs that a clock which was ahead has put off for longer than any of their kind may wait: the end of a
+-- hold until `latest_end`, another look at an attempt whose bank has not decided until `latest_look`, a deferred event until
+-- `latest_event`, and all others until `latest`.
+create function bring_misdated_jobs_forward(
+  latest_end timestamptz, latest_look timestamptz, latest_event timestamptz, latest timestamptz
+) returns void language sql as $$
+  select graphile_worker.reschedule_jobs(array[id], run_at => due)
+  from (
+    select jobs.id, jobs.run_at,
+           case when jobs.kind = 'settleEvent' then latest_event
+                when jobs.kind <> 'endHold' then latest
+                when bookings.status = 'pending' and bookings.cancel_requested_at is not null then latest
+                when bookings.status = 'pending' then bookings.hold_expires_at
+                when bookings.status = 'processing' then greatest(bookings.hold_expires_at, latest_look)
+                else latest_look end as due
+    from jobs
+    left join bookings on bookings.id = jobs.booking_id
+    where jobs.state = 'queued'
+      -- Most jobs are ends of holds, and need no look at their bookings.
+      and jobs.run_at > case when jobs.kind = 'endHold' then latest_end else latest end
+  ) as job
+  where run_at > due;
+$$;
+
 -- Tries a buried job again at once.
 create function retry_job(job_id bigint) returns void language sql as $$
   select graphile_worker.reschedule_jobs(array[job_id], run_at => now(), attempts => 0);

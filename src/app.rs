@@ -8,6 +8,7 @@ mod database;
 mod feed;
 mod layouts;
 mod session_checks;
+mod stripe_skew;
 mod users_seen;
 
 use std::pin::Pin;
@@ -21,13 +22,17 @@ pub use database::{HANDLED_ALONE_MAX, Pool, Pools, command_pool, connect};
 pub use feed::{Feed, Follower};
 pub use layouts::Layouts;
 pub use session_checks::SessionChecks;
+use sqlx::PgExecutor;
+pub use stripe_skew::StripeSkew;
 pub use users_seen::UsersSeen;
 
 use crate::config::Config;
 use crate::connection::{Connection, Transaction};
+pub use crate::domain::skew::Skew;
 use crate::error::{Error, Result};
 use crate::gateways::identity::IdentityProvider;
 use crate::gateways::stripe::Stripe;
+use crate::repositories::database::clock;
 
 /// What handlers are given.
 pub type AppState = Arc<App>;
@@ -44,6 +49,8 @@ pub struct App {
     pub batchers: Batchers,
     /// Stripe's API.
     pub stripe: Stripe,
+    /// What is known of Stripe's clock.
+    pub stripe_skew: StripeSkew,
     /// Who vouches for users.
     pub identity: IdentityProvider,
     /// Who follows which booking.
@@ -73,6 +80,7 @@ impl App {
             pools,
             batchers: bind(app),
             stripe,
+            stripe_skew: StripeSkew::default(),
             identity,
             feed: Feed::default(),
             session_checks: SessionChecks::default(),
@@ -90,6 +98,17 @@ impl App {
     /// What time it is.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    /// How far our clock is from one that showed `theirs` between `before` and now.
+    pub fn skew(&self, before: DateTime<Utc>, theirs: DateTime<Utc>) -> Skew {
+        Skew::between(before, theirs, self.now())
+    }
+
+    /// How far our clock is from the database's.
+    pub async fn database_skew(&self, db: impl PgExecutor<'_>) -> Result<Skew> {
+        let before = self.now();
+        Ok(self.skew(before, clock(db).await?))
     }
 
     /// A connection for a request, when there is one to be had.

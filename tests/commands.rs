@@ -23,6 +23,7 @@ mod commands {
     mod world;
 
     mod arguments;
+    mod clocks;
     mod crash_flow;
     mod crash_scenario;
     mod crashes;

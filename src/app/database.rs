@@ -16,7 +16,8 @@ use crate::repositories::database::set_session;
 /// Most requests share theirs with others, in a batch.
 const REQUESTS_CONNECTIONS_MAX: u32 = 20;
 const PAYMENTS_CONNECTIONS_MAX: u32 = 6;
-/// The reader of the feed, and who watches over the database.
+/// The reader of the feed, and who watches over the database. What is done once a minute, or less
+/// often, borrows one.
 const WATCH_CONNECTIONS_MAX: u32 = 2;
 /// As many as there are jobs at once, and the queue's own statements.
 const QUEUE_CONNECTIONS_MAX: u32 = 8;

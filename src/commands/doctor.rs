@@ -2,28 +2,38 @@
 
 use std::process::ExitCode;
 
-use chrono::TimeDelta;
-use holdfast::app::{self, App, Clock};
+use holdfast::app::{self, App, Clock, Skew};
 use holdfast::config::{self, Config};
 use holdfast::error::explain;
 use holdfast::repositories::database;
 use holdfast::workflows;
+use sqlx::PgConnection;
 
 use super::failure::{Failure, unusable};
 use super::output::say;
 
-/// Webhook signatures are good for five minutes, so a clock that is off by one has four left.
-const SKEW_MAX: TimeDelta = TimeDelta::seconds(60);
+/// What a check has found.
+enum Finding {
+    /// All is well, with a remark.
+    Well(String),
+    /// `serve` works, but somebody should look.
+    Warning(String),
+    /// `serve` does not work; what to do.
+    Failed(String),
+}
 
-/// What a check has found: fine, with a remark, or not, with a remedy.
-type Finding = Result<String, String>;
+impl From<Result<String, String>> for Finding {
+    fn from(found: Result<String, String>) -> Self {
+        found.map_or_else(Self::Failed, Self::Well)
+    }
+}
 
 pub(super) async fn run() -> Result<ExitCode, Failure> {
     let config = match Config::read(config::environment) {
         Ok(config) => config,
         Err(error) => {
             for mistake in error.0 {
-                report(mistake.variable, &Err(mistake.remedy))?;
+                report(mistake.variable, &Finding::Failed(mistake.remedy))?;
             }
             return Ok(ExitCode::FAILURE);
         }
@@ -34,89 +44,121 @@ pub(super) async fn run() -> Result<ExitCode, Failure> {
         "test"
     };
     let app = workflows::build_app(config, Clock::system())?;
-    let (database, identity, (clock, key)) =
-        tokio::join!(database(&app), identity(&app), stripe(&app));
+    let (database, identity, stripe) = tokio::join!(database(&app), identity(&app), stripe(&app));
     let findings = [
         (
             "configuration",
-            Ok(format!("complete, Stripe in {mode} mode")),
+            Finding::Well(format!("complete, Stripe in {mode} mode")),
         ),
-        ("database", database.0),
-        ("migrations", database.1),
+        ("database", database.reached),
+        ("migrations", database.migrations),
         ("issuer", identity),
-        ("clock", clock),
-        ("Stripe key", key),
+        ("clock", clock(database.skew, stripe.skew)),
+        ("Stripe key", stripe.key),
     ];
     for (name, finding) in &findings {
         report(name, finding)?;
     }
-    let well = findings.iter().all(|(_, finding)| finding.is_ok());
-    Ok(if well {
-        ExitCode::SUCCESS
-    } else {
+    let is_failed = |(_, finding): &(_, Finding)| matches!(finding, Finding::Failed(_));
+    Ok(if findings.iter().any(is_failed) {
         ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     })
 }
 
 fn report(name: &str, finding: &Finding) -> std::io::Result<()> {
     match finding {
-        Ok(remark) => say(&format!("ok    {name}: {remark}")),
-        Err(remedy) => say(&format!("FAIL  {name}: {remedy}")),
+        Finding::Well(remark) => say(&format!("ok    {name}: {remark}")),
+        Finding::Warning(remark) => say(&format!("WARN  {name}: {remark}")),
+        Finding::Failed(remedy) => say(&format!("FAIL  {name}: {remedy}")),
     }
 }
 
-async fn database(app: &App) -> (Finding, Finding) {
-    let mut connection = match app::connect(&app.config.database_url).await {
-        Ok(connection) => connection,
+struct DatabaseFindings {
+    reached: Finding,
+    migrations: Finding,
+    skew: Option<Skew>,
+}
+
+async fn database(app: &App) -> DatabaseFindings {
+    let mut db = match app::connect(&app.config.database_url).await {
+        Ok(db) => db,
         Err(error) => {
-            return (
-                Err(unusable(&error)),
-                Err("not checked, for want of a database".to_owned()),
-            );
+            return DatabaseFindings {
+                reached: Finding::Failed(unusable(&error)),
+                migrations: Finding::Failed("not checked, for want of a database".to_owned()),
+                skew: None,
+            };
         }
     };
-    let migrations = match database::schema(&mut connection).await {
+    let schema = match database::schema(&mut db).await {
         Ok(schema) => schema.suits(),
         Err(error) => Err(explain(&error)),
     };
-    // The row that is written to is part of the schema.
-    let database = match &migrations {
-        Ok(_) => database::try_write(&mut connection, app.now()).await,
-        Err(_) => Ok(()),
-    };
-    let database = match database {
-        Ok(()) => Ok("reached".to_owned()),
-        Err(error) => Err(unusable(&error)),
-    };
-    (database, migrations)
+    DatabaseFindings {
+        // The row that is written to is part of the schema.
+        reached: if schema.is_ok() {
+            try_write(app, &mut db).await
+        } else {
+            Finding::Well("reached".to_owned())
+        },
+        migrations: schema.into(),
+        skew: app.database_skew(&mut db).await.ok(),
+    }
+}
+
+async fn try_write(app: &App, db: &mut PgConnection) -> Finding {
+    let written = database::try_write(db, app.now()).await;
+    let written = written.map(|()| "reached, and takes writes".to_owned());
+    written.map_err(|error| unusable(&error)).into()
 }
 
 async fn identity(app: &App) -> Finding {
     let keys = app.identity.ready(app.now()).await;
     keys.map(|()| "its keys are at hand".to_owned())
         .map_err(|error| format!("{error}; check CLERK_ISSUER and CLERK_JWKS_URL"))
+        .into()
 }
 
-/// The clock against Stripe's, and whether the key works.
-async fn stripe(app: &App) -> (Finding, Finding) {
+/// Our clock beside those that could be asked.
+fn clock(postgres: Option<Skew>, stripe: Option<Skew>) -> Finding {
+    let known = [("Postgres", postgres), ("Stripe", stripe)];
+    let known = known.map(|(whose, skew)| Some((whose, skew?)));
+    let known: Vec<_> = known.into_iter().flatten().collect();
+    let said = known
+        .iter()
+        .map(|(whose, skew)| format!("{skew} that of {whose}"));
+    let said = said.collect::<Vec<_>>().join(", ");
+    let is_any = |of: fn(Skew) -> bool| known.iter().any(|(_, skew)| of(*skew));
+    if known.is_empty() {
+        Finding::Warning("nobody else could be asked for the time".to_owned())
+    } else if is_any(Skew::is_too_large) {
+        Finding::Failed(format!("{said}; set it right, by NTP for example"))
+    } else if is_any(Skew::is_noticeable) {
+        Finding::Warning(format!("{said}; is NTP running?"))
+    } else {
+        Finding::Well(said)
+    }
+}
+
+struct StripeFindings {
+    key: Finding,
+    /// Unknown where Stripe does not say what time it is there.
+    skew: Option<Skew>,
+}
+
+async fn stripe(app: &App) -> StripeFindings {
+    let before = app.now();
     let probe = match app.stripe.probe().await {
         Ok(probe) => probe,
         Err(error) => {
             let remedy =
                 format!("Stripe cannot be reached: {error}; check STRIPE_API_BASE and the network");
-            return (Err(remedy.clone()), Err(remedy));
-        }
-    };
-    let clock = match probe.stripe_time {
-        None => Err("Stripe did not say what time it is there".to_owned()),
-        Some(theirs) => {
-            let skew = app.now().signed_duration_since(theirs);
-            let remark = format!("{} s from Stripe's", skew.num_seconds());
-            if skew.abs() <= SKEW_MAX {
-                Ok(remark)
-            } else {
-                Err(format!("{remark}; set it right, by NTP for example"))
-            }
+            return StripeFindings {
+                key: Finding::Failed(remedy),
+                skew: None,
+            };
         }
     };
     let key = if probe.key_works {
@@ -124,5 +166,8 @@ async fn stripe(app: &App) -> (Finding, Finding) {
     } else {
         Err("refused by Stripe; copy STRIPE_SECRET_KEY again from the dashboard".to_owned())
     };
-    (clock, key)
+    StripeFindings {
+        key: key.into(),
+        skew: probe.stripe_time.map(|theirs| app.skew(before, theirs)),
+    }
 }

@@ -53,6 +53,8 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
     let workers = Box::pin(jobs::work(AppState::clone(&app), stopping.clone()));
     let feed = jobs::feed(AppState::clone(&app), stopping.clone());
     let watch = jobs::watch(AppState::clone(&app), stopping.clone());
+    let clocks = jobs::compare_clocks(AppState::clone(&app), stopping.clone());
+    let sweep = jobs::sweep(AppState::clone(&app), stopping.clone());
     let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(told(stopping.clone()));
     let too_long = async {
@@ -60,8 +62,8 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
         tokio::time::sleep(DRAIN_MAX).await;
     };
     tokio::select! {
-        (served, (), (), ()) = async {
-            tokio::join!(serving.into_future(), workers, feed, watch)
+        (served, (), (), (), (), ()) = async {
+            tokio::join!(serving.into_future(), workers, feed, watch, clocks, sweep)
         } => served?,
         () = too_long => tracing::warn!("stopped with work under way"),
     }

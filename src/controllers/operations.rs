@@ -7,10 +7,11 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::app::{App, AppState};
+use crate::domain::skew::Skew;
 use crate::error::{Result, explain};
 use crate::http::extract::Json;
 use crate::http::problem::Problem;
-use crate::repositories::database::{self, Schema};
+use crate::repositories::database;
 
 /// A process that is well.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,55 +26,83 @@ pub async fn check_health() -> Json<HealthView> {
     Json(HealthView { status: "ok" })
 }
 
-/// 200 when the database, its migrations and the issuer's keys are usable; else 503 with what is
-/// missing.
+/// Something that is missing for the process to be ready.
+struct Missing {
+    code: &'static str,
+    sentence: String,
+}
+
+/// 200 when the database, its migrations, the issuer's keys and the clock are usable; else 503 with
+/// what is missing.
 #[utoipa::path(
     get, path = "/ready",
     responses(
         (status = 200, body = HealthView),
         (
             status = 503,
-            description = "`database_unavailable {missing}`, `identity_unavailable {missing}`"
+            description = "`database_unavailable {missing}`, `identity_unavailable {missing}`, \
+                           `clock_wrong {missing}`"
         ),
     ),
 )]
 pub async fn check_readiness(State(app): State<AppState>) -> Result<Json<HealthView>, Problem> {
     let (database, identity) = tokio::join!(missing_of_database(&app), missing_of_identity(&app));
-    let code = match (&database, &identity) {
-        (None, None) => return Ok(Json(HealthView { status: "ready" })),
-        (Some(_), _) => "database_unavailable",
-        (None, Some(_)) => "identity_unavailable",
+    let stripe = app.stripe_skew.known();
+    let stripe = stripe.and_then(|skew| missing_of_clock(skew, "Stripe"));
+    let missing: Vec<_> = [database, identity, stripe].into_iter().flatten().collect();
+    let Some(Missing { code, .. }) = missing.first() else {
+        return Ok(Json(HealthView { status: "ready" }));
     };
-    let missing: Vec<String> = database.into_iter().chain(identity).collect();
-    let detail = format!("Not ready: {}.", missing.join("; "));
+    let sentences: Vec<_> = missing
+        .iter()
+        .map(|missing| missing.sentence.as_str())
+        .collect();
+    let detail = format!("Not ready: {}.", sentences.join("; "));
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
-        .with("missing", json!(missing))
+        .with("missing", json!(sentences))
         .retry_after(1))
 }
 
-async fn missing_of_identity(app: &App) -> Option<String> {
+async fn missing_of_identity(app: &App) -> Option<Missing> {
     let error = app.identity.ready(app.now()).await.err()?;
     tracing::warn!("not ready: {error}");
     let advice = "the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL";
-    Some(advice.to_owned())
+    Some(Missing {
+        code: "identity_unavailable",
+        sentence: advice.to_owned(),
+    })
 }
 
-async fn missing_of_database(app: &App) -> Option<String> {
-    match usable(app).await {
-        Ok(schema) => schema.suits().err(),
-        Err(error) => {
-            tracing::warn!("not ready: {}", explain(&error));
-            Some(database::advice(&error).to_owned())
+async fn missing_of_database(app: &App) -> Option<Missing> {
+    find_missing_of_database(app).await.unwrap_or_else(|error| {
+        tracing::warn!("not ready: {}", explain(&error));
+        let advice = database::advice(&error).to_owned();
+        Some(Missing::database(advice))
+    })
+}
+
+async fn find_missing_of_database(app: &App) -> Result<Option<Missing>> {
+    let mut db = app.acquire().await?;
+    if let Err(obstacle) = database::schema(&mut db).await?.suits() {
+        return Ok(Some(Missing::database(obstacle)));
+    }
+    database::try_write(&mut db, app.now()).await?;
+    let skew = app.database_skew(&mut db).await?;
+    Ok(missing_of_clock(skew, "Postgres"))
+}
+
+fn missing_of_clock(skew: Skew, whose: &str) -> Option<Missing> {
+    skew.is_too_large().then(|| Missing {
+        code: "clock_wrong",
+        sentence: format!("our clock is {skew} that of {whose}; set it right, by NTP for example"),
+    })
+}
+
+impl Missing {
+    fn database(sentence: String) -> Self {
+        Self {
+            code: "database_unavailable",
+            sentence,
         }
     }
-}
-
-/// How the schema of a database stands that takes writes.
-async fn usable(app: &App) -> Result<Schema> {
-    let mut db = app.acquire().await?;
-    let schema = database::schema(&mut db).await?;
-    if schema.suits().is_ok() {
-        database::try_write(&mut db, app.now()).await?;
-    }
-    Ok(schema)
 }

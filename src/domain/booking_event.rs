@@ -23,6 +23,11 @@ pub enum BookingEvent {
         /// Until when.
         until: DateTime<Utc>,
     },
+    /// A clock that was ahead had set a later end than there may be.
+    HoldShortened {
+        /// Until when it is held now.
+        until: DateTime<Utc>,
+    },
     /// The buyer can pay.
     AttemptOpened {
         /// By this attempt.
@@ -130,6 +135,7 @@ impl BookingEvent {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Held { .. } => "held",
+            Self::HoldShortened { .. } => "holdShortened",
             Self::AttemptOpened { .. } => "attemptOpened",
             Self::AttemptClosed { .. } => "attemptClosed",
             Self::AttemptReplaced { .. } => "attemptReplaced",

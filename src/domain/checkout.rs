@@ -1,9 +1,15 @@
 //! What becomes of a booking when Stripe reports on one of its Checkout Sessions.
 
+use chrono::TimeDelta;
+
 use super::attempt::AttemptStatus;
 use super::capture::{self, Capture};
 use super::checkout_state::{CheckoutDecision, CheckoutState, Ending};
 use super::funds::Mismatch;
+
+/// How long the slowest of Stripe's delayed methods takes.
+/// <https://docs.stripe.com/payments/bank-debits>
+pub const DELAYED_METHOD_MAX: TimeDelta = TimeDelta::days(14);
 
 /// What Stripe says of a Checkout Session.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,10 @@ use super::ids::{BookingId, RefundId};
 /// The longest pause between two tries of a job. The queue's own grow to hours, and meanwhile seats
 /// or money wait.
 pub const RETRY_PAUSE_MAX: TimeDelta = TimeDelta::minutes(1);
+/// How often Stripe is asked about an attempt whose bank has not decided when it should have.
+pub const UNDECIDED_PAUSE: TimeDelta = TimeDelta::hours(6);
+/// The longest pause between two looks at an event that was deferred.
+pub const DEFERRED_PAUSE_MAX: TimeDelta = TimeDelta::hours(1);
 /// With such pauses, about two days of tries. Then the job is buried: it
 /// stays, with its last error, until somebody looks. Only where seats or sessions wait, the sweep
 /// puts another in its place.

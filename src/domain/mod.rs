@@ -26,5 +26,6 @@ pub mod refusal;
 pub mod seat_availability;
 pub mod seats;
 pub mod session_meaning;
+pub mod skew;
 pub mod stripe_report;
 pub mod user;

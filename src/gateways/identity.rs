@@ -157,7 +157,9 @@ impl IdentityProvider {
     async fn keys_with(&self, key_id: &str, now: DateTime<Utc>) -> Result<Arc<Keys>> {
         let will_do = |keys: &Keys| {
             let age = now.signed_duration_since(keys.fetched_at);
-            age <= KEYS_AGE_MAX && (keys.by_id.contains_key(key_id) || age < REFRESH_FLOOR)
+            // A clock that was ahead must not keep them for as long as it was.
+            let is_of_now = (TimeDelta::zero()..=KEYS_AGE_MAX).contains(&age);
+            is_of_now && (keys.by_id.contains_key(key_id) || age < REFRESH_FLOOR)
         };
         match self.kept() {
             Some(keys) if will_do(&keys) => Ok(keys),

@@ -125,7 +125,7 @@ async fn look_up(app: &App, key: &IdempotencyKey) -> Result<Found> {
             response: Some(response),
             ..
         }) => Ok(Found::Response(response)),
-        Some(entry) if entry.locked_until > now => Err(Refusal::IdempotencyInProgress.into()),
+        Some(entry) if entry.is_locked(now) => Err(Refusal::IdempotencyInProgress.into()),
         Some(entry) => Ok(Found::Begun(entry.booking_id)),
     }
 }

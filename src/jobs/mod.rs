@@ -1,14 +1,16 @@
-//! The background half: jobs of the queue, the reader of what has happened to bookings, and the
-//! watch over the database.
+//! The background half: jobs of the queue, the reader of what has happened to bookings, the
+//! watch over the database, and what is done now and then.
 //!
 //! Every job may run twice, at once even: each workflow looks first whether there is still
 //! something to do, under the lock of the booking or under Stripe's idempotency key.
 
+mod clocks;
 mod feed_reader;
 mod perform;
 mod watch;
 mod worker;
 
+pub use clocks::{ask_stripe_for_time, compare_clocks, sweep};
 pub use feed_reader::feed;
 pub use perform::perform;
 pub use watch::watch;

@@ -52,8 +52,6 @@ const RUN_MAX: Duration = Duration::from_mins(10);
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
 /// The pause before the second try; it doubles up to [`RETRY_PAUSE_MAX`], with jitter.
 const RETRY_PAUSE_MIN_MILLISECONDS: i64 = 2_000;
-/// Every minute: what dead processes have left.
-const SCHEDULE: &str = r#"* * * * * holdfast ?id=sweep {"kind":"sweep"}"#;
 
 /// What the handlers need of the process.
 #[derive(Clone)]
@@ -100,9 +98,7 @@ async fn take_jobs(app: &AppState, stopping: watch::Receiver<bool>) -> Result<()
     let schema = database::schema(&mut app.pools.watch.acquire().await?).await?;
     schema.suits().map_err(Error::Fault)?;
     let fault = |error: &dyn fmt::Display| Error::fault(error.to_string());
-    let options = options(app, stopping).with_cron(SCHEDULE);
-    let options = options.map_err(|error| fault(&error))?;
-    let started = timeout(START_MAX, options.init()).await;
+    let started = timeout(START_MAX, options(app, stopping).init()).await;
     let started = started.map_err(|_| Error::fault(format!("not started within {START_MAX:?}")))?;
     let worker = Arc::new(started.map_err(|error| fault(&error))?);
     let mut run = tokio::spawn({

@@ -262,7 +262,8 @@ pub async fn note_unexplained(
 ) -> Result<DateTime<Utc>> {
     let since = sqlx::query_scalar!(
         r#"update checkout_attempts
-           set unexplained_since = coalesce(unexplained_since, $2)
+           -- A time that is yet to come was noted by a clock that was ahead.
+           set unexplained_since = least(unexplained_since, $2)
            where id = $1
            returning unexplained_since as "unexplained_since!""#,
         id as _,

@@ -117,6 +117,12 @@ pub async fn takes_writes_after(db: &mut Connection, wait: Duration) -> Result<b
     Ok(!only_reads.fetch_one(db).await?)
 }
 
+/// What time it is there.
+pub async fn clock(db: impl PgExecutor<'_>) -> Result<DateTime<Utc>> {
+    let clock = sqlx::query_scalar!(r#"select clock_timestamp() as "clock!""#);
+    Ok(clock.fetch_one(db).await?)
+}
+
 /// Writes to the database, or tells why that cannot be done.
 pub async fn try_write(db: impl PgExecutor<'_>, now: DateTime<Utc>) -> Result<()> {
     let written = sqlx::query!("update write_probe set tried_at = $1 where only_row", now);

@@ -13,6 +13,7 @@ use crate::domain::booking_event::BookingEvent;
 use crate::domain::catalogue::PolicyStep;
 use crate::domain::ids::BookingId;
 use crate::domain::job::{ScheduledJob, TRIES_MAX};
+use crate::domain::skew::SKEW_NOTICED;
 use crate::error::Result;
 
 /// The constraint that keeps references unique.
@@ -107,4 +108,61 @@ fn event_of(booking: &Booking) -> BookingEvent {
         Some(until) => BookingEvent::Held { until },
         None => BookingEvent::Confirmed { payment_id: None },
     }
+}
+
+/// Until when bookings may hold what they reserve.
+#[derive(Debug, Clone, Copy)]
+pub struct LatestEnds {
+    /// One that nobody has paid.
+    pub pending: DateTime<Utc>,
+    /// One whose buyer has paid by a method that takes days.
+    pub processing: DateTime<Utc>,
+}
+
+/// Shortens holds that end noticeably later than `latest` to that, at most `limit`. Those that
+/// somebody is at are left for the next time. Returns how many there were.
+pub async fn shorten(
+    db: &mut Connection,
+    latest: LatestEnds,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<i64> {
+    let shortened = |until| BookingEvent::HoldShortened { until };
+    let (pending, processing) = (shortened(latest.pending), shortened(latest.processing));
+    let count = sqlx::query_scalar!(
+        r#"with wrong as (
+             select id, case status when 'pending' then $1::timestamptz else $2 end as until
+             from bookings
+             where status in ('pending', 'processing')
+               -- Of what is processing there is little, and the index gives all of it.
+               and hold_expires_at > $3
+               and hold_expires_at > case status when 'pending' then $3 else $4 end
+             order by hold_expires_at desc
+             limit $9
+             for update skip locked
+           ), shortened as (
+             update bookings
+             set hold_expires_at = wrong.until, updated_at = $5
+             from wrong
+             where bookings.id = wrong.id
+             returning bookings.id, bookings.status
+           ), happened as (
+             insert into booking_events (booking_id, kind, payload, at)
+             select id, $6, case status when 'pending' then $7::text else $8 end::json, $5
+             from shortened
+           )
+           select count(*) as "count!" from shortened"#,
+        latest.pending,
+        latest.processing,
+        latest.pending + SKEW_NOTICED,
+        latest.processing + SKEW_NOTICED,
+        now,
+        pending.kind(),
+        pending.json(),
+        processing.json(),
+        limit,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(count)
 }

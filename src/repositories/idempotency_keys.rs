@@ -8,6 +8,7 @@ use super::Columns;
 use crate::connection::Connection;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::BookingId;
+use crate::domain::skew::SKEW_MAX;
 use crate::error::Result;
 
 /// How long a response is kept under its key.
@@ -25,10 +26,21 @@ pub(crate) struct Entry {
     pub(crate) request_hash: Vec<u8>,
     /// The booking that the first request made, once that is committed.
     pub(crate) booking_id: Option<BookingId>,
-    /// Until when the process that runs the first request is believed to live.
-    pub(crate) locked_until: DateTime<Utc>,
+    locked_until: DateTime<Utc>,
     /// The first response, once it is given.
     pub(crate) response: Option<StoredResponse>,
+}
+
+impl Entry {
+    /// Whether the process that runs the first request is believed to live.
+    pub(crate) fn is_locked(&self, now: DateTime<Utc>) -> bool {
+        now < self.locked_until && self.locked_until <= latest_lock(now)
+    }
+}
+
+/// A key that is locked for longer was locked, or unlocked, by a clock that was ahead.
+fn latest_lock(now: DateTime<Utc>) -> DateTime<Utc> {
+    now + LEASE + SKEW_MAX
 }
 
 /// A response as it is stored.
@@ -108,7 +120,7 @@ pub(crate) async fn claim(
              created_at = excluded.created_at
          where idempotency_keys.created_at <= $7
             or (idempotency_keys.response_status is null
-                and idempotency_keys.locked_until <= $5
+                and (idempotency_keys.locked_until <= $5 or idempotency_keys.locked_until > $8)
                 and idempotency_keys.request_hash = excluded.request_hash)
          returning caller, key",
         &claims.column(|claim| claim.key.caller.as_str()) as _,
@@ -118,6 +130,7 @@ pub(crate) async fn claim(
         now,
         now + LEASE,
         now - AGE_MAX,
+        latest_lock(now),
     )
     .fetch_all(db)
     .await?;

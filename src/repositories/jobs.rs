@@ -46,6 +46,33 @@ pub async fn bring_forward(db: &mut Connection, latest: DateTime<Utc>) -> Result
     Ok(())
 }
 
+/// Until when the jobs of each kind may have been put off.
+#[derive(Debug, Clone, Copy)]
+pub struct LatestTimes {
+    /// The end of a hold.
+    pub end: DateTime<Utc>,
+    /// Another look at an attempt whose bank has not decided.
+    pub look: DateTime<Utc>,
+    /// A deferred event.
+    pub event: DateTime<Utc>,
+    /// Any other.
+    pub other: DateTime<Utc>,
+}
+
+/// Brings jobs forward that have been put off for longer, by a clock that was ahead.
+pub async fn bring_misdated_forward(db: &mut Connection, latest: LatestTimes) -> Result<()> {
+    sqlx::query!(
+        "select bring_misdated_jobs_forward($1, $2, $3, $4)",
+        latest.end,
+        latest.look,
+        latest.event,
+        latest.other,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(())
+}
+
 /// A try of a job that has failed.
 #[derive(Debug, Clone, Copy)]
 pub struct FailedTry {

@@ -1,21 +1,16 @@
 //! What reports about attempts make of them and of their bookings.
 
-use chrono::TimeDelta;
-
 use super::round::{ReportedAttempt, Round, Surplus};
 use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::BookingEvent;
+use crate::domain::checkout::DELAYED_METHOD_MAX;
 use crate::domain::checkout_state::{CheckoutDecision, Ending};
 use crate::domain::funds::{CapturedFunds, SurplusReason};
 use crate::domain::job::Job;
 use crate::error::Result;
 use crate::repositories::payments::{self, Settlement};
 use crate::repositories::{attempts, bookings};
-
-/// How long the slowest of Stripe's delayed methods takes.
-/// <https://docs.stripe.com/payments/bank-debits>
-const DELAYED_METHOD_MAX: TimeDelta = TimeDelta::days(14);
 
 impl<'a> Round<'a> {
     /// Changes an attempt and its booking as was decided.

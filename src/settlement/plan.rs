@@ -6,14 +6,13 @@ use tracing::Span;
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState};
 use crate::domain::ids::{BookingId, RefundId};
+use crate::domain::job::DEFERRED_PAUSE_MAX;
 use crate::domain::refund::{RefundDecision, RefundReport, RefundState};
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::domain::{checkout, payment_intent, refund};
 
-/// A deferred event is looked at again after as long as it has waited, but at least and at most
-/// after this.
+/// A deferred event is looked at again after as long as it has waited, but at least after this.
 const AGAIN_MIN: TimeDelta = TimeDelta::seconds(5);
-const AGAIN_MAX: TimeDelta = TimeDelta::hours(1);
 /// An event that matches nothing for as long as Stripe would have sent it again is left to a
 /// person.
 const DEFERRED_MAX: TimeDelta = TimeDelta::days(3);
@@ -149,7 +148,7 @@ fn unmatched<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Plan<'a> {
     if waited > DEFERRED_MAX {
         return Plan::GiveUp;
     }
-    Plan::Defer(now + waited.clamp(AGAIN_MIN, AGAIN_MAX))
+    Plan::Defer(now + waited.clamp(AGAIN_MIN, DEFERRED_PAUSE_MAX))
 }
 
 #[cfg(test)]

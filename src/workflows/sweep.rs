@@ -1,11 +1,16 @@
 //! What dead processes have left is finished: attempts without an answer, and holds without an end.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::app::App;
-use crate::domain::job::{Job, RETRY_PAUSE_MAX};
-use crate::error::Result;
-use crate::repositories::{bookings, idempotency_keys, jobs, unanswered_attempts};
+use crate::connection::Connection;
+use crate::domain::checkout::DELAYED_METHOD_MAX;
+use crate::domain::job::{DEFERRED_PAUSE_MAX, Job, RETRY_PAUSE_MAX, UNDECIDED_PAUSE};
+use crate::domain::skew::SKEW_NOTICED;
+use crate::error::{Error, Result};
+use crate::repositories::holds::{self, LatestEnds};
+use crate::repositories::jobs::{self, LatestTimes};
+use crate::repositories::{bookings, idempotency_keys, unanswered_attempts};
 
 /// An attempt that has had no answer for longer than a request may take was left by a process that
 /// died.
@@ -15,11 +20,22 @@ const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(2);
 /// How much is looked at in one sweep.
 const SWEEP_MAX: i64 = 500;
 
-/// Enqueues what no job is about to finish, and has what has failed tried again soon. And forgets
-/// jobs that others have replaced, and idempotency keys that are too old to count.
+/// Enqueues what no job is about to finish, and has what has failed tried again soon. Sets right
+/// what was put off by a clock that was ahead. And forgets jobs that others have replaced, and
+/// idempotency keys that are too old to count.
+///
+/// A process whose clock is wrong leaves all that to others: it would end holds before their time.
 pub async fn sweep(app: &App) -> Result<()> {
-    let now = app.now();
     let mut db = app.acquire().await?;
+    let skew = app.database_skew(&mut db).await?;
+    if skew.is_too_large() {
+        tracing::error!("nothing is swept: our clock is {skew} that of Postgres");
+        return Ok(());
+    }
+    let now = app.now();
+    if !skew.is_noticeable() {
+        correct_times(app, &mut db, now).await?;
+    }
     let unfinished =
         unanswered_attempts::list_unfinished(&mut db, now - UNFINISHED_AFTER, SWEEP_MAX).await?;
     let overdue = bookings::list_overdue(&mut db, now - OVERDUE_AFTER, SWEEP_MAX).await?;
@@ -34,4 +50,26 @@ pub async fn sweep(app: &App) -> Result<()> {
     jobs::bring_forward(&mut db, now + RETRY_PAUSE_MAX).await?;
     jobs::forget_replaced(&mut db).await?;
     idempotency_keys::forget(&mut db, now).await
+}
+
+/// Shortens the holds, and brings the jobs forward, that a clock which was ahead has put off
+/// further than any right clock would. The holds come first: their ends are when the jobs are due.
+async fn correct_times(app: &App, db: &mut Connection, now: DateTime<Utc>) -> Result<()> {
+    let hold =
+        TimeDelta::from_std(app.config.hold).map_err(|error| Error::fault(error.to_string()))?;
+    let ends = LatestEnds {
+        pending: now + hold,
+        processing: now + DELAYED_METHOD_MAX,
+    };
+    let shortened = holds::shorten(db, ends, SWEEP_MAX, now).await?;
+    if shortened > 0 {
+        tracing::warn!("{shortened} holds are shortened: a clock was ahead when they were made");
+    }
+    let times = LatestTimes {
+        end: ends.pending + SKEW_NOTICED,
+        look: now + UNDECIDED_PAUSE + SKEW_NOTICED,
+        event: now + DEFERRED_PAUSE_MAX + SKEW_NOTICED,
+        other: now + RETRY_PAUSE_MAX,
+    };
+    jobs::bring_misdated_forward(db, times).await
 }

@@ -22,6 +22,7 @@ mod bookings;
 mod cancellation;
 mod catalogue;
 mod checkout;
+mod clocks;
 mod delayed;
 mod events;
 mod faults;

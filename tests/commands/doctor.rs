@@ -1,9 +1,5 @@
 //! `holdfast doctor`: a line for each check, and a remedy where it fails.
 
-use axum::Router;
-use axum::http::header::DATE;
-use tokio::net::TcpListener;
-
 use super::harness::{Harness, NOWHERE};
 
 const CHECKS: [&str; 6] = [
@@ -120,7 +116,7 @@ async fn stripe_is_not_there_or_refuses_the_key() {
     fails(
         &harness,
         &[("STRIPE_API_BASE", NOWHERE)],
-        &["clock", "Stripe key"],
+        &["Stripe key"],
         "check STRIPE_API_BASE and the network",
     );
     harness
@@ -131,21 +127,5 @@ async fn stripe_is_not_there_or_refuses_the_key() {
         &[],
         &["Stripe key"],
         "copy STRIPE_SECRET_KEY again from the dashboard",
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_clock_is_wrong() {
-    let harness = Harness::new().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let elsewhen = format!("http://{}", listener.local_addr().unwrap());
-    let app = Router::new().fallback(async || ([(DATE, "Sat, 21 Nov 2020 12:00:00 GMT")], "{}"));
-    tokio::spawn(async { axum::serve(listener, app).await });
-
-    fails(
-        &harness,
-        &[("STRIPE_API_BASE", &elsewhen)],
-        &["clock"],
-        "set it right",
     );
 }

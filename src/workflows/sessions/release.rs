@@ -12,7 +12,7 @@ use crate::domain::attempt::{AttemptOfBooking, NewSession};
 use crate::domain::booking::BookingStatus;
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::BookingId;
-use crate::domain::job::Job;
+use crate::domain::job::{Job, UNDECIDED_PAUSE};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::{SessionLook, StripeError};
 use crate::repositories::attempts::{self, UnclosedAttempt};
@@ -22,9 +22,6 @@ use crate::settlement;
 
 /// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
 const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(5);
-/// How often Stripe is asked about a delayed payment whose bank has not decided when it should
-/// have.
-const UNDECIDED_AGAIN: TimeDelta = TimeDelta::hours(6);
 
 /// Ends the hold of a booking whose time has come, or that is to be cancelled. One that has been
 /// paid or has ended is left alone, but nobody may pay it through another session. Commits. A hold
@@ -86,7 +83,7 @@ async fn ask_again(app: &App, id: BookingId) -> Result<()> {
     let hold = attempts::find_hold(&mut db, id).await?;
     if hold.is_some_and(|hold| hold.unclosed.is_some()) {
         tracing::warn!(booking.id = %id, "a payment is still undecided");
-        let again = Job::EndHold { booking_id: id }.at(app.now() + UNDECIDED_AGAIN);
+        let again = Job::EndHold { booking_id: id }.at(app.now() + UNDECIDED_PAUSE);
         jobs::enqueue(&mut db, &[again]).await?;
     }
     Ok(())

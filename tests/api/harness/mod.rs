@@ -4,6 +4,7 @@
 mod answer;
 mod background;
 mod caller;
+mod database_clock;
 mod stripe;
 
 use std::future::poll_fn;
@@ -15,8 +16,7 @@ use holdfast::app::{AppState, Clock};
 use holdfast::config::Config;
 use holdfast::dev::identity::{Issuer, IssuerSettings};
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
-use holdfast::dev::test_database::{TestDatabase, digest};
-use holdfast::repositories::database::{self, MIGRATOR, QUEUE_VERSION};
+use holdfast::dev::test_database::TestDatabase;
 use holdfast::{jobs, routes, workflows};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ use tokio::sync::watch;
 
 pub(crate) use answer::{Answer, send};
 pub(crate) use caller::Caller;
+pub(crate) use database_clock::database;
 pub(crate) use stripe::sign;
 
 /// The front end of the tests, first of `APP_ORIGINS`.
@@ -61,7 +62,7 @@ impl TestApp {
 
     /// On this database, with some settings of its own.
     pub(crate) async fn on(database: TestDatabase, own: &[(&str, &str)]) -> Self {
-        let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
+        let now: DateTime<Utc> = database_clock::BEGIN.parse().unwrap();
         let issuer = Issuer::start(IssuerSettings {
             bind: ANY_PORT,
             key_file: None,
@@ -137,11 +138,22 @@ impl TestApp {
         self.clock.now()
     }
 
-    /// Moves the clocks of the API and of the simulator.
+    /// Moves all clocks: of the API, of the database and of the simulator.
     pub(crate) async fn advance(&self, by: TimeDelta) {
         self.clock.advance(by).unwrap();
+        database_clock::stand_at(self.db(), self.now()).await;
         self.knob("clock", json!({ "now": self.now() })).await;
         self.simulator.settled().await;
+    }
+
+    /// Moves the clock of the API alone, forward or back.
+    pub(crate) fn jump(&self, by: TimeDelta) {
+        self.clock.advance(by).unwrap();
+    }
+
+    /// Sets the database's clock alone.
+    pub(crate) async fn set_database_clock(&self, now: DateTime<Utc>) {
+        database_clock::stand_at(self.db(), now).await;
     }
 
     /// Calls without a token.
@@ -194,12 +206,6 @@ impl TestApp {
             .await
             .unwrap()
     }
-}
-
-/// A database of its own for a test, with our schema and the queue's.
-pub(crate) async fn database() -> TestDatabase {
-    let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
-    TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await
 }
 
 /// Serves, and reads the feed of booking events, as long as the test runs.
