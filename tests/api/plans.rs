@@ -178,7 +178,8 @@ async fn filled() -> TestApp {
 
     let tables: Vec<String> = query_scalar(
         "select tablename::text from pg_tables
-         where schemaname = 'public' and tablename not in ('_sqlx_migrations', 'write_probe')",
+         where schemaname = 'public'
+           and tablename not in ('_sqlx_migrations', 'write_probe', 'schema_floor')",
     )
     .fetch_all(harness.db())
     .await
