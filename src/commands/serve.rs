@@ -54,7 +54,7 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
     let feed = jobs::feed(AppState::clone(&app), stopping.clone());
     let watch = jobs::watch(AppState::clone(&app), stopping.clone());
     let clocks = jobs::compare_clocks(AppState::clone(&app), stopping.clone());
-    let sweep = jobs::sweep(AppState::clone(&app), stopping.clone());
+    let schedule = jobs::schedule(AppState::clone(&app), stopping.clone());
     let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(told(stopping.clone()));
     let too_long = async {
@@ -63,7 +63,7 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
     };
     tokio::select! {
         (served, (), (), (), (), ()) = async {
-            tokio::join!(serving.into_future(), workers, feed, watch, clocks, sweep)
+            tokio::join!(serving.into_future(), workers, feed, watch, clocks, schedule)
         } => served?,
         () = too_long => tracing::warn!("stopped with work under way"),
     }

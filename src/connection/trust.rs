@@ -43,10 +43,12 @@ impl Trust {
             .is_none_or(|lost_at| age < lost_at.elapsed())
     }
 
-    /// Returns when trust is lost the next time.
-    pub async fn lost(&self) {
+    /// Waits for the next time that trust is lost after this call.
+    pub fn lost(&self) -> impl Future<Output = ()> + use<> {
         let mut lost_at = self.lost_at.subscribe();
-        // The sender lives as long as `self`.
-        let _ = lost_at.changed().await;
+        async move {
+            // An error means that nobody is left to lose it.
+            let _ = lost_at.changed().await;
+        }
     }
 }

@@ -23,7 +23,7 @@ pub enum BookingEvent {
         /// Until when.
         until: DateTime<Utc>,
     },
-    /// A clock that was ahead had set a later end than there may be.
+    /// Its end lay further ahead than any may: a clock was ahead, or holds lasted longer then.
     HoldShortened {
         /// Until when it is held now.
         until: DateTime<Utc>,

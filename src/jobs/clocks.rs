@@ -1,24 +1,18 @@
-//! What goes by the time that passes, and not by any clock: the comparison of the clocks, and the
-//! sweep of each minute. The queue's own schedule would wait after a clock that was ahead has been
-//! set right, in all processes, until the time comes again.
+//! Compares the clocks: beside others, ours may be wrong, and what depends on the time goes wrong
+//! then.
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::app::{App, AppState};
-use crate::domain::job::Job;
 use crate::domain::skew::Skew;
-use crate::error::{Result, explain};
-use crate::repositories::jobs;
 
 /// How often clocks are compared …
 const COMPARE: Duration = Duration::from_mins(5);
 /// … and how often while ours differs.
 const COMPARE_AGAIN: Duration = Duration::from_secs(30);
-const SWEEP: Duration = Duration::from_mins(1);
 
 /// Compares our clock with Postgres' and Stripe's, and says if it differs, until `stopping` is
 /// true.
@@ -78,26 +72,4 @@ fn report(whose: &str, skew: Option<Skew>) {
         }
         Some(_) | None => {}
     }
-}
-
-/// Has a sweep done each minute until `stopping` is true.
-pub async fn sweep(app: AppState, mut stopping: watch::Receiver<bool>) {
-    let sweeping = async {
-        loop {
-            sleep(SWEEP).await;
-            if let Err(error) = enqueue_sweep(&app).await {
-                tracing::warn!("no sweep in this minute: {}", explain(&error));
-            }
-        }
-    };
-    tokio::select! {
-        _ = stopping.wait_for(|stopping| *stopping) => {}
-        () = sweeping => {}
-    }
-}
-
-/// Due at once, whatever our clock says, and whatever that of the queue.
-async fn enqueue_sweep(app: &App) -> Result<()> {
-    let mut db = app.pools.watch.acquire().await?;
-    jobs::enqueue(&mut db, &[Job::Sweep.at(DateTime::<Utc>::UNIX_EPOCH)]).await
 }

@@ -95,6 +95,8 @@ pub async fn work(app: AppState, mut stopping: watch::Receiver<bool>) {
 
 /// Does jobs until `stopping` is true, or the connections of these workers are to be replaced.
 async fn take_jobs(app: &AppState, stopping: watch::Receiver<bool>) -> Result<()> {
+    // What is lost from here on concerns what is found now.
+    let lost = app.pools.trust.lost();
     let schema = database::schema(&mut app.pools.watch.acquire().await?).await?;
     schema.suits().map_err(Error::Fault)?;
     let fault = |error: &dyn fmt::Display| Error::fault(error.to_string());
@@ -107,7 +109,7 @@ async fn take_jobs(app: &AppState, stopping: watch::Receiver<bool>) -> Result<()
     });
     tokio::select! {
         done = &mut run => done.map_err(|error| fault(&error))?.map_err(|error| fault(&error)),
-        () = renewal(app) => {
+        () = renewal(lost) => {
             worker.request_shutdown();
             tokio::spawn(async move {
                 if timeout(GIVEN_UP_AFTER, &mut run).await.is_err() {
@@ -167,9 +169,9 @@ fn options(app: &AppState, mut stopping: watch::Receiver<bool>) -> WorkerOptions
 }
 
 /// Returns when these workers are to be followed by others.
-async fn renewal(app: &App) {
+async fn renewal(lost: impl Future<Output = ()>) {
     tokio::select! {
-        () = app.pools.trust.lost() => {}
+        () = lost => {}
         () = sleep(RUN_MAX) => {}
     }
 }

@@ -138,6 +138,10 @@ async fn a_switch_to_the_standby_is_felt_for_a_moment_only() {
         missing["detail"].as_str().unwrap().contains("only reads"),
         "{missing}"
     );
+    let examined = harness.run(&["doctor"], &own);
+    assert_eq!(examined.code, Some(1), "{examined:?}");
+    let line = "FAIL  database: the database only reads";
+    assert!(examined.stdout.contains(line), "{examined:?}");
     let (status, refused) = book(&harness, &server).await.await;
     assert_eq!(
         (status, &refused["code"]),
