@@ -40,8 +40,8 @@ impl Clock {
         now.trunc_subsecs(6)
     }
 
-    /// Moves a stopped clock, forward or back. A fault on the system's clock, and where the time would leave
-    /// the calendar.
+    /// Moves a stopped clock, forward or back. A fault on the system's clock, and where the time
+    /// would leave the calendar.
     pub fn advance(&self, by: chrono::Duration) -> Result<()> {
         let Source::Stopped(at) = &self.0 else {
             return Err(Error::fault("the system's clock cannot be moved"));

@@ -1,5 +1,5 @@
-//! Compares the clocks: beside others, ours may be wrong, and what depends on the time goes wrong
-//! then.
+//! Is our clock right? Where it is not, events are refused for the time of their signatures, and
+//! holds end too early or too late.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! What is done every so often, by the time that passes and not by a clock.
 //!
-//! The queue's own schedule is kept by the clock, and remembers its last time in the database: after
-//! a clock that was ahead has been set right, it would wait in all processes until that time has
-//! come again.
+//! The queue's own schedule is kept by the clock, and remembers its last time in the database:
+//! after a clock that was ahead has been set right, it would wait in all processes until that time
+//! has come again.
 
 use std::time::Duration;
 

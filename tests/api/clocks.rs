@@ -240,6 +240,25 @@ async fn an_idempotency_key_is_not_locked_until_a_time_that_was_wrong() {
     assert_eq!(answer.status, 201, "{answer:?}");
 }
 
+/// As a process leaves it that has died before it made a booking.
+#[tokio::test]
+async fn an_idempotency_key_without_a_booking_is_not_locked_until_then_either() {
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
+    let request = json!({ "kind": "show", "showId": show, "seats": ["A1"] });
+    let blocked = dana.post_keyed("/api/bookings", request.clone(), "k").await;
+    let code = blocked.body["code"].as_str().unwrap();
+    let died = "update idempotency_keys
+                set response_status = null, response_body = null, locked_until = $1";
+    let died = sqlx::query(died).bind(harness.now() + JUMP);
+    died.execute(harness.db()).await.unwrap();
+
+    let again = dana.post_keyed("/api/bookings", request, "k").await;
+
+    again.refused(blocked.status, code);
+}
+
 #[tokio::test]
 async fn the_issuers_keys_are_not_kept_until_a_time_that_was_wrong() {
     let harness = TestApp::new().await;
