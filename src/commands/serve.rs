@@ -55,16 +55,15 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
     let watch = jobs::watch(AppState::clone(&app), stopping.clone());
     let clocks = jobs::compare_clocks(AppState::clone(&app), stopping.clone());
     let schedule = jobs::schedule(AppState::clone(&app), stopping.clone());
-    let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(told(stopping.clone()));
+    let serving = routes::serve(listener, app, told(stopping.clone()));
     let too_long = async {
         told(stopping).await;
         tokio::time::sleep(DRAIN_MAX).await;
     };
     tokio::select! {
-        (served, (), (), (), (), ()) = async {
-            tokio::join!(serving.into_future(), workers, feed, watch, clocks, schedule)
-        } => served?,
+        ((), (), (), (), (), ()) = async {
+            tokio::join!(serving, workers, feed, watch, clocks, schedule)
+        } => {}
         () = too_long => tracing::warn!("stopped with work under way"),
     }
     Ok(())

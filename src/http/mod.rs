@@ -11,3 +11,6 @@ pub mod paging;
 pub mod problem;
 pub mod rate_limit;
 pub mod reply;
+pub mod server;
+mod unparsed;
+mod unread;

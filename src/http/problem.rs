@@ -82,8 +82,8 @@ impl Problem {
         self
     }
 
-    /// A problem for a response that axum or a layer made, which has a status only.
-    fn of_status(status: StatusCode) -> Self {
+    /// A problem for a response that axum, hyper or a layer made, which has a status only.
+    pub(super) fn of_status(status: StatusCode) -> Self {
         let (code, detail) = match status {
             StatusCode::NOT_FOUND => ("not_found", "There is nothing at this path."),
             StatusCode::METHOD_NOT_ALLOWED => (
@@ -97,12 +97,26 @@ impl Problem {
                 "unsupported_media_type",
                 "Send the body as application/json.",
             ),
+            StatusCode::REQUEST_TIMEOUT => {
+                ("request_timeout", "The request did not arrive in time.")
+            }
+            StatusCode::URI_TOO_LONG => ("malformed_request", "The URL is too long."),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => (
+                "malformed_request",
+                "The headers of the request are too large or too many.",
+            ),
             status if status.is_client_error() => {
                 ("malformed_request", "The request cannot be understood.")
             }
             _ => return Self::internal(),
         };
         Self::new(status, code, detail)
+    }
+
+    /// The body of a response.
+    pub(super) fn body(&self, request_id: &str) -> Vec<u8> {
+        // A map of JSON values cannot fail to be written.
+        serde_json::to_vec(&self.view(request_id)).unwrap_or_default()
     }
 
     fn view<'a>(&'a self, request_id: &'a str) -> ProblemView<'a> {
@@ -163,9 +177,7 @@ pub fn render(response: Response, request_id: &str) -> Response {
         CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );
-    // A map of JSON values cannot fail to be written.
-    let body = serde_json::to_vec(&problem.view(request_id)).unwrap_or_default();
-    Response::from_parts(parts, body.into())
+    Response::from_parts(parts, problem.body(request_id).into())
 }
 
 impl From<Error> for Problem {

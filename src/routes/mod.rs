@@ -15,6 +15,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
+use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
@@ -28,6 +29,7 @@ use crate::http::identity::identify;
 use crate::http::middleware::{REQUEST_ID, on_panic, request_id, span, time_limit};
 use crate::http::problem::ProblemView;
 use crate::http::rate_limit::{RateLimit, limit};
+use crate::http::server::{self, Limits};
 
 /// The largest body of a request: the largest show that can be described fits several times.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -36,7 +38,15 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 const PREFLIGHT_KEPT: Duration = Duration::from_hours(1);
 
 const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. An unknown path answers \
-    404 `not_found`, a method that a path does not take 405 `method_not_allowed`.";
+    404 `not_found`, a method that a path does not take 405 `method_not_allowed`.\n\n\
+    What no route can take is answered too, and then the connection is closed: what is no HTTP/1 \
+    request with 400, a URL of 64 KiB with 414, headers of 64 KiB or more than 100 of them with \
+    431 (all `malformed_request`), and a head that takes longer than 75 s with 408 \
+    `request_timeout`. The request id is ours, also where the client sent one, and a browser may \
+    not read these answers, as their origin is not known. Who ends the connection within the \
+    head, or sends nothing, gets no answer.\n\n\
+    An answer that comes before a large body was read closes the connection as well. What the \
+    client still sends is read for up to 16 MiB and 5 s; beyond that the answer may be lost.";
 
 /// The description of the API; paths come from the controllers.
 #[derive(OpenApi)]
@@ -45,6 +55,12 @@ const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. An unknown pa
     components(schemas(ProblemView)),
 )]
 struct ApiDoc;
+
+/// Serves the whole API over `app` until `stop` is ready; ends when the requests under way have
+/// their answers.
+pub async fn serve(listener: TcpListener, app: AppState, stop: impl Future<Output = ()>) {
+    server::serve(listener, router(app), Limits::default(), stop).await;
+}
 
 /// The whole API over `app`.
 pub fn router(app: AppState) -> Router {

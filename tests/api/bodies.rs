@@ -4,6 +4,7 @@
 mod nul_characters;
 mod shapes;
 mod sizes;
+mod unread;
 
 use reqwest::Method;
 use reqwest::header::HeaderValue;

@@ -1,6 +1,8 @@
 //! What goes wrong is said in one form, whatever it is: a problem with a stable code, and never a
 //! fault of ours.
 
+mod unparsed;
+
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::get;

@@ -4,6 +4,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::harness::{Harness, NOWHERE, Server};
 use super::world::Buyer;
@@ -124,6 +126,27 @@ async fn an_event_for_an_unknown_path_is_in_the_log_without_what_may_be_secret()
     let rest = server.logged("an event of Stripe's came to /webhooks/…/…/stripe, which is no path");
     assert!(rest.contains(r#""request.id""#), "{rest}");
     assert!(!server.has_logged(token) && !server.has_logged("/api/unsigned"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_request_is_in_the_log_with_the_id_of_its_answer() {
+    let harness = Harness::new().await;
+    let mut server = harness.serve(&[]);
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let mut connection = TcpStream::connect(address).await.unwrap();
+
+    connection.write_all(b"garbage\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+
+    let (_, problem) = answer.split_once("\r\n\r\n").unwrap();
+    let problem: Value = serde_json::from_str(problem).unwrap();
+    let line = server.logged("refused what is no whole request");
+    assert!(
+        line.contains(&format!(r#""request.id":{}"#, problem["requestId"])),
+        "{line}"
+    );
+    assert!(!server.has_logged("garbage"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,9 +5,10 @@ mod answer;
 mod background;
 mod caller;
 mod database_clock;
+mod raw;
 mod stripe;
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
 use std::task::Poll;
 
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 pub(crate) use answer::{Answer, send};
 pub(crate) use caller::Caller;
 pub(crate) use database_clock::database;
+pub(crate) use raw::RawConnection;
 pub(crate) use stripe::sign;
 
 /// The front end of the tests, first of `APP_ORIGINS`.
@@ -212,10 +214,9 @@ impl TestApp {
 fn serve(listener: TcpListener, app: AppState) {
     let (running, stopping) = watch::channel(false);
     let feed = jobs::feed(AppState::clone(&app), stopping);
-    let service = routes::router(app).into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move {
         let _running = running;
-        tokio::join!(axum::serve(listener, service).into_future(), feed)
+        tokio::join!(routes::serve(listener, app, pending()), feed)
     });
 }
 

@@ -1,0 +1,163 @@
+//! What is no request, too large a one, or one that does not come to its end. No router sees it:
+//! hyper refuses it by itself, and here its answer becomes a problem with a request id.
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use axum::http::StatusCode;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use uuid::Uuid;
+
+use super::middleware::REQUEST_ID;
+use super::problem::Problem;
+
+/// What ends the head of an answer.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+/// What an answer begins with, and where in it the status stands.
+const VERSION: &[u8] = b"HTTP/1.";
+const STATUS: Range<usize> = 9..12;
+
+/// A connection on which hyper's own refusals are kept back; everything else passes, but the end,
+/// which is for the holder of the stream to make.
+pub(super) struct RefusalFilter {
+    stream: TcpStream,
+    refused: Option<StatusCode>,
+}
+
+impl RefusalFilter {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        let refused = None;
+        Self { stream, refused }
+    }
+
+    /// The stream, and what hyper would have answered last.
+    pub(super) fn into_parts(self) -> (TcpStream, Option<StatusCode>) {
+        (self.stream, self.refused)
+    }
+}
+
+impl AsyncRead for RefusalFilter {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for RefusalFilter {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match refusal(bytes) {
+            None => Pin::new(&mut self.stream).poll_write(context, bytes),
+            Some((&[], status)) => {
+                self.refused = Some(status);
+                Poll::Ready(Ok(bytes.len()))
+            }
+            Some((before, _)) => Pin::new(&mut self.stream).poll_write(context, before),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match slices {
+            [head] => self.poll_write(context, head),
+            // A refusal has no body, and comes alone.
+            _ => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What is written before hyper's own refusal, and its status, if this ends with one. An answer of
+/// the router's bears a request id.
+fn refusal(bytes: &[u8]) -> Option<(&[u8], StatusCode)> {
+    let heads = bytes.strip_suffix(HEAD_END)?;
+    let mut starts = heads.windows(VERSION.len());
+    let start = starts.rposition(|start| start == VERSION)?;
+    let (before, head) = heads.split_at_checked(start)?;
+    let status = StatusCode::from_bytes(head.get(STATUS)?).ok()?;
+    let id = REQUEST_ID;
+    let id = id.as_str().as_bytes();
+    let has_id = head.windows(id.len()).any(|name| name == id);
+    (status.is_client_error() && !has_id).then_some((before, status))
+}
+
+/// Why a connection ended without a request.
+pub(super) struct Unparsed {
+    status: StatusCode,
+    cause: String,
+}
+
+impl Unparsed {
+    /// What is to be answered where hyper ended with `error`, would have answered `refused`, and
+    /// had `unparsed` in its hands, which is too much from `head_bytes_max` on. None where nobody
+    /// waits for an answer: the client is gone, or has asked for nothing.
+    pub(super) fn of(
+        error: &hyper::Error,
+        refused: Option<StatusCode>,
+        unparsed: &[u8],
+        head_bytes_max: usize,
+    ) -> Option<Self> {
+        let mut head = unparsed.iter().take(head_bytes_max);
+        let status = match refused {
+            // It has not even a first line.
+            Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+                if head.all(|byte| *byte != b'\n') =>
+            {
+                StatusCode::URI_TOO_LONG
+            }
+            Some(status) => status,
+            None if error.is_timeout() && !unparsed.is_empty() => StatusCode::REQUEST_TIMEOUT,
+            None if error.is_parse() => StatusCode::BAD_REQUEST,
+            None => return None,
+        };
+        let cause = error.to_string();
+        Some(Self { status, cause })
+    }
+
+    /// The answer, with a request id that the log has too.
+    pub(super) fn answer(&self) -> Vec<u8> {
+        let Self { status, cause } = self;
+        let id = Uuid::now_v7().to_string();
+        tracing::info!(
+            request.id = id,
+            status = status.as_u16(),
+            "refused what is no whole request: {cause}"
+        );
+        let body = Problem::of_status(*status).body(&id);
+        let head = format!(
+            "HTTP/1.1 {status}\r\n\
+             content-type: application/problem+json\r\n\
+             content-length: {length}\r\n\
+             {REQUEST_ID}: {id}\r\n\
+             connection: close\r\n\
+             date: {date}\r\n\r\n",
+            length = body.len(),
+            date = httpdate::fmt_http_date(SystemTime::now()),
+        );
+        [head.into_bytes(), body].concat()
+    }
+}
