@@ -1,5 +1,7 @@
 //! Who is calling: a session token by header or cookie, and what it opens.
 
+use std::slice;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use axum::http::request::Parts;
@@ -15,6 +17,9 @@ use crate::error::Result;
 
 /// The cookie of Clerk's session token. <https://clerk.com/docs/guides/how-clerk-works/overview>
 pub const SESSION_COOKIE: &str = "__session";
+/// How many session cookies of one request are looked at. Clerk sets two, and a browser sends those
+/// of the domains above as well.
+const SESSION_COOKIES_MAX: usize = 8;
 
 /// A user with a valid token. A handler that takes one cannot run without it.
 #[derive(Debug, Clone)]
@@ -43,12 +48,13 @@ pub async fn identify(State(app): State<AppState>, mut request: Request, next: N
 /// What a request brings to say who sends it.
 enum Credentials<'a> {
     Bearer(&'a str),
-    Cookie(&'a str),
+    /// At least one.
+    Cookies(Vec<&'a str>),
     Unreadable,
 }
 
 impl<'a> Credentials<'a> {
-    /// The header goes before the cookie.
+    /// The header goes before the cookies.
     fn of(headers: &'a HeaderMap) -> Option<Self> {
         if let Some(value) = headers.get(AUTHORIZATION) {
             let token = value.to_str().ok().and_then(|text| text.split_once(' '));
@@ -66,11 +72,20 @@ impl<'a> Credentials<'a> {
             .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
         let cookies = cookies.filter_map(|cookie| str::from_utf8(cookie).ok());
         let pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
-        pairs
-            .filter(|(name, _)| *name == SESSION_COOKIE)
-            .map(|(_, token)| Self::Cookie(token))
-            .next()
+        let tokens: Vec<_> = pairs
+            .filter(|(name, token)| is_session_cookie(name) && !token.is_empty())
+            .map(|(_, token)| token)
+            .take(SESSION_COOKIES_MAX)
+            .collect();
+        (!tokens.is_empty()).then_some(Self::Cookies(tokens))
     }
+}
+
+/// Whether the cookie is Clerk's: the plain one, or one with a suffix, by which several
+/// applications keep theirs apart on one domain.
+fn is_session_cookie(name: &str) -> bool {
+    name.strip_prefix(SESSION_COOKIE)
+        .is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('_'))
 }
 
 async fn user(
@@ -79,15 +94,15 @@ async fn user(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<User> {
-    let token = match credentials {
-        Credentials::Bearer(token) => token,
-        Credentials::Cookie(token) => {
-            // A browser sends the cookie with requests that other sites make; their Origin gives
+    let tokens = match credentials {
+        Credentials::Bearer(token) => slice::from_ref(token),
+        Credentials::Cookies(tokens) => {
+            // A browser sends the cookies with requests that other sites make; their Origin gives
             // them away.
             if !method.is_safe() && allowed_origin(app, headers).is_none() {
                 return Err(Refusal::OriginNotAllowed.into());
             }
-            token
+            tokens
         }
         Credentials::Unreadable => {
             return Err(Refusal::Unauthenticated(
@@ -97,7 +112,7 @@ async fn user(
         }
     };
     let now = app.now();
-    let user = app.identity.verify(token, now).await?;
+    let user = app.identity.verify(tokens, now).await?;
     if app.users_seen.is_new(&user) {
         app.batchers.users.submit(user.clone()).await?;
         app.users_seen.remember(&user);

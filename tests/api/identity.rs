@@ -1,5 +1,7 @@
 //! Who is calling: which tokens stand, what they open, and what they do not.
 
+mod claims;
+mod cookies;
 mod keys;
 
 use aws_lc_rs::hmac;

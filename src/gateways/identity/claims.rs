@@ -1,0 +1,136 @@
+//! What a session token says, and whether that stands.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Number, Value};
+
+use super::refused;
+use crate::config::IdentityConfig;
+use crate::domain::user::{Role, User, UserId};
+use crate::error::Result;
+
+/// How far the issuer's clock may be from ours.
+const LEEWAY: TimeDelta = TimeDelta::seconds(60);
+/// The longest mail address. <https://www.rfc-editor.org/errata/eid1690>
+const ADDRESS_BYTES_MAX: usize = 254;
+
+/// The claims of a session token. One of another type than it should have is no claim: what an
+/// issuer puts under a name that it need not use is its own affair.
+#[derive(Deserialize)]
+pub(super) struct Claims {
+    #[serde(default, deserialize_with = "if_it_fits")]
+    sub: Option<String>,
+    #[serde(default, deserialize_with = "if_it_fits")]
+    iss: Option<String>,
+    #[serde(default, deserialize_with = "if_it_fits")]
+    exp: Option<Number>,
+    #[serde(default, deserialize_with = "if_it_fits")]
+    nbf: Option<Number>,
+    #[serde(default, deserialize_with = "if_it_fits")]
+    azp: Option<String>,
+    #[serde(default, deserialize_with = "if_it_fits")]
+    email: Option<String>,
+    #[serde(default, deserialize_with = "if_it_fits")]
+    name: Option<String>,
+    #[serde(default)]
+    metadata: Value,
+}
+
+fn if_it_fits<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    claim: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(T::deserialize(Value::deserialize(claim)?).ok())
+}
+
+impl Claims {
+    /// The user, if the claims stand at `now`; else refuses with `unauthenticated`.
+    ///
+    /// `azp` is checked where the token has one, as Clerk's own libraries do
+    /// (<https://clerk.com/docs/guides/sessions/manual-jwt-verification>).
+    pub(super) fn user(self, config: &IdentityConfig, now: DateTime<Utc>) -> Result<User> {
+        let end = self
+            .exp
+            .as_ref()
+            .map(instant)
+            .ok_or_else(|| refused("The session token does not say when it ends."))?;
+        let start = self.nbf.as_ref().map(instant);
+        let is_early = start.is_some_and(|start| start.signed_duration_since(now) > LEEWAY);
+        let is_ours = |issuer: &String| issuer.trim_end_matches('/') == config.issuer;
+        let is_foreign = self
+            .azp
+            .as_ref()
+            .is_some_and(|party| !config.authorized_parties.contains(party));
+        if now.signed_duration_since(end) >= LEEWAY {
+            Err(refused("The session token has expired."))
+        } else if is_early {
+            Err(refused("The session token is not valid yet."))
+        } else if !self.iss.as_ref().is_some_and(is_ours) {
+            Err(refused("The session token is from another issuer."))
+        } else if is_foreign {
+            Err(refused(
+                "The session token was made for another application.",
+            ))
+        } else {
+            self.subject()
+        }
+    }
+
+    fn subject(self) -> Result<User> {
+        let id = self
+            .sub
+            .filter(|sub| (1..=255).contains(&sub.len()) && !sub.contains('\0'))
+            .ok_or_else(|| refused("The session token names no user."))?;
+        let is_admin = self.metadata.get("role").and_then(Value::as_str) == Some("admin");
+        // What the database cannot hold is no address and no name.
+        let clean =
+            |text: Option<String>| text.filter(|text| !text.is_empty() && !text.contains('\0'));
+        Ok(User {
+            id: UserId(id),
+            email: clean(self.email).filter(|email| is_address(email)),
+            name: clean(self.name),
+            role: if is_admin { Role::Admin } else { Role::User },
+        })
+    }
+}
+
+/// The instant of a `NumericDate`: seconds since 1970, which may have a fraction. Beyond the calendar
+/// it is the calendar's end. <https://www.rfc-editor.org/rfc/rfc7519#section-2>
+fn instant(date: &Number) -> DateTime<Utc> {
+    let seconds = date.as_f64().unwrap_or(f64::INFINITY);
+    let distance = Duration::try_from_secs_f64(seconds.abs())
+        .ok()
+        .and_then(|distance| TimeDelta::from_std(distance).ok());
+    let from_epoch = |distance| {
+        if seconds.is_sign_negative() {
+            DateTime::UNIX_EPOCH.checked_sub_signed(distance)
+        } else {
+            DateTime::UNIX_EPOCH.checked_add_signed(distance)
+        }
+    };
+    distance
+        .and_then(from_epoch)
+        .unwrap_or(if seconds.is_sign_negative() {
+            DateTime::<Utc>::MIN_UTC
+        } else {
+            DateTime::<Utc>::MAX_UTC
+        })
+}
+
+/// Whether a mail could reach it. With one that is none, Stripe would refuse the whole payment
+/// page.
+fn is_address(email: &str) -> bool {
+    let plain =
+        !email.contains(|character: char| character.is_whitespace() || character.is_control());
+    let parts = email
+        .split_once('@')
+        .filter(|_| plain && email.len() <= ADDRESS_BYTES_MAX);
+    parts.is_some_and(|(local, domain)| {
+        !local.is_empty()
+            && !domain.contains('@')
+            && domain.contains('.')
+            && domain.split('.').all(|label| !label.is_empty())
+    })
+}
