@@ -11,8 +11,7 @@ use utoipa::ToSchema;
 use super::{MovieView, ShowView};
 use crate::app::AppState;
 use crate::connection::Connection;
-use crate::domain::calendar::just_after;
-use crate::domain::catalogue::{Movie, Show, ShowStatus};
+use crate::domain::catalogue::{Movie, Show};
 use crate::domain::ids::MovieId;
 use crate::domain::refusal::Refusal;
 use crate::error::Result;
@@ -20,8 +19,10 @@ use crate::http::extract::{Json, Path, Query};
 use crate::http::paging::{Limit, Page, read_cursor};
 use crate::repositories::{movies, shows};
 
-/// The most shows that one page of movies brings along.
-const MOVIE_SHOWS_MAX: i64 = 1_000;
+/// The most coming shows that a movie brings along in a list …
+const LISTED_SHOWS_MAX: usize = 100;
+/// … and by itself. The others are in the list of shows.
+const MOVIE_SHOWS_MAX: usize = 1_000;
 
 /// A movie with its coming shows, by the date on the wall of the place.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,6 +31,9 @@ pub struct MovieWithShowsView {
     #[serde(flatten)]
     movie: MovieView,
     dates: Vec<DateView>,
+    /// Whether there are more coming shows than these, the soonest: `GET /api/shows?movieId=` lists
+    /// them all.
+    more_shows: bool,
 }
 
 /// The shows of one local date.
@@ -40,10 +44,17 @@ struct DateView {
     shows: Vec<ShowView>,
 }
 
+/// The coming shows of a movie, as far as they are brought along.
+#[derive(Default)]
+struct ComingShows {
+    soonest: Vec<Show>,
+    are_more: bool,
+}
+
 impl MovieWithShowsView {
-    fn new(movie: Movie, shows: Vec<Show>, now: DateTime<Utc>) -> Self {
+    fn new(movie: Movie, shows: ComingShows, now: DateTime<Utc>) -> Self {
         let mut dates: BTreeMap<NaiveDate, Vec<ShowView>> = BTreeMap::new();
-        for show in shows {
+        for show in shows.soonest {
             let timezone: Tz = show.timezone.parse().unwrap_or_default();
             let date = show.starts_at.with_timezone(&timezone).date_naive();
             dates.entry(date).or_default().push(ShowView::at(show, now));
@@ -54,6 +65,7 @@ impl MovieWithShowsView {
         Self {
             movie: movie.into(),
             dates: dates.collect(),
+            more_shows: shows.are_more,
         }
     }
 }
@@ -82,8 +94,8 @@ pub async fn list_movies(
     let mut db = app.pools.reporting.acquire().await?;
     let found = movies::list_coming(&mut db, before, limit.fetch(), now).await?;
     let page = limit.page(found, |movie| movie.id.to_string());
-    let ids = page.items.iter().map(|movie| movie.id).collect();
-    let mut shows = coming_shows(&mut db, ids, now).await?;
+    let ids: Vec<_> = page.items.iter().map(|movie| movie.id).collect();
+    let mut shows = coming_shows(&mut db, &ids, LISTED_SHOWS_MAX, now).await?;
     Ok(Json(page.map(|movie| {
         let shows = shows.remove(&movie.id).unwrap_or_default();
         MovieWithShowsView::new(movie, shows, now)
@@ -104,28 +116,28 @@ pub async fn find_movie(
     let movie = movies::find(&mut db, id)
         .await?
         .ok_or(Refusal::NotFound("movie"))?;
-    let mut shows = coming_shows(&mut db, vec![id], now).await?;
+    let mut shows = coming_shows(&mut db, &[id], MOVIE_SHOWS_MAX, now).await?;
     let shows = shows.remove(&id).unwrap_or_default();
     Ok(Json(MovieWithShowsView::new(movie, shows, now)))
 }
 
-/// The shows of these movies that are still to come, soonest first. One that was cancelled does not
-/// come.
+/// The coming shows of movies, at most so many of each.
 async fn coming_shows(
     db: &mut Connection,
-    movie_ids: Vec<MovieId>,
+    movie_ids: &[MovieId],
+    most: usize,
     now: DateTime<Utc>,
-) -> Result<BTreeMap<MovieId, Vec<Show>>> {
-    let filter = shows::Filter {
-        movie_ids: Some(movie_ids),
-        from: Some(just_after(now)),
-        ..shows::Filter::default()
-    };
-    let mut by_movie: BTreeMap<MovieId, Vec<Show>> = BTreeMap::new();
-    for show in shows::list(db, &filter, MOVIE_SHOWS_MAX).await? {
-        let movie_id = show.movie.as_ref().map(|movie| movie.id);
-        if let Some(id) = movie_id.filter(|_| show.status != ShowStatus::Cancelled) {
-            by_movie.entry(id).or_default().push(show);
+) -> Result<BTreeMap<MovieId, ComingShows>> {
+    // One more, to know whether there are more.
+    let limit = i64::try_from(most).map_or(i64::MAX, |most| most.saturating_add(1));
+    let mut by_movie: BTreeMap<MovieId, ComingShows> = BTreeMap::new();
+    for show in shows::list_coming(db, movie_ids, now, limit).await? {
+        let Some(movie) = &show.movie else { continue };
+        let coming = by_movie.entry(movie.id).or_default();
+        if coming.soonest.len() < most {
+            coming.soonest.push(show);
+        } else {
+            coming.are_more = true;
         }
     }
     Ok(by_movie)

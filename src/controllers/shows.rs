@@ -58,7 +58,7 @@ impl ListShows {
             }
         }
         Ok(shows::Filter {
-            movie_ids: self.movie_id.map(|id| vec![id]),
+            movie_id: self.movie_id,
             from: Some(self.from.unwrap_or_else(|| just_after(now))),
             to: self.to,
             after: read_cursor(self.cursor.as_deref(), place)?,

@@ -65,8 +65,8 @@ pub async fn insert(db: &mut Connection, show: &NewShow, now: DateTime<Utc>) -> 
 /// Which shows are listed.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Only shows of these movies.
-    pub movie_ids: Option<Vec<MovieId>>,
+    /// Only shows of this movie.
+    pub movie_id: Option<MovieId>,
     /// Only shows that begin at or after this.
     pub from: Option<DateTime<Utc>>,
     /// Only shows that begin before this.
@@ -135,12 +135,8 @@ macro_rules! listed {
 /// Shows, soonest first, at most `limit`. Its bounds are never null, so that one plan serves all.
 pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Vec<Show>> {
     let (after_start, after_id) = filter.after.unzip();
-    let movie_ids = filter
-        .movie_ids
-        .as_ref()
-        .map(|ids| ids.iter().map(|id| id.uuid()).collect::<Vec<_>>());
     let rows = listed!(
-        "where ($1::uuid[] is null or shows.movie_id = any($1))
+        "where ($1::uuid is null or shows.movie_id = $1)
            and starts_at >= coalesce($2::timestamptz, '-infinity')
            and starts_at < coalesce($3::timestamptz, 'infinity')
            and (starts_at, shows.id) > (
@@ -149,11 +145,43 @@ pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Ve
            )
          order by starts_at, shows.id
          limit $6",
-        movie_ids as _,
+        filter.movie_id as _,
         filter.from as _,
         filter.to as _,
         after_start as _,
         after_id as _,
+        limit
+    );
+    rows.fetch_all(db)
+        .await?
+        .into_iter()
+        .map(Show::try_from)
+        .collect()
+}
+
+/// The shows of these movies that begin after `now` and are not cancelled, soonest first: of each
+/// movie at most `limit`, however many another has.
+pub async fn list_coming(
+    db: &mut Connection,
+    movie_ids: &[MovieId],
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Show>> {
+    let rows = listed!(
+        "where shows.id in (
+           select coming.id
+           from unnest($1::uuid[]) as movie (id)
+           cross join lateral (
+             select show.id
+             from shows as show
+             where show.movie_id = movie.id and show.starts_at > $2 and show.status <> 'cancelled'
+             order by show.starts_at, show.id
+             limit $3
+           ) as coming
+         )
+         order by starts_at, shows.id",
+        movie_ids as _,
+        now,
         limit
     );
     rows.fetch_all(db)

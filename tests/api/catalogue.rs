@@ -1,5 +1,6 @@
 //! What anyone may read: movies, shows and their seats, in order, page by page.
 
+mod many_shows;
 mod show_times;
 
 use serde_json::json;

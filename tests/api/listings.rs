@@ -59,6 +59,7 @@ async fn a_movie_is_created_with_all_that_is_said_of_it() {
     let mut movie = said;
     movie["id"] = json!(id);
     assert_eq!(made.body, movie);
+    movie["moreShows"] = json!(false);
     movie["dates"] = json!([]);
     assert_eq!(harness.get(&format!("/api/movies/{id}")).await.body, movie);
 }
