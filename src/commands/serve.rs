@@ -55,14 +55,15 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
     let watch = jobs::watch(AppState::clone(&app), stopping.clone());
     let clocks = jobs::compare_clocks(AppState::clone(&app), stopping.clone());
     let schedule = jobs::schedule(AppState::clone(&app), stopping.clone());
+    let keys = jobs::keep_issuer_keys(AppState::clone(&app), stopping.clone());
     let serving = routes::serve(listener, app, told(stopping.clone()));
     let too_long = async {
         told(stopping).await;
         tokio::time::sleep(DRAIN_MAX).await;
     };
     tokio::select! {
-        ((), (), (), (), (), ()) = async {
-            tokio::join!(serving, workers, feed, watch, clocks, schedule)
+        ((), (), (), (), (), (), ()) = async {
+            tokio::join!(serving, workers, feed, watch, clocks, schedule, keys)
         } => {}
         () = too_long => tracing::warn!("stopped with work under way"),
     }

@@ -1,17 +1,23 @@
 //! What operators and their machines ask.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::app::{App, AppState};
 use crate::domain::skew::Skew;
-use crate::error::{Result, explain};
+use crate::error::{Error, Result, explain};
 use crate::http::extract::Json;
 use crate::http::problem::Problem;
 use crate::repositories::database;
+
+/// How long an issuer without an answer is waited for. Who asks has little patience.
+const ISSUER_MAX: Duration = Duration::from_millis(500);
 
 /// A process that is well.
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,7 +70,13 @@ pub async fn check_readiness(State(app): State<AppState>) -> Result<Json<HealthV
 }
 
 async fn missing_of_identity(app: &App) -> Option<Missing> {
-    let error = app.identity.ready(app.now()).await.err()?;
+    let ready = timeout(ISSUER_MAX, app.identity.ready(app.now())).await;
+    let silent = |_| {
+        Err(Error::IdentityUnavailable(
+            "it has not answered yet".to_owned(),
+        ))
+    };
+    let error = ready.unwrap_or_else(silent).err()?;
     tracing::warn!("not ready: {error}");
     let advice = "the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL";
     Some(Missing {

@@ -33,6 +33,18 @@ pub struct Admin(pub User);
 #[derive(Debug, Clone)]
 pub(super) struct Identified(pub(super) Result<User, Problem>);
 
+/// Recognises the user of a request for its rate limit, where anybody may ask: nothing is waited
+/// for, and credentials that do not stand, or cannot be checked now, are none.
+pub async fn recognise(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    let credentials = Credentials::of(request.headers());
+    let tokens = credentials.as_ref().map(Credentials::tokens);
+    let user = tokens.and_then(|tokens| app.identity.recognise(tokens, app.now()).ok());
+    if let Some(user) = user {
+        request.extensions_mut().insert(Identified(Ok(user)));
+    }
+    next.run(request).await
+}
+
 /// Checks the credentials of a request, if it has any, before its handler and its rate limit ask
 /// for them.
 pub async fn identify(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
@@ -79,6 +91,14 @@ impl<'a> Credentials<'a> {
             .collect();
         (!tokens.is_empty()).then_some(Self::Cookies(tokens))
     }
+
+    fn tokens(&self) -> &[&'a str] {
+        match self {
+            Self::Bearer(token) => slice::from_ref(token),
+            Self::Cookies(tokens) => tokens,
+            Self::Unreadable => &[],
+        }
+    }
 }
 
 /// Whether the cookie is Clerk's: the plain one, or one with a suffix, by which several
@@ -94,15 +114,14 @@ async fn user(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<User> {
-    let tokens = match credentials {
-        Credentials::Bearer(token) => slice::from_ref(token),
-        Credentials::Cookies(tokens) => {
-            // A browser sends the cookies with requests that other sites make; their Origin gives
-            // them away.
+    match credentials {
+        Credentials::Bearer(_) => {}
+        // A browser sends the cookies with requests that other sites make; their Origin gives them
+        // away.
+        Credentials::Cookies(_) => {
             if !method.is_safe() && allowed_origin(app, headers).is_none() {
                 return Err(Refusal::OriginNotAllowed.into());
             }
-            tokens
         }
         Credentials::Unreadable => {
             return Err(Refusal::Unauthenticated(
@@ -110,9 +129,11 @@ async fn user(
             )
             .into());
         }
-    };
-    let now = app.now();
-    let user = app.identity.verify(tokens, now).await?;
+    }
+    let user = app
+        .identity
+        .identify(credentials.tokens(), app.now())
+        .await?;
     if app.users_seen.is_new(&user) {
         app.batchers.users.submit(user.clone()).await?;
         app.users_seen.remember(&user);

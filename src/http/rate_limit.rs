@@ -40,7 +40,7 @@ impl RateLimit {
 }
 
 /// Refuses callers who ask too often, with 429 and `Retry-After`. Comes after
-/// [`super::identity::identify`].
+/// [`super::identity::identify`] or [`super::identity::recognise`].
 pub async fn limit(State(limit): State<RateLimit>, request: Request, next: Next) -> Response {
     let user = request
         .extensions()

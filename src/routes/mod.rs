@@ -25,7 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::AppState;
 use crate::controllers::stripe_webhook::refuse_unknown_path;
-use crate::http::identity::identify;
+use crate::http::identity::{identify, recognise};
 use crate::http::middleware::{REQUEST_ID, on_panic, request_id, span, time_limit};
 use crate::http::problem::ProblemView;
 use crate::http::rate_limit::{RateLimit, limit};
@@ -65,10 +65,14 @@ pub async fn serve(listener: TcpListener, app: AppState, stop: impl Future<Outpu
 /// The whole API over `app`.
 pub fn router(app: AppState) -> Router {
     let callers = RateLimit::new(app.config.rate_limit_per_minute);
-    let limited = callers_routes()
-        .layer(from_fn_with_state(callers, limit))
+    let limited = from_fn_with_state(callers, limit);
+    let anyones = public::routes()
+        .layer(limited.clone())
+        .layer(from_fn_with_state(AppState::clone(&app), recognise));
+    let users = users_routes()
+        .layer(limited)
         .layer(from_fn_with_state(AppState::clone(&app), identify));
-    let (router, _) = described(limited)
+    let (router, _) = described(anyones.merge(users))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .split_for_parts();
     // What fails is logged where it is handled, and as an error only if somebody has to act.
@@ -87,15 +91,12 @@ pub fn router(app: AppState) -> Router {
 
 /// The description of every route, as OpenAPI 3.1.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    described(callers_routes()).into_openapi()
+    described(public::routes().merge(users_routes())).into_openapi()
 }
 
-/// The routes that know their callers, and count their requests.
-fn callers_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .merge(public::routes())
-        .merge(customer::routes())
-        .merge(admin::routes())
+/// The routes of those who sign in.
+fn users_routes() -> OpenApiRouter<AppState> {
+    customer::routes().merge(admin::routes())
 }
 
 fn described(callers: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {

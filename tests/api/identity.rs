@@ -3,6 +3,7 @@
 mod claims;
 mod cookies;
 mod keys;
+mod lame_issuer;
 
 use aws_lc_rs::hmac;
 use base64::Engine;

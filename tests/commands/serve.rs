@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::harness::{Harness, NOWHERE, Server};
 use super::world::Buyer;
@@ -207,6 +207,27 @@ async fn without_the_keys_of_the_issuer_it_is_not_ready() {
         problem["missing"],
         json!(["the issuer's keys cannot be had; check CLERK_ISSUER and CLERK_JWKS_URL"])
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_issuer_delays_neither_the_start_nor_the_public() {
+    let harness = Harness::new().await;
+    // Whoever connects waits for an answer.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let asked = Instant::now();
+
+    let mut server = harness.serve(&[("CLERK_JWKS_URL", &url)]);
+    let shows = reqwest::Client::new().get(format!("{}/api/shows", server.url));
+    let token = harness.issuer.token(&json!({ "sub": "user_dana" }));
+    let shows = shows.bearer_auth(token).send().await.unwrap();
+    let (ready, _) = server.get("/ready").await;
+    let took = asked.elapsed();
+    server.signal("TERM");
+
+    assert_eq!((shows.status().as_u16(), ready), (200, 503));
+    assert!(took < Duration::from_secs(3), "it took {took:?}");
+    assert_eq!(server.ended(AT_ONCE).code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,10 +7,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 
-use super::refused;
 use crate::config::IdentityConfig;
+use crate::domain::refusal::Refusal;
 use crate::domain::user::{Role, User, UserId};
-use crate::error::Result;
 
 /// How far the issuer's clock may be from ours.
 const LEEWAY: TimeDelta = TimeDelta::seconds(60);
@@ -50,12 +49,14 @@ impl Claims {
     ///
     /// `azp` is checked where the token has one, as Clerk's own libraries do
     /// (<https://clerk.com/docs/guides/sessions/manual-jwt-verification>).
-    pub(super) fn user(self, config: &IdentityConfig, now: DateTime<Utc>) -> Result<User> {
+    pub(super) fn user(self, config: &IdentityConfig, now: DateTime<Utc>) -> Result<User, Refusal> {
         let end = self
             .exp
             .as_ref()
             .map(instant)
-            .ok_or_else(|| refused("The session token does not say when it ends."))?;
+            .ok_or(Refusal::Unauthenticated(
+                "The session token does not say when it ends.",
+            ))?;
         let start = self.nbf.as_ref().map(instant);
         let is_early = start.is_some_and(|start| start.signed_duration_since(now) > LEEWAY);
         let is_ours = |issuer: &String| issuer.trim_end_matches('/') == config.issuer;
@@ -64,13 +65,17 @@ impl Claims {
             .as_ref()
             .is_some_and(|party| !config.authorized_parties.contains(party));
         if now.signed_duration_since(end) >= LEEWAY {
-            Err(refused("The session token has expired."))
+            Err(Refusal::Unauthenticated("The session token has expired."))
         } else if is_early {
-            Err(refused("The session token is not valid yet."))
+            Err(Refusal::Unauthenticated(
+                "The session token is not valid yet.",
+            ))
         } else if !self.iss.as_ref().is_some_and(is_ours) {
-            Err(refused("The session token is from another issuer."))
+            Err(Refusal::Unauthenticated(
+                "The session token is from another issuer.",
+            ))
         } else if is_foreign {
-            Err(refused(
+            Err(Refusal::Unauthenticated(
                 "The session token was made for another application.",
             ))
         } else {
@@ -78,11 +83,11 @@ impl Claims {
         }
     }
 
-    fn subject(self) -> Result<User> {
+    fn subject(self) -> Result<User, Refusal> {
         let id = self
             .sub
             .filter(|sub| (1..=255).contains(&sub.len()) && !sub.contains('\0'))
-            .ok_or_else(|| refused("The session token names no user."))?;
+            .ok_or(Refusal::Unauthenticated("The session token names no user."))?;
         let is_admin = self.metadata.get("role").and_then(Value::as_str) == Some("admin");
         // What the database cannot hold is no address and no name.
         let clean =
@@ -96,8 +101,8 @@ impl Claims {
     }
 }
 
-/// The instant of a `NumericDate`: seconds since 1970, which may have a fraction. Beyond the calendar
-/// it is the calendar's end. <https://www.rfc-editor.org/rfc/rfc7519#section-2>
+/// The instant of a `NumericDate`: seconds since 1970, which may have a fraction. Beyond the
+/// calendar it is the calendar's end. <https://www.rfc-editor.org/rfc/rfc7519#section-2>
 fn instant(date: &Number) -> DateTime<Utc> {
     let seconds = date.as_f64().unwrap_or(f64::INFINITY);
     let distance = Duration::try_from_secs_f64(seconds.abs())

@@ -7,6 +7,11 @@ use serde_json::Value;
 use super::TestApp;
 
 impl TestApp {
+    /// Keeps the issuer's keys, as `serve` does in the background.
+    pub(crate) async fn keep_issuer_keys(&self) {
+        self.app.identity.keep_keys(self.now()).await;
+    }
+
     /// Does every job that is due by the clock of this test, each once, until none is due; returns
     /// how many were done. A job that fails stays.
     pub(crate) async fn run_jobs(&self) -> usize {

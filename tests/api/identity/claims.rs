@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{ask, ask_with, refused};
 use crate::harness::TestApp;
 
-/// RFC 7519, section 2: a NumericDate may have a fraction.
+/// RFC 7519, section 2: a `NumericDate` may have a fraction.
 #[tokio::test]
 async fn a_time_may_have_a_fraction() {
     let harness = TestApp::new().await;
