@@ -179,6 +179,7 @@ mod tests {
         let (mismatch, ours, theirs) = (Mismatch::Amount, json!(1), json!({ "captured": 2 }));
         vec![
             BookingEvent::Held { until },
+            BookingEvent::HoldShortened { until },
             BookingEvent::AttemptOpened { attempt_id },
             BookingEvent::AttemptClosed { attempt_id },
             BookingEvent::AttemptReplaced {
