@@ -4,6 +4,7 @@ pub mod admin;
 pub mod bookings;
 pub mod cancellation;
 pub mod checkout;
+pub mod me;
 pub mod movies;
 pub mod operations;
 pub mod payments;
@@ -13,4 +14,4 @@ pub mod stripe_webhook;
 mod views;
 
 // Endpoints do not know each other, but several show the same.
-use views::{BookingView, MovieView, PolicyStepView, ShowView};
+use views::{BookingView, MovieView, PaymentView, PolicyStepView, ShowView};

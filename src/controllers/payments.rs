@@ -1,4 +1,4 @@
-//! Payments, for buyers who come back from Stripe.
+//! Payments: a buyer's own, and what has become of one that they come back from.
 
 use std::time::Duration;
 
@@ -6,13 +6,15 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::BookingView;
+use super::{BookingView, PaymentView};
 use crate::app::AppState;
 use crate::domain::booking::BookingStatus;
 use crate::domain::refusal::Refusal;
 use crate::error::Result;
 use crate::http::extract::{Json, Query};
 use crate::http::identity::CurrentUser;
+use crate::http::paging::{Limit, Page, read_cursor};
+use crate::repositories::payments;
 use crate::workflows::sessions;
 
 /// The longest that a buyer waits in one request.
@@ -69,4 +71,31 @@ pub async fn verify_payment(
         status: details.booking.status,
         booking: BookingView::at(details, app.now()),
     }))
+}
+
+/// Which of the caller's payments are listed.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListPayments {
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// The caller's own payments, newest first.
+#[utoipa::path(
+    get, path = "/api/payments", params(ListPayments),
+    responses((status = 200, body = Page<PaymentView>)),
+)]
+pub async fn list_payments(
+    State(app): State<AppState>,
+    CurrentUser(user): CurrentUser,
+    Query(query): Query<ListPayments>,
+) -> Result<Json<Page<PaymentView>>> {
+    let limit = Limit::of(query.limit)?;
+    let before = read_cursor(query.cursor.as_deref(), |text| text.parse().ok())?;
+    let mut db = app.pools.reporting.acquire().await?;
+    let found = payments::list(&mut db, &user.id, before, limit.fetch()).await?;
+    let page = limit.page(found, |payment| payment.id.to_string());
+    Ok(Json(page.map(PaymentView::from)))
 }

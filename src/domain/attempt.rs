@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::ids::{AttemptId, BookingId};
 
 /// What a payment is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, utoipa::ToSchema)]
 #[sqlx(type_name = "payment_part", rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum PaymentPart {
     /// The whole booking.
     Full,

@@ -18,6 +18,7 @@ pub mod ids;
 pub mod job;
 pub mod ledger;
 pub mod money;
+pub mod payment;
 pub mod payment_event;
 pub mod payment_intent;
 pub mod quote;

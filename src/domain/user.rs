@@ -12,7 +12,8 @@ impl UserId {
 }
 
 /// What a user may do beyond their own bookings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub enum Role {
     /// Books, and sees their own bookings.
     User,

@@ -1,15 +1,19 @@
-//! Payments: money that Stripe captured, stored with all that it changes.
+//! Payments: money that Stripe captured, stored with all that it changes, and listed.
 
 use chrono::{DateTime, Utc};
 
 use super::Columns;
 use crate::connection::Connection;
 use crate::domain::attempt::AttemptOfBooking;
+use crate::domain::attempt::PaymentPart;
 use crate::domain::booking_event::NewBookingEvent;
 use crate::domain::funds::{CapturedFunds, SurplusReason};
-use crate::domain::ids::{PaymentId, TransferId};
+use crate::domain::ids::{BookingId, PaymentId, TransferId};
 use crate::domain::ledger::{Account, TransferKind};
+use crate::domain::money::Money;
+use crate::domain::payment::{Disposition, PaidBooking, Payment, SettledBy};
 use crate::domain::payment_event::EventStatus;
+use crate::domain::user::UserId;
 use crate::error::{Error, Result};
 
 /// What a settlement writes in its last statement.
@@ -45,6 +49,8 @@ pub struct NewPayment<'a> {
     pub surplus_reason: Option<SurplusReason>,
     /// The event that brought it; none where Stripe was asked.
     pub event_id: Option<&'a str>,
+    /// By what we learned of it.
+    pub settled_by: SettledBy,
 }
 
 /// Where an event of Stripe's ends, for now or for good.
@@ -100,6 +106,7 @@ pub async fn write(
         &payment_events.column(|event| event.outcome) as _,
         &payment_events.column(|event| event.attempt.map(|attempt| attempt.attempt_id)) as _,
         &payment_events.column(|event| event.attempt.map(|attempt| attempt.booking_id)) as _,
+        &payments.column(|payment| payment.settled_by) as _,
     )
     .fetch_one(db)
     .await?;
@@ -129,6 +136,62 @@ pub async fn recorded_intents(
     .fetch_all(db)
     .await?;
     Ok(recorded)
+}
+
+/// The payments of a user, those that were recorded last first: at most `limit`, and only those
+/// recorded before `before`. One round trip.
+pub async fn list(
+    db: &mut Connection,
+    user_id: &UserId,
+    before: Option<PaymentId>,
+    limit: i64,
+) -> Result<Vec<Payment>> {
+    let rows = sqlx::query!(
+        r#"select payment.id as "id: PaymentId", payment.booking_id as "booking_id: BookingId",
+                  booking.reference, shows.title as "title?",
+                  payment.part as "part: PaymentPart", payment.amount_minor, payment.currency,
+                  payment.disposition as "disposition: Disposition", payment.surplus_reason,
+                  payment.stripe_payment_intent_id, payment.settled_by as "settled_by: SettledBy",
+                  payment.captured_at,
+                  (
+                    select coalesce(sum(refund.amount_minor), 0)::bigint
+                    from refunds as refund
+                    where refund.payment_id = payment.id
+                      and refund.status in ('pending', 'succeeded')
+                  ) as "refunded_minor!"
+           from bookings as booking
+           join payments as payment on payment.booking_id = booking.id
+           left join shows on shows.id = booking.show_id
+           where booking.user_id = $1
+             and payment.id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+           order by payment.id desc
+           limit $3"#,
+        user_id.as_str(),
+        before as _,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    let payments = rows.into_iter().map(|row| {
+        let currency = row.currency.parse().map_err(Error::Fault)?;
+        Ok(Payment {
+            id: row.id,
+            booking: PaidBooking {
+                id: row.booking_id,
+                reference: row.reference,
+                title: row.title.unwrap_or_default(),
+            },
+            part: row.part,
+            amount: Money::new(row.amount_minor, currency),
+            refunded: Money::new(row.refunded_minor, currency),
+            disposition: row.disposition,
+            surplus_reason: row.surplus_reason,
+            payment_intent_id: row.stripe_payment_intent_id,
+            settled_by: row.settled_by,
+            captured_at: row.captured_at,
+        })
+    });
+    payments.collect()
 }
 
 fn is_count(written: i64, expected: usize) -> bool {

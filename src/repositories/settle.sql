@@ -3,10 +3,10 @@ with captured as (
   select *
   from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::text[],
               $7::timestamptz[], $8::text[], $9::text[], $10::uuid[], $11::text[],
-              $12::text[])
+              $12::text[], $23::text[])
     as capture (payment_id, attempt_id, session_id, payment_intent_id, amount_minor,
                 currency, captured_at, surplus_reason, event_id, transfer_id, debit,
-                credit)
+                credit, settled_by)
 ), attempt as (
   -- Can be paid no more. What a paid attempt was paid as stays: this is a second payment.
   update checkout_attempts as attempt
@@ -22,11 +22,12 @@ with captured as (
             coalesce(captured.payment_intent_id, attempt.stripe_payment_intent_id) as paid_by
 ), payment as (
   insert into payments (id, booking_id, attempt_id, part, stripe_payment_intent_id,
-                        amount_minor, currency, disposition, surplus_reason, captured_at)
+                        amount_minor, currency, disposition, surplus_reason, settled_by,
+                        captured_at)
   select payment_id, booking_id, attempt_id, part, paid_by, amount_minor, currency,
          (case when surplus_reason is null then 'applied' else 'surplus' end)
            ::payment_disposition,
-         surplus_reason, captured_at
+         surplus_reason, settled_by, captured_at
   from attempt
   returning id
 ), transfer as (

@@ -6,7 +6,7 @@ use utoipa_axum::routes;
 use super::audience::Audience;
 use super::problems::{GENERAL, SIGNED_IN};
 use crate::app::AppState;
-use crate::controllers::{bookings, cancellation, checkout, payments};
+use crate::controllers::{bookings, cancellation, checkout, me, payments};
 
 const AUDIENCE: Audience = Audience {
     name: "customer",
@@ -21,6 +21,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(bookings::find_booking))
         .routes(routes!(checkout::reopen_checkout))
         .routes(routes!(cancellation::cancel_booking))
-        .routes(routes!(payments::verify_payment));
+        .routes(routes!(payments::verify_payment))
+        .routes(routes!(payments::list_payments))
+        .routes(routes!(me::find_me));
     AUDIENCE.describe(routes)
 }

@@ -10,6 +10,7 @@ use super::execute::Done;
 use super::plan::{Item, ReportingEvent};
 use super::settle::settle;
 use crate::app::{App, BatchHandler, Batched, ReceivedEvent};
+use crate::domain::payment::SettledBy;
 use crate::domain::payment_event::{DeliveryOutcome, EventStatus};
 use crate::domain::stripe_report::StripeReport;
 use crate::error::Result;
@@ -137,6 +138,7 @@ fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &'a 
         reference: &event.reference,
         attempt: recorded.attempt,
         refund: None,
+        settled_by: SettledBy::Webhook,
         event: Some(ReportingEvent {
             id: &event.id,
             received_at: recorded.received_at,

@@ -16,5 +16,5 @@ mod settle;
 mod unpayable;
 
 pub use events::{SettleEvents, settle_deferred, settle_events};
-pub use reports::{settle_refund, settle_report};
+pub use reports::{AttemptAnswer, settle_answer, settle_refund};
 pub use unpayable::end_unpayable;

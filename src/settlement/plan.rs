@@ -7,6 +7,7 @@ use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState};
 use crate::domain::ids::{BookingId, RefundId};
 use crate::domain::job::DEFERRED_PAUSE_MAX;
+use crate::domain::payment::SettledBy;
 use crate::domain::refund::{RefundDecision, RefundReport, RefundState};
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::domain::{checkout, payment_intent, refund};
@@ -28,6 +29,8 @@ pub(super) struct Item<'a> {
     pub(super) attempt: Option<AttemptOfBooking>,
     /// The refund that it is about, if it was asked for.
     pub(super) refund: Option<RefundId>,
+    /// How it was brought.
+    pub(super) settled_by: SettledBy,
     /// The event that brought it; none where Stripe was asked.
     pub(super) event: Option<ReportingEvent<'a>>,
     /// The span of the request that brought it: what is logged about it is logged there.
@@ -176,6 +179,7 @@ mod tests {
             reference: &reference,
             attempt: None,
             refund: None,
+            settled_by: SettledBy::Webhook,
             event: waited.map(|waited| ReportingEvent {
                 id: "evt_1",
                 received_at: now - waited,

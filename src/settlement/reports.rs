@@ -7,24 +7,35 @@ use super::plan::Item;
 use super::settle::settle;
 use crate::app::App;
 use crate::domain::attempt::AttemptOfBooking;
+use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::RefundId;
+use crate::domain::payment::SettledBy;
 use crate::domain::refund::RefundReport;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::error::Result;
 
+/// What Stripe has answered about an attempt.
+#[derive(Debug, Clone)]
+pub struct AttemptAnswer {
+    /// The attempt.
+    pub attempt: AttemptOfBooking,
+    /// What the answer names.
+    pub reference: AttemptReference,
+    /// What it says.
+    pub report: CheckoutReport,
+    /// Why Stripe was asked.
+    pub settled_by: SettledBy,
+}
+
 /// Settles what Stripe has answered about an attempt. Commits.
-pub async fn settle_report(
-    app: &App,
-    attempt: AttemptOfBooking,
-    reference: &AttemptReference,
-    report: &StripeReport,
-) -> Result<()> {
+pub async fn settle_answer(app: &App, answer: AttemptAnswer) -> Result<()> {
     let span = Span::current();
     let item = Item {
-        report: Ok(report),
-        reference,
-        attempt: Some(attempt),
+        report: Ok(&StripeReport::Checkout(answer.report)),
+        reference: &answer.reference,
+        attempt: Some(answer.attempt),
         refund: None,
+        settled_by: answer.settled_by,
         event: None,
         span: &span,
     };
@@ -39,6 +50,8 @@ pub async fn settle_refund(app: &App, id: RefundId, report: RefundReport) -> Res
         reference: &AttemptReference::default(),
         attempt: None,
         refund: Some(id),
+        // It brings no payment.
+        settled_by: SettledBy::Release,
         event: None,
         span: &span,
     };

@@ -55,6 +55,7 @@ impl<'a> ReportedAttempt<'a, '_> {
             funds,
             surplus_reason,
             event_id: self.item.event.map(|event| event.id),
+            settled_by: self.item.settled_by,
         }
     }
 }

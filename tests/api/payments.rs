@@ -1,6 +1,7 @@
 //! What becomes of money: once, whatever the order, and never without a decision.
 
 mod late;
+mod listed;
 mod mismatches;
 
 use chrono::TimeDelta;

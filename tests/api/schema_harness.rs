@@ -166,8 +166,9 @@ pub(crate) fn payment_as(attempt: u32, booking: u32, part: &str, money: &str) ->
     let (attempt, booking) = (id(attempt), id(booking));
     format!(
         "insert into payments (id, booking_id, attempt_id, part, stripe_payment_intent_id,
-                               amount_minor, currency, disposition, surplus_reason, captured_at)
-         values ('{attempt}', '{booking}', '{attempt}', '{part}', {money}, now());"
+                               amount_minor, currency, disposition, surplus_reason, settled_by,
+                               captured_at)
+         values ('{attempt}', '{booking}', '{attempt}', '{part}', {money}, 'webhook', now());"
     )
 }
 

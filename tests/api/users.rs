@@ -121,3 +121,18 @@ async fn an_address_that_is_none_stops_no_booking() {
     assert_eq!(harness.sql(asked).await, "customer_email=dana@example.com");
     harness.reconcile().await;
 }
+
+#[tokio::test]
+async fn a_caller_learns_who_they_are() {
+    let harness = TestApp::new().await;
+
+    let dana = harness.customer("dana").get("/api/me").await;
+    let admin = harness.admin().get("/api/me").await;
+
+    let expected = json!({
+        "id": "user_dana", "email": "dana@example.com", "name": "user_dana", "role": "user",
+    });
+    assert_eq!((dana.status, dana.body), (200, expected));
+    assert_eq!(admin.body["role"], "admin");
+    harness.get("/api/me").await.refused(401, "unauthenticated");
+}

@@ -2,8 +2,10 @@
 
 mod booking;
 mod movie;
+mod payment;
 mod show;
 
 pub(super) use booking::BookingView;
 pub(super) use movie::MovieView;
+pub(super) use payment::PaymentView;
 pub(super) use show::{PolicyStepView, ShowView};

@@ -12,12 +12,13 @@ use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::job::Job;
-use crate::domain::stripe_report::{AttemptReference, StripeReport};
+use crate::domain::payment::SettledBy;
+use crate::domain::stripe_report::AttemptReference;
 use crate::error::{Error, Result};
 use crate::repositories::attempts;
 use crate::repositories::unanswered_attempts::{self, UnansweredAttempt};
 use crate::repositories::{booking_events, jobs};
-use crate::settlement;
+use crate::settlement::{self, AttemptAnswer};
 
 /// Forms that one request is sent in, each under a key of its own, until Stripe takes one.
 const FORMS_MAX: usize = 4;
@@ -129,8 +130,13 @@ async fn settle_refusal(
         attempt_id,
         booking_id,
     };
-    let report = StripeReport::Checkout(CheckoutReport::Refused);
-    settlement::settle_report(app, attempt, &AttemptReference::default(), &report).await
+    let answer = AttemptAnswer {
+        attempt,
+        reference: AttemptReference::default(),
+        report: CheckoutReport::Refused,
+        settled_by: SettledBy::Release,
+    };
+    settlement::settle_answer(app, answer).await
 }
 
 /// Opens the attempts that wait for their sessions.

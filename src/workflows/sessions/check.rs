@@ -8,11 +8,12 @@ use tracing::Instrument;
 use crate::app::{App, AppState};
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::checkout::CheckoutReport;
-use crate::domain::stripe_report::{AttemptReference, StripeReport};
+use crate::domain::payment::SettledBy;
+use crate::domain::stripe_report::AttemptReference;
 use crate::error::{Error, Result};
 use crate::gateways::stripe::SessionLook;
 use crate::repositories::attempts;
-use crate::settlement;
+use crate::settlement::{self, AttemptAnswer};
 
 /// Stripe closes sessions a little late. After its own end of a session, and this, what it says of
 /// the session is final.
@@ -26,9 +27,9 @@ pub(super) struct OverdueSession<'a> {
     pub(super) expires_at: DateTime<Utc>,
 }
 
-/// Asks in a task of its own, which nobody's impatience breaks off, unless Stripe is being asked
-/// about this attempt already. What is returned closes when the answer is settled, or there is
-/// none.
+/// Asks for a buyer who has come back, in a task of its own, which nobody's impatience breaks off,
+/// unless Stripe is being asked about this attempt already. What is returned closes when the answer
+/// is settled, or there is none.
 pub(super) fn begin(
     app: &AppState,
     attempt: AttemptOfBooking,
@@ -39,7 +40,7 @@ pub(super) fn begin(
         let (app, session_id) = (AppState::clone(app), session_id.to_owned());
         let work = async move {
             // That Stripe does not answer is not the buyer's concern.
-            if let Err(error) = make(&app, attempt, &session_id).await {
+            if let Err(error) = make(&app, attempt, &session_id, SettledBy::Verify).await {
                 tracing::warn!("cannot ask how a session stands: {error}");
             }
             drop(under_way);
@@ -55,6 +56,7 @@ pub(super) async fn make(
     app: &App,
     attempt: AttemptOfBooking,
     session_id: &str,
+    settled_by: SettledBy,
 ) -> Result<SessionLook> {
     let session = match app.stripe.retrieve_session(session_id).await {
         Ok(session) => session,
@@ -70,8 +72,13 @@ pub(super) async fn make(
             payment_intent_id: session.payment_intent_id().map(str::to_owned),
             ..AttemptReference::default()
         };
-        let report = StripeReport::Checkout(report.clone());
-        settlement::settle_report(app, attempt, &reference, &report).await?;
+        let answer = AttemptAnswer {
+            attempt,
+            reference,
+            report: report.clone(),
+            settled_by,
+        };
+        settlement::settle_answer(app, answer).await?;
     }
     Ok(look)
 }
@@ -100,8 +107,13 @@ pub(super) async fn settle_unexplained(
         session_id: Some(session.id.to_owned()),
         ..AttemptReference::default()
     };
-    let report = StripeReport::Checkout(report);
-    settlement::settle_report(app, attempt, &reference, &report).await
+    let answer = AttemptAnswer {
+        attempt,
+        reference,
+        report,
+        settled_by: SettledBy::Release,
+    };
+    settlement::settle_answer(app, answer).await
 }
 
 /// Settles that a session can no longer be paid. Commits.
@@ -114,6 +126,11 @@ pub(super) async fn settle_expiry(
         session_id: session_id.map(str::to_owned),
         ..AttemptReference::default()
     };
-    let report = StripeReport::Checkout(CheckoutReport::Expired);
-    settlement::settle_report(app, attempt, &reference, &report).await
+    let answer = AttemptAnswer {
+        attempt,
+        reference,
+        report: CheckoutReport::Expired,
+        settled_by: SettledBy::Release,
+    };
+    settlement::settle_answer(app, answer).await
 }

@@ -13,6 +13,7 @@ use crate::domain::booking::BookingStatus;
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::BookingId;
 use crate::domain::job::{Job, UNDECIDED_PAUSE};
+use crate::domain::payment::SettledBy;
 use crate::error::{Error, Result};
 use crate::gateways::stripe::{SessionLook, StripeError};
 use crate::repositories::attempts::{self, UnclosedAttempt};
@@ -71,7 +72,9 @@ async fn end_processing(app: &App, id: BookingId, attempt: Option<UnclosedAttemp
         attempt_id: unclosed.id,
         booking_id: id,
     };
-    if let SessionLook::Unexplained(report) = check::make(app, attempt, session.id).await? {
+    if let SessionLook::Unexplained(report) =
+        check::make(app, attempt, session.id, SettledBy::Release).await?
+    {
         check::settle_unexplained(app, attempt, &session, report).await?;
     }
     ask_again(app, id).await
@@ -185,7 +188,7 @@ async fn fence(app: &App, attempt: AttemptOfBooking, session: &OverdueSession<'_
         Err(_) if app.now() > session.expires_at + AFTER_EXPIRY => false,
         Err(error) => return Err(error.into()),
     };
-    let report = match check::make(app, attempt, session.id).await? {
+    let report = match check::make(app, attempt, session.id, SettledBy::Release).await? {
         SessionLook::Settled(_) => return Ok(()),
         SessionLook::Unexplained(report) => report,
         SessionLook::Open if is_refused => {

@@ -1,0 +1,65 @@
+//! A payment, with the booking that it was made for.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::attempt::PaymentPart;
+use crate::domain::ids::{BookingId, PaymentId};
+use crate::domain::money::Money;
+use crate::domain::payment::{Disposition, PaidBooking, Payment, SettledBy};
+
+/// A payment, in the one shape that it has everywhere.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentView {
+    id: PaymentId,
+    booking_id: BookingId,
+    booking: PaidBookingView,
+    part: PaymentPart,
+    amount: Money,
+    refunded: Money,
+    disposition: Disposition,
+    /// Why it is kept apart; null if it is applied.
+    reason: Option<String>,
+    payment_intent_id: Option<String>,
+    settled_by: SettledBy,
+    captured_at: DateTime<Utc>,
+}
+
+/// The booking of a payment, in brief.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct PaidBookingView {
+    id: BookingId,
+    reference: String,
+    title: String,
+}
+
+impl From<Payment> for PaymentView {
+    fn from(payment: Payment) -> Self {
+        Self {
+            id: payment.id,
+            booking_id: payment.booking.id,
+            booking: PaidBookingView::from(payment.booking),
+            part: payment.part,
+            amount: payment.amount,
+            refunded: payment.refunded,
+            disposition: payment.disposition,
+            reason: payment.surplus_reason,
+            payment_intent_id: payment.payment_intent_id,
+            settled_by: payment.settled_by,
+            captured_at: payment.captured_at,
+        }
+    }
+}
+
+impl From<PaidBooking> for PaidBookingView {
+    fn from(booking: PaidBooking) -> Self {
+        Self {
+            id: booking.id,
+            reference: booking.reference,
+            title: booking.title,
+        }
+    }
+}
