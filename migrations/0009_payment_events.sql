@@ -28,6 +28,8 @@ create table payment_events (
     check ((status in ('processed', 'ignored')) = (processed_at is not null))
 );
 create index payment_events_by_booking on payment_events (booking_id) where booking_id is not null;
+-- For the list that admins read.
+create index payment_events_by_time on payment_events (received_at);
 create index payment_events_open on payment_events (received_at) where status in ('received', 'deferred', 'failed');
 -- Events that wait for their attempt.
 create index payment_events_deferred on payment_events (attempt_id) where status = 'deferred';

@@ -9,7 +9,10 @@ create table discrepancies (
   ours json not null,
   theirs json not null,
   status text not null default 'open' check (status in ('open', 'healed', 'dismissed')),
-  found_at timestamptz not null
+  found_at timestamptz not null,
+  dismiss_reason text,
+  -- Refuses a reason without a dismissal.
+  constraint discrepancies_dismissed_for_reason check (status = 'dismissed' or dismiss_reason is null)
 );
 -- Refuses to open the same difference twice, however often Stripe repeats it.
 create unique index discrepancies_one_open on discrepancies (kind, subject) where status = 'open';

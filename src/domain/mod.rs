@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod checkout;
 pub mod checkout_state;
 pub mod currency;
+pub mod discrepancy;
 mod field_errors;
 pub mod funds;
 pub mod idempotency;

@@ -17,6 +17,10 @@ pub enum SettledBy {
     Verify,
     /// Stripe was asked at the end of a hold, or because the booking was to be cancelled.
     Release,
+    /// An admin had an event settled again.
+    Replay,
+    /// An admin had Stripe asked.
+    Admin,
 }
 
 /// Whether a payment counts for its booking.

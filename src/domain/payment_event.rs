@@ -1,8 +1,16 @@
 //! An event of Stripe's, as we keep it: where it stands, and what became of a delivery.
 
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::ids::BookingId;
+
 /// Where an event stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[sqlx(type_name = "payment_event_status", rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
 pub enum EventStatus {
     /// Stored, and being decided.
     Received,
@@ -24,6 +32,29 @@ impl EventStatus {
             Self::Received | Self::Deferred | Self::Failed => false,
         }
     }
+}
+
+/// An event as it is kept, with what became of it.
+#[derive(Debug, Clone)]
+pub struct PaymentEvent {
+    /// `evt_…`
+    pub id: String,
+    /// Such as `checkout.session.completed`; empty if it could not be read.
+    pub kind: String,
+    /// Where it stands.
+    pub status: EventStatus,
+    /// A sentence that says what became of it; none before it is decided.
+    pub outcome: Option<String>,
+    /// The booking that it is about, if one was found.
+    pub booking_id: Option<BookingId>,
+    /// How often it came.
+    pub deliveries: i32,
+    /// When it first came.
+    pub received_at: DateTime<Utc>,
+    /// When it was settled.
+    pub processed_at: Option<DateTime<Utc>>,
+    /// The body as it came.
+    pub payload: String,
 }
 
 /// What became of a delivery of an event.

@@ -94,6 +94,36 @@ pub async fn find_by_session(
     Ok(attempt)
 }
 
+/// An attempt that Stripe has given a session.
+#[derive(Debug, Clone)]
+pub struct AttemptWithSession {
+    /// The attempt.
+    pub id: AttemptId,
+    /// `cs_…`
+    pub session_id: String,
+}
+
+/// The attempts of a booking that have a session, newest first, at most `limit`. One round trip.
+pub async fn list_with_session(
+    db: &mut Connection,
+    id: BookingId,
+    limit: i64,
+) -> Result<Vec<AttemptWithSession>> {
+    let attempts = sqlx::query_as!(
+        AttemptWithSession,
+        r#"select id as "id: _", stripe_session_id as "session_id!"
+           from checkout_attempts
+           where booking_id = $1 and stripe_session_id is not null
+           order by id desc
+           limit $2"#,
+        id as _,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(attempts)
+}
+
 /// Locks bookings in the order of their ids, and then the named attempts, and reads how both
 /// stand. The locks are taken in this order everywhere. One round trip.
 pub async fn lock(

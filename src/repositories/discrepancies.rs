@@ -4,12 +4,13 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::connection::Connection;
+use crate::domain::discrepancy::{Discrepancy, DiscrepancyStatus};
 use crate::domain::ids::{BookingId, DiscrepancyId};
 use crate::error::Result;
 
-/// A difference between what Stripe reports and our records.
+/// A difference that is found.
 #[derive(Debug, Clone)]
-pub struct Discrepancy<'a> {
+pub struct NewDiscrepancy<'a> {
     /// In what they differ.
     pub kind: &'a str,
     /// What it is about, such as an attempt's id.
@@ -25,7 +26,7 @@ pub struct Discrepancy<'a> {
 /// Opens a discrepancy; false if it is open already.
 pub async fn open(
     db: &mut Connection,
-    discrepancy: &Discrepancy<'_>,
+    discrepancy: &NewDiscrepancy<'_>,
     now: DateTime<Utc>,
 ) -> Result<bool> {
     let opened = sqlx::query!(
@@ -43,4 +44,57 @@ pub async fn open(
     .execute(db)
     .await?;
     Ok(opened.rows_affected() == 1)
+}
+
+/// Which discrepancies are listed.
+#[derive(Debug, Clone, Copy)]
+pub struct Filter {
+    /// Only those that stand so.
+    pub status: Option<DiscrepancyStatus>,
+    /// Only those found before this one.
+    pub before: Option<DiscrepancyId>,
+}
+
+/// Discrepancies, newest first, at most `limit`. One round trip.
+pub async fn list(db: &mut Connection, filter: Filter, limit: i64) -> Result<Vec<Discrepancy>> {
+    let found = sqlx::query_as!(
+        Discrepancy,
+        r#"select id as "id: _", kind, subject, booking_id as "booking_id: _", ours as "ours: _",
+                  theirs as "theirs: _", status as "status: _", found_at, dismiss_reason
+           from discrepancies
+           where ($1::text is null or status = $1)
+             and id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+           order by id desc
+           limit $3"#,
+        filter.status as _,
+        filter.before as _,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// Dismisses a discrepancy that is open; one that is not is left as it is. How it stands then, if
+/// there is such a one. One round trip.
+pub async fn dismiss(
+    db: &mut Connection,
+    id: DiscrepancyId,
+    reason: Option<&str>,
+) -> Result<Option<Discrepancy>> {
+    let dismissed = sqlx::query_as!(
+        Discrepancy,
+        r#"update discrepancies
+           set status = case status when 'open' then 'dismissed' else status end,
+               dismiss_reason = case status when 'open' then $2 else dismiss_reason end
+           where id = $1
+           returning id as "id: _", kind, subject, booking_id as "booking_id: _",
+                     ours as "ours: _", theirs as "theirs: _", status as "status: _", found_at,
+                     dismiss_reason"#,
+        id as _,
+        reason,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(dismissed)
 }

@@ -6,7 +6,7 @@ use super::Columns;
 use crate::connection::Connection;
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::ids::{AttemptId, BookingId};
-use crate::domain::payment_event::EventStatus;
+use crate::domain::payment_event::{EventStatus, PaymentEvent};
 use crate::error::Result;
 
 /// An event as it is delivered.
@@ -104,12 +104,8 @@ pub async fn record(
     Ok(recorded.collect())
 }
 
-/// Locks an event that is not settled, and returns it with its body; `None` if it is settled or
-/// unknown.
-pub async fn lock_unsettled(
-    db: &mut Connection,
-    id: &str,
-) -> Result<Option<(RecordedEvent, String)>> {
+/// Locks an event, and returns what is known of it, with its body; `None` if it is unknown.
+pub async fn lock(db: &mut Connection, id: &str) -> Result<Option<(RecordedEvent, String)>> {
     let row = sqlx::query!(
         r#"select event.id, event.status as "status: EventStatus", event.received_at, event.payload,
                   found.attempt_id as "attempt_id?: AttemptId",
@@ -117,7 +113,7 @@ pub async fn lock_unsettled(
            from payment_events as event
            left join lateral find_attempt(event.stripe_session_id, event.attempt_id,
                                           event.stripe_payment_intent_id) as found on true
-           where event.id = $1 and event.status not in ('processed', 'ignored')
+           where event.id = $1
            for update of event"#,
         id,
     )
@@ -132,6 +128,65 @@ pub async fn lock_unsettled(
         };
         (recorded, row.payload)
     }))
+}
+
+/// Which events are listed.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only those that stand so.
+    pub status: Option<EventStatus>,
+    /// Only those of this type.
+    pub kind: Option<String>,
+    /// Only those that came before this place in the list.
+    pub before: Option<Place>,
+}
+
+/// A place in the list of events.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// When the event there first came.
+    pub received_at: DateTime<Utc>,
+    /// `evt_…`
+    pub id: String,
+}
+
+/// Events, those that came last first, at most `limit`. One round trip.
+pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Vec<PaymentEvent>> {
+    let events = sqlx::query_as!(
+        PaymentEvent,
+        r#"select id, type as kind, status as "status: _", outcome, booking_id as "booking_id: _",
+                  deliveries, received_at, processed_at, payload
+           from payment_events
+           where ($1::payment_event_status is null or status = $1)
+             and ($2::text is null or type = $2)
+             and ($3::timestamptz is null
+               or received_at <= $3 and (received_at, id) < ($3, $4::text))
+           order by received_at desc, id desc
+           limit $5"#,
+        filter.status as _,
+        filter.kind.as_deref(),
+        filter.before.as_ref().map(|place| place.received_at),
+        filter.before.as_ref().map(|place| place.id.as_str()),
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(events)
+}
+
+/// An event, if there is one. One round trip.
+pub async fn find(db: &mut Connection, id: &str) -> Result<Option<PaymentEvent>> {
+    let event = sqlx::query_as!(
+        PaymentEvent,
+        r#"select id, type as kind, status as "status: _", outcome, booking_id as "booking_id: _",
+                  deliveries, received_at, processed_at, payload
+           from payment_events
+           where id = $1"#,
+        id,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(event)
 }
 
 fn attempt_of(

@@ -6,7 +6,7 @@ use utoipa_axum::routes;
 use super::audience::Audience;
 use super::problems::{ADMIN, GENERAL, SIGNED_IN};
 use crate::app::AppState;
-use crate::controllers::admin::{movies, shows};
+use crate::controllers::admin::{bookings, discrepancies, movies, payment_events, shows};
 
 const AUDIENCE: Audience = Audience {
     name: "admin",
@@ -18,6 +18,12 @@ const AUDIENCE: Audience = Audience {
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     let routes = OpenApiRouter::new()
         .routes(routes!(movies::create_movie))
-        .routes(routes!(shows::create_show));
+        .routes(routes!(shows::create_show))
+        .routes(routes!(bookings::verify_booking))
+        .routes(routes!(payment_events::list_payment_events))
+        .routes(routes!(payment_events::find_payment_event))
+        .routes(routes!(payment_events::replay_payment_event))
+        .routes(routes!(discrepancies::list_discrepancies))
+        .routes(routes!(discrepancies::dismiss_discrepancy));
     AUDIENCE.describe(routes)
 }

@@ -100,14 +100,33 @@ pub async fn settle_events(
 /// Settles an event that was deferred, from what was stored of it. Commits. One that is settled is
 /// left alone.
 pub async fn settle_deferred(app: &App, event_id: &str) -> Result<()> {
+    settle_stored(app, event_id, SettledBy::Webhook, EventStatus::is_settled).await
+}
+
+/// Settles an event again, from what was stored of it, for an admin. Commits. One whose effect is
+/// committed is left alone.
+pub async fn replay(app: &App, event_id: &str) -> Result<()> {
+    let is_processed = |status| status == EventStatus::Processed;
+    settle_stored(app, event_id, SettledBy::Replay, is_processed).await
+}
+
+async fn settle_stored(
+    app: &App,
+    event_id: &str,
+    settled_by: SettledBy,
+    is_over: fn(EventStatus) -> bool,
+) -> Result<()> {
     let mut tx = app.begin_payment().await?;
-    let locked = payment_events::lock_unsettled(&mut tx, event_id).await?;
-    let Some((recorded, payload)) = locked else {
+    let locked = payment_events::lock(&mut tx, event_id).await?;
+    let Some((recorded, payload)) = locked.filter(|(recorded, _)| !is_over(recorded.status)) else {
         return Ok(());
     };
     let event = event::parse(&payload)?;
     let span = Span::current();
-    let item = item(app, &event, &recorded, &span);
+    let item = Item {
+        settled_by,
+        ..item(app, &event, &recorded, &span)
+    };
     let done = settle(&mut tx, &[item], app.now()).await?;
     app.commit(tx).await?;
     for done in done {

@@ -13,7 +13,7 @@ use crate::domain::funds::{CapturedFunds, Mismatch, SurplusReason};
 use crate::domain::stripe_report::StripeReport;
 use crate::error::Result;
 use crate::repositories::bookings;
-use crate::repositories::discrepancies::{self, Discrepancy};
+use crate::repositories::discrepancies::{self, NewDiscrepancy};
 
 impl<'a> Round<'a> {
     /// Keeps the money, and leaves the booking to a person with all that it reserves.
@@ -80,7 +80,7 @@ impl<'a> Round<'a> {
         let id = reported.booking_id();
         let ours = json!({ "bookingId": id, "asked": reported.state.asked });
         let theirs = statement(reported.item);
-        let discrepancy = Discrepancy {
+        let discrepancy = NewDiscrepancy {
             kind: mismatch.as_str(),
             subject: &discrepancy_subject(reported),
             booking_id: Some(id),

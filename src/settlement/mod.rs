@@ -15,6 +15,6 @@ mod round;
 mod settle;
 mod unpayable;
 
-pub use events::{SettleEvents, settle_deferred, settle_events};
+pub use events::{SettleEvents, replay, settle_deferred, settle_events};
 pub use reports::{AttemptAnswer, settle_answer, settle_refund};
 pub use unpayable::end_unpayable;

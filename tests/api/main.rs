@@ -13,6 +13,7 @@
 )]
 
 mod access;
+mod admin;
 mod audiences;
 mod batcher;
 mod batches;

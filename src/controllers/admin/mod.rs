@@ -1,4 +1,17 @@
 //! What only admins do.
 
+pub mod bookings;
+pub mod discrepancies;
 pub mod movies;
+pub mod payment_events;
 pub mod shows;
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// Why an admin does something, if they say so.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reasoned {
+    reason: Option<String>,
+}

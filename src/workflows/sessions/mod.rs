@@ -4,6 +4,8 @@
 mod check;
 mod release;
 mod verify;
+mod verify_booking;
 
 pub use release::{cancel, end_hold};
 pub use verify::verify;
+pub use verify_booking::verify_booking;
