@@ -61,6 +61,10 @@ const ROW_BY_ROW: [Setting; 4] = [
     ("plan_cache_mode", "force_generic_plan"),
 ];
 
+/// Of the sessions for what may find many rows, whose best plan depends on what is asked for: of
+/// all customers' bookings, or of one's.
+const AS_ASKED: [Setting; 1] = [("plan_cache_mode", "force_custom_plan")];
+
 /// The connections of a process. Each pool has its own name at Postgres, and none can starve
 /// another.
 pub struct Pools {
@@ -99,7 +103,7 @@ impl Pools {
             watch: pool(WATCH_CONNECTIONS_MAX, LIMITS.to_vec(), "holdfast watch"),
             reporting: pool(
                 REPORTING_CONNECTIONS_MAX,
-                LIMITS.to_vec(),
+                [&LIMITS[..], &AS_ASKED].concat(),
                 "holdfast reporting",
             ),
             trust,

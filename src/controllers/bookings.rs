@@ -176,9 +176,10 @@ pub async fn list_bookings(
     let limit = Limit::of(query.limit)?;
     let before = read_cursor(query.cursor.as_deref(), |text| text.parse().ok())?;
     let filter = Filter {
-        user_id: user.id,
+        user_id: Some(user.id),
         status: query.status,
         before,
+        ..Filter::default()
     };
     let found = bookings::list(
         &mut app.pools.reporting.acquire().await?,

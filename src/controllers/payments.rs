@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::http::extract::{Json, Query};
 use crate::http::identity::CurrentUser;
 use crate::http::paging::{Limit, Page, read_cursor};
-use crate::repositories::payments;
+use crate::repositories::payments::{self, Filter};
 use crate::workflows::sessions;
 
 /// The longest that a buyer waits in one request.
@@ -94,8 +94,13 @@ pub async fn list_payments(
 ) -> Result<Json<Page<PaymentView>>> {
     let limit = Limit::of(query.limit)?;
     let before = read_cursor(query.cursor.as_deref(), |text| text.parse().ok())?;
+    let filter = Filter {
+        user_id: Some(user.id),
+        before,
+        ..Filter::default()
+    };
     let mut db = app.pools.reporting.acquire().await?;
-    let found = payments::list(&mut db, &user.id, before, limit.fetch()).await?;
+    let found = payments::list(&mut db, &filter, limit.fetch()).await?;
     let page = limit.page(found, |payment| payment.id.to_string());
     Ok(Json(page.map(PaymentView::from)))
 }

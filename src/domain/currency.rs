@@ -20,6 +20,9 @@ const CHARGEABLE: &str = "\
     pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp sle sos srd std szl \
     thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd xof xpf yer zar zmw";
 
+/// Without decimals. <https://docs.stripe.com/currencies#zero-decimal>
+const WITHOUT_DECIMALS: &str = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf";
+
 /// Written without decimals at Stripe, except in the two that it keeps with two for compatibility.
 const IN_HUNDREDS: &str = "isk ugx";
 
@@ -45,6 +48,17 @@ impl Currency {
     /// The three letters, lower case.
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// How many digits of an amount in minor units are decimals.
+    pub fn decimals(&self) -> usize {
+        if WITHOUT_DECIMALS.contains(self.as_str()) {
+            0
+        } else if IN_TENS.contains(self.as_str()) {
+            3
+        } else {
+            2
+        }
     }
 
     /// An amount must be a multiple of this many minor units.

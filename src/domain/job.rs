@@ -64,6 +64,21 @@ pub struct ScheduledJob {
     pub run_at: DateTime<Utc>,
 }
 
+/// A job that has failed at least once.
+#[derive(Debug, Clone)]
+pub struct TroubledJob {
+    /// What there is to do, as in the payload.
+    pub kind: String,
+    /// How often it was tried.
+    pub tries: i16,
+    /// Whether it will not be tried again by itself.
+    pub is_buried: bool,
+    /// What went wrong the last time.
+    pub last_error: Option<String>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+}
+
 impl Job {
     /// How the key of a job that ends a hold begins; the booking's id follows.
     pub const END_HOLD: &'static str = "end-hold-";

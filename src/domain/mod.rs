@@ -30,4 +30,5 @@ pub mod seats;
 pub mod session_meaning;
 pub mod skew;
 pub mod stripe_report;
+pub mod timeline;
 pub mod user;

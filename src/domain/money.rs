@@ -1,5 +1,7 @@
 //! Amounts of money: whole minor units of one currency, never a float.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::currency::Currency;
@@ -57,12 +59,44 @@ impl Money {
     }
 }
 
+/// For people: `24.00 EUR`.
+impl fmt::Display for Money {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = self.currency.decimals();
+        let digits = format!(
+            "{:0>1$}",
+            self.amount_minor.unsigned_abs(),
+            decimals.saturating_add(1)
+        );
+        let (whole, rest) = digits.split_at(digits.len().saturating_sub(decimals));
+        let sign = if self.amount_minor < 0 { "-" } else { "" };
+        let point = if decimals == 0 { "" } else { "." };
+        let code = self.currency.as_str().to_uppercase();
+        write!(formatter, "{sign}{whole}{point}{rest} {code}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn money(amount_minor: i64, code: &str) -> Money {
         Money::new(amount_minor, code.parse().unwrap())
+    }
+
+    #[test]
+    fn people_read_an_amount_in_the_decimals_of_its_currency() {
+        for (money, text) in [
+            (money(2_400, "eur"), "24.00 EUR"),
+            (money(5, "eur"), "0.05 EUR"),
+            (money(0, "usd"), "0.00 USD"),
+            (money(-105, "usd"), "-1.05 USD"),
+            (money(500, "jpy"), "500 JPY"),
+            (money(1_500, "kwd"), "1.500 KWD"),
+            (money(10_000, "isk"), "100.00 ISK"),
+        ] {
+            assert_eq!(money.to_string(), text);
+        }
     }
 
     #[test]

@@ -1,10 +1,22 @@
 //! Refunds: what is on its way back, and what Stripe's reports mean for it.
 
+use chrono::{DateTime, Utc};
+
 use super::ids::{BookingId, PaymentId, RefundId};
 use super::money::Money;
 
 /// Where a refund stands. <https://docs.stripe.com/api/refunds/object#refund_object-status>
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    sqlx::Type,
+    serde::Serialize,
+    serde::Deserialize,
+    utoipa::ToSchema,
+)]
 #[sqlx(type_name = "refund_status", rename_all = "snake_case")]
 #[serde(rename_all = "camelCase")]
 pub enum RefundStatus {
@@ -48,6 +60,31 @@ pub struct RefundState {
     pub status: RefundStatus,
     /// Whether the payment was surplus; else it was applied to the booking.
     pub of_surplus: bool,
+}
+
+/// A refund, as admins see it.
+#[derive(Debug, Clone)]
+pub struct Refund {
+    /// The refund.
+    pub id: RefundId,
+    /// The booking whose money it is.
+    pub booking_id: BookingId,
+    /// The payment that is given back.
+    pub payment_id: PaymentId,
+    /// How much.
+    pub amount: Money,
+    /// Where it stands.
+    pub status: RefundStatus,
+    /// Who has asked for it, such as `surplus`.
+    pub source: String,
+    /// Why.
+    pub reason: String,
+    /// Why it did not go, if it did not.
+    pub failure_reason: Option<String>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it came to its end.
+    pub settled_at: Option<DateTime<Utc>>,
 }
 
 /// What has to be done, in the transaction that holds the refund's lock.

@@ -33,3 +33,14 @@ pub struct User {
     /// The role that the token grants.
     pub role: Role,
 }
+
+/// A user as they are known from their tokens, whose booking it is.
+#[derive(Debug, Clone)]
+pub struct Customer {
+    /// The provider's id.
+    pub id: UserId,
+    /// Where confirmations go, if it is known.
+    pub email: Option<String>,
+    /// The display name, if it is known.
+    pub name: Option<String>,
+}

@@ -1,10 +1,11 @@
 //! What has happened to bookings: append-only, in order per booking.
 
 use chrono::{DateTime, Utc};
+use sqlx::types::Json;
 
 use super::Columns;
 use crate::connection::Connection;
-use crate::domain::booking_event::NewBookingEvent;
+use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::ids::BookingId;
 use crate::error::Result;
 
@@ -30,6 +31,39 @@ pub async fn append(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// What has happened to a booking, and when.
+#[derive(Debug, Clone)]
+pub struct RecordedBookingEvent {
+    /// What has happened.
+    pub event: BookingEvent,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// What has happened to a booking, newest first, at most `limit`. One round trip.
+pub async fn list(
+    db: &mut Connection,
+    id: BookingId,
+    limit: i64,
+) -> Result<Vec<RecordedBookingEvent>> {
+    let rows = sqlx::query!(
+        r#"select payload as "payload: Json<BookingEvent>", at
+           from booking_events
+           where booking_id = $1
+           order by id desc
+           limit $2"#,
+        id as _,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    let events = rows.into_iter().map(|row| RecordedBookingEvent {
+        event: row.payload.0,
+        at: row.at,
+    });
+    Ok(events.collect())
 }
 
 /// How far a reader has come: the transactions that it has seen.

@@ -17,12 +17,16 @@ use crate::domain::user::UserId;
 use crate::error::{Error, Result};
 
 /// Which bookings are listed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Only those of this user.
-    pub user_id: UserId,
+    pub user_id: Option<UserId>,
     /// Only those that stand so.
     pub status: Option<BookingStatus>,
+    /// Only those of this show.
+    pub show_id: Option<ShowId>,
+    /// Only those whose reference begins with this, or whose user's address or name has it.
+    pub text: Option<String>,
     /// Only those made before this one.
     pub before: Option<BookingId>,
 }
@@ -85,15 +89,25 @@ macro_rules! details {
 /// Bookings, newest first, at most `limit`. One round trip.
 pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Vec<BookingDetails>> {
     let rows = details!(
-        "where user_id = $1
+        "where ($1::text is null or booking.user_id = $1)
            and ($2::booking_status is null or booking.status = $2)
            and booking.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+           and ($5::uuid is null or booking.show_id = $5)
+           and ($6::text is null
+             or starts_with(booking.reference, upper($6))
+             or booking.user_id in (
+               select users.id from users
+               where strpos(lower(users.email), lower($6)) > 0
+                 or strpos(lower(users.name), lower($6)) > 0
+             ))
          order by booking.id desc
          limit $4",
-        filter.user_id.as_str(),
+        filter.user_id.as_ref().map(UserId::as_str),
         filter.status as _,
         filter.before as _,
-        limit
+        limit,
+        filter.show_id as _,
+        filter.text.as_deref()
     );
     rows.fetch_all(db)
         .await?

@@ -8,7 +8,8 @@ use sqlx::types::Json;
 
 use super::Columns;
 use crate::connection::Connection;
-use crate::domain::job::{ScheduledJob, TRIES_MAX};
+use crate::domain::ids::BookingId;
+use crate::domain::job::{ScheduledJob, TRIES_MAX, TroubledJob};
 use crate::error::Result;
 
 /// The one task of the queue; the payload says what it is.
@@ -94,4 +95,26 @@ pub async fn put_off(db: &mut Connection, failed: FailedTry, pause: TimeDelta) -
     .fetch_one(db)
     .await?;
     Ok(())
+}
+
+/// The jobs of a booking that have failed and are not done, newest first, at most `limit`.
+pub async fn list_troubled(
+    db: &mut Connection,
+    id: BookingId,
+    limit: i64,
+) -> Result<Vec<TroubledJob>> {
+    let troubled = sqlx::query_as!(
+        TroubledJob,
+        r#"select kind as "kind!", attempts as "tries!", state = 'buried' as "is_buried!",
+                  last_error, created_at as "created_at!"
+           from jobs
+           where booking_id = $1 and attempts > 0 and last_error is not null
+           order by id desc
+           limit $2"#,
+        id as _,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(troubled)
 }

@@ -174,6 +174,28 @@ pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Ve
     Ok(events)
 }
 
+/// The events of a booking, those that came last first, at most `limit`. One round trip.
+pub async fn list_of_booking(
+    db: &mut Connection,
+    id: BookingId,
+    limit: i64,
+) -> Result<Vec<PaymentEvent>> {
+    let events = sqlx::query_as!(
+        PaymentEvent,
+        r#"select id, type as kind, status as "status: _", outcome, booking_id as "booking_id: _",
+                  deliveries, received_at, processed_at, payload
+           from payment_events
+           where booking_id = $1
+           order by received_at desc, id desc
+           limit $2"#,
+        id as _,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(events)
+}
+
 /// An event, if there is one. One round trip.
 pub async fn find(db: &mut Connection, id: &str) -> Result<Option<PaymentEvent>> {
     let event = sqlx::query_as!(

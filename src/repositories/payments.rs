@@ -138,14 +138,19 @@ pub async fn recorded_intents(
     Ok(recorded)
 }
 
-/// The payments of a user, those that were recorded last first: at most `limit`, and only those
-/// recorded before `before`. One round trip.
-pub async fn list(
-    db: &mut Connection,
-    user_id: &UserId,
-    before: Option<PaymentId>,
-    limit: i64,
-) -> Result<Vec<Payment>> {
+/// Which payments are listed.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only those of this user.
+    pub user_id: Option<UserId>,
+    /// Only those of this booking.
+    pub booking_id: Option<BookingId>,
+    /// Only those recorded before this one.
+    pub before: Option<PaymentId>,
+}
+
+/// Payments, those that were recorded last first, at most `limit`. One round trip.
+pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Vec<Payment>> {
     let rows = sqlx::query!(
         r#"select payment.id as "id: PaymentId", payment.booking_id as "booking_id: BookingId",
                   booking.reference, shows.title as "title?",
@@ -162,12 +167,14 @@ pub async fn list(
            from bookings as booking
            join payments as payment on payment.booking_id = booking.id
            left join shows on shows.id = booking.show_id
-           where booking.user_id = $1
-             and payment.id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+           where ($1::text is null or booking.user_id = $1)
+             and ($2::uuid is null or booking.id = $2)
+             and payment.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
            order by payment.id desc
-           limit $3"#,
-        user_id.as_str(),
-        before as _,
+           limit $4"#,
+        filter.user_id.as_ref().map(UserId::as_str),
+        filter.booking_id as _,
+        filter.before as _,
         limit,
     )
     .fetch_all(db)

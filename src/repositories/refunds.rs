@@ -8,7 +8,7 @@ use crate::connection::Connection;
 use crate::domain::funds::SurplusReason;
 use crate::domain::ids::{BookingId, PaymentId, RefundId};
 use crate::domain::money::Money;
-use crate::domain::refund::{RefundReport, RefundState, RefundStatus};
+use crate::domain::refund::{Refund, RefundReport, RefundState, RefundStatus};
 use crate::error::{Error, Result};
 
 /// A refund that Stripe is to be asked for.
@@ -162,4 +162,43 @@ pub async fn request_again(
             "a refund is to be asked for again that has not failed",
         ))
     }
+}
+
+/// The refunds of a booking, newest first, at most `limit`. One round trip.
+pub async fn list_of_booking(
+    db: &mut Connection,
+    id: BookingId,
+    limit: i64,
+) -> Result<Vec<Refund>> {
+    let rows = sqlx::query!(
+        r#"select id as "id: RefundId", payment_id as "payment_id: PaymentId", amount_minor,
+                  currency, status as "status: RefundStatus", source, reason, failure_reason,
+                  created_at, settled_at
+           from refunds
+           where booking_id = $1
+           order by created_at desc, id desc
+           limit $2"#,
+        id as _,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    let refunds = rows.into_iter().map(|row| {
+        Ok(Refund {
+            id: row.id,
+            booking_id: id,
+            payment_id: row.payment_id,
+            amount: Money::new(
+                row.amount_minor,
+                row.currency.parse().map_err(Error::Fault)?,
+            ),
+            status: row.status,
+            source: row.source,
+            reason: row.reason,
+            failure_reason: row.failure_reason,
+            created_at: row.created_at,
+            settled_at: row.settled_at,
+        })
+    });
+    refunds.collect()
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::Columns;
 use crate::connection::Connection;
-use crate::domain::user::User;
+use crate::domain::user::{Customer, User, UserId};
 use crate::error::Result;
 
 /// Stores users, each named once, that are seen for the first time, and what has changed of those
@@ -38,4 +38,16 @@ pub async fn upsert(db: &mut Connection, users: &[&User], now: DateTime<Utc>) ->
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Those of the users that there are, in no particular order. One round trip.
+pub async fn find_all(db: &mut Connection, ids: &[&UserId]) -> Result<Vec<Customer>> {
+    let found = sqlx::query_as!(
+        Customer,
+        r#"select id as "id: _", email, name from users where id = any($1)"#,
+        ids as _,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(found)
 }

@@ -5,6 +5,7 @@ pub mod discrepancies;
 pub mod movies;
 pub mod payment_events;
 pub mod shows;
+mod views;
 
 use serde::Deserialize;
 use utoipa::ToSchema;

@@ -46,8 +46,7 @@ impl From<PaymentEvent> for PaymentEventView {
             deliveries: event.deliveries,
             received_at: event.received_at,
             processed_at: event.processed_at,
-            payload: serde_json::from_str(&event.payload)
-                .unwrap_or_else(|_| Value::String(event.payload)),
+            payload: serde_json::from_str(&event.payload).unwrap_or(Value::String(event.payload)),
         }
     }
 }

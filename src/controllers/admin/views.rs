@@ -1,0 +1,105 @@
+//! Resources as only admins see them.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::controllers::{BookingView, PaymentView};
+use crate::domain::ids::{BookingId, PaymentId, RefundId};
+use crate::domain::money::Money;
+use crate::domain::refund::{Refund, RefundStatus};
+use crate::domain::timeline::{TimelineItem, TimelineKind};
+use crate::domain::user::Customer;
+
+/// A booking with whose it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CustomersBooking {
+    #[serde(flatten)]
+    pub(super) booking: BookingView,
+    pub(super) customer: CustomerView,
+}
+
+/// A booking with all that is known of its money.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BookingOverview {
+    #[serde(flatten)]
+    pub(super) booking: CustomersBooking,
+    pub(super) payments: Vec<PaymentView>,
+    pub(super) refunds: Vec<RefundView>,
+}
+
+/// Whose a booking is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CustomerView {
+    id: String,
+    email: Option<String>,
+    name: Option<String>,
+}
+
+/// A refund.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RefundView {
+    id: RefundId,
+    booking_id: BookingId,
+    payment_id: PaymentId,
+    amount: Money,
+    status: RefundStatus,
+    /// Who has asked for it, such as `surplus`.
+    source: String,
+    reason: String,
+    failure_reason: Option<String>,
+    created_at: DateTime<Utc>,
+    settled_at: Option<DateTime<Utc>>,
+}
+
+/// The story of a booking, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Timeline {
+    pub(super) items: Vec<TimelineItemView>,
+}
+
+/// One sentence of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TimelineItemView {
+    at: DateTime<Utc>,
+    kind: TimelineKind,
+    text: String,
+}
+
+impl From<Customer> for CustomerView {
+    fn from(customer: Customer) -> Self {
+        Self {
+            id: customer.id.0,
+            email: customer.email,
+            name: customer.name,
+        }
+    }
+}
+
+impl From<Refund> for RefundView {
+    fn from(refund: Refund) -> Self {
+        Self {
+            id: refund.id,
+            booking_id: refund.booking_id,
+            payment_id: refund.payment_id,
+            amount: refund.amount,
+            status: refund.status,
+            source: refund.source,
+            reason: refund.reason,
+            failure_reason: refund.failure_reason,
+            created_at: refund.created_at,
+            settled_at: refund.settled_at,
+        }
+    }
+}
+
+impl From<TimelineItem> for TimelineItemView {
+    fn from(item: TimelineItem) -> Self {
+        Self {
+            at: item.at,
+            kind: item.kind,
+            text: item.text,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The story of a booking, in sentences that can be read to a customer.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::booking_event::BookingEvent;
+use super::funds::{Mismatch, SurplusReason};
+use super::job::TroubledJob;
+use super::payment_event::PaymentEvent;
+use super::refund::RefundStatus;
+
+/// What an item of the story is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum TimelineKind {
+    /// What Stripe has sent.
+    StripeEvent,
+    /// The booking itself.
+    Booking,
+    /// A payment page.
+    Checkout,
+    /// Money that came.
+    Payment,
+    /// Money that goes back.
+    Refund,
+    /// Work in the background.
+    Job,
+}
+
+/// One sentence of the story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimelineItem {
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// What it is about.
+    pub kind: TimelineKind,
+    /// The sentence.
+    pub text: String,
+}
+
+impl TimelineItem {
+    /// What has happened to a booking, with its times in `zone`.
+    pub fn of_booking(event: &BookingEvent, at: DateTime<Utc>, zone: Tz) -> Self {
+        let time = |time: &DateTime<Utc>| time.with_timezone(&zone).format("%-d %B %Y %H:%M %Z");
+        let text = match event {
+            BookingEvent::Held { until } => format!("Held for the buyer until {}.", time(until)),
+            BookingEvent::AttemptOpened { .. } => "A payment page was opened.".to_owned(),
+            BookingEvent::AttemptClosed { .. } => {
+                "A payment page was closed; the booking had gone on without it.".to_owned()
+            }
+            BookingEvent::AttemptReplaced { .. } => {
+                "Stripe gave no payment page; another one was asked for in its place.".to_owned()
+            }
+            BookingEvent::AwaitingFunds { until, .. } => format!(
+                "The buyer has paid by a method that takes days; kept for them until {}.",
+                time(until)
+            ),
+            BookingEvent::ClaimedAgain { .. } => {
+                "The payment came after the hold had ended; what was booked was still free, and is \
+                 kept for the buyer again."
+                    .to_owned()
+            }
+            BookingEvent::Confirmed { payment_id: None } => {
+                "Confirmed; it costs nothing.".to_owned()
+            }
+            BookingEvent::Confirmed { .. } => "Paid and confirmed.".to_owned(),
+            BookingEvent::BalancePaid { .. } => "The rest is paid.".to_owned(),
+            BookingEvent::SurplusKept { amount, reason, .. } => {
+                format!("{amount} came that {}; kept apart.", why(*reason))
+            }
+            BookingEvent::Review { mismatch, .. } => {
+                format!("Waits for somebody to decide: {}.", difference(*mismatch))
+            }
+            BookingEvent::PaymentDiffers { mismatch, .. } => {
+                format!("The booking stays as it is, but {}.", difference(*mismatch))
+            }
+            BookingEvent::CancellationRequested { reason: None } => {
+                "Somebody asked to cancel it.".to_owned()
+            }
+            BookingEvent::CancellationRequested {
+                reason: Some(reason),
+            } => format!("Somebody asked to cancel it: {reason}"),
+            BookingEvent::Expired => "Nobody paid in time; free for others again.".to_owned(),
+            BookingEvent::Cancelled => "Cancelled; free for others again.".to_owned(),
+            BookingEvent::Failed => "The payment did not come; free for others again.".to_owned(),
+            BookingEvent::RefundRequested { amount, .. } => {
+                format!("A refund of {amount} is on its way to Stripe.")
+            }
+            BookingEvent::RefundSettled { status, .. } => settled(*status).to_owned(),
+        };
+        let kind = kind(event);
+        Self { at, kind, text }
+    }
+
+    /// Work that has failed at least once.
+    pub fn of_job(job: &TroubledJob) -> Self {
+        let (kind, tries) = (&job.kind, job.tries);
+        let error = job.last_error.as_deref().unwrap_or("nobody knows why");
+        let end = if job.is_buried {
+            "was given up"
+        } else {
+            "is tried again"
+        };
+        Self {
+            at: job.created_at,
+            kind: TimelineKind::Job,
+            text: format!("The job {kind} has failed {tries} times and {end}: {error}"),
+        }
+    }
+
+    /// What Stripe has sent, and what became of it.
+    pub fn of_stripe(event: &PaymentEvent) -> Self {
+        let outcome = event.outcome.as_deref().unwrap_or("not decided yet");
+        Self {
+            at: event.received_at,
+            kind: TimelineKind::StripeEvent,
+            text: format!("Stripe reported {}: {outcome}.", event.kind),
+        }
+    }
+}
+
+fn kind(event: &BookingEvent) -> TimelineKind {
+    match event {
+        BookingEvent::Held { .. }
+        | BookingEvent::ClaimedAgain { .. }
+        | BookingEvent::Confirmed { .. }
+        | BookingEvent::Review { .. }
+        | BookingEvent::CancellationRequested { .. }
+        | BookingEvent::Expired
+        | BookingEvent::Cancelled
+        | BookingEvent::Failed => TimelineKind::Booking,
+        BookingEvent::AttemptOpened { .. }
+        | BookingEvent::AttemptClosed { .. }
+        | BookingEvent::AttemptReplaced { .. } => TimelineKind::Checkout,
+        BookingEvent::AwaitingFunds { .. }
+        | BookingEvent::BalancePaid { .. }
+        | BookingEvent::SurplusKept { .. }
+        | BookingEvent::PaymentDiffers { .. } => TimelineKind::Payment,
+        BookingEvent::RefundRequested { .. } | BookingEvent::RefundSettled { .. } => {
+            TimelineKind::Refund
+        }
+    }
+}
+
+fn why(reason: SurplusReason) -> &'static str {
+    match reason {
+        SurplusReason::AlreadyPaid => "had been paid before",
+        SurplusReason::LatePayment => "was too late, for what was booked is somebody else's now",
+        SurplusReason::Cancelled => "was for a booking that had been cancelled",
+        SurplusReason::Mismatch => "is not what was asked for",
+        SurplusReason::UnderReview => "was for a booking that somebody has to decide about",
+    }
+}
+
+fn difference(mismatch: Mismatch) -> &'static str {
+    match mismatch {
+        Mismatch::Booking => "Stripe names another booking for the payment",
+        Mismatch::Currency => "Stripe names another currency, or none, for the payment",
+        Mismatch::Amount => "Stripe names another amount than was asked for",
+        Mismatch::SessionUnknown => "Stripe does not know the payment page",
+        Mismatch::SessionUnexplained => "Stripe says of the payment page what nobody can explain",
+    }
+}
+
+fn settled(status: RefundStatus) -> &'static str {
+    match status {
+        RefundStatus::Requested | RefundStatus::Pending => "The refund is under way.",
+        RefundStatus::Succeeded => "The refund has succeeded.",
+        RefundStatus::Failed => "The refund has failed; the money is here.",
+        RefundStatus::Canceled => "The refund was called off; the money is here.",
+    }
+}
