@@ -14,7 +14,7 @@ create table payments (
   disposition payment_disposition not null,
   surplus_reason text,
   -- By what we learned of it.
-  settled_by text not null check (settled_by in ('webhook', 'verify', 'release', 'replay', 'admin')),
+  settled_by text not null check (settled_by in ('webhook', 'verify', 'release', 'replay', 'admin', 'reconciliation')),
   captured_at timestamptz not null,
   -- Refuses a payment of another booking, or of another part, than its attempt's.
   constraint payments_attempt_of_booking

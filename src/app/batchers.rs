@@ -8,7 +8,8 @@ use crate::domain::attempt::{NewAttempt, NewSession};
 use crate::domain::booking::BookingDetails;
 use crate::domain::booking_request::BookingRequest;
 use crate::domain::ids::{BookingId, ShowId};
-use crate::domain::payment_event::DeliveryOutcome;
+use crate::domain::payment::SettledBy;
+use crate::domain::payment_event::Delivery;
 use crate::domain::seats::{Layout, TakenSeats};
 use crate::domain::user::User;
 use crate::gateways::stripe::event::Event;
@@ -24,7 +25,7 @@ pub struct Batchers {
     /// Sessions to be stored: whether the attempt waited for it.
     pub sessions: Batcher<NewSession, bool>,
     /// Events to be settled.
-    pub events: Batcher<ReceivedEvent, DeliveryOutcome>,
+    pub events: Batcher<ReceivedEvent, Delivery>,
     /// Seat maps to be read: `None` where there is no such show.
     pub seat_maps: Batcher<ShowId, Option<Arc<SeatMap>>>,
 }
@@ -37,12 +38,14 @@ pub struct HeldBooking {
     pub attempt: Option<NewAttempt>,
 }
 
-/// An event of Stripe's, whose signature is good.
+/// An event of Stripe's, whose signature is good, or that Stripe has listed.
 pub struct ReceivedEvent {
     /// What it says.
     pub event: Event,
     /// Its body as it came.
     pub payload: String,
+    /// How it came.
+    pub settled_by: SettledBy,
 }
 
 /// The seats of a show as they were read at one moment, one for all who asked together.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::{AppState, ReceivedEvent};
+use crate::domain::payment::SettledBy;
 use crate::domain::payment_event::DeliveryOutcome;
 use crate::error::Result;
 use crate::gateways::stripe::{event, signature};
@@ -78,11 +79,12 @@ async fn receive(
     let received = ReceivedEvent {
         event: event::parse(&payload)?,
         payload,
+        settled_by: SettledBy::Webhook,
     };
-    let outcome = app.batchers.events.submit(received).await?;
+    let delivery = app.batchers.events.submit(received).await?;
     Ok(Json(Acknowledgement {
         received: true,
-        outcome: outcome.into(),
+        outcome: delivery.outcome.into(),
     }))
 }
 

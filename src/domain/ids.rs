@@ -63,6 +63,8 @@ ids! {
     TransferId,
     /// A difference between what Stripe reports and our records.
     DiscrepancyId,
+    /// One comparison of all that Stripe has with our records.
+    ReconciliationId,
 }
 
 impl RefundId {

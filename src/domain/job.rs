@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ids::{BookingId, RefundId};
+use super::ids::{BookingId, ReconciliationId, RefundId};
 
 /// The longest pause between two tries of a job. The queue's own grow to hours, and meanwhile seats
 /// or money wait.
@@ -51,6 +51,11 @@ pub enum Job {
         /// The refund.
         refund_id: RefundId,
     },
+    /// A reconciliation goes on where it stopped. One that is over is left alone.
+    Reconcile {
+        /// The reconciliation.
+        reconciliation_id: ReconciliationId,
+    },
     /// Once a minute: look for what dead processes have left, and for what is too old to keep.
     Sweep,
 }
@@ -85,13 +90,17 @@ impl Job {
     /// How the key of a job that finishes a checkout begins; the booking's id follows.
     pub const FINISH_CHECKOUT: &'static str = "finish-";
 
+    /// How the key of a job that settles a deferred event begins; the event's id follows.
+    pub const SETTLE_EVENT: &'static str = "settle-";
+
     /// Jobs with the same key are one job: the later takes the place of the earlier.
     pub fn key(&self) -> String {
         match self {
             Self::EndHold { booking_id } => format!("{}{booking_id}", Self::END_HOLD),
             Self::FinishCheckout { booking_id } => format!("{}{booking_id}", Self::FINISH_CHECKOUT),
-            Self::SettleEvent { event_id } => format!("settle-{event_id}"),
+            Self::SettleEvent { event_id } => format!("{}{event_id}", Self::SETTLE_EVENT),
             Self::Refund { refund_id } => format!("refund-{refund_id}"),
+            Self::Reconcile { reconciliation_id } => format!("reconcile-{reconciliation_id}"),
             Self::Sweep => "sweep".to_owned(),
         }
     }

@@ -23,6 +23,7 @@ pub mod payment;
 pub mod payment_event;
 pub mod payment_intent;
 pub mod quote;
+pub mod reconciliation;
 pub mod refund;
 pub mod refusal;
 pub mod seat_availability;

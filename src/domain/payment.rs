@@ -21,6 +21,8 @@ pub enum SettledBy {
     Replay,
     /// An admin had Stripe asked.
     Admin,
+    /// A reconciliation has found it.
+    Reconciliation,
 }
 
 /// Whether a payment counts for its booking.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::ids::BookingId;
+use super::stripe_report::Change;
 
 /// Where an event stands.
 #[derive(
@@ -55,6 +56,15 @@ pub struct PaymentEvent {
     pub processed_at: Option<DateTime<Utc>>,
     /// The body as it came.
     pub payload: String,
+}
+
+/// What became of a delivery of an event, and what it has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    /// What became of it.
+    pub outcome: DeliveryOutcome,
+    /// What it has changed, if anything.
+    pub change: Option<Change>,
 }
 
 /// What became of a delivery of an event.

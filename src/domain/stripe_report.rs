@@ -2,7 +2,7 @@
 
 use super::capture::Capture;
 use super::checkout::CheckoutReport;
-use super::ids::AttemptId;
+use super::ids::{AttemptId, BookingId};
 use super::payment_intent::PaymentIntentReport;
 use super::refund::RefundReport;
 
@@ -38,6 +38,15 @@ impl StripeReport {
             | Self::Dispute => None,
         }
     }
+}
+
+/// What a report has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The booking whose money it is about.
+    pub booking_id: BookingId,
+    /// A sentence for people.
+    pub what: &'static str,
 }
 
 /// The name that our sessions and refunds carry in their metadata.

@@ -4,7 +4,7 @@ use crate::app::AppState;
 use crate::domain::job::Job;
 use crate::error::Result;
 use crate::settlement;
-use crate::workflows::{checkout, refunding, sessions, sweep};
+use crate::workflows::{checkout, reconciliation, refunding, sessions, sweep};
 
 /// Does a job. An error makes the queue try again, later and later.
 pub async fn perform(app: &AppState, job: &Job) -> Result<()> {
@@ -13,6 +13,9 @@ pub async fn perform(app: &AppState, job: &Job) -> Result<()> {
         Job::FinishCheckout { booking_id } => checkout::resume(app, *booking_id).await.map(drop),
         Job::SettleEvent { event_id } => settlement::settle_deferred(app, event_id).await,
         Job::Refund { refund_id } => refunding::submit_refund(app, *refund_id).await,
+        Job::Reconcile { reconciliation_id } => {
+            reconciliation::go_on(app, *reconciliation_id).await
+        }
         Job::Sweep => sweep::sweep(app).await,
     }
 }

@@ -124,6 +124,69 @@ pub async fn list_with_session(
     Ok(attempts)
 }
 
+/// An attempt that an object of Stripe's is about.
+#[derive(Debug, Clone)]
+pub struct FoundAttempt {
+    /// The session or the PaymentIntent that it was found for.
+    pub found_for: String,
+    /// The attempt and its booking.
+    pub attempt: AttemptOfBooking,
+    /// Where the attempt stands.
+    pub status: AttemptStatus,
+}
+
+/// The attempts that objects of Stripe's are about, by what these name. One round trip.
+pub async fn find_for(
+    db: &mut Connection,
+    references: &[AttemptReference],
+) -> Result<Vec<FoundAttempt>> {
+    let rows = sqlx::query!(
+        r#"select coalesce(named.session_id, named.payment_intent_id) as "found_for!",
+                  found.attempt_id as "attempt_id!: AttemptId",
+                  found.booking_id as "booking_id!: BookingId",
+                  attempt.status as "status: AttemptStatus"
+           from unnest($1::text[], $2::uuid[], $3::text[])
+             as named (session_id, attempt_id, payment_intent_id)
+           cross join lateral find_attempt(named.session_id, named.attempt_id,
+                                           named.payment_intent_id) as found
+           join checkout_attempts as attempt on attempt.id = found.attempt_id"#,
+        &references.column(|reference| reference.session_id.as_deref()) as _,
+        &references.column(|reference| reference.attempt_id) as _,
+        &references.column(|reference| reference.payment_intent_id.as_deref()) as _,
+    )
+    .fetch_all(db)
+    .await?;
+    let found = rows.into_iter().map(|row| FoundAttempt {
+        found_for: row.found_for,
+        attempt: AttemptOfBooking {
+            attempt_id: row.attempt_id,
+            booking_id: row.booking_id,
+        },
+        status: row.status,
+    });
+    Ok(found.collect())
+}
+
+/// Bookings with an attempt that is not closed although Stripe has closed its session before
+/// `before`, at most `limit`. One round trip.
+pub async fn list_past_end(
+    db: &mut Connection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<BookingId>> {
+    let bookings = sqlx::query_scalar!(
+        r#"select booking_id as "booking_id: BookingId"
+           from checkout_attempts
+           where status in ('creating', 'open') and expires_at < $1
+           limit $2"#,
+        before,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(bookings)
+}
+
 /// Locks bookings in the order of their ids, and then the named attempts, and reads how both
 /// stand. The locks are taken in this order everywhere. One round trip.
 pub async fn lock(

@@ -23,16 +23,17 @@ pub struct NewDiscrepancy<'a> {
     pub theirs: Value,
 }
 
-/// Opens a discrepancy; false if it is open already.
+/// Opens a discrepancy; `None` if it is open already.
 pub async fn open(
     db: &mut Connection,
     discrepancy: &NewDiscrepancy<'_>,
     now: DateTime<Utc>,
-) -> Result<bool> {
-    let opened = sqlx::query!(
-        "insert into discrepancies (id, kind, subject, booking_id, ours, theirs, found_at)
-         values ($1, $2, $3, $4, $5, $6, $7)
-         on conflict (kind, subject) where status = 'open' do nothing",
+) -> Result<Option<DiscrepancyId>> {
+    let opened = sqlx::query_scalar!(
+        r#"insert into discrepancies (id, kind, subject, booking_id, ours, theirs, found_at)
+           values ($1, $2, $3, $4, $5, $6, $7)
+           on conflict (kind, subject) where status = 'open' do nothing
+           returning id as "id: DiscrepancyId""#,
         DiscrepancyId::new() as _,
         discrepancy.kind,
         discrepancy.subject,
@@ -41,9 +42,9 @@ pub async fn open(
         discrepancy.theirs,
         now,
     )
-    .execute(db)
+    .fetch_optional(db)
     .await?;
-    Ok(opened.rows_affected() == 1)
+    Ok(opened)
 }
 
 /// Which discrepancies are listed.
@@ -69,6 +70,22 @@ pub async fn list(db: &mut Connection, filter: Filter, limit: i64) -> Result<Vec
         filter.status as _,
         filter.before as _,
         limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
+/// Those of the discrepancies that there are, in the order in which they were found.
+pub async fn find_all(db: &mut Connection, ids: &[DiscrepancyId]) -> Result<Vec<Discrepancy>> {
+    let found = sqlx::query_as!(
+        Discrepancy,
+        r#"select id as "id: _", kind, subject, booking_id as "booking_id: _", ours as "ours: _",
+                  theirs as "theirs: _", status as "status: _", found_at, dismiss_reason
+           from discrepancies
+           where id = any($1)
+           order by id"#,
+        ids as _,
     )
     .fetch_all(db)
     .await?;

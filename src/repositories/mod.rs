@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod movies;
 pub mod payment_events;
 pub mod payments;
+pub mod reconciliations;
 pub mod refunds;
 pub mod shows;
 pub mod unanswered_attempts;

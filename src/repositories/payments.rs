@@ -201,6 +201,45 @@ pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Ve
     payments.collect()
 }
 
+/// What is recorded of a capture, in minor units.
+#[derive(Debug, Clone)]
+pub struct RecordedCapture {
+    /// `pi_…`
+    pub payment_intent_id: String,
+    /// The booking that it was made for.
+    pub booking_id: BookingId,
+    /// How much was captured.
+    pub captured: i64,
+    /// How much of that is back, or on its way back at Stripe.
+    pub refunded: i64,
+    /// Whether Stripe has been asked for a refund and has not answered.
+    pub is_refund_open: bool,
+}
+
+/// What is recorded of these PaymentIntents. One round trip.
+pub async fn list_captures(
+    db: &mut Connection,
+    payment_intent_ids: &[&str],
+) -> Result<Vec<RecordedCapture>> {
+    let captures = sqlx::query_as!(
+        RecordedCapture,
+        r#"select payment.stripe_payment_intent_id as "payment_intent_id!",
+                  payment.booking_id as "booking_id: _", payment.amount_minor as captured,
+                  coalesce(sum(refund.amount_minor)
+                    filter (where refund.status in ('pending', 'succeeded')), 0)::bigint
+                    as "refunded!",
+                  coalesce(bool_or(refund.status = 'requested'), false) as "is_refund_open!"
+           from payments as payment
+           left join refunds as refund on refund.payment_id = payment.id
+           where payment.stripe_payment_intent_id = any($1)
+           group by payment.id"#,
+        payment_intent_ids as _,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(captures)
+}
+
 fn is_count(written: i64, expected: usize) -> bool {
     usize::try_from(written) == Ok(expected)
 }

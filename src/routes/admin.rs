@@ -6,7 +6,9 @@ use utoipa_axum::routes;
 use super::audience::Audience;
 use super::problems::{ADMIN, GENERAL, SIGNED_IN};
 use crate::app::AppState;
-use crate::controllers::admin::{bookings, discrepancies, movies, payment_events, shows};
+use crate::controllers::admin::{
+    bookings, discrepancies, movies, payment_events, reconciliations, shows,
+};
 
 const AUDIENCE: Audience = Audience {
     name: "admin",
@@ -26,6 +28,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(payment_events::list_payment_events))
         .routes(routes!(payment_events::find_payment_event))
         .routes(routes!(payment_events::replay_payment_event))
+        .routes(routes!(reconciliations::begin_reconciliation))
+        .routes(routes!(reconciliations::find_reconciliation))
         .routes(routes!(discrepancies::list_discrepancies))
         .routes(routes!(discrepancies::dismiss_discrepancy));
     AUDIENCE.describe(routes)

@@ -11,7 +11,7 @@ use super::plan::{Item, ReportingEvent};
 use super::settle::settle;
 use crate::app::{App, BatchHandler, Batched, ReceivedEvent};
 use crate::domain::payment::SettledBy;
-use crate::domain::payment_event::{DeliveryOutcome, EventStatus};
+use crate::domain::payment_event::{Delivery, DeliveryOutcome, EventStatus};
 use crate::domain::stripe_report::StripeReport;
 use crate::error::Result;
 use crate::gateways::stripe::event::{self, Event};
@@ -22,7 +22,7 @@ pub struct SettleEvents(pub Weak<App>);
 
 impl BatchHandler for SettleEvents {
     type Request = ReceivedEvent;
-    type Answer = DeliveryOutcome;
+    type Answer = Delivery;
 
     /// Two deliveries of one event come one after the other; several events of one attempt may
     /// share a batch.
@@ -43,10 +43,10 @@ impl BatchHandler for SettleEvents {
     fn handle<'a>(
         &'a self,
         batch: &'a [Batched<ReceivedEvent>],
-    ) -> BoxFuture<'a, Result<Vec<Result<DeliveryOutcome>>>> {
+    ) -> BoxFuture<'a, Result<Vec<Result<Delivery>>>> {
         Box::pin(async {
-            let outcomes = settle_events(&*App::upgrade(&self.0)?, batch).await?;
-            Ok(outcomes.into_iter().map(Ok).collect())
+            let deliveries = settle_events(&*App::upgrade(&self.0)?, batch).await?;
+            Ok(deliveries.into_iter().map(Ok).collect())
         })
     }
 }
@@ -58,10 +58,7 @@ impl BatchHandler for SettleEvents {
 /// Locks as everywhere: the events in the order of their ids, then the bookings in theirs, then the
 /// attempts. Round trips beside BEGIN and COMMIT, for payments that confirm: record and find, lock
 /// and read, write.
-pub async fn settle_events(
-    app: &App,
-    batch: &[Batched<ReceivedEvent>],
-) -> Result<Vec<DeliveryOutcome>> {
+pub async fn settle_events(app: &App, batch: &[Batched<ReceivedEvent>]) -> Result<Vec<Delivery>> {
     let now = app.now();
     let new: Vec<_> = batch
         .iter()
@@ -75,7 +72,10 @@ pub async fn settle_events(
         .collect();
     let undecided = batch.iter().filter_map(|Batched { request, span }| {
         let recorded = recorded.get(request.event.id.as_str())?;
-        (!recorded.status.is_settled()).then(|| item(app, &request.event, recorded, span))
+        (!recorded.status.is_settled()).then(|| Item {
+            settled_by: request.settled_by,
+            ..item(app, &request.event, recorded, span)
+        })
     });
     let undecided: Vec<_> = undecided.collect();
     let done = settle(&mut tx, &undecided, now).await?;
@@ -86,15 +86,21 @@ pub async fn settle_events(
         .filter_map(|item| Some(item.event?.id))
         .zip(done);
     let done: HashMap<&str, Done> = done.collect();
-    let outcomes = batch.iter().map(|Batched { request, span }| {
+    let deliveries = batch.iter().map(|Batched { request, span }| {
         let event = &request.event;
         let Some(done) = done.get(event.id.as_str()) else {
-            return DeliveryOutcome::Duplicate;
+            return Delivery {
+                outcome: DeliveryOutcome::Duplicate,
+                change: None,
+            };
         };
         span.in_scope(|| tracing::info!(event.id, event.kind, "{}", done.sentence));
-        outcome(*done)
+        Delivery {
+            outcome: outcome(*done),
+            change: done.change(),
+        }
     });
-    Ok(outcomes.collect())
+    Ok(deliveries.collect())
 }
 
 /// Settles an event that was deferred, from what was stored of it. Commits. One that is settled is

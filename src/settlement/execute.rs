@@ -3,8 +3,10 @@
 use super::plan::{Item, Plan};
 use super::round::{ReportedAttempt, Round};
 use crate::connection::Connection;
+use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::domain::payment_event::EventStatus;
+use crate::domain::stripe_report::Change;
 use crate::error::{Error, Result};
 use crate::repositories::payments::MarkedEvent;
 
@@ -15,6 +17,17 @@ pub(super) struct Done {
     pub(super) status: EventStatus,
     /// A sentence for people.
     pub(super) sentence: &'static str,
+    /// The booking that was changed.
+    pub(super) changed: Option<BookingId>,
+}
+
+impl Done {
+    pub(super) fn change(self) -> Option<Change> {
+        self.changed.map(|booking_id| Change {
+            booking_id,
+            what: self.sentence,
+        })
+    }
 }
 
 impl<'a> Round<'a> {
@@ -25,6 +38,7 @@ impl<'a> Round<'a> {
         item: &'a Item<'a>,
         plan: Plan<'_>,
     ) -> Result<Done> {
+        let changed = plan.changes();
         let (status, sentence) = match plan {
             Plan::Ignore(reason) => (EventStatus::Ignored, reason),
             Plan::Defer(until) => {
@@ -39,6 +53,7 @@ impl<'a> Round<'a> {
             }
             Plan::GiveUp => {
                 tracing::error!("an event of ours has matched nothing for days");
+                self.leave_unmatched(db, item).await?;
                 (
                     EventStatus::Failed,
                     "failed: the attempt it names has never come",
@@ -62,6 +77,10 @@ impl<'a> Round<'a> {
                 attempt: item.attempt,
             });
         }
-        Ok(Done { status, sentence })
+        Ok(Done {
+            status,
+            sentence,
+            changed,
+        })
     }
 }

@@ -87,7 +87,9 @@ impl<'a> Round<'a> {
             ours: ours.clone(),
             theirs: theirs.clone(),
         };
-        let is_new = discrepancies::open(db, &discrepancy, self.now).await?;
+        let is_new = discrepancies::open(db, &discrepancy, self.now)
+            .await?
+            .is_some();
         if is_new || is_reviewed {
             let kind = mismatch.as_str();
             tracing::error!(
@@ -114,6 +116,32 @@ impl<'a> Round<'a> {
                 },
             );
         }
+        Ok(())
+    }
+
+    /// Opens a discrepancy for an event whose attempt has never come.
+    pub(super) async fn leave_unmatched(
+        &mut self,
+        db: &mut Connection,
+        item: &Item<'_>,
+    ) -> Result<()> {
+        let Some(event) = item.event else {
+            return Ok(());
+        };
+        let reference = item.reference;
+        let discrepancy = NewDiscrepancy {
+            kind: "event_unmatched",
+            subject: event.id,
+            booking_id: None,
+            ours: Value::Null,
+            theirs: json!({
+                "attemptId": reference.attempt_id,
+                "sessionId": reference.session_id,
+                "paymentIntentId": reference.payment_intent_id,
+                "said": statement(item),
+            }),
+        };
+        discrepancies::open(db, &discrepancy, self.now).await?;
         Ok(())
     }
 }

@@ -7,11 +7,10 @@ use super::plan::Item;
 use super::settle::settle;
 use crate::app::App;
 use crate::domain::attempt::AttemptOfBooking;
-use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::RefundId;
 use crate::domain::payment::SettledBy;
 use crate::domain::refund::RefundReport;
-use crate::domain::stripe_report::{AttemptReference, StripeReport};
+use crate::domain::stripe_report::{AttemptReference, Change, StripeReport};
 use crate::error::Result;
 
 /// What Stripe has answered about an attempt.
@@ -22,16 +21,16 @@ pub struct AttemptAnswer {
     /// What the answer names.
     pub reference: AttemptReference,
     /// What it says.
-    pub report: CheckoutReport,
+    pub report: StripeReport,
     /// Why Stripe was asked.
     pub settled_by: SettledBy,
 }
 
-/// Settles what Stripe has answered about an attempt. Commits.
-pub async fn settle_answer(app: &App, answer: AttemptAnswer) -> Result<()> {
+/// Settles what Stripe has answered about an attempt, and says what that has changed. Commits.
+pub async fn settle_answer(app: &App, answer: AttemptAnswer) -> Result<Option<Change>> {
     let span = Span::current();
     let item = Item {
-        report: Ok(&StripeReport::Checkout(answer.report)),
+        report: Ok(&answer.report),
         reference: &answer.reference,
         attempt: Some(answer.attempt),
         refund: None,
@@ -55,15 +54,16 @@ pub async fn settle_refund(app: &App, id: RefundId, report: RefundReport) -> Res
         event: None,
         span: &span,
     };
-    settle_alone(app, item).await
+    settle_alone(app, item).await.map(drop)
 }
 
-async fn settle_alone(app: &App, item: Item<'_>) -> Result<()> {
+async fn settle_alone(app: &App, item: Item<'_>) -> Result<Option<Change>> {
     let booking_id = item.attempt.map(|attempt| display(attempt.booking_id));
     let refund_id = item.refund.map(display);
     let mut tx = app.begin_payment().await?;
     let done = settle(&mut tx, &[item], app.now()).await?;
     app.commit(tx).await?;
+    let mut change = None;
     for done in done {
         tracing::info!(
             booking.id = booking_id,
@@ -71,6 +71,7 @@ async fn settle_alone(app: &App, item: Item<'_>) -> Result<()> {
             "asked: {}",
             done.sentence
         );
+        change = done.change();
     }
-    Ok(())
+    Ok(change)
 }

@@ -3,6 +3,7 @@
 
 mod bookings;
 pub mod checkout;
+pub mod reconciliation;
 pub mod refunding;
 mod seat_maps;
 pub mod seed;

@@ -3,6 +3,7 @@
 mod odd;
 
 use holdfast::app::{Batched, ReceivedEvent};
+use holdfast::domain::payment::SettledBy;
 use holdfast::gateways::stripe::event;
 use holdfast::settlement::settle_events;
 use serde_json::{Value, json};
@@ -252,6 +253,7 @@ async fn a_caller_who_hangs_up_leaves_no_transaction_open() {
     let request = ReceivedEvent {
         event: event::parse(body).unwrap(),
         payload: body.clone(),
+        settled_by: SettledBy::Webhook,
     };
     let batch = [Batched {
         request,

@@ -54,6 +54,7 @@ mod problems;
 mod queue;
 mod rate_limits;
 mod reconcile;
+mod reconciliation;
 mod refunds;
 mod replays;
 mod reviews;

@@ -6,6 +6,7 @@ use holdfast::domain::attempt::Ui;
 use holdfast::domain::booking::{Reservation, ReservedSeats};
 use holdfast::domain::booking_request::BookingRequest;
 use holdfast::domain::job::Job;
+use holdfast::domain::payment::SettledBy;
 use holdfast::domain::user::{Role, User, UserId};
 use holdfast::error::{Error, Result};
 use holdfast::gateways::stripe::event;
@@ -159,6 +160,7 @@ impl History<'_> {
                 let request = ReceivedEvent {
                     event: event::parse(&delivered.body).unwrap(),
                     payload: delivered.body.clone(),
+                    settled_by: SettledBy::Webhook,
                 };
                 let batch = [Batched {
                     request,

@@ -4,6 +4,7 @@ pub mod bookings;
 pub mod discrepancies;
 pub mod movies;
 pub mod payment_events;
+pub mod reconciliations;
 pub mod shows;
 mod views;
 

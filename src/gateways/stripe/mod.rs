@@ -4,6 +4,7 @@ pub mod checkout;
 mod client;
 mod error;
 pub mod event;
+pub mod lists;
 mod objects;
 mod odd_json;
 pub mod refunds;
@@ -14,8 +15,8 @@ use stripe_client_core::{RequestBuilder, StripeMethod};
 
 pub use client::{Probe, Stripe};
 pub use error::StripeError;
-pub use objects::SessionLook;
-use objects::{CheckoutSession, RetrievedSession};
+use objects::CheckoutSession;
+pub use objects::{RetrievedSession, SessionLook};
 
 use crate::domain::attempt::OpenCheckout;
 use crate::domain::ids::AttemptId;

@@ -26,6 +26,7 @@ use crate::domain::refund::{RefundReport, RefundStatus};
 use crate::domain::session_meaning::{
     IntentStatus, SessionMeaning, SessionPaymentStatus, SessionStatus,
 };
+use crate::domain::stripe_report::AttemptReference;
 
 /// A Checkout Session as an API call returns it.
 /// <https://docs.stripe.com/api/checkout/sessions/object>
@@ -158,6 +159,16 @@ impl RetrievedSession {
         }
     }
 
+    /// What it names of ours.
+    pub fn reference(&self) -> AttemptReference {
+        AttemptReference {
+            session_id: self.session.id.clone(),
+            payment_intent_id: self.session.payment_intent.clone(),
+            attempt_id: self.session.attempt_id(),
+            app: self.session.app().map(str::to_owned),
+        }
+    }
+
     /// `pi_…`, once the buyer has confirmed.
     pub fn payment_intent_id(&self) -> Option<&str> {
         self.session.payment_intent.as_deref()
@@ -185,12 +196,23 @@ pub(super) struct StripeObject {
     currency: Option<String>,
     #[serde(default, deserialize_with = "text")]
     failure_reason: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    latest_charge: LatestCharge,
+    #[serde(default, deserialize_with = "time")]
+    pub(super) created: Option<DateTime<Utc>>,
     #[serde(default)]
     metadata: Value,
     #[serde(default)]
     currency_conversion: Value,
     #[serde(default)]
     presentment_details: Value,
+}
+
+/// The charge of a PaymentIntent, where Stripe was asked to expand it.
+#[derive(Debug, Default, Deserialize)]
+struct LatestCharge {
+    #[serde(default, deserialize_with = "integer")]
+    amount_refunded: Option<i64>,
 }
 
 impl StripeObject {
@@ -202,6 +224,11 @@ impl StripeObject {
     /// What a PaymentIntent captured.
     pub(super) fn received(&self) -> Option<Money> {
         self.money(self.amount_received)
+    }
+
+    /// How much of what a PaymentIntent captured has been given back, in minor units.
+    pub(super) fn refunded(&self) -> i64 {
+        self.latest_charge.amount_refunded.unwrap_or_default()
     }
 
     fn money(&self, amount_minor: Option<i64>) -> Option<Money> {

@@ -13,7 +13,7 @@ use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::job::Job;
 use crate::domain::payment::SettledBy;
-use crate::domain::stripe_report::AttemptReference;
+use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::error::{Error, Result};
 use crate::repositories::attempts;
 use crate::repositories::unanswered_attempts::{self, UnansweredAttempt};
@@ -133,10 +133,10 @@ async fn settle_refusal(
     let answer = AttemptAnswer {
         attempt,
         reference: AttemptReference::default(),
-        report: CheckoutReport::Refused,
+        report: StripeReport::Checkout(CheckoutReport::Refused),
         settled_by: SettledBy::Release,
     };
-    settlement::settle_answer(app, answer).await
+    settlement::settle_answer(app, answer).await.map(drop)
 }
 
 /// Opens the attempts that wait for their sessions.

@@ -9,7 +9,7 @@ use crate::app::{App, AppState};
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::payment::SettledBy;
-use crate::domain::stripe_report::AttemptReference;
+use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::SessionLook;
 use crate::repositories::attempts;
@@ -75,7 +75,7 @@ pub(super) async fn make(
         let answer = AttemptAnswer {
             attempt,
             reference,
-            report: report.clone(),
+            report: StripeReport::Checkout(report.clone()),
             settled_by,
         };
         settlement::settle_answer(app, answer).await?;
@@ -110,10 +110,10 @@ pub(super) async fn settle_unexplained(
     let answer = AttemptAnswer {
         attempt,
         reference,
-        report,
+        report: StripeReport::Checkout(report),
         settled_by: SettledBy::Release,
     };
-    settlement::settle_answer(app, answer).await
+    settlement::settle_answer(app, answer).await.map(drop)
 }
 
 /// Settles that a session can no longer be paid. Commits.
@@ -129,8 +129,8 @@ pub(super) async fn settle_expiry(
     let answer = AttemptAnswer {
         attempt,
         reference,
-        report: CheckoutReport::Expired,
+        report: StripeReport::Checkout(CheckoutReport::Expired),
         settled_by: SettledBy::Release,
     };
-    settlement::settle_answer(app, answer).await
+    settlement::settle_answer(app, answer).await.map(drop)
 }

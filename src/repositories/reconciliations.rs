@@ -1,0 +1,108 @@
+//! Reconciliations: how far each has come, and what it has found.
+
+use chrono::{DateTime, Utc};
+use sqlx::types::Json;
+
+use crate::connection::Connection;
+use crate::domain::ids::{DiscrepancyId, ReconciliationId};
+use crate::domain::reconciliation::{
+    Findings, Healed, Progress, Reconciliation, ReconciliationState, Sums,
+};
+use crate::error::Result;
+
+/// Begins a reconciliation of what Stripe has made since `since`.
+pub async fn insert(
+    db: &mut Connection,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<ReconciliationId> {
+    let id = ReconciliationId::new();
+    sqlx::query!(
+        "insert into reconciliations (id, since, progress, created_at) values ($1, $2, $3, $4)",
+        id as _,
+        since,
+        Json(Progress::Events(None)) as _,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(id)
+}
+
+/// The reconciliation, if there is one.
+pub async fn find(db: &mut Connection, id: ReconciliationId) -> Result<Option<Reconciliation>> {
+    let row = sqlx::query!(
+        r#"select state as "state: ReconciliationState", since,
+                  progress as "progress: Json<Progress>", checked,
+                  healed as "healed: Json<Vec<Healed>>",
+                  discrepancy_ids as "discrepancy_ids: Vec<DiscrepancyId>",
+                  sums as "sums: Json<Vec<Sums>>", created_at
+           from reconciliations
+           where id = $1"#,
+        id as _,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| Reconciliation {
+        id,
+        state: row.state,
+        since: row.since,
+        progress: row.progress.0,
+        findings: Findings {
+            checked: row.checked,
+            healed: row.healed.0,
+            discrepancies: row.discrepancy_ids,
+            sums: row.sums.0,
+        },
+        created_at: row.created_at,
+    }))
+}
+
+/// Whether one was begun since then.
+pub async fn is_begun_since(db: &mut Connection, since: DateTime<Utc>) -> Result<bool> {
+    let begun = sqlx::query_scalar!(
+        r#"select exists (select from reconciliations where created_at > $1) as "begun!""#,
+        since,
+    );
+    Ok(begun.fetch_one(db).await?)
+}
+
+/// Stores how far a running one has come, and all that it has found. False if it is not where it
+/// was when it was read: another run has gone on with it.
+pub async fn save(
+    db: &mut Connection,
+    before: &Reconciliation,
+    after: &Reconciliation,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let finished_at = match after.state {
+        ReconciliationState::Running => None,
+        ReconciliationState::Done | ReconciliationState::Failed => Some(now),
+    };
+    let saved = sqlx::query!(
+        "update reconciliations
+         set state = $3, progress = $4, checked = $5, healed = $6, discrepancy_ids = $7, sums = $8,
+             finished_at = $9
+         where id = $1 and state = 'running' and progress::text = $2::json::text",
+        before.id as _,
+        Json(&before.progress) as _,
+        after.state as _,
+        Json(&after.progress) as _,
+        after.findings.checked,
+        Json(&after.findings.healed) as _,
+        &after.findings.discrepancies as _,
+        Json(&after.findings.sums) as _,
+        finished_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(saved.rows_affected() == 1)
+}
+
+/// Forgets those that were begun before then.
+pub async fn forget(db: &mut Connection, before: DateTime<Utc>) -> Result<()> {
+    sqlx::query!("delete from reconciliations where created_at < $1", before)
+        .execute(db)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Reconciliation: all that Stripe has of a stretch of time is compared with our records. What is
+//! missing here is settled on the one path there is; what cannot be explained is left to a person.
+
+mod captures;
+mod events;
+mod sessions;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::app::App;
+use crate::connection::Connection;
+use crate::domain::ids::ReconciliationId;
+use crate::domain::job::Job;
+use crate::domain::reconciliation::{Findings, Progress, Reconciliation, ReconciliationState};
+use crate::error::{Error, Result};
+use crate::gateways::stripe::lists::PageOf;
+use crate::repositories::{attempts, jobs, payment_events, reconciliations};
+
+/// What Stripe has made since then is compared, if nobody says otherwise: sessions live for less.
+const LOOK_BACK: TimeDelta = TimeDelta::days(1);
+/// How long Stripe keeps events, and thus how far back it makes sense to look.
+/// <https://docs.stripe.com/api/events>
+pub const LOOK_BACK_MAX: TimeDelta = TimeDelta::days(30);
+/// Pages that one job compares; then the next goes on.
+const PAGES_OF_A_JOB: usize = 10;
+/// One that is not over by then is given up.
+const GIVEN_UP_AFTER: TimeDelta = TimeDelta::hours(6);
+/// Stripe closes sessions a little late.
+const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
+/// A deferred event is looked at at least once in an hour: one that is older has lost its job.
+const FORGOTTEN_AFTER: TimeDelta = TimeDelta::hours(1);
+/// What has lost its job is taken up again in such numbers.
+const TAKEN_UP_MAX: i64 = 500;
+
+/// One page of what Stripe has, compared.
+struct Compared {
+    findings: Findings,
+    next_after: Option<String>,
+}
+
+/// Begins a reconciliation of what Stripe has made since `since`, or in the last day, to be done in
+/// the background once the caller commits.
+pub async fn begin(
+    db: &mut Connection,
+    since: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<Reconciliation> {
+    let id = reconciliations::insert(db, since.unwrap_or(now - LOOK_BACK), now).await?;
+    let job = Job::Reconcile {
+        reconciliation_id: id,
+    };
+    jobs::enqueue(db, &[job.at(now)]).await?;
+    let begun = reconciliations::find(db, id).await?;
+    begun.ok_or_else(|| Error::fault(format!("the reconciliation {id} has gone")))
+}
+
+/// Goes on with a reconciliation, for some pages; the next job goes on after them. One that is over
+/// is left alone. Commits after each page, so that whatever breaks it off costs one page.
+pub async fn go_on(app: &App, id: ReconciliationId) -> Result<()> {
+    for _ in 0..PAGES_OF_A_JOB {
+        let found = reconciliations::find(&mut app.acquire().await?, id).await?;
+        let running = found.filter(|found| found.state == ReconciliationState::Running);
+        let Some(running) = running else {
+            return Ok(());
+        };
+        let after = if app.now() > running.created_at + GIVEN_UP_AFTER {
+            tracing::error!("the reconciliation {id} has taken too long and is given up");
+            Reconciliation {
+                state: ReconciliationState::Failed,
+                ..running.clone()
+            }
+        } else {
+            compare_page(app, &running).await?
+        };
+        let mut db = app.acquire().await?;
+        if !reconciliations::save(&mut db, &running, &after, app.now()).await? {
+            return Ok(());
+        }
+    }
+    let next = Job::Reconcile {
+        reconciliation_id: id,
+    };
+    jobs::enqueue(&mut app.acquire().await?, &[next.at(app.now())]).await
+}
+
+async fn compare_page(app: &App, running: &Reconciliation) -> Result<Reconciliation> {
+    let since = running.since;
+    let compared = match &running.progress {
+        Progress::Events(after) => {
+            let after = after.as_deref();
+            // However little else is compared: what was never delivered is known to nobody.
+            let since = app.now() - LOOK_BACK_MAX;
+            events::compare(app, PageOf { since, after }).await?
+        }
+        Progress::Sessions(after) => {
+            let after = after.as_deref();
+            sessions::compare(app, PageOf { since, after }).await?
+        }
+        Progress::Captures(after) => {
+            let after = after.as_deref();
+            captures::compare(app, PageOf { since, after }).await?
+        }
+    };
+    let next = match compared.next_after {
+        Some(id) => Some(running.progress.rest_after(id)),
+        None => running.progress.next_step(),
+    };
+    let state = if next.is_some() {
+        ReconciliationState::Running
+    } else {
+        take_up_what_was_lost(app).await?;
+        ReconciliationState::Done
+    };
+    Ok(Reconciliation {
+        state,
+        progress: next.unwrap_or_else(|| running.progress.clone()),
+        findings: running.findings.clone().and(compared.findings),
+        ..running.clone()
+    })
+}
+
+/// Enqueues the end of attempts that Stripe has closed without our hearing of it, and deferred
+/// events that no job is about to settle.
+async fn take_up_what_was_lost(app: &App) -> Result<()> {
+    let now = app.now();
+    let mut db = app.acquire().await?;
+    let past_end = attempts::list_past_end(&mut db, now - AFTER_EXPIRY, TAKEN_UP_MAX).await?;
+    let forgotten =
+        payment_events::list_forgotten(&mut db, now - FORGOTTEN_AFTER, TAKEN_UP_MAX).await?;
+    let ends = past_end
+        .into_iter()
+        .map(|booking_id| Job::EndHold { booking_id });
+    let settles = forgotten
+        .into_iter()
+        .map(|event_id| Job::SettleEvent { event_id });
+    let lost: Vec<_> = ends.chain(settles).map(|job| job.at(now)).collect();
+    jobs::enqueue(&mut db, &lost).await
+}
