@@ -4,13 +4,19 @@ use std::process::ExitCode;
 
 use holdfast::app::{self, App, Clock, Skew};
 use holdfast::config::{self, Config};
+use holdfast::domain::audit::ChainEnd;
 use holdfast::error::explain;
-use holdfast::repositories::database;
+use holdfast::repositories::{audit_log, database};
 use holdfast::workflows;
 use sqlx::PgConnection;
 
 use super::failure::{Failure, unusable};
 use super::output::say;
+
+/// Of what needs the database, and there is none.
+const NOT_CHECKED: &str = "not checked, for want of a database";
+/// Entries of the audit log that are read in one go.
+const AUDIT_PAGE: i64 = 1_000;
 
 /// What a check has found.
 enum Finding {
@@ -52,6 +58,7 @@ pub(super) async fn run() -> Result<ExitCode, Failure> {
         ),
         ("database", database.reached),
         ("migrations", database.migrations),
+        ("audit log", database.audit_log),
         ("issuer", identity),
         ("clock", clock(database.skew, stripe.skew)),
         ("Stripe key", stripe.key),
@@ -78,6 +85,7 @@ fn report(name: &str, finding: &Finding) -> std::io::Result<()> {
 struct DatabaseFindings {
     reached: Finding,
     migrations: Finding,
+    audit_log: Finding,
     skew: Option<Skew>,
 }
 
@@ -87,7 +95,8 @@ async fn database(app: &App) -> DatabaseFindings {
         Err(error) => {
             return DatabaseFindings {
                 reached: Finding::Failed(unusable(&error)),
-                migrations: Finding::Failed("not checked, for want of a database".to_owned()),
+                migrations: Finding::Failed(NOT_CHECKED.to_owned()),
+                audit_log: Finding::Failed(NOT_CHECKED.to_owned()),
                 skew: None,
             };
         }
@@ -97,6 +106,11 @@ async fn database(app: &App) -> DatabaseFindings {
         Err(error) => Err(explain(&error)),
     };
     DatabaseFindings {
+        audit_log: if schema.is_ok() {
+            audit_log(&mut db).await
+        } else {
+            Finding::Failed(NOT_CHECKED.to_owned())
+        },
         // The row that is written to is part of the schema.
         reached: if schema.is_ok() {
             try_write(app, &mut db).await
@@ -105,6 +119,29 @@ async fn database(app: &App) -> DatabaseFindings {
         },
         migrations: schema.into(),
         skew: app.database_skew(&mut db).await.ok(),
+    }
+}
+
+/// Follows the chain of the audit log from its beginning to its end.
+async fn audit_log(db: &mut PgConnection) -> Finding {
+    let mut end = ChainEnd::default();
+    loop {
+        let entries = match audit_log::list_after(&mut *db, end.number, AUDIT_PAGE).await {
+            Ok(entries) => entries,
+            Err(error) => return Finding::Failed(explain(&error)),
+        };
+        if entries.is_empty() {
+            return Finding::Well(format!("its chain of {} entries holds", end.number));
+        }
+        for entry in entries {
+            let Some(next) = end.followed_by(&entry) else {
+                return Finding::Failed(format!(
+                    "the chain breaks at entry {}: it, or one before it, was changed or taken out",
+                    entry.number
+                ));
+            };
+            end = next;
+        }
     }
 }
 

@@ -51,6 +51,8 @@ pub enum Job {
         /// The refund.
         refund_id: RefundId,
     },
+    /// Every five minutes: what Stripe has is compared with our records.
+    BeginReconciliation,
     /// A reconciliation goes on where it stopped. One that is over is left alone.
     Reconcile {
         /// The reconciliation.
@@ -100,6 +102,7 @@ impl Job {
             Self::FinishCheckout { booking_id } => format!("{}{booking_id}", Self::FINISH_CHECKOUT),
             Self::SettleEvent { event_id } => format!("{}{event_id}", Self::SETTLE_EVENT),
             Self::Refund { refund_id } => format!("refund-{refund_id}"),
+            Self::BeginReconciliation => "begin-reconciliation".to_owned(),
             Self::Reconcile { reconciliation_id } => format!("reconcile-{reconciliation_id}"),
             Self::Sweep => "sweep".to_owned(),
         }

@@ -2,6 +2,7 @@
 //! the time.
 
 pub mod attempt;
+pub mod audit;
 pub mod booking;
 pub mod booking_event;
 pub mod booking_request;

@@ -44,6 +44,9 @@ impl TimelineItem {
         let time = |time: &DateTime<Utc>| time.with_timezone(&zone).format("%-d %B %Y %H:%M %Z");
         let text = match event {
             BookingEvent::Held { until } => format!("Held for the buyer until {}.", time(until)),
+            BookingEvent::HoldShortened { until } => {
+                format!("Held until {} only: a clock had been wrong.", time(until))
+            }
             BookingEvent::AttemptOpened { .. } => "A payment page was opened.".to_owned(),
             BookingEvent::AttemptClosed { .. } => {
                 "A payment page was closed; the booking had gone on without it.".to_owned()
@@ -122,6 +125,7 @@ impl TimelineItem {
 fn kind(event: &BookingEvent) -> TimelineKind {
     match event {
         BookingEvent::Held { .. }
+        | BookingEvent::HoldShortened { .. }
         | BookingEvent::ClaimedAgain { .. }
         | BookingEvent::Confirmed { .. }
         | BookingEvent::Review { .. }

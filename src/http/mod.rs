@@ -1,5 +1,6 @@
 //! Tools of HTTP that no endpoint owns. None of them knows an endpoint.
 
+pub mod acting_admin;
 pub mod booking_access;
 pub mod extract;
 pub mod idempotency;

@@ -18,24 +18,35 @@ use crate::repositories::jobs;
 /// How often what dead processes have left is looked for.
 const SWEEP: Duration = Duration::from_mins(1);
 
+/// How often what Stripe has is compared with our records.
+const RECONCILIATION: Duration = Duration::from_mins(5);
+
 /// Enqueues what is due every so often until `stopping` is true.
 pub async fn schedule(app: AppState, mut stopping: watch::Receiver<bool>) {
     let scheduling = async {
-        loop {
-            sleep(SWEEP).await;
-            if let Err(error) = enqueue_sweep(&app).await {
-                tracing::warn!("no sweep in this minute: {}", explain(&error));
-            }
-        }
+        tokio::join!(
+            every(SWEEP, &app, Job::Sweep),
+            every(RECONCILIATION, &app, Job::BeginReconciliation),
+        )
     };
     tokio::select! {
         _ = stopping.wait_for(|stopping| *stopping) => {}
-        () = scheduling => {}
+        _ = scheduling => {}
+    }
+}
+
+async fn every(pause: Duration, app: &App, job: Job) {
+    loop {
+        sleep(pause).await;
+        if let Err(error) = enqueue(app, &job).await {
+            tracing::warn!("{} is not enqueued: {}", job.key(), explain(&error));
+        }
     }
 }
 
 /// Due at once, whatever our clock says, and whatever that of the queue.
-async fn enqueue_sweep(app: &App) -> Result<()> {
+async fn enqueue(app: &App, job: &Job) -> Result<()> {
     let mut db = app.pools.watch.acquire().await?;
-    jobs::enqueue(&mut db, &[Job::Sweep.at(DateTime::<Utc>::UNIX_EPOCH)]).await
+    let due = job.clone().at(DateTime::<Utc>::UNIX_EPOCH);
+    jobs::enqueue(&mut db, &[due]).await
 }

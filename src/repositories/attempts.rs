@@ -167,26 +167,6 @@ pub async fn find_for(
     Ok(found.collect())
 }
 
-/// Bookings with an attempt that is not closed although Stripe has closed its session before
-/// `before`, at most `limit`. One round trip.
-pub async fn list_past_end(
-    db: &mut Connection,
-    before: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<BookingId>> {
-    let bookings = sqlx::query_scalar!(
-        r#"select booking_id as "booking_id: BookingId"
-           from checkout_attempts
-           where status in ('creating', 'open') and expires_at < $1
-           limit $2"#,
-        before,
-        limit,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(bookings)
-}
-
 /// Locks bookings in the order of their ids, and then the named attempts, and reads how both
 /// stand. The locks are taken in this order everywhere. One round trip.
 pub async fn lock(

@@ -11,7 +11,6 @@ use crate::domain::booking::{
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::checkout_state::Ending;
 use crate::domain::ids::{BookingId, ShowId};
-use crate::domain::job::Job;
 use crate::domain::money::Money;
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
@@ -189,31 +188,6 @@ impl TryFrom<Row> for BookingDetails {
             }),
         })
     }
-}
-
-/// Bookings that wait for a payment, whose hold ended before `before`, and that no job is about to
-/// end, at most `limit`.
-pub async fn list_overdue(
-    db: &mut Connection,
-    before: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<BookingId>> {
-    let overdue = sqlx::query_scalar!(
-        r#"select id as "id: BookingId"
-           from bookings
-           where status in ('pending', 'processing') and hold_expires_at < $1
-             and not exists (
-               select from jobs where jobs.key = $3 || bookings.id and jobs.state <> 'buried'
-             )
-           order by hold_expires_at
-           limit $2"#,
-        before,
-        limit,
-        Job::END_HOLD,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(overdue)
 }
 
 /// Which booking is to be cancelled, and why.

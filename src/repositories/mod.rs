@@ -1,6 +1,7 @@
 //! All SQL, one file per aggregate. Free functions on a connection; none begins or commits.
 
 pub mod attempts;
+pub mod audit_log;
 pub mod booking_events;
 pub mod bookings;
 mod cancellation_policy;
@@ -10,6 +11,7 @@ pub mod holds;
 pub mod idempotency_keys;
 pub mod jobs;
 pub mod ledger;
+pub mod lost_work;
 pub mod movies;
 pub mod payment_events;
 pub mod payments;

@@ -6,7 +6,6 @@ use super::Columns;
 use crate::connection::Connection;
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::ids::{AttemptId, BookingId};
-use crate::domain::job::Job;
 use crate::domain::payment_event::{EventStatus, PaymentEvent};
 use crate::error::Result;
 
@@ -173,31 +172,6 @@ pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Ve
     .fetch_all(db)
     .await?;
     Ok(events)
-}
-
-/// Deferred events that came before `before` and that no job is about to settle, at most `limit`.
-/// One round trip.
-pub async fn list_forgotten(
-    db: &mut Connection,
-    before: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<String>> {
-    let forgotten = sqlx::query_scalar!(
-        "select id
-         from payment_events
-         where status = 'deferred' and received_at < $1
-           and not exists (
-             select from jobs where jobs.key = $3 || payment_events.id and jobs.state <> 'buried'
-           )
-         order by received_at
-         limit $2",
-        before,
-        limit,
-        Job::SETTLE_EVENT,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(forgotten)
 }
 
 /// The events of a booking, those that came last first, at most `limit`. One round trip.

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
 use crate::domain::ids::{AttemptId, BookingId};
-use crate::domain::job::Job;
 use crate::error::Result;
 
 /// What is needed to ask Stripe for the session of an attempt, again and to the letter.
@@ -25,33 +24,6 @@ impl UnansweredAttempt {
     pub fn is_wanted(&self, now: DateTime<Utc>) -> bool {
         self.hold_expires_at.is_none_or(|end| now < end)
     }
-}
-
-/// Bookings with an attempt that has had no answer since `before` and that no job is about to
-/// finish, at most `limit`. They may have been paid by another session since; then this one is to
-/// be closed.
-pub async fn list_unfinished(
-    db: &mut Connection,
-    before: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<BookingId>> {
-    let unfinished = sqlx::query_scalar!(
-        r#"select booking_id as "booking_id: BookingId"
-           from checkout_attempts
-           where status = 'creating' and stripe_session_id is null and updated_at < $1
-             and not exists (
-               select from jobs where jobs.key = $3 || checkout_attempts.booking_id
-                 and jobs.state <> 'buried'
-             )
-           order by updated_at
-           limit $2"#,
-        before,
-        limit,
-        Job::FINISH_CHECKOUT,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(unfinished)
 }
 
 /// The attempt of a booking that Stripe has not answered yet, if there is one.

@@ -1,4 +1,7 @@
-//! What dead processes have left is finished: attempts without an answer, and holds without an end.
+//! What dead processes have left is finished: attempts without an answer, holds without an end, and
+//! events that wait for nobody.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,13 +13,18 @@ use crate::domain::skew::SKEW_NOTICED;
 use crate::error::{Error, Result};
 use crate::repositories::holds::{self, LatestEnds};
 use crate::repositories::jobs::{self, LatestTimes};
-use crate::repositories::{bookings, idempotency_keys, unanswered_attempts};
+use crate::repositories::{idempotency_keys, lost_work};
 
 /// An attempt that has had no answer for longer than a request may take was left by a process that
 /// died.
 const UNFINISHED_AFTER: TimeDelta = TimeDelta::seconds(40);
 /// A hold whose end is past by so much has lost its job.
 const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(2);
+/// Stripe closes sessions by itself, a little late, and says so. An attempt that is open for so long
+/// after its end has not heard of it.
+const LEFT_OPEN_AFTER: TimeDelta = TimeDelta::minutes(10);
+/// A deferred event that has come so long ago has had its first look, or has lost its job.
+const DEFERRED_AFTER: TimeDelta = TimeDelta::minutes(2);
 /// How much is looked at in one sweep.
 const SWEEP_MAX: i64 = 500;
 
@@ -36,20 +44,34 @@ pub async fn sweep(app: &App) -> Result<()> {
     if !skew.is_noticeable() {
         correct_times(app, &mut db, now).await?;
     }
-    let unfinished =
-        unanswered_attempts::list_unfinished(&mut db, now - UNFINISHED_AFTER, SWEEP_MAX).await?;
-    let overdue = bookings::list_overdue(&mut db, now - OVERDUE_AFTER, SWEEP_MAX).await?;
-    let finish = unfinished
-        .into_iter()
-        .map(|booking_id| Job::FinishCheckout { booking_id });
-    let end = overdue
-        .into_iter()
-        .map(|booking_id| Job::EndHold { booking_id });
-    let lost: Vec<_> = finish.chain(end).map(|job| job.at(now)).collect();
-    jobs::enqueue(&mut db, &lost).await?;
+    enqueue_lost_work(&mut db, now).await?;
     jobs::bring_forward(&mut db, now + RETRY_PAUSE_MAX).await?;
     jobs::forget_replaced(&mut db).await?;
     idempotency_keys::forget(&mut db, now).await
+}
+
+/// Enqueues what no job is about to do.
+async fn enqueue_lost_work(db: &mut Connection, now: DateTime<Utc>) -> Result<()> {
+    let unanswered = lost_work::list_unanswered(db, now - UNFINISHED_AFTER, SWEEP_MAX).await?;
+    let overdue = lost_work::list_overdue(db, now - OVERDUE_AFTER, SWEEP_MAX).await?;
+    let left_open = lost_work::list_left_open(db, now - LEFT_OPEN_AFTER, SWEEP_MAX).await?;
+    let deferred = lost_work::list_deferred(db, now - DEFERRED_AFTER, SWEEP_MAX).await?;
+    let finish = unanswered
+        .into_iter()
+        .map(|booking_id| Job::FinishCheckout { booking_id });
+    let end: BTreeSet<_> = overdue.into_iter().chain(left_open).collect();
+    let end = end
+        .into_iter()
+        .map(|booking_id| Job::EndHold { booking_id });
+    let settle = deferred
+        .into_iter()
+        .map(|event_id| Job::SettleEvent { event_id });
+    let lost: Vec<_> = finish
+        .chain(end)
+        .chain(settle)
+        .map(|job| job.at(now))
+        .collect();
+    jobs::enqueue(db, &lost).await
 }
 
 /// Shortens the holds, and brings the jobs forward, that a clock which was ahead has put off

@@ -1,5 +1,6 @@
 //! What an admin sees of Stripe's reports, and does about them.
 
+mod audit_log;
 mod bookings;
 mod discrepancies;
 mod payment_events;

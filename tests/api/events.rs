@@ -2,14 +2,17 @@
 
 mod odd;
 
+use chrono::TimeDelta;
 use holdfast::app::{Batched, ReceivedEvent};
+use holdfast::domain::job::Job;
 use holdfast::domain::payment::SettledBy;
 use holdfast::gateways::stripe::event;
+use holdfast::jobs;
 use holdfast::settlement::settle_events;
 use serde_json::{Value, json};
 use tracing::Span;
 
-use crate::harness::{TestApp, cut_short};
+use crate::harness::{Answer, TestApp, cut_short};
 
 /// Makes an event strange.
 type Change = fn(&mut Value);
@@ -188,16 +191,22 @@ async fn what_is_signed_but_no_event_is_malformed() {
     );
 }
 
-#[tokio::test]
-async fn an_event_of_ours_that_matches_nothing_yet_waits() {
-    let harness = TestApp::new().await;
-    let (_, mut event) = paying(&harness).await;
+/// Delivers an event of ours that matches nothing.
+async fn deliver_unmatched(harness: &TestApp) -> Answer {
+    let (_, mut event) = paying(harness).await;
+    event["id"] = json!("evt_unmatched");
     event["data"]["object"]["id"] = json!("cs_test_unknown");
     event["data"]["object"]["payment_intent"] = json!("pi_unknown");
     event["data"]["object"]["metadata"]["attemptId"] =
         json!("01930000-0000-7000-8000-000000000000");
+    harness.deliver(&event.to_string()).await
+}
 
-    let answer = harness.deliver(&event.to_string()).await;
+#[tokio::test]
+async fn an_event_of_ours_that_matches_nothing_yet_waits() {
+    let harness = TestApp::new().await;
+
+    let answer = deliver_unmatched(&harness).await;
 
     assert_eq!(answer.body["outcome"], "deferred");
     assert_eq!(
@@ -205,6 +214,54 @@ async fn an_event_of_ours_that_matches_nothing_yet_waits() {
             .sql("select status || ' ' || coalesce(processed_at::text, '-') from payment_events")
             .await,
         "deferred -"
+    );
+}
+
+#[tokio::test]
+async fn an_event_that_waits_and_has_lost_its_job_gets_another() {
+    let harness = TestApp::new().await;
+    deliver_unmatched(&harness).await;
+    let waits = "select count(*) from jobs where kind = 'settleEvent'";
+    assert_eq!(harness.sql(waits).await, "1");
+    sqlx::query("delete from jobs where kind = 'settleEvent'")
+        .execute(harness.db())
+        .await
+        .unwrap();
+    let sweep = async || jobs::perform(&harness.app, &Job::Sweep).await.unwrap();
+
+    sweep().await;
+    let at_once = harness.sql(waits).await;
+    harness.advance(TimeDelta::minutes(3)).await;
+    for _ in 0..2 {
+        sweep().await;
+    }
+
+    assert_eq!(
+        (at_once.as_str(), harness.sql(waits).await.as_str()),
+        ("0", "1")
+    );
+}
+
+#[tokio::test]
+async fn an_event_that_matches_nothing_for_days_is_left_to_a_person() {
+    let harness = TestApp::new().await;
+    deliver_unmatched(&harness).await;
+
+    harness
+        .advance(TimeDelta::days(3) + TimeDelta::seconds(1))
+        .await;
+    harness.run_jobs().await;
+    harness.run_jobs().await;
+
+    let event = "select status || ': ' || outcome from payment_events where id = 'evt_unmatched'";
+    let given_up = "failed: failed: the attempt it names has never come";
+    assert_eq!(harness.sql(event).await, given_up);
+    let discrepancies = "select string_agg(kind || ' ' || subject || ' '
+                                  || (theirs -> 'said' -> 'captured' ->> 'amountMinor'), ', ')
+                         from discrepancies";
+    assert_eq!(
+        harness.sql(discrepancies).await,
+        "event_unmatched evt_unmatched 1200"
     );
 }
 

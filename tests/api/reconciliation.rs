@@ -1,6 +1,8 @@
 //! What Stripe has is compared with our records, and what we have not heard of is put right.
 
 use chrono::TimeDelta;
+use holdfast::domain::job::Job;
+use holdfast::jobs;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -285,4 +287,51 @@ async fn what_is_asked_for_is_bounded_and_made_once() {
     admin.get(&unknown).await.refused(404, "not_found");
     let anonymous = harness.request(Method::POST, RECONCILIATIONS);
     send(anonymous).await.refused(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn one_is_begun_every_few_minutes_and_old_ones_are_forgotten() {
+    let harness = TestApp::new().await;
+    let begin = async || {
+        jobs::perform(&harness.app, &Job::BeginReconciliation)
+            .await
+            .unwrap();
+        harness.run_jobs().await;
+        harness
+            .sql("select count(*) from reconciliations where state = 'done'")
+            .await
+    };
+
+    assert_eq!(begin().await, "1");
+    harness.advance(TimeDelta::minutes(1)).await;
+    assert_eq!(
+        begin().await,
+        "1",
+        "another process has begun one a moment ago"
+    );
+    harness.advance(TimeDelta::minutes(4)).await;
+    assert_eq!(begin().await, "2");
+    harness.advance(TimeDelta::days(30)).await;
+    assert_eq!(begin().await, "1");
+}
+
+#[tokio::test]
+async fn one_that_cannot_end_is_given_up() {
+    let harness = TestApp::new().await;
+    let admin = harness.admin();
+    let begun = admin.post(RECONCILIATIONS, json!({})).await;
+    let fault = json!({ "route": "GET /v1/events", "kind": "status", "status": 400, "times": 99 });
+    harness.knob("faults", fault).await;
+    harness.run_jobs().await;
+
+    harness
+        .advance(TimeDelta::hours(6) + TimeDelta::seconds(1))
+        .await;
+    harness.run_jobs().await;
+
+    let path = begun.headers["location"].to_str().unwrap();
+    let admin = harness.admin();
+    assert_eq!(admin.get(path).await.body["state"], "failed");
+    let waiting = "select count(*) from jobs where kind = 'reconcile'";
+    assert_eq!(harness.sql(waiting).await, "0");
 }

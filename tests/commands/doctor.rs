@@ -2,10 +2,11 @@
 
 use super::harness::{Harness, NOWHERE};
 
-const CHECKS: [&str; 6] = [
+const CHECKS: [&str; 7] = [
     "configuration",
     "database",
     "migrations",
+    "audit log",
     "issuer",
     "clock",
     "Stripe key",
@@ -72,20 +73,20 @@ async fn wrong_settings_are_a_line_each() {
 async fn the_database_is_not_there_or_not_migrated() {
     let harness = Harness::new().await;
     let dead = [("DATABASE_URL", "postgres://postgres@127.0.0.1:1/holdfast")];
-    let both = ["database", "migrations"];
+    let all = ["database", "migrations", "audit log"];
 
-    fails(&harness, &dead, &both, "refused");
+    fails(&harness, &dead, &all, "refused");
     fails(
         &harness,
         &dead,
-        &both,
+        &all,
         "check DATABASE_URL and that Postgres runs",
     );
     harness.empty_database().await;
     fails(
         &harness,
         &[],
-        &["migrations"],
+        &["migrations", "audit log"],
         "are to be applied; run `holdfast migrate`",
     );
 }
@@ -128,4 +129,18 @@ async fn stripe_is_not_there_or_refuses_the_key() {
         &["Stripe key"],
         "copy STRIPE_SECRET_KEY again from the dashboard",
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_log_was_changed_by_hand() {
+    let harness = Harness::new().await;
+    harness
+        .sql(
+            "insert into audit_log (number, at, actor, action, subject, previous_hash, hash)
+             values (1, now(), 'somebody', 'createMovie', 'a movie',
+                     decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex'))",
+        )
+        .await;
+
+    fails(&harness, &[], &["audit log"], "the chain breaks at entry 1");
 }

@@ -13,17 +13,21 @@ use super::views::{BookingOverview, CustomersBooking, RefundView, Timeline, Time
 use crate::app::AppState;
 use crate::connection::Connection;
 use crate::controllers::{BookingView, PaymentView};
+use crate::domain::audit::AdminAction;
 use crate::domain::booking::{BookingDetails, BookingStatus};
 use crate::domain::ids::{BookingId, ShowId};
 use crate::domain::refusal::Refusal;
 use crate::domain::timeline::TimelineItem;
 use crate::domain::user::{Customer, UserId};
 use crate::error::{Error, Result};
+use crate::http::acting_admin::ActingAdmin;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::identity::Admin;
 use crate::http::paging::{Limit, Page, read_cursor};
 use crate::repositories::bookings::{self, Filter};
-use crate::repositories::{booking_events, jobs, payment_events, payments, refunds, users};
+use crate::repositories::{
+    audit_log, booking_events, jobs, payment_events, payments, refunds, users,
+};
 use crate::workflows::sessions;
 
 /// What is shown of a booking of each kind: payments, refunds, what has happened. There are seldom
@@ -188,14 +192,16 @@ pub struct VerifiedBooking {
 )]
 pub async fn verify_booking(
     State(app): State<AppState>,
-    Admin(admin): Admin,
+    admin: ActingAdmin,
     Path(id): Path<BookingId>,
     Json(VerifyBooking {}): Json<VerifyBooking>,
 ) -> Result<Json<VerifiedBooking>> {
-    let before = bookings::find(&mut app.acquire().await?, id).await?;
-    let before = before.ok_or(Refusal::NotFound("booking"))?;
+    let mut tx = app.begin().await?;
+    let before = find(&mut tx, id).await?;
+    let entry = admin.entry(AdminAction::VerifyBooking, id, None);
+    audit_log::append(&mut tx, &entry, app.now()).await?;
+    app.commit(tx).await?;
     let details = sessions::verify_booking(&app, id).await?;
-    tracing::info!(booking.id = %id, admin.id = admin.id.0, "a booking was verified");
     Ok(Json(VerifiedBooking {
         status: details.booking.status,
         changed: details.booking.version != before.booking.version,

@@ -8,13 +8,16 @@ use utoipa::ToSchema;
 
 use super::Reasoned;
 use crate::app::AppState;
+use crate::domain::audit::AdminAction;
 use crate::domain::discrepancy::{Discrepancy, DiscrepancyStatus};
 use crate::domain::ids::{BookingId, DiscrepancyId};
 use crate::domain::refusal::Refusal;
 use crate::error::Result;
+use crate::http::acting_admin::ActingAdmin;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::identity::Admin;
 use crate::http::paging::{Limit, Page, read_cursor};
+use crate::repositories::audit_log;
 use crate::repositories::discrepancies::{self, Filter};
 
 /// A difference between what Stripe reports and our records.
@@ -90,13 +93,15 @@ pub async fn list_discrepancies(
 )]
 pub async fn dismiss_discrepancy(
     State(app): State<AppState>,
-    Admin(admin): Admin,
+    admin: ActingAdmin,
     Path(id): Path<DiscrepancyId>,
     Json(body): Json<Reasoned>,
 ) -> Result<Json<DiscrepancyView>> {
-    let mut db = app.acquire().await?;
-    let dismissed = discrepancies::dismiss(&mut db, id, body.reason.as_deref()).await?;
+    let entry = admin.entry(AdminAction::DismissDiscrepancy, id, body.reason);
+    let mut tx = app.begin().await?;
+    let dismissed = discrepancies::dismiss(&mut tx, id, entry.reason.as_deref()).await?;
     let discrepancy = dismissed.ok_or(Refusal::NotFound("discrepancy"))?;
-    tracing::info!(discrepancy.id = %id, admin.id = admin.id.0, "a discrepancy was dismissed");
+    audit_log::append(&mut tx, &entry, app.now()).await?;
+    app.commit(tx).await?;
     Ok(Json(DiscrepancyView::from(discrepancy)))
 }

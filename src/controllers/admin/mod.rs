@@ -1,5 +1,6 @@
 //! What only admins do.
 
+pub mod audit_log;
 pub mod bookings;
 pub mod discrepancies;
 pub mod movies;

@@ -8,13 +8,14 @@ use utoipa::ToSchema;
 
 use crate::app::AppState;
 use crate::controllers::MovieView;
+use crate::domain::audit::AdminAction;
 use crate::domain::catalogue::{Movie, MovieDetails};
 use crate::domain::ids::MovieId;
 use crate::error::Result;
+use crate::http::acting_admin::ActingAdmin;
 use crate::http::idempotency::{Idempotent, Keyed};
-use crate::http::identity::Admin;
 use crate::http::reply::Reply;
-use crate::repositories::movies;
+use crate::repositories::{audit_log, movies};
 
 /// A movie to be added; only the title is required.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -50,7 +51,7 @@ impl From<CreateMovie> for MovieDetails {
 )]
 pub async fn create_movie(
     State(app): State<AppState>,
-    _: Admin,
+    admin: ActingAdmin,
     Idempotent { body, key }: Idempotent<CreateMovie>,
 ) -> Result<Response> {
     // The rules are asked within the work: what was made under a key comes again, whatever they say
@@ -63,6 +64,8 @@ pub async fn create_movie(
         let now = app.now();
         let mut tx = app.begin().await?;
         movies::insert(&mut tx, &movie, now).await?;
+        let entry = admin.entry(AdminAction::CreateMovie, movie.id, None);
+        audit_log::append(&mut tx, &entry, now).await?;
         let location = format!("/api/movies/{}", movie.id);
         let reply = Reply::created(location, MovieView::from(movie));
         let kept = keyed.keep(&mut tx, reply, now).await?;

@@ -8,13 +8,16 @@ use utoipa::ToSchema;
 
 use super::Reasoned;
 use crate::app::AppState;
+use crate::domain::audit::AdminAction;
 use crate::domain::ids::BookingId;
 use crate::domain::payment_event::{EventStatus, PaymentEvent};
 use crate::domain::refusal::Refusal;
 use crate::error::Result;
+use crate::http::acting_admin::ActingAdmin;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::identity::Admin;
 use crate::http::paging::{Limit, Page, read_cursor};
+use crate::repositories::audit_log;
 use crate::repositories::payment_events::{self, Filter, Place};
 use crate::settlement;
 

@@ -8,16 +8,18 @@ use utoipa::ToSchema;
 
 use super::discrepancies::DiscrepancyView;
 use crate::app::{App, AppState};
+use crate::domain::audit::AdminAction;
 use crate::domain::ids::ReconciliationId;
 use crate::domain::money::Money;
 use crate::domain::reconciliation::{Healed, Reconciliation, ReconciliationState, Sums};
 use crate::domain::refusal::Refusal;
 use crate::error::Result;
+use crate::http::acting_admin::ActingAdmin;
 use crate::http::extract::{Json, Path};
 use crate::http::idempotency::{Idempotent, Keyed};
 use crate::http::identity::Admin;
 use crate::http::reply::Reply;
-use crate::repositories::{discrepancies, reconciliations};
+use crate::repositories::{audit_log, discrepancies, reconciliations};
 use crate::workflows::reconciliation::{self, LOOK_BACK_MAX};
 
 /// What is to be compared.
@@ -77,7 +79,7 @@ impl From<Sums> for SumsView {
 )]
 pub async fn begin_reconciliation(
     State(app): State<AppState>,
-    _: Admin,
+    admin: ActingAdmin,
     Idempotent { body, key }: Idempotent<BeginReconciliation>,
 ) -> Result<Response> {
     let work = async |keyed: Keyed| {
@@ -91,6 +93,8 @@ pub async fn begin_reconciliation(
         }
         let mut tx = app.begin().await?;
         let begun = reconciliation::begin(&mut tx, body.since, now).await?;
+        let entry = admin.entry(AdminAction::BeginReconciliation, begun.id, None);
+        audit_log::append(&mut tx, &entry, now).await?;
         let location = format!("/api/admin/reconciliations/{}", begun.id);
         let reply = Reply::accepted(location, view(&app, begun).await?);
         let kept = keyed.keep(&mut tx, reply, now).await?;

@@ -9,15 +9,16 @@ use utoipa::ToSchema;
 use crate::app::AppState;
 use crate::connection::Connection;
 use crate::controllers::{PolicyStepView, ShowView};
+use crate::domain::audit::AdminAction;
 use crate::domain::catalogue::{PolicyStep, ShowDraft, Tier};
 use crate::domain::ids::MovieId;
 use crate::domain::refusal::Refusal;
 use crate::domain::seats::SeatRow;
 use crate::error::{Error, Result};
+use crate::http::acting_admin::ActingAdmin;
 use crate::http::idempotency::{Idempotent, Keyed};
-use crate::http::identity::Admin;
 use crate::http::reply::Reply;
-use crate::repositories::{movies, shows};
+use crate::repositories::{audit_log, movies, shows};
 
 /// A show to be put on sale. It shows a movie of the catalogue, or something else that has a title.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -46,7 +47,7 @@ pub struct CreateShow {
 )]
 pub async fn create_show(
     State(app): State<AppState>,
-    _: Admin,
+    admin: ActingAdmin,
     Idempotent { body, key }: Idempotent<CreateShow>,
 ) -> Result<Response> {
     let work = async |keyed: Keyed| {
@@ -60,6 +61,8 @@ pub async fn create_show(
                 Some(shows::MOVIE_KEY) => Refusal::NotFound("movie").into(),
                 _ => error,
             })?;
+        let entry = admin.entry(AdminAction::CreateShow, show.id, None);
+        audit_log::append(&mut tx, &entry, now).await?;
         let stored = shows::find(&mut tx, show.id).await?;
         let stored = stored.ok_or_else(|| Error::fault("a new show is not there"))?;
         let location = format!("/api/shows/{}", show.id);

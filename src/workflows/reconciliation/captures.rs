@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::Compared;
+use super::compared::Compared;
 use crate::app::App;
 use crate::domain::ids::DiscrepancyId;
 use crate::domain::payment::SettledBy;

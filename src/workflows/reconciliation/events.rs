@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::Compared;
+use super::compared::Compared;
 use crate::app::{App, ReceivedEvent};
 use crate::domain::payment::SettledBy;
 use crate::domain::reconciliation::{Findings, Healed};

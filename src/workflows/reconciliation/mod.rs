@@ -2,6 +2,7 @@
 //! missing here is settled on the one path there is; what cannot be explained is left to a person.
 
 mod captures;
+mod compared;
 mod events;
 mod sessions;
 
@@ -11,32 +12,24 @@ use crate::app::App;
 use crate::connection::Connection;
 use crate::domain::ids::ReconciliationId;
 use crate::domain::job::Job;
-use crate::domain::reconciliation::{Findings, Progress, Reconciliation, ReconciliationState};
+use crate::domain::reconciliation::{Progress, Reconciliation, ReconciliationState};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::lists::PageOf;
-use crate::repositories::{attempts, jobs, payment_events, reconciliations};
+use crate::repositories::{jobs, reconciliations};
 
 /// What Stripe has made since then is compared, if nobody says otherwise: sessions live for less.
 const LOOK_BACK: TimeDelta = TimeDelta::days(1);
 /// How long Stripe keeps events, and thus how far back it makes sense to look.
 /// <https://docs.stripe.com/api/events>
 pub const LOOK_BACK_MAX: TimeDelta = TimeDelta::days(30);
+/// Where several processes would begin one every so often, no more are begun.
+const PERIOD_MIN: TimeDelta = TimeDelta::minutes(4);
+/// How long what was found can be looked at.
+const KEPT_FOR: TimeDelta = TimeDelta::days(30);
 /// Pages that one job compares; then the next goes on.
 const PAGES_OF_A_JOB: usize = 10;
 /// One that is not over by then is given up.
 const GIVEN_UP_AFTER: TimeDelta = TimeDelta::hours(6);
-/// Stripe closes sessions a little late.
-const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
-/// A deferred event is looked at at least once in an hour: one that is older has lost its job.
-const FORGOTTEN_AFTER: TimeDelta = TimeDelta::hours(1);
-/// What has lost its job is taken up again in such numbers.
-const TAKEN_UP_MAX: i64 = 500;
-
-/// One page of what Stripe has, compared.
-struct Compared {
-    findings: Findings,
-    next_after: Option<String>,
-}
 
 /// Begins a reconciliation of what Stripe has made since `since`, or in the last day, to be done in
 /// the background once the caller commits.
@@ -52,6 +45,17 @@ pub async fn begin(
     jobs::enqueue(db, &[job.at(now)]).await?;
     let begun = reconciliations::find(db, id).await?;
     begun.ok_or_else(|| Error::fault(format!("the reconciliation {id} has gone")))
+}
+
+/// Begins one of what Stripe has made in the last day, unless one was begun a moment ago. Commits.
+pub async fn begin_if_due(app: &App) -> Result<()> {
+    let now = app.now();
+    let mut tx = app.begin().await?;
+    reconciliations::forget(&mut tx, now - KEPT_FOR).await?;
+    if !reconciliations::is_begun_since(&mut tx, now - PERIOD_MIN).await? {
+        begin(&mut tx, None, now).await?;
+    }
+    app.commit(tx).await
 }
 
 /// Goes on with a reconciliation, for some pages; the next job goes on after them. One that is over
@@ -108,7 +112,6 @@ async fn compare_page(app: &App, running: &Reconciliation) -> Result<Reconciliat
     let state = if next.is_some() {
         ReconciliationState::Running
     } else {
-        take_up_what_was_lost(app).await?;
         ReconciliationState::Done
     };
     Ok(Reconciliation {
@@ -117,22 +120,4 @@ async fn compare_page(app: &App, running: &Reconciliation) -> Result<Reconciliat
         findings: running.findings.clone().and(compared.findings),
         ..running.clone()
     })
-}
-
-/// Enqueues the end of attempts that Stripe has closed without our hearing of it, and deferred
-/// events that no job is about to settle.
-async fn take_up_what_was_lost(app: &App) -> Result<()> {
-    let now = app.now();
-    let mut db = app.acquire().await?;
-    let past_end = attempts::list_past_end(&mut db, now - AFTER_EXPIRY, TAKEN_UP_MAX).await?;
-    let forgotten =
-        payment_events::list_forgotten(&mut db, now - FORGOTTEN_AFTER, TAKEN_UP_MAX).await?;
-    let ends = past_end
-        .into_iter()
-        .map(|booking_id| Job::EndHold { booking_id });
-    let settles = forgotten
-        .into_iter()
-        .map(|event_id| Job::SettleEvent { event_id });
-    let lost: Vec<_> = ends.chain(settles).map(|job| job.at(now)).collect();
-    jobs::enqueue(&mut db, &lost).await
 }
