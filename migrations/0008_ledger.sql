@@ -2,14 +2,17 @@
 
 create table ledger_transfers (
   id uuid primary key,
-  kind text not null check (kind in ('capture', 'refund', 'refund_reversal')),
-  debit text not null check (debit in ('stripe_balance', 'customer_payments', 'customer_surplus')),
-  credit text not null check (credit in ('stripe_balance', 'customer_payments', 'customer_surplus')),
+  kind text not null check (kind in (
+    'capture', 'refund', 'refund_reversal', 'dispute_withdrawal', 'dispute_reinstatement'
+  )),
+  debit text not null check (debit in ('stripe_balance', 'customer_payments', 'customer_surplus', 'disputed_funds')),
+  credit text not null check (credit in ('stripe_balance', 'customer_payments', 'customer_surplus', 'disputed_funds')),
   amount_minor bigint not null check (amount_minor > 0),
   currency text not null check (currency ~ '^[a-z]{3}$'),
   booking_id uuid not null,
   payment_id uuid not null,
   refund_id uuid references refunds,
+  dispute_id uuid,
   -- No foreign key: the event is locked when it is recorded, in the same transaction.
   payment_event_id text,
   created_at timestamptz not null,
@@ -19,12 +22,19 @@ create table ledger_transfers (
   -- Refuses a transfer that moves nothing.
   constraint ledger_transfers_two_accounts check (debit <> credit),
   -- Refuses money that goes back without a refund, and a refund that is booked as a capture.
-  constraint ledger_transfers_refund_is_named check ((kind <> 'capture') = (refund_id is not null))
+  constraint ledger_transfers_refund_is_named
+    check ((kind in ('refund', 'refund_reversal')) = (refund_id is not null)),
+  -- Refuses disputed money without a dispute, and a dispute that is booked as anything else.
+  constraint ledger_transfers_dispute_is_named
+    check ((kind in ('dispute_withdrawal', 'dispute_reinstatement')) = (dispute_id is not null))
 );
 create index ledger_transfers_by_booking on ledger_transfers (booking_id);
 -- Refuse to book one fact twice.
 create unique index ledger_transfers_one_capture on ledger_transfers (payment_id) where kind = 'capture';
-create unique index ledger_transfers_one_per_refund on ledger_transfers (refund_id, kind) where kind <> 'capture';
+create unique index ledger_transfers_one_per_refund on ledger_transfers (refund_id, kind)
+  where refund_id is not null;
+create unique index ledger_transfers_one_per_dispute on ledger_transfers (dispute_id, kind)
+  where dispute_id is not null;
 
 -- Refuses to rewrite or forget what was booked.
 create function ledger_is_append_only() returns trigger language plpgsql as $$

@@ -5,8 +5,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::dispute::DisputeStatus;
 use super::funds::{Mismatch, SurplusReason};
-use super::ids::{AttemptId, BookingId, PaymentId, RefundId};
+use super::ids::{AttemptId, BookingId, DisputeId, PaymentId, RefundId};
 use super::money::Money;
 use super::refund::RefundStatus;
 
@@ -119,6 +120,61 @@ pub enum BookingEvent {
         /// How it ended.
         status: RefundStatus,
     },
+    /// A refund is not sent, as the bank may take the money back as well.
+    RefundHeldBack {
+        /// The refund.
+        refund_id: RefundId,
+        /// The dispute that it waits for.
+        dispute_id: DisputeId,
+    },
+    /// The bank of the cardholder disputes a payment.
+    DisputeOpened {
+        /// The dispute.
+        dispute_id: DisputeId,
+        /// The payment.
+        payment_id: PaymentId,
+        /// How much of it.
+        amount: Money,
+        /// Why, in Stripe's words.
+        reason: Option<String>,
+    },
+    /// A dispute has gone on.
+    DisputeUpdated {
+        /// The dispute.
+        dispute_id: DisputeId,
+        /// How it stands now.
+        status: DisputeStatus,
+    },
+    /// A bank has taken disputed money.
+    DisputeFundsWithdrawn {
+        /// The dispute.
+        dispute_id: DisputeId,
+        /// How much.
+        amount: Money,
+    },
+    /// A bank has given disputed money back.
+    DisputeFundsReinstated {
+        /// The dispute.
+        dispute_id: DisputeId,
+        /// How much.
+        amount: Money,
+    },
+    /// A dispute has come to its end.
+    DisputeClosed {
+        /// The dispute.
+        dispute_id: DisputeId,
+        /// How it ended.
+        status: DisputeStatus,
+    },
+    /// A card network says that a payment is probably fraud.
+    FraudWarned {
+        /// The payment.
+        payment_id: PaymentId,
+        /// `issfr_…`
+        warning_id: String,
+        /// What kind of fraud, in Stripe's words.
+        fraud_type: Option<String>,
+    },
 }
 
 /// What has happened to one booking.
@@ -152,6 +208,13 @@ impl BookingEvent {
             Self::Failed => "failed",
             Self::RefundRequested { .. } => "refundRequested",
             Self::RefundSettled { .. } => "refundSettled",
+            Self::RefundHeldBack { .. } => "refundHeldBack",
+            Self::DisputeOpened { .. } => "disputeOpened",
+            Self::DisputeUpdated { .. } => "disputeUpdated",
+            Self::DisputeFundsWithdrawn { .. } => "disputeFundsWithdrawn",
+            Self::DisputeFundsReinstated { .. } => "disputeFundsReinstated",
+            Self::DisputeClosed { .. } => "disputeClosed",
+            Self::FraudWarned { .. } => "fraudWarned",
         }
     }
 
@@ -215,6 +278,39 @@ mod tests {
             BookingEvent::RefundSettled {
                 refund_id,
                 status: RefundStatus::Succeeded,
+            },
+        ]
+        .into_iter()
+        .chain(one_of_each_dispute(payment_id, refund_id, amount))
+        .collect()
+    }
+
+    fn one_of_each_dispute(
+        payment_id: PaymentId,
+        refund_id: RefundId,
+        amount: Money,
+    ) -> [BookingEvent; 7] {
+        let (dispute_id, status) = (DisputeId::new(), DisputeStatus::UnderReview);
+        let reason = Some("fraudulent".to_owned());
+        [
+            BookingEvent::RefundHeldBack {
+                refund_id,
+                dispute_id,
+            },
+            BookingEvent::DisputeOpened {
+                dispute_id,
+                payment_id,
+                amount,
+                reason: reason.clone(),
+            },
+            BookingEvent::DisputeUpdated { dispute_id, status },
+            BookingEvent::DisputeFundsWithdrawn { dispute_id, amount },
+            BookingEvent::DisputeFundsReinstated { dispute_id, amount },
+            BookingEvent::DisputeClosed { dispute_id, status },
+            BookingEvent::FraudWarned {
+                payment_id,
+                warning_id: "issfr_1".to_owned(),
+                fraud_type: reason,
             },
         ]
     }

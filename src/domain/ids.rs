@@ -61,6 +61,8 @@ ids! {
     RefundId,
     /// One movement of money between two accounts of the ledger.
     TransferId,
+    /// A dispute.
+    DisputeId,
     /// A difference between what Stripe reports and our records.
     DiscrepancyId,
     /// One comparison of all that Stripe has with our records.

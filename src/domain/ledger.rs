@@ -9,6 +9,8 @@ pub enum Account {
     CustomerPayments,
     /// What buyers have paid and is not owed to us.
     CustomerSurplus,
+    /// What banks have taken back and not given back.
+    DisputedFunds,
 }
 
 impl Account {
@@ -18,6 +20,7 @@ impl Account {
             Self::StripeBalance => "stripe_balance",
             Self::CustomerPayments => "customer_payments",
             Self::CustomerSurplus => "customer_surplus",
+            Self::DisputedFunds => "disputed_funds",
         }
     }
 
@@ -40,6 +43,10 @@ pub enum TransferKind {
     Refund,
     /// A refund has failed, and the money is ours again.
     RefundReversal,
+    /// A bank takes it back. Stripe's fee for that is not booked, as no fee of Stripe's is.
+    DisputeWithdrawal,
+    /// A bank gives back what it has taken.
+    DisputeReinstatement,
 }
 
 impl TransferKind {
@@ -49,11 +56,14 @@ impl TransferKind {
             Self::Capture => "capture",
             Self::Refund => "refund",
             Self::RefundReversal => "refund_reversal",
+            Self::DisputeWithdrawal => "dispute_withdrawal",
+            Self::DisputeReinstatement => "dispute_reinstatement",
         }
     }
 
     /// The debited and the credited account of a movement of a payment that `account` keeps. A
-    /// capture debits Stripe's balance; a refund is the other way round.
+    /// capture debits Stripe's balance; a refund is the other way round. A dispute leaves what the
+    /// account keeps: it is not known yet whose that is.
     pub fn accounts(self, account: Account) -> Entry {
         match self {
             Self::Capture | Self::RefundReversal => Entry {
@@ -63,6 +73,14 @@ impl TransferKind {
             Self::Refund => Entry {
                 debit: account,
                 credit: Account::StripeBalance,
+            },
+            Self::DisputeWithdrawal => Entry {
+                debit: Account::DisputedFunds,
+                credit: Account::StripeBalance,
+            },
+            Self::DisputeReinstatement => Entry {
+                debit: Account::StripeBalance,
+                credit: Account::DisputedFunds,
             },
         }
     }

@@ -1,7 +1,10 @@
 //! What Stripe says of one of its objects, whether by an event or because it was asked.
 
 use super::capture::Capture;
+use super::charge::ChargeReference;
 use super::checkout::CheckoutReport;
+use super::dispute::DisputeReport;
+use super::fraud_warning::FraudWarningReport;
 use super::ids::{AttemptId, BookingId};
 use super::payment_intent::PaymentIntentReport;
 use super::refund::RefundReport;
@@ -17,7 +20,9 @@ pub enum StripeReport {
     /// A refund.
     Refund(RefundReport),
     /// A dispute: money that a cardholder's bank takes back.
-    Dispute,
+    Dispute(DisputeReport),
+    /// An early fraud warning: a dispute that is to come.
+    FraudWarning(FraudWarningReport),
 }
 
 impl StripeReport {
@@ -35,7 +40,17 @@ impl StripeReport {
                 | CheckoutReport::Unexplained(_),
             )
             | Self::Refund(_)
-            | Self::Dispute => None,
+            | Self::Dispute(_)
+            | Self::FraudWarning(_) => None,
+        }
+    }
+
+    /// The charge against which something is said, if that is what it does.
+    pub fn disputed_charge(&self) -> Option<&ChargeReference> {
+        match self {
+            Self::Dispute(dispute) => Some(&dispute.charge),
+            Self::FraudWarning(warning) => Some(&warning.charge),
+            Self::Checkout(_) | Self::PaymentIntent(_) | Self::Refund(_) => None,
         }
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::booking_event::BookingEvent;
+use super::dispute::DisputeStatus;
 use super::funds::{Mismatch, SurplusReason};
 use super::job::TroubledJob;
 use super::payment_event::PaymentEvent;
@@ -90,6 +91,27 @@ impl TimelineItem {
                 format!("A refund of {amount} is on its way to Stripe.")
             }
             BookingEvent::RefundSettled { status, .. } => settled(*status).to_owned(),
+            BookingEvent::RefundHeldBack { .. } => {
+                "The refund waits for the end of a dispute.".to_owned()
+            }
+            BookingEvent::DisputeOpened { amount, reason, .. } => format!(
+                "The cardholder's bank disputes {amount}: {}.",
+                reason.as_deref().unwrap_or("it does not say why")
+            ),
+            BookingEvent::DisputeUpdated { status, .. } => disputed(*status).to_owned(),
+            BookingEvent::DisputeFundsWithdrawn { amount, .. } => {
+                format!("The bank has taken {amount} back.")
+            }
+            BookingEvent::DisputeFundsReinstated { amount, .. } => {
+                format!("The bank has given {amount} back to us.")
+            }
+            BookingEvent::DisputeClosed { status, .. } => disputed(*status).to_owned(),
+            BookingEvent::FraudWarned { fraud_type, .. } => format!(
+                "The card network warns of fraud: {}.",
+                fraud_type
+                    .as_deref()
+                    .unwrap_or("it does not say of which kind")
+            ),
         };
         let kind = kind(event);
         Self { at, kind, text }
@@ -139,10 +161,16 @@ fn kind(event: &BookingEvent) -> TimelineKind {
         BookingEvent::AwaitingFunds { .. }
         | BookingEvent::BalancePaid { .. }
         | BookingEvent::SurplusKept { .. }
+        | BookingEvent::DisputeOpened { .. }
+        | BookingEvent::DisputeUpdated { .. }
+        | BookingEvent::DisputeFundsWithdrawn { .. }
+        | BookingEvent::DisputeFundsReinstated { .. }
+        | BookingEvent::DisputeClosed { .. }
+        | BookingEvent::FraudWarned { .. }
         | BookingEvent::PaymentDiffers { .. } => TimelineKind::Payment,
-        BookingEvent::RefundRequested { .. } | BookingEvent::RefundSettled { .. } => {
-            TimelineKind::Refund
-        }
+        BookingEvent::RefundRequested { .. }
+        | BookingEvent::RefundSettled { .. }
+        | BookingEvent::RefundHeldBack { .. } => TimelineKind::Refund,
     }
 }
 
@@ -172,5 +200,18 @@ fn settled(status: RefundStatus) -> &'static str {
         RefundStatus::Succeeded => "The refund has succeeded.",
         RefundStatus::Failed => "The refund has failed; the money is here.",
         RefundStatus::Canceled => "The refund was called off; the money is here.",
+    }
+}
+
+fn disputed(status: DisputeStatus) -> &'static str {
+    match status {
+        DisputeStatus::WarningNeedsResponse => "The bank asks about the payment.",
+        DisputeStatus::WarningUnderReview => "The bank has our answer to its question.",
+        DisputeStatus::WarningClosed => "The bank has asked, and takes nothing back.",
+        DisputeStatus::NeedsResponse => "The dispute needs an answer.",
+        DisputeStatus::UnderReview => "The bank has our answer.",
+        DisputeStatus::Prevented => "Stripe has settled the dispute with the bank.",
+        DisputeStatus::Won => "The dispute is won; the money is ours.",
+        DisputeStatus::Lost => "The dispute is lost; the money is the cardholder's.",
     }
 }

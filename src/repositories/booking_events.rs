@@ -66,6 +66,30 @@ pub async fn list(
     Ok(events.collect())
 }
 
+/// Writes down what has happened, unless exactly that is written down already. The caller holds a
+/// lock under which nobody else does.
+pub async fn append_once(
+    db: &mut Connection,
+    new: &NewBookingEvent,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "insert into booking_events (booking_id, kind, payload, at)
+         select $1, $2, $3::text::json, $4
+         where not exists (
+           select from booking_events
+           where booking_id = $1 and kind = $2 and payload::text = $3
+         )",
+        new.booking_id as _,
+        new.event.kind(),
+        new.event.json(),
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// How far a reader has come: the transactions that it has seen.
 #[derive(Debug, Clone)]
 pub struct Cursor(String);

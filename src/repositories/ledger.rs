@@ -1,8 +1,10 @@
-//! The money ledger. Captures are booked where payments are stored; this books what goes back.
+//! The money ledger. Captures are booked where payments are stored; this books what goes back, and
+//! what banks take.
 
 use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
+use crate::domain::dispute::{Dispute, DisputedPayment};
 use crate::domain::ids::TransferId;
 use crate::domain::ledger::{Account, TransferKind};
 use crate::domain::refund::RefundState;
@@ -29,6 +31,35 @@ pub async fn book_refund(
         refund.booking_id as _,
         refund.payment_id as _,
         refund.id as _,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Books money of a dispute that a bank takes, or gives back.
+pub async fn book_dispute(
+    db: &mut Connection,
+    payment: &DisputedPayment,
+    dispute: &Dispute,
+    kind: TransferKind,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let entry = kind.accounts(Account::DisputedFunds);
+    sqlx::query!(
+        "insert into ledger_transfers (id, kind, debit, credit, amount_minor, currency, booking_id,
+                                       payment_id, dispute_id, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        TransferId::new() as _,
+        kind.as_str(),
+        entry.debit.as_str(),
+        entry.credit.as_str(),
+        dispute.money.amount_minor,
+        dispute.money.currency.as_str(),
+        payment.booking_id as _,
+        payment.id as _,
+        dispute.id as _,
         now,
     )
     .execute(db)

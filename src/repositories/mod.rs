@@ -7,6 +7,7 @@ pub mod bookings;
 mod cancellation_policy;
 pub mod database;
 pub mod discrepancies;
+pub mod disputes;
 pub mod holds;
 pub mod idempotency_keys;
 pub mod jobs;

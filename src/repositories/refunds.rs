@@ -18,6 +18,8 @@ pub struct RequestedRefund {
     pub id: RefundId,
     /// The booking it belongs to.
     pub booking_id: BookingId,
+    /// The payment it gives back.
+    pub payment_id: PaymentId,
     /// The payment it gives back, at Stripe.
     pub payment_intent_id: Option<String>,
     /// How much.
@@ -55,8 +57,9 @@ pub async fn request_surplus(
 /// The refund, if Stripe has not answered for it yet.
 pub async fn find_requested(db: &mut Connection, id: RefundId) -> Result<Option<RequestedRefund>> {
     let row = sqlx::query!(
-        r#"select refunds.booking_id as "booking_id: BookingId", payments.stripe_payment_intent_id,
-                  refunds.amount_minor, refunds.currency
+        r#"select refunds.booking_id as "booking_id: BookingId",
+                  refunds.payment_id as "payment_id: PaymentId",
+                  payments.stripe_payment_intent_id, refunds.amount_minor, refunds.currency
            from refunds
            join payments on payments.id = refunds.payment_id
            where refunds.id = $1 and refunds.status = 'requested'"#,
@@ -68,6 +71,7 @@ pub async fn find_requested(db: &mut Connection, id: RefundId) -> Result<Option<
         Ok(RequestedRefund {
             id,
             booking_id: row.booking_id,
+            payment_id: row.payment_id,
             payment_intent_id: row.stripe_payment_intent_id,
             money: Money::new(
                 row.amount_minor,
@@ -76,6 +80,20 @@ pub async fn find_requested(db: &mut Connection, id: RefundId) -> Result<Option<
         })
     })
     .transpose()
+}
+
+/// The refunds of a payment that Stripe has not answered for yet.
+pub async fn list_requested(db: &mut Connection, payment_id: PaymentId) -> Result<Vec<RefundId>> {
+    let ids = sqlx::query_scalar!(
+        r#"select id as "id: RefundId"
+           from refunds
+           where payment_id = $1 and status = 'requested'
+           order by id"#,
+        payment_id as _,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids)
 }
 
 /// Locks refunds, in the order of their ids, and reads how they stand.

@@ -48,7 +48,7 @@ impl<'a> Round<'a> {
                 self.jobs.push(Job::SettleEvent { event_id }.at(until));
                 (
                     EventStatus::Deferred,
-                    "deferred: the attempt it names is not known yet",
+                    "deferred: what it is about is not known yet",
                 )
             }
             Plan::GiveUp => {
@@ -56,12 +56,20 @@ impl<'a> Round<'a> {
                 self.leave_unmatched(db, item).await?;
                 (
                     EventStatus::Failed,
-                    "failed: the attempt it names has never come",
+                    "failed: what it is about has never come",
                 )
             }
             Plan::Checkout(state, decision) => {
                 let reported = ReportedAttempt { item, state };
                 let sentence = self.change_checkout(db, reported, decision).await?;
+                (EventStatus::Processed, sentence)
+            }
+            Plan::Dispute(payment, report, decision) => {
+                let sentence = self.change_dispute(db, payment, report, decision).await?;
+                (EventStatus::Processed, sentence)
+            }
+            Plan::FlagFraud(payment, report) => {
+                let sentence = self.flag_fraud(db, payment, report).await?;
                 (EventStatus::Processed, sentence)
             }
             Plan::Refund(state, report, decision) => {

@@ -5,6 +5,7 @@
 //! A single report is a batch of one. Nothing here asks Stripe, or knows who brought the report.
 
 mod checkouts;
+mod disputes;
 mod events;
 mod execute;
 mod mismatches;
@@ -15,6 +16,7 @@ mod round;
 mod settle;
 mod unpayable;
 
+pub use disputes::hold_back_refund;
 pub use events::{SettleEvents, replay, settle_deferred, settle_events};
 pub use reports::{AttemptAnswer, settle_answer, settle_refund};
 pub use unpayable::end_unpayable;

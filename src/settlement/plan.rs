@@ -4,13 +4,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracing::Span;
 
 use crate::domain::attempt::AttemptOfBooking;
+use crate::domain::charge::ChargeReference;
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState};
+use crate::domain::dispute::{DisputeDecision, DisputeReport, DisputedPayment};
+use crate::domain::fraud_warning::FraudWarningReport;
 use crate::domain::ids::{BookingId, RefundId};
 use crate::domain::job::DEFERRED_PAUSE_MAX;
 use crate::domain::payment::SettledBy;
 use crate::domain::refund::{RefundDecision, RefundReport, RefundState};
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
-use crate::domain::{checkout, payment_intent, refund};
+use crate::domain::{checkout, dispute, fraud_warning, payment_intent, refund};
 
 /// A deferred event is looked at again after as long as it has waited, but at least after this.
 const AGAIN_MIN: TimeDelta = TimeDelta::seconds(5);
@@ -51,6 +54,7 @@ pub(super) struct ReportingEvent<'a> {
 pub(super) enum State<'a> {
     Checkout(&'a CheckoutState),
     Refund(&'a RefundState),
+    Payment(&'a DisputedPayment),
 }
 
 impl State<'_> {
@@ -58,6 +62,7 @@ impl State<'_> {
         match self {
             Self::Checkout(state) => state.attempt.booking_id,
             Self::Refund(state) => state.booking_id,
+            Self::Payment(payment) => payment.booking_id,
         }
     }
 }
@@ -75,6 +80,10 @@ pub(super) enum Plan<'a> {
     Checkout(&'a CheckoutState, CheckoutDecision),
     /// Change a refund that stands so, or leave it as it is.
     Refund(&'a RefundState, &'a RefundReport, RefundDecision),
+    /// Change a dispute of this payment, or leave it as it is.
+    Dispute(&'a DisputedPayment, &'a DisputeReport, DisputeDecision),
+    /// Flag this payment as probable fraud.
+    FlagFraud(&'a DisputedPayment, &'a FraudWarningReport),
 }
 
 impl Plan<'_> {
@@ -86,9 +95,13 @@ impl Plan<'_> {
             | Self::Defer(_)
             | Self::GiveUp
             | Self::Checkout(_, CheckoutDecision::NoChange(_))
-            | Self::Refund(_, _, RefundDecision::NoChange(_)) => None,
+            | Self::Refund(_, _, RefundDecision::NoChange(_))
+            | Self::Dispute(_, _, DisputeDecision::NoChange(_)) => None,
             Self::Checkout(state, _) => Some(State::Checkout(state).booking_id()),
             Self::Refund(state, _, _) => Some(State::Refund(state).booking_id()),
+            Self::Dispute(payment, _, _) | Self::FlagFraud(payment, _) => {
+                Some(State::Payment(payment).booking_id())
+            }
         }
     }
 }
@@ -100,11 +113,19 @@ impl Item<'_> {
         capture.payment_intent_id.as_deref()
     }
 
+    /// The charge of the payment whose disputes have to be known to plan.
+    pub(super) fn disputed_charge(&self) -> Option<&ChargeReference> {
+        self.report.ok()?.disputed_charge()
+    }
+
     /// The attempt whose state has to be known to plan.
     pub(super) fn attempt_to_lock(&self) -> Option<AttemptOfBooking> {
         match self.report {
             Ok(StripeReport::Checkout(_) | StripeReport::PaymentIntent(_)) => self.attempt,
-            Ok(StripeReport::Refund(_) | StripeReport::Dispute) | Err(_) => None,
+            Ok(
+                StripeReport::Refund(_) | StripeReport::Dispute(_) | StripeReport::FraudWarning(_),
+            )
+            | Err(_) => None,
         }
     }
 }
@@ -128,30 +149,60 @@ pub(super) fn plan<'a>(
         }
         (
             StripeReport::Checkout(_) | StripeReport::PaymentIntent(_),
-            Some(State::Refund(_)) | None,
+            Some(State::Refund(_) | State::Payment(_)) | None,
         ) => unmatched(item, now),
         (StripeReport::Refund(report), Some(State::Refund(state))) => {
             Plan::Refund(state, report, refund::decide(state.status, report))
         }
-        (StripeReport::Refund(_), Some(State::Checkout(_)) | None) => {
+        (StripeReport::Refund(_), Some(State::Checkout(_) | State::Payment(_)) | None) => {
             Plan::Ignore("ignored: refunds are settled by what Stripe answers when it is asked")
         }
-        (StripeReport::Dispute, _) => {
-            Plan::Ignore("ignored: disputes are handled in Stripe's dashboard")
+        (StripeReport::Dispute(report), Some(State::Payment(payment))) => {
+            Plan::Dispute(payment, report, dispute::decide(payment, report))
         }
+        (StripeReport::FraudWarning(report), Some(State::Payment(payment))) => {
+            if fraud_warning::is_new(payment, report) {
+                Plan::FlagFraud(payment, report)
+            } else {
+                Plan::Ignore("ignored: the payment is flagged already")
+            }
+        }
+        (
+            StripeReport::Dispute(_) | StripeReport::FraudWarning(_),
+            Some(State::Checkout(_) | State::Refund(_)) | None,
+        ) => unmatched_charge(item, now),
     }
+}
+
+/// A dispute whose payment is not here. Stripe's disputes do not say who has made the charge, so
+/// that it may be ours to come; only what nobody has paid us for days is none of our business.
+fn unmatched_charge<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Plan<'a> {
+    const NOT_OURS: Plan<'_> = Plan::Ignore("ignored: it is about no payment of ours");
+    if item.attempt.is_some() || item.reference.is_ours() {
+        return wait(item, now).unwrap_or(Plan::GiveUp);
+    }
+    let names_one = item
+        .disputed_charge()
+        .is_some_and(ChargeReference::names_one);
+    if item.reference.app.is_some() || !names_one {
+        return NOT_OURS;
+    }
+    wait(item, now).unwrap_or(NOT_OURS)
 }
 
 /// A report whose attempt is not here: ours to come, or none of our business.
 fn unmatched<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Plan<'a> {
-    let Some(event) = item.event.filter(|_| item.reference.is_ours()) else {
+    if item.event.is_none() || !item.reference.is_ours() {
         return Plan::Ignore("ignored: it is about nothing of ours");
-    };
-    let waited = now.signed_duration_since(event.received_at);
-    if waited > DEFERRED_MAX {
-        return Plan::GiveUp;
     }
-    Plan::Defer(now + waited.clamp(AGAIN_MIN, DEFERRED_PAUSE_MAX))
+    wait(item, now).unwrap_or(Plan::GiveUp)
+}
+
+/// Defers an event, unless it has waited for too long.
+fn wait<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Option<Plan<'a>> {
+    let waited = now.signed_duration_since(item.event?.received_at);
+    let pause = waited.clamp(AGAIN_MIN, DEFERRED_PAUSE_MAX);
+    (waited <= DEFERRED_MAX).then(|| Plan::Defer(now + pause))
 }
 
 #[cfg(test)]
@@ -190,7 +241,10 @@ mod tests {
             Plan::Ignore(reason) => reason.to_owned(),
             Plan::Defer(until) => format!("again after {} s", (until - now).num_seconds()),
             Plan::GiveUp => "given up".to_owned(),
-            changed @ (Plan::Checkout(..) | Plan::Refund(..)) => format!("{changed:?}"),
+            changed @ (Plan::Checkout(..)
+            | Plan::Refund(..)
+            | Plan::Dispute(..)
+            | Plan::FlagFraud(..)) => format!("{changed:?}"),
         }
     }
 
@@ -216,6 +270,33 @@ mod tests {
     }
 
     #[test]
+    fn a_warning_of_a_charge_that_is_not_here_waits_unless_it_is_of_another_application() {
+        let not_ours = "ignored: it is about no payment of ours";
+        let late = DEFERRED_MAX + TimeDelta::seconds(1);
+        for (payment_intent_id, app, waited, expected) in [
+            (Some("pi_1"), None, TimeDelta::zero(), "again after 5 s"),
+            (Some("pi_1"), None, late, not_ours),
+            (Some("pi_1"), Some(APP), late, "given up"),
+            (Some("pi_1"), Some("another"), TimeDelta::zero(), not_ours),
+            (None, None, TimeDelta::zero(), not_ours),
+        ] {
+            let warning = StripeReport::FraudWarning(FraudWarningReport {
+                stripe_warning_id: "issfr_1".to_owned(),
+                charge: ChargeReference {
+                    charge_id: None,
+                    payment_intent_id: payment_intent_id.map(str::to_owned),
+                },
+                fraud_type: None,
+            });
+            assert_eq!(
+                planned(Ok(&warning), app, Some(waited)),
+                expected,
+                "{app:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_does_not_matter_is_ignored_with_its_reason() {
         let refund = StripeReport::Refund(RefundReport {
             stripe_refund_id: Some("re_1".to_owned()),
@@ -231,10 +312,6 @@ mod tests {
             (
                 Ok(&refund),
                 "ignored: refunds are settled by what Stripe answers when it is asked",
-            ),
-            (
-                Ok(&StripeReport::Dispute),
-                "ignored: disputes are handled in Stripe's dashboard",
             ),
         ] {
             assert_eq!(planned(report, Some(APP), Some(TimeDelta::zero())), reason);

@@ -9,11 +9,13 @@ use super::execute::Done;
 use super::plan::{Item, State, plan};
 use super::round::Round;
 use crate::connection::Connection;
+use crate::domain::charge::ChargeReference;
 use crate::domain::checkout_state::CheckoutState;
+use crate::domain::dispute::DisputedPayment;
 use crate::domain::ids::{AttemptId, BookingId, RefundId};
 use crate::domain::refund::RefundState;
 use crate::error::Result;
-use crate::repositories::{attempts, payments, refunds};
+use crate::repositories::{attempts, disputes, payments, refunds};
 
 /// Settles reports, in their order for each booking, and says of each what was done. The caller
 /// commits.
@@ -42,6 +44,7 @@ pub(super) async fn settle(
 struct States {
     checkouts: HashMap<AttemptId, CheckoutState>,
     refunds: HashMap<RefundId, RefundState>,
+    payments: HashMap<ChargeReference, DisputedPayment>,
 }
 
 impl States {
@@ -51,7 +54,8 @@ impl States {
     ) -> Result<Self> {
         let refunds: Vec<_> = items.clone().filter_map(|item| item.refund).collect();
         Ok(Self {
-            checkouts: lock_checkouts(db, items).await?,
+            checkouts: lock_checkouts(db, items.clone()).await?,
+            payments: lock_payments(db, items).await?,
             refunds: if refunds.is_empty() {
                 HashMap::new()
             } else {
@@ -63,9 +67,11 @@ impl States {
     fn of(&self, item: &Item<'_>) -> Option<State<'_>> {
         let checkout = || self.checkouts.get(&item.attempt_to_lock()?.attempt_id);
         let refund = || self.refunds.get(&item.refund?);
+        let payment = || self.payments.get(item.disputed_charge()?);
         checkout()
             .map(State::Checkout)
             .or_else(|| refund().map(State::Refund))
+            .or_else(|| payment().map(State::Payment))
     }
 }
 
@@ -101,6 +107,21 @@ async fn lock_checkouts<'a>(
         }
     }
     Ok(states)
+}
+
+/// The payments against which something is said, locked one after the other: a batch seldom has
+/// more than one.
+async fn lock_payments<'a>(
+    db: &mut Connection,
+    items: impl Iterator<Item = &'a Item<'a>>,
+) -> Result<HashMap<ChargeReference, DisputedPayment>> {
+    let mut payments = HashMap::new();
+    for charge in items.filter_map(Item::disputed_charge) {
+        if let Some(payment) = disputes::lock_payment(db, charge).await? {
+            payments.insert(charge.clone(), payment);
+        }
+    }
+    Ok(payments)
 }
 
 async fn settle_round<'a>(

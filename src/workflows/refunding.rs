@@ -1,24 +1,43 @@
 //! Giving money back: Stripe is asked once, however often this runs.
 
 use crate::app::App;
+use crate::domain::dispute::{self, RefundBlock};
 use crate::domain::ids::RefundId;
 use crate::domain::refund::{RefundReport, RefundStatus};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::StripeError;
 use crate::gateways::stripe::refunds::RefundRequest;
+use crate::repositories::disputes;
 use crate::repositories::refunds::{self, RequestedRefund};
 use crate::settlement;
 
 /// Asks Stripe for a refund, under the refund's own key, and settles its answer. A refund that was
-/// answered is left alone. Where Stripe does not answer, the error makes the queue try again.
+/// answered is left alone, and one of a disputed payment waits for the end of the dispute. Where Stripe does not answer, the error makes the queue try again.
 /// Commits.
 pub async fn submit_refund(app: &App, id: RefundId) -> Result<()> {
     let requested = refunds::find_requested(&mut app.acquire().await?, id).await?;
     let Some(refund) = requested else {
         return Ok(());
     };
-    let report = ask(app, &refund).await?;
+    let report = match find_block(app, &refund).await? {
+        Some(RefundBlock::Disputed(dispute_id)) => {
+            return settlement::hold_back_refund(app, id, dispute_id).await;
+        }
+        Some(block @ RefundBlock::GivenBack(_)) => RefundReport {
+            stripe_refund_id: None,
+            status: RefundStatus::Failed,
+            failure_reason: Some(block.to_string()),
+            is_replayed: false,
+        },
+        None => ask(app, &refund).await?,
+    };
     settlement::settle_refund(app, id, report).await
+}
+
+/// Why the refund must not be sent, if it must not.
+async fn find_block(app: &App, refund: &RequestedRefund) -> Result<Option<RefundBlock>> {
+    let disputes = disputes::list_of_payment(&mut app.acquire().await?, refund.payment_id).await?;
+    Ok(dispute::refund_block(&disputes))
 }
 
 async fn ask(app: &App, refund: &RequestedRefund) -> Result<RefundReport> {

@@ -121,20 +121,17 @@ pub async fn find_payment_event(
 )]
 pub async fn replay_payment_event(
     State(app): State<AppState>,
-    Admin(admin): Admin,
+    admin: ActingAdmin,
     Path(id): Path<String>,
     Json(body): Json<Reasoned>,
 ) -> Result<Json<PaymentEventView>> {
+    find(&app, &id).await?;
+    let entry = admin.entry(AdminAction::ReplayPaymentEvent, &id, body.reason);
+    let mut tx = app.begin().await?;
+    audit_log::append(&mut tx, &entry, app.now()).await?;
+    app.commit(tx).await?;
     settlement::replay(&app, &id).await?;
-    let event = find(&app, &id).await?;
-    let (admin, reason) = (&admin.id.0, body.reason.as_deref());
-    tracing::info!(
-        event.id = id,
-        admin.id = admin,
-        reason,
-        "an event was replayed"
-    );
-    Ok(event)
+    find(&app, &id).await
 }
 
 async fn find(app: &AppState, id: &str) -> Result<Json<PaymentEventView>> {

@@ -83,7 +83,7 @@ pub fn parse(body: &str) -> Result<Event, Refusal> {
         remarks: object.remarks(api_version.clone()),
     };
     let report = match (kind.as_deref(), envelope.created) {
-        (Some(kind), Some(at)) => report(kind, object, |money| capture(money, at)),
+        (Some(kind), Some(at)) => report(kind, object, at, |money| capture(money, at)),
         (None, _) => Err("its type cannot be read"),
         (_, None) => Err("it does not say when it was created"),
     };
@@ -138,6 +138,7 @@ fn reference(object: &StripeObject) -> AttemptReference {
     let (session_id, payment_intent_id) = match object.object.as_deref() {
         Some("checkout.session") => (id, object.payment_intent.clone()),
         Some("payment_intent") => (None, id),
+        Some("dispute" | "radar.early_fraud_warning") => (None, object.payment_intent.clone()),
         _ => (None, None),
     };
     AttemptReference {
@@ -152,14 +153,16 @@ fn reference(object: &StripeObject) -> AttemptReference {
 fn report(
     kind: &str,
     object: &StripeObject,
+    at: DateTime<Utc>,
     capture: impl Fn(Option<Money>) -> Capture,
 ) -> Result<StripeReport, &'static str> {
+    const UNNAMED: &str = "the object has no id";
     const IRRELEVANT: &str = "this type of event says nothing about a booking";
     let Some((noun, what)) = kind.rsplit_once('.') else {
         return Err(IRRELEVANT);
     };
     let wanted = match noun {
-        "checkout.session" | "payment_intent" | "refund" => noun,
+        "checkout.session" | "payment_intent" | "refund" | "radar.early_fraud_warning" => noun,
         "charge.dispute" => "dispute",
         _ => return Err(IRRELEVANT),
     };
@@ -178,7 +181,14 @@ fn report(
             _ => Err("the payment intent has not succeeded"),
         },
         "payment_intent" => Err(IRRELEVANT),
-        "charge.dispute" => Ok(StripeReport::Dispute),
+        "charge.dispute" => object
+            .dispute_report(what, at)
+            .map(StripeReport::Dispute)
+            .ok_or(UNNAMED),
+        "radar.early_fraud_warning" => object
+            .fraud_warning_report()
+            .map(StripeReport::FraudWarning)
+            .ok_or(UNNAMED),
         _ => Ok(StripeReport::Refund(object.refund_report())),
     }
 }

@@ -1,5 +1,6 @@
 //! Stripe: what we ask of it, and what it tells us.
 
+mod charges;
 pub mod checkout;
 mod client;
 mod error;

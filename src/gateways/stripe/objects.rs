@@ -198,8 +198,20 @@ pub(super) struct StripeObject {
     failure_reason: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     latest_charge: LatestCharge,
+    #[serde(default, deserialize_with = "id_or_object")]
+    pub(super) charge: Option<String>,
+    #[serde(default, deserialize_with = "integer")]
+    pub(super) amount: Option<i64>,
     #[serde(default, deserialize_with = "time")]
     pub(super) created: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) reason: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) fraud_type: Option<String>,
+    #[serde(default)]
+    pub(super) evidence_details: Value,
+    #[serde(default)]
+    pub(super) balance_transactions: Value,
     #[serde(default)]
     metadata: Value,
     #[serde(default)]
@@ -231,7 +243,7 @@ impl StripeObject {
         self.latest_charge.amount_refunded.unwrap_or_default()
     }
 
-    fn money(&self, amount_minor: Option<i64>) -> Option<Money> {
+    pub(super) fn money(&self, amount_minor: Option<i64>) -> Option<Money> {
         Some(Money::new(
             amount_minor?,
             self.currency.as_deref()?.parse().ok()?,
@@ -325,8 +337,8 @@ where
 /// Stripe gives an id, or the whole object where a caller asked to expand it.
 fn id_or_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let value = Value::deserialize(deserializer)?;
-    let id = value.get("id").unwrap_or(&value);
-    Ok(id.as_str().map(str::to_owned))
+    let id = value.get("id").unwrap_or(&value).as_str();
+    Ok(id.filter(|id| !id.contains('\0')).map(str::to_owned))
 }
 
 /// Reads an object; whatever else stands in its place, such as null or a text, counts as an empty

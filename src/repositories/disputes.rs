@@ -1,0 +1,129 @@
+//! Disputes, and the payments that they are about.
+
+use chrono::{DateTime, Utc};
+
+use crate::connection::Connection;
+use crate::domain::charge::ChargeReference;
+use crate::domain::dispute::{
+    Dispute, DisputeChange, DisputeReport, DisputeStatus, DisputedFunds, DisputedPayment,
+};
+use crate::domain::ids::{BookingId, DisputeId, PaymentId};
+use crate::domain::money::Money;
+use crate::error::{Error, Result};
+
+/// Locks the payment that a charge of Stripe's has brought, and reads what is said against it;
+/// `None` if there is no such payment here.
+pub async fn lock_payment(
+    db: &mut Connection,
+    charge: &ChargeReference,
+) -> Result<Option<DisputedPayment>> {
+    let row = sqlx::query!(
+        r#"select id as "id: PaymentId", booking_id as "booking_id: BookingId", amount_minor,
+                  currency
+           from payments
+           where stripe_payment_intent_id = $1
+           for no key update"#,
+        charge.payment_intent_id,
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let currency = row.currency.parse().map_err(Error::Fault)?;
+    // Asked in statements of their own, which see what was committed while the lock was waited for.
+    Ok(Some(DisputedPayment {
+        id: row.id,
+        booking_id: row.booking_id,
+        money: Money::new(row.amount_minor, currency),
+        disputes: list_of_payment(db, row.id).await?,
+        fraud_warnings: list_fraud_warnings(db, row.booking_id).await?,
+    }))
+}
+
+/// All disputes of a payment; a bank seldom opens more than one.
+pub async fn list_of_payment(db: &mut Connection, id: PaymentId) -> Result<Vec<Dispute>> {
+    let rows = sqlx::query!(
+        r#"select id as "id: DisputeId", stripe_dispute_id, amount_minor, currency,
+                  status as "status: DisputeStatus", reported_at,
+                  exists (select from ledger_transfers
+                          where dispute_id = disputes.id and kind = 'dispute_withdrawal')
+                    as "is_withdrawn!",
+                  exists (select from ledger_transfers
+                          where dispute_id = disputes.id and kind = 'dispute_reinstatement')
+                    as "is_reinstated!"
+           from disputes
+           where payment_id = $1
+           order by id"#,
+        id as _,
+    )
+    .fetch_all(db)
+    .await?;
+    let disputes = rows.into_iter().map(|row| {
+        let currency = row.currency.parse().map_err(Error::Fault)?;
+        Ok(Dispute {
+            id: row.id,
+            stripe_dispute_id: row.stripe_dispute_id,
+            money: Money::new(row.amount_minor, currency),
+            status: row.status,
+            funds: match (row.is_withdrawn, row.is_reinstated) {
+                (_, true) => DisputedFunds::Reinstated,
+                (true, false) => DisputedFunds::Withdrawn,
+                (false, false) => DisputedFunds::Untouched,
+            },
+            reported_at: row.reported_at,
+        })
+    });
+    disputes.collect()
+}
+
+/// The early fraud warnings that a booking is flagged with.
+async fn list_fraud_warnings(db: &mut Connection, id: BookingId) -> Result<Vec<String>> {
+    let warnings = sqlx::query_scalar!(
+        r#"select payload ->> 'warningId' as "id!"
+           from booking_events
+           where booking_id = $1 and kind = 'fraudWarned'"#,
+        id as _,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(warnings)
+}
+
+/// Stores a dispute as it stands now. The caller holds the lock of its payment, and books the money.
+pub async fn store(
+    db: &mut Connection,
+    payment: &DisputedPayment,
+    report: &DisputeReport,
+    change: &DisputeChange,
+) -> Result<()> {
+    let dispute = &change.after;
+    let closed_at: Option<DateTime<Utc>> =
+        dispute.status.is_closed().then_some(dispute.reported_at);
+    sqlx::query!(
+        "insert into disputes (id, stripe_dispute_id, payment_id, booking_id, amount_minor,
+                               currency, reason, status, evidence_due_by, opened_at, reported_at,
+                               closed_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         on conflict (stripe_dispute_id) do update
+         set amount_minor = excluded.amount_minor, status = excluded.status,
+             reason = coalesce(disputes.reason, excluded.reason),
+             evidence_due_by = coalesce(excluded.evidence_due_by, disputes.evidence_due_by),
+             reported_at = excluded.reported_at, closed_at = excluded.closed_at",
+        dispute.id as _,
+        dispute.stripe_dispute_id,
+        payment.id as _,
+        payment.booking_id as _,
+        dispute.money.amount_minor,
+        dispute.money.currency.as_str(),
+        report.reason,
+        dispute.status as _,
+        report.evidence_due_by,
+        report.opened_at,
+        dispute.reported_at,
+        closed_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
