@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{OpenCheckout, PaymentPart};
+use super::dispute_status::DisputeStatus;
 use super::ids::{BookingId, ShowId};
 use super::money::Money;
 use super::user::UserId;
@@ -67,6 +68,8 @@ pub enum PaymentStatus {
     DepositPaid,
     /// Nothing is left to pay.
     Paid,
+    /// A bank has taken back what was paid, or may.
+    Disputed,
 }
 
 /// What is booked.
@@ -157,6 +160,8 @@ pub struct Booking {
     pub version: i64,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// How the worst chargeback of what it was paid with stands, if there is one that is not won.
+    pub disputed: Option<DisputeStatus>,
 }
 
 /// A booking with what is shown beside it.
@@ -221,16 +226,30 @@ impl Booking {
         }
     }
 
-    /// True when everything due for confirmation has been captured.
+    /// True when everything due for confirmation has been captured, and no bank has taken it back
+    /// for good.
     pub fn is_paid(&self) -> bool {
-        match self.payment_status() {
+        if self.disputed == Some(DisputeStatus::Lost) {
+            return false;
+        }
+        match self.status_of_paid() {
             PaymentStatus::Paid | PaymentStatus::DepositPaid => true,
-            PaymentStatus::Unpaid | PaymentStatus::Processing => false,
+            PaymentStatus::Unpaid | PaymentStatus::Processing | PaymentStatus::Disputed => false,
         }
     }
 
-    /// What was paid, in one word. A booking that costs nothing is paid once it is confirmed.
+    /// What was paid, in one word.
     pub fn payment_status(&self) -> PaymentStatus {
+        if self.disputed.is_some() {
+            PaymentStatus::Disputed
+        } else {
+            self.status_of_paid()
+        }
+    }
+
+    /// What was paid, whoever disputes it. A booking that costs nothing is paid once it is
+    /// confirmed.
+    fn status_of_paid(&self) -> PaymentStatus {
         let paid_minor = self.paid.amount_minor;
         let due_is_met = paid_minor >= self.due.amount_minor;
         if self.status == BookingStatus::Processing {

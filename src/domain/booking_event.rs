@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::dispute::DisputeStatus;
+use super::dispute_status::DisputeStatus;
 use super::funds::{Mismatch, SurplusReason};
 use super::ids::{AttemptId, BookingId, DisputeId, PaymentId, RefundId};
 use super::money::Money;

@@ -1,7 +1,7 @@
 //! What Stripe says of one of its objects, whether by an event or because it was asked.
 
 use super::capture::Capture;
-use super::charge::ChargeReference;
+use super::charge::{ChargeReference, ChargeReport, FailedPayment};
 use super::checkout::CheckoutReport;
 use super::dispute::DisputeReport;
 use super::fraud_warning::FraudWarningReport;
@@ -17,6 +17,10 @@ pub enum StripeReport {
     Checkout(CheckoutReport),
     /// A PaymentIntent.
     PaymentIntent(PaymentIntentReport),
+    /// A charge that has succeeded: how the buyer has paid.
+    Charge(ChargeReport),
+    /// A try to pay that did not succeed.
+    FailedPayment(FailedPayment),
     /// A refund.
     Refund(RefundReport),
     /// A dispute: money that a cardholder's bank takes back.
@@ -39,6 +43,8 @@ impl StripeReport {
                 | CheckoutReport::Unknown
                 | CheckoutReport::Unexplained(_),
             )
+            | Self::Charge(_)
+            | Self::FailedPayment(_)
             | Self::Refund(_)
             | Self::Dispute(_)
             | Self::FraudWarning(_) => None,
@@ -50,7 +56,11 @@ impl StripeReport {
         match self {
             Self::Dispute(dispute) => Some(&dispute.charge),
             Self::FraudWarning(warning) => Some(&warning.charge),
-            Self::Checkout(_) | Self::PaymentIntent(_) | Self::Refund(_) => None,
+            Self::Checkout(_)
+            | Self::PaymentIntent(_)
+            | Self::Charge(_)
+            | Self::FailedPayment(_)
+            | Self::Refund(_) => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::booking_event::BookingEvent;
-use super::dispute::DisputeStatus;
+use super::dispute_status::DisputeStatus;
 use super::funds::{Mismatch, SurplusReason};
 use super::job::TroubledJob;
 use super::payment_event::PaymentEvent;

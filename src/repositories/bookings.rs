@@ -10,6 +10,7 @@ use crate::domain::booking::{
 };
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::checkout_state::Ending;
+use crate::domain::dispute_status::DisputeStatus;
 use crate::domain::ids::{BookingId, ShowId};
 use crate::domain::money::Money;
 use crate::domain::user::UserId;
@@ -51,6 +52,7 @@ struct Row {
     show_title: Option<String>,
     show_starts_at: Option<DateTime<Utc>>,
     show_timezone: Option<String>,
+    disputed: Option<DisputeStatus>,
     attempt_part: Option<PaymentPart>,
     session_id: Option<String>,
     session_url: Option<String>,
@@ -71,6 +73,14 @@ macro_rules! details {
                       version as "version!", booking.created_at as "created_at!",
                       booking.show_id as "show_id?: _", shows.title as "show_title?",
                       shows.starts_at as "show_starts_at?", shows.timezone as "show_timezone?",
+                      -- Of the statuses in their order, the last is the worst.
+                      (select max(disputes.status)
+                       from disputes
+                       join payments on payments.id = disputes.payment_id
+                         and payments.disposition = 'applied'
+                       where disputes.booking_id = booking.id
+                         and disputes.status in ('needs_response', 'under_review', 'lost'))
+                        as "disputed?: _",
                       attempt.part as "attempt_part?: _",
                       attempt.stripe_session_id as "session_id?", attempt.url as "session_url?",
                       attempt.client_secret as "session_client_secret?",
@@ -168,6 +178,7 @@ impl TryFrom<Row> for BookingDetails {
                 cancelled_at: row.cancelled_at,
                 version: row.version,
                 created_at: row.created_at,
+                disputed: row.disputed,
             },
             show: show
                 .zip(row.show_timezone)

@@ -4,9 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
 use crate::domain::charge::ChargeReference;
-use crate::domain::dispute::{
-    Dispute, DisputeChange, DisputeReport, DisputeStatus, DisputedFunds, DisputedPayment,
-};
+use crate::domain::dispute::{Dispute, DisputeChange, DisputeReport, DisputedPayment};
+use crate::domain::dispute_status::{DisputeStatus, DisputedFunds};
 use crate::domain::ids::{BookingId, DisputeId, PaymentId};
 use crate::domain::money::Money;
 use crate::error::{Error, Result};
@@ -22,8 +21,12 @@ pub async fn lock_payment(
                   currency
            from payments
            where stripe_payment_intent_id = $1
+             or stripe_payment_intent_id = (
+               select stripe_payment_intent_id from charges where stripe_charge_id = $2 limit 1
+             )
            for no key update"#,
         charge.payment_intent_id,
+        charge.charge_id,
     )
     .fetch_optional(&mut *db)
     .await?;
@@ -90,7 +93,8 @@ async fn list_fraud_warnings(db: &mut Connection, id: BookingId) -> Result<Vec<S
     Ok(warnings)
 }
 
-/// Stores a dispute as it stands now. The caller holds the lock of its payment, and books the money.
+/// Stores a dispute as it stands now. The caller holds the lock of its payment, and books the
+/// money.
 pub async fn store(
     db: &mut Connection,
     payment: &DisputedPayment,

@@ -1,12 +1,14 @@
 //! Payments: money that Stripe captured, stored with all that it changes, and listed.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
 use super::Columns;
 use crate::connection::Connection;
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::attempt::PaymentPart;
 use crate::domain::booking_event::NewBookingEvent;
+use crate::domain::charge::{ChargeReport, FailedPayment};
 use crate::domain::funds::{CapturedFunds, SurplusReason};
 use crate::domain::ids::{BookingId, PaymentId, TransferId};
 use crate::domain::ledger::{Account, TransferKind};
@@ -25,12 +27,20 @@ pub struct Settlement<'a> {
     pub booking_events: Vec<NewBookingEvent>,
     /// Events of Stripe's that are decided now.
     pub payment_events: Vec<MarkedEvent<'a>>,
+    /// How payments were paid.
+    pub charges: Vec<ChargeReport>,
+    /// Tries to pay that have failed.
+    pub failed_payments: Vec<NewFailedPayment<'a>>,
 }
 
 impl Settlement<'_> {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.payments.is_empty() && self.booking_events.is_empty() && self.payment_events.is_empty()
+        self.payments.is_empty()
+            && self.booking_events.is_empty()
+            && self.payment_events.is_empty()
+            && self.charges.is_empty()
+            && self.failed_payments.is_empty()
     }
 }
 
@@ -66,6 +76,17 @@ pub struct MarkedEvent<'a> {
     pub attempt: Option<AttemptOfBooking>,
 }
 
+/// A try to pay an attempt that has failed.
+#[derive(Debug, Clone)]
+pub struct NewFailedPayment<'a> {
+    /// What Stripe says of it.
+    pub failure: FailedPayment,
+    /// What was to be paid.
+    pub attempt: AttemptOfBooking,
+    /// The event that told of it.
+    pub event_id: &'a str,
+}
+
 /// Writes the end of a settlement: payments, what has happened to bookings, and the events that are
 /// decided. The one place where an event is marked. One round trip; the caller holds the locks of
 /// the bookings and commits all of it, or nothing.
@@ -78,6 +99,8 @@ pub async fn write(
         payments,
         booking_events,
         payment_events,
+        charges,
+        failed_payments,
     } = settlement;
     let entries = payments.column(|payment| {
         TransferKind::Capture.accounts(Account::of_payment(payment.surplus_reason.is_some()))
@@ -107,6 +130,8 @@ pub async fn write(
         &payment_events.column(|event| event.attempt.map(|attempt| attempt.attempt_id)) as _,
         &payment_events.column(|event| event.attempt.map(|attempt| attempt.booking_id)) as _,
         &payments.column(|payment| payment.settled_by) as _,
+        charges_json(charges),
+        failures_json(failed_payments),
     )
     .fetch_one(db)
     .await?;
@@ -119,6 +144,43 @@ pub async fn write(
     } else {
         Err(Error::fault("a payment found no attempt or no booking"))
     }
+}
+
+/// Charges as the statement of a settlement reads them.
+fn charges_json(charges: &[ChargeReport]) -> Value {
+    let rows = charges.iter().map(|charge| {
+        let method = charge.method.as_ref();
+        json!({
+            "payment_intent_id": charge.payment_intent_id,
+            "charge_id": charge.charge_id,
+            "method_type": method.map(|method| &method.kind),
+            "method_brand": method.map(|method| &method.brand),
+            "method_last4": method.map(|method| &method.last4),
+            "receipt_url": charge.receipt_url,
+            "reported_at": charge.reported_at,
+        })
+    });
+    rows.collect()
+}
+
+/// Failed payments as the statement of a settlement reads them.
+fn failures_json(failures: &[NewFailedPayment<'_>]) -> Value {
+    let rows = failures.iter().map(|new| {
+        let (failure, method) = (&new.failure, new.failure.method.as_ref());
+        json!({
+            "stripe_id": failure.charge_id.as_deref().unwrap_or(new.event_id),
+            "booking_id": new.attempt.booking_id,
+            "attempt_id": new.attempt.attempt_id,
+            "payment_intent_id": failure.payment_intent_id,
+            "code": failure.code,
+            "decline_code": failure.decline_code,
+            "method_type": method.map(|method| &method.kind),
+            "method_brand": method.map(|method| &method.brand),
+            "method_last4": method.map(|method| &method.last4),
+            "failed_at": failure.failed_at,
+        })
+    });
+    rows.collect()
 }
 
 /// Which of the PaymentIntents have brought a payment that is stored. Asked under the lock of the

@@ -64,6 +64,33 @@ with captured as (
               $22::uuid[])
     as decided (id, status, outcome, attempt_id, booking_id)
   where event.id = decided.id
+), charge as (
+  -- The last word of Stripe's on how a payment was paid, whether the payment is stored or not.
+  insert into charges (stripe_payment_intent_id, stripe_charge_id, method_type, method_brand,
+                       method_last4, receipt_url, reported_at)
+  select distinct on (payment_intent_id) payment_intent_id, charge_id, method_type,
+         method_brand, method_last4, receipt_url, reported_at
+  from json_to_recordset($24::json)
+    as charge (payment_intent_id text, charge_id text, method_type text, method_brand text,
+               method_last4 text, receipt_url text, reported_at timestamptz)
+  order by payment_intent_id, reported_at desc
+  on conflict (stripe_payment_intent_id) do update
+  set stripe_charge_id = excluded.stripe_charge_id, method_type = excluded.method_type,
+      method_brand = excluded.method_brand, method_last4 = excluded.method_last4,
+      receipt_url = excluded.receipt_url, reported_at = excluded.reported_at
+  where charges.reported_at <= excluded.reported_at
+), failed as (
+  insert into failed_payments (stripe_id, booking_id, attempt_id, stripe_payment_intent_id,
+                               code, decline_code, method_type, method_brand, method_last4,
+                               failed_at)
+  select stripe_id, booking_id, attempt_id, payment_intent_id, code, decline_code,
+         method_type, method_brand, method_last4, failed_at
+  from json_to_recordset($25::json)
+    as failed (stripe_id text, booking_id uuid, attempt_id uuid, payment_intent_id text,
+               code text, decline_code text, method_type text, method_brand text,
+               method_last4 text, failed_at timestamptz)
+  order by stripe_id
+  on conflict (stripe_id) do nothing
 )
 select (select count(*) from payment) as "payments!",
        (select count(*) from booking) as "bookings!"

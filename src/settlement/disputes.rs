@@ -6,13 +6,12 @@ use super::round::Round;
 use crate::app::App;
 use crate::connection::Connection;
 use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
-use crate::domain::dispute::{
-    self, DisputeChange, DisputeDecision, DisputeReport, DisputedPayment,
-};
+use crate::domain::dispute::{DisputeChange, DisputeDecision, DisputeReport, DisputedPayment};
 use crate::domain::fraud_warning::FraudWarningReport;
 use crate::domain::ids::{DisputeId, RefundId};
 use crate::domain::job::Job;
 use crate::domain::refund::RefundStatus;
+use crate::domain::refund_block::RefundBlock;
 use crate::error::Result;
 use crate::repositories::discrepancies::{self, NewDiscrepancy};
 use crate::repositories::{booking_events, disputes, ledger, refunds};
@@ -44,7 +43,7 @@ impl Round<'_> {
         self.wake_refunds(db, payment, &change).await?;
         if change.before.is_none() {
             let id = payment.booking_id;
-            tracing::error!(booking.id = %id, "a payment is disputed: answer in Stripe's dashboard");
+            tracing::error!(booking.id = %id, "a payment is disputed: answer the bank at Stripe");
             return Ok("the payment is disputed; its money is not refunded meanwhile");
         }
         Ok("the dispute has gone on")
@@ -136,7 +135,7 @@ pub async fn hold_back_refund(app: &App, id: RefundId, dispute_id: DisputeId) ->
         booking_events::append_once(&mut tx, &held_back, app.now()).await?;
     }
     app.commit(tx).await?;
-    let block = dispute::RefundBlock::Disputed(dispute_id);
+    let block = RefundBlock::Disputed(dispute_id);
     tracing::warn!(refund.id = %id, "a refund waits: {block}");
     Ok(())
 }

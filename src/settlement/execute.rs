@@ -8,7 +8,7 @@ use crate::domain::job::Job;
 use crate::domain::payment_event::EventStatus;
 use crate::domain::stripe_report::Change;
 use crate::error::{Error, Result};
-use crate::repositories::payments::MarkedEvent;
+use crate::repositories::payments::{MarkedEvent, NewFailedPayment};
 
 /// What was done about a report.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +63,21 @@ impl<'a> Round<'a> {
                 let reported = ReportedAttempt { item, state };
                 let sentence = self.change_checkout(db, reported, decision).await?;
                 (EventStatus::Processed, sentence)
+            }
+            Plan::KeepCharge(report) => {
+                self.settlement.charges.push(report.clone());
+                (EventStatus::Processed, "how it was paid is known")
+            }
+            Plan::KeepFailure(failure, attempt) => {
+                self.settlement.failed_payments.push(NewFailedPayment {
+                    failure: failure.clone(),
+                    attempt,
+                    event_id: item.event.map(|event| event.id).unwrap_or_default(),
+                });
+                (
+                    EventStatus::Processed,
+                    "the try to pay has failed; the buyer may try again",
+                )
             }
             Plan::Dispute(payment, report, decision) => {
                 let sentence = self.change_dispute(db, payment, report, decision).await?;

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracing::Span;
 
 use crate::domain::attempt::AttemptOfBooking;
-use crate::domain::charge::ChargeReference;
+use crate::domain::charge::{ChargeReference, ChargeReport, FailedPayment};
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState};
 use crate::domain::dispute::{DisputeDecision, DisputeReport, DisputedPayment};
 use crate::domain::fraud_warning::FraudWarningReport;
@@ -78,6 +78,10 @@ pub(super) enum Plan<'a> {
     GiveUp,
     /// Change a booking that stands so, or leave it as it is.
     Checkout(&'a CheckoutState, CheckoutDecision),
+    /// Keep how a payment of ours was paid.
+    KeepCharge(&'a ChargeReport),
+    /// Keep that a try to pay this attempt has failed.
+    KeepFailure(&'a FailedPayment, AttemptOfBooking),
     /// Change a refund that stands so, or leave it as it is.
     Refund(&'a RefundState, &'a RefundReport, RefundDecision),
     /// Change a dispute of this payment, or leave it as it is.
@@ -94,6 +98,8 @@ impl Plan<'_> {
             Self::Ignore(_)
             | Self::Defer(_)
             | Self::GiveUp
+            | Self::KeepCharge(_)
+            | Self::KeepFailure(..)
             | Self::Checkout(_, CheckoutDecision::NoChange(_))
             | Self::Refund(_, _, RefundDecision::NoChange(_))
             | Self::Dispute(_, _, DisputeDecision::NoChange(_)) => None,
@@ -123,7 +129,11 @@ impl Item<'_> {
         match self.report {
             Ok(StripeReport::Checkout(_) | StripeReport::PaymentIntent(_)) => self.attempt,
             Ok(
-                StripeReport::Refund(_) | StripeReport::Dispute(_) | StripeReport::FraudWarning(_),
+                StripeReport::Charge(_)
+                | StripeReport::FailedPayment(_)
+                | StripeReport::Refund(_)
+                | StripeReport::Dispute(_)
+                | StripeReport::FraudWarning(_),
             )
             | Err(_) => None,
         }
@@ -151,6 +161,17 @@ pub(super) fn plan<'a>(
             StripeReport::Checkout(_) | StripeReport::PaymentIntent(_),
             Some(State::Refund(_) | State::Payment(_)) | None,
         ) => unmatched(item, now),
+        (StripeReport::Charge(report), _) => {
+            if item.attempt.is_some() || item.reference.is_ours() {
+                Plan::KeepCharge(report)
+            } else {
+                Plan::Ignore("ignored: it is about no payment of ours")
+            }
+        }
+        (StripeReport::FailedPayment(report), _) => match item.attempt {
+            Some(attempt) => Plan::KeepFailure(report, attempt),
+            None => unmatched(item, now),
+        },
         (StripeReport::Refund(report), Some(State::Refund(state))) => {
             Plan::Refund(state, report, refund::decide(state.status, report))
         }
@@ -243,6 +264,8 @@ mod tests {
             Plan::GiveUp => "given up".to_owned(),
             changed @ (Plan::Checkout(..)
             | Plan::Refund(..)
+            | Plan::KeepCharge(..)
+            | Plan::KeepFailure(..)
             | Plan::Dispute(..)
             | Plan::FlagFraud(..)) => format!("{changed:?}"),
         }

@@ -1,9 +1,9 @@
 //! Giving money back: Stripe is asked once, however often this runs.
 
 use crate::app::App;
-use crate::domain::dispute::{self, RefundBlock};
 use crate::domain::ids::RefundId;
 use crate::domain::refund::{RefundReport, RefundStatus};
+use crate::domain::refund_block::{self, RefundBlock};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::StripeError;
 use crate::gateways::stripe::refunds::RefundRequest;
@@ -12,8 +12,8 @@ use crate::repositories::refunds::{self, RequestedRefund};
 use crate::settlement;
 
 /// Asks Stripe for a refund, under the refund's own key, and settles its answer. A refund that was
-/// answered is left alone, and one of a disputed payment waits for the end of the dispute. Where Stripe does not answer, the error makes the queue try again.
-/// Commits.
+/// answered is left alone, and one of a disputed payment waits for the end of the dispute. Where
+/// Stripe does not answer, the error makes the queue try again. Commits.
 pub async fn submit_refund(app: &App, id: RefundId) -> Result<()> {
     let requested = refunds::find_requested(&mut app.acquire().await?, id).await?;
     let Some(refund) = requested else {
@@ -37,7 +37,7 @@ pub async fn submit_refund(app: &App, id: RefundId) -> Result<()> {
 /// Why the refund must not be sent, if it must not.
 async fn find_block(app: &App, refund: &RequestedRefund) -> Result<Option<RefundBlock>> {
     let disputes = disputes::list_of_payment(&mut app.acquire().await?, refund.payment_id).await?;
-    Ok(dispute::refund_block(&disputes))
+    Ok(refund_block::of_disputes(&disputes))
 }
 
 async fn ask(app: &App, refund: &RequestedRefund) -> Result<RefundReport> {

@@ -2,6 +2,7 @@
 
 mod late;
 mod listed;
+mod methods;
 mod mismatches;
 
 use chrono::TimeDelta;

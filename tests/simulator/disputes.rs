@@ -65,3 +65,59 @@ async fn a_dispute_is_decided_once() {
         assert_eq!(retrieved.json()["status"], status);
     }
 }
+
+#[tokio::test]
+async fn a_warning_takes_nothing_until_it_becomes_a_chargeback() {
+    let harness = Harness::new().await;
+    let (_, intent) = harness.paid().await;
+    harness.simulator.settled().await;
+    let before = harness.receiver.kinds().len();
+
+    let wanted = json!({ "paymentIntent": intent, "warning": true });
+    let warning = harness.knob("disputes", wanted).await;
+    assert_eq!(text(&warning, "status"), "warning_needs_response");
+    assert_eq!(warning["is_charge_refundable"], true);
+    assert_eq!(warning["balance_transactions"], json!([]));
+    let path = format!("disputes/{}", text(&warning, "id"));
+    let chargeback = harness
+        .knob(&path, json!({ "status": "needs_response" }))
+        .await;
+
+    let taken = &chargeback["balance_transactions"][0];
+    assert_eq!(
+        taken["amount"].as_i64(),
+        chargeback["amount"].as_i64().map(|amount| -amount)
+    );
+    let refund = harness
+        .post("/v1/refunds", &format!("payment_intent={intent}"))
+        .await;
+    assert_eq!(refund.error()["code"], "charge_disputed");
+    harness.simulator.settled().await;
+    assert_eq!(
+        harness.receiver.kinds()[before..],
+        [
+            "charge.dispute.created",
+            "charge.dispute.funds_withdrawn",
+            "charge.dispute.updated"
+        ]
+    );
+    let won = harness.knob(&path, json!({ "status": "won" })).await;
+    assert_eq!(won["balance_transactions"][1]["amount"], won["amount"]);
+}
+
+#[tokio::test]
+async fn a_card_network_warns_of_fraud() {
+    let harness = Harness::new().await;
+    let (_, intent) = harness.paid().await;
+    harness.simulator.settled().await;
+
+    let wanted = json!({ "paymentIntent": intent });
+    let warning = harness.knob("fraud_warnings", wanted).await;
+
+    assert_eq!(text(&warning, "payment_intent"), intent);
+    harness.simulator.settled().await;
+    assert_eq!(
+        harness.receiver.kinds().last().unwrap(),
+        "radar.early_fraud_warning.created"
+    );
+}

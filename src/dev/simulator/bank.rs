@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::dispute::DisputeStatus;
-use super::dispute_lifecycle;
+use super::dispute_lifecycle::{self, Complaint};
 use super::knobs::{Knob, Misuse, read, respond};
 use super::metadata::Metadata;
 use super::payment::{self, Overrides};
@@ -30,6 +30,7 @@ pub(super) fn routes() -> Router<Arc<Sandbox>> {
         .route("/refunds/{id}", post(settle_refund))
         .route("/disputes", post(open_dispute))
         .route("/disputes/{id}", post(decide_dispute))
+        .route("/fraud_warnings", post(warn_of_fraud))
 }
 
 #[derive(Deserialize)]
@@ -148,6 +149,9 @@ struct OpenDispute {
     payment_intent: String,
     #[serde(default = "fraudulent")]
     reason: String,
+    /// The bank asks first, and takes nothing back.
+    #[serde(default)]
+    warning: bool,
 }
 
 fn fraudulent() -> String {
@@ -160,9 +164,37 @@ async fn open_dispute(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Kno
     let opened = sandbox.apply(|state| {
         let cause = state.cause();
         let intent = &wanted.payment_intent;
-        dispute_lifecycle::open(&mut state.account, intent, &wanted.reason, &cause)
+        let status = if wanted.warning {
+            DisputeStatus::WarningNeedsResponse
+        } else {
+            DisputeStatus::NeedsResponse
+        };
+        let reason = wanted.reason;
+        let complaint = Complaint { reason, status };
+        dispute_lifecycle::open(&mut state.account, intent, &complaint, &cause)
     });
     Ok(respond(&opened?))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WarnOfFraud {
+    payment_intent: String,
+}
+
+async fn warn_of_fraud(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
+    let wanted: WarnOfFraud = read(&body)?;
+    let warned = sandbox.apply(|state| {
+        let cause = state.cause();
+        let fraud_type = "unauthorized_use_of_card";
+        dispute_lifecycle::warn(
+            &mut state.account,
+            &wanted.payment_intent,
+            fraud_type,
+            &cause,
+        )
+    });
+    Ok(respond(&warned?))
 }
 
 #[derive(Deserialize)]

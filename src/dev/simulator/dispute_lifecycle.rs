@@ -9,11 +9,20 @@ use super::ids;
 use super::refusal::Refusal;
 use super::table::Row as _;
 
-/// The bank takes the whole payment back: the dispute exists and the funds are withdrawn.
+/// What a cardholder's bank says.
+pub(super) struct Complaint {
+    /// In Stripe's words, such as `fraudulent`.
+    pub(super) reason: String,
+    /// As what the dispute begins.
+    pub(super) status: DisputeStatus,
+}
+
+/// The bank takes the whole payment back: the dispute exists and the funds are withdrawn. Of an
+/// warning nothing is withdrawn, and the charge can still be refunded.
 pub(super) fn open(
     account: &mut Account,
     intent: &str,
-    reason: &str,
+    complaint: &Complaint,
     cause: &Cause,
 ) -> Result<Value, Refusal> {
     let charge = account
@@ -23,25 +32,52 @@ pub(super) fn open(
         .and_then(|charge| account.charges.get_mut(&charge))
         .filter(|charge| charge.unrefunded() > 0 && !charge.disputed)
         .ok_or_else(|| Refusal::conflict("There is no payment to dispute."))?;
-    charge.disputed = true;
-    let dispute = Dispute {
+    charge.disputed = !complaint.status.is_warning();
+    let mut dispute = Dispute {
         id: ids::object_id("du"),
         created: cause.now,
-        status: DisputeStatus::NeedsResponse,
+        status: complaint.status,
         amount: charge.unrefunded(),
         currency: charge.currency.clone(),
         charge: charge.id.clone(),
         payment_intent: charge.payment_intent.clone(),
-        reason: reason.to_owned(),
+        reason: complaint.reason.clone(),
+        withdrawn: None,
+        reinstated: None,
     };
+    account.emit(cause, "charge.dispute.created", dispute.render());
+    if !complaint.status.is_warning() {
+        dispute.withdrawn = Some(cause.now);
+        account.emit(cause, "charge.dispute.funds_withdrawn", dispute.render());
+    }
     let object = dispute.render();
     account.disputes.insert(dispute);
-    account.emit(cause, "charge.dispute.created", object.clone());
-    account.emit(cause, "charge.dispute.funds_withdrawn", object.clone());
     Ok(object)
 }
 
-/// What the bank decides next. A dispute that was won returns the funds.
+/// The card network says that a payment is probably fraud.
+pub(super) fn warn(
+    account: &mut Account,
+    intent: &str,
+    fraud_type: &str,
+    cause: &Cause,
+) -> Result<Value, Refusal> {
+    let charge = account
+        .intents
+        .get(intent)
+        .and_then(|intent| intent.latest_charge.clone())
+        .ok_or_else(|| Refusal::conflict("There is no payment to warn of."))?;
+    let warning = json!({
+        "id": ids::object_id("issfr"), "object": "radar.early_fraud_warning", "actionable": true,
+        "charge": charge, "created": cause.now, "fraud_type": fraud_type, "livemode": false,
+        "payment_intent": intent,
+    });
+    account.emit(cause, "radar.early_fraud_warning.created", warning.clone());
+    Ok(warning)
+}
+
+/// What the bank decides next. A dispute that was won returns the funds; a warning that needs a
+/// response as a dispute does has become one.
 pub(super) fn decide(
     account: &mut Account,
     id: &str,
@@ -52,19 +88,42 @@ pub(super) fn decide(
         .disputes
         .get_mut(id)
         .ok_or_else(|| Refusal::no_such("dispute", id, "id"))?;
-    if matches!(dispute.status, DisputeStatus::Won | DisputeStatus::Lost) {
+    let closed = [
+        DisputeStatus::WarningClosed,
+        DisputeStatus::Won,
+        DisputeStatus::Lost,
+    ];
+    if closed.contains(&dispute.status) {
         return Err(Refusal::conflict("This dispute is already closed."));
     }
     let previous = json!({ "status": dispute.status.as_str() });
     dispute.status = status;
+    let is_taken_now = !status.is_warning() && dispute.withdrawn.is_none();
+    if is_taken_now {
+        dispute.withdrawn = Some(cause.now);
+    }
+    if status == DisputeStatus::Won {
+        dispute.reinstated = Some(cause.now);
+    }
     let object = dispute.render();
     let charge = dispute.charge.clone();
+    if is_taken_now {
+        if let Some(charge) = account.charges.get_mut(&charge) {
+            charge.disputed = true;
+        }
+        account.emit(cause, "charge.dispute.funds_withdrawn", object.clone());
+    }
     match status {
-        DisputeStatus::NeedsResponse | DisputeStatus::UnderReview => {
+        DisputeStatus::WarningNeedsResponse
+        | DisputeStatus::WarningUnderReview
+        | DisputeStatus::NeedsResponse
+        | DisputeStatus::UnderReview => {
             let kind = "charge.dispute.updated";
             account.emit_change(cause, kind, object.clone(), Some(previous));
         }
-        DisputeStatus::Lost => account.emit(cause, "charge.dispute.closed", object.clone()),
+        DisputeStatus::WarningClosed | DisputeStatus::Lost => {
+            account.emit(cause, "charge.dispute.closed", object.clone());
+        }
         DisputeStatus::Won => {
             if let Some(charge) = account.charges.get_mut(&charge) {
                 charge.disputed = false;

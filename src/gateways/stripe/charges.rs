@@ -1,11 +1,13 @@
-//! What Stripe says of charges and against them: disputes and early fraud warnings.
+//! What Stripe says of charges and against them: methods, declines, disputes and early fraud
+//! warnings.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::objects::StripeObject;
-use crate::domain::charge::ChargeReference;
-use crate::domain::dispute::{DisputeReport, DisputedFunds};
+use crate::domain::charge::{ChargeReference, ChargeReport, FailedPayment, PaymentMethod};
+use crate::domain::dispute::DisputeReport;
+use crate::domain::dispute_status::DisputedFunds;
 use crate::domain::fraud_warning::FraudWarningReport;
 
 impl StripeObject {
@@ -19,8 +21,34 @@ impl StripeObject {
         }
     }
 
-    /// How a dispute stands, by an event of the type `charge.dispute.<what>`; `None` where it has no
-    /// id. Each dispute lists all movements of its money that there were when it was printed, so
+    /// What a charge says of how it was paid; `None` where it lacks an id or a PaymentIntent.
+    /// <https://docs.stripe.com/api/charges/object>
+    pub(super) fn charge_report(&self, reported_at: DateTime<Utc>) -> Option<ChargeReport> {
+        Some(ChargeReport {
+            charge_id: self.id.clone()?,
+            payment_intent_id: self.payment_intent.clone()?,
+            method: method(&self.payment_method_details),
+            receipt_url: self.receipt_url.clone(),
+            reported_at,
+        })
+    }
+
+    /// What a PaymentIntent says of the try that has just failed; `None` where it has no id.
+    /// <https://docs.stripe.com/api/payment_intents/object#payment_intent_object-last_payment_error>
+    pub(super) fn failed_payment(&self, failed_at: DateTime<Utc>) -> Option<FailedPayment> {
+        let error = &self.last_payment_error;
+        Some(FailedPayment {
+            charge_id: text_of(error, "charge"),
+            payment_intent_id: self.id.clone()?,
+            code: text_of(error, "code"),
+            decline_code: text_of(error, "decline_code"),
+            method: error.get("payment_method").and_then(method),
+            failed_at,
+        })
+    }
+
+    /// How a dispute stands, by an event of the type `charge.dispute.<what>`; `None` where it has
+    /// no id. Each dispute lists all movements of its money that there were when it was printed, so
     /// that no event depends on the others.
     /// <https://docs.stripe.com/api/disputes/object>
     pub(super) fn dispute_report(
@@ -65,6 +93,23 @@ impl StripeObject {
             fraud_type: self.fraud_type.clone(),
         })
     }
+}
+
+/// A method as it is described beside its type: `{"type": "card", "card": {"brand": …}}`.
+fn method(described: &Value) -> Option<PaymentMethod> {
+    let kind = text_of(described, "type")?;
+    let details = described.get(&kind).unwrap_or(&Value::Null);
+    Some(PaymentMethod {
+        brand: text_of(details, "brand"),
+        last4: text_of(details, "last4"),
+        kind,
+    })
+}
+
+/// A member that is a text which can be stored: Postgres keeps no U+0000.
+fn text_of(object: &Value, name: &str) -> Option<String> {
+    let text = object.get(name)?.as_str()?;
+    (!text.contains('\0')).then(|| text.to_owned())
 }
 
 fn at(seconds: &Value) -> Option<DateTime<Utc>> {

@@ -138,7 +138,9 @@ fn reference(object: &StripeObject) -> AttemptReference {
     let (session_id, payment_intent_id) = match object.object.as_deref() {
         Some("checkout.session") => (id, object.payment_intent.clone()),
         Some("payment_intent") => (None, id),
-        Some("dispute" | "radar.early_fraud_warning") => (None, object.payment_intent.clone()),
+        Some("charge" | "dispute" | "radar.early_fraud_warning") => {
+            (None, object.payment_intent.clone())
+        }
         _ => (None, None),
     };
     AttemptReference {
@@ -162,7 +164,11 @@ fn report(
         return Err(IRRELEVANT);
     };
     let wanted = match noun {
-        "checkout.session" | "payment_intent" | "refund" | "radar.early_fraud_warning" => noun,
+        "checkout.session"
+        | "payment_intent"
+        | "charge"
+        | "refund"
+        | "radar.early_fraud_warning" => noun,
         "charge.dispute" => "dispute",
         _ => return Err(IRRELEVANT),
     };
@@ -180,7 +186,18 @@ fn report(
             }
             _ => Err("the payment intent has not succeeded"),
         },
-        "payment_intent" => Err(IRRELEVANT),
+        "payment_intent" if what == "payment_failed" => object
+            .failed_payment(at)
+            .map(StripeReport::FailedPayment)
+            .ok_or(UNNAMED),
+        "charge" if matches!(what, "succeeded" | "updated") => match object.status.as_deref() {
+            Some("succeeded") => object
+                .charge_report(at)
+                .map(StripeReport::Charge)
+                .ok_or("the charge does not name its payment intent"),
+            _ => Err("the charge has not succeeded"),
+        },
+        "payment_intent" | "charge" => Err(IRRELEVANT),
         "charge.dispute" => object
             .dispute_report(what, at)
             .map(StripeReport::Dispute)

@@ -208,6 +208,12 @@ pub(super) struct StripeObject {
     pub(super) reason: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) fraud_type: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) receipt_url: Option<String>,
+    #[serde(default)]
+    pub(super) payment_method_details: Value,
+    #[serde(default)]
+    pub(super) last_payment_error: Value,
     #[serde(default)]
     pub(super) evidence_details: Value,
     #[serde(default)]

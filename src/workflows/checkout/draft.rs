@@ -54,6 +54,7 @@ impl<'a> Draft<'a> {
             confirmed_at: is_free.then_some(now),
             cancelled_at: None,
             version: 1,
+            disputed: None,
             created_at: now,
         };
         let details = BookingDetails {

@@ -1,0 +1,108 @@
+//! Why a payment cannot be refunded, whoever asks for it.
+
+use std::fmt;
+
+use super::dispute::Dispute;
+use super::dispute_status::{DisputeStatus, DisputedFunds};
+use super::ids::DisputeId;
+
+/// Why a payment cannot be refunded: its money is not ours to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundBlock {
+    /// A bank has it, or may take it; until that has decided.
+    Disputed(DisputeId),
+    /// A bank has given it back to the cardholder, for good.
+    GivenBack(DisputeId),
+}
+
+impl fmt::Display for RefundBlock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Disputed(_) => "The payment is disputed; its bank decides who gets the money.",
+            Self::GivenBack(_) => {
+                "The payment was disputed, and its bank has given the money back."
+            }
+        })
+    }
+}
+
+/// Why a payment with these disputes cannot be refunded, if it cannot: whoever asks for a refund
+/// asks this first. Stripe refuses a refund of any part of a charge that is charged back. While a
+/// bank only asks, a refund is what keeps it from more.
+/// <https://docs.stripe.com/disputes/how-disputes-work#inquiries>
+pub fn of_disputes(disputes: &[Dispute]) -> Option<RefundBlock> {
+    let blocks = disputes.iter().filter_map(|dispute| match dispute.status {
+        DisputeStatus::NeedsResponse | DisputeStatus::UnderReview => {
+            Some(RefundBlock::Disputed(dispute.id))
+        }
+        DisputeStatus::Lost => Some(RefundBlock::GivenBack(dispute.id)),
+        DisputeStatus::Prevented => (dispute.funds == DisputedFunds::Withdrawn)
+            .then_some(RefundBlock::GivenBack(dispute.id)),
+        DisputeStatus::WarningNeedsResponse
+        | DisputeStatus::WarningUnderReview
+        | DisputeStatus::WarningClosed
+        | DisputeStatus::Won => None,
+    });
+    // What is gone for good counts more than what may be.
+    blocks.reduce(|first, next| match first {
+        RefundBlock::GivenBack(_) => first,
+        RefundBlock::Disputed(_) => next,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::domain::money::Money;
+
+    fn dispute(status: DisputeStatus, funds: DisputedFunds) -> Dispute {
+        Dispute {
+            id: DisputeId::new(),
+            stripe_dispute_id: "du_1".to_owned(),
+            money: Money::new(1_200, "eur".parse().unwrap()),
+            status,
+            funds,
+            reported_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn money_that_a_bank_has_or_may_take_cannot_be_refunded() {
+        use DisputeStatus as Status;
+        let (untouched, withdrawn) = (DisputedFunds::Untouched, DisputedFunds::Withdrawn);
+        for (status, funds, expected) in [
+            (Status::WarningNeedsResponse, untouched, ""),
+            (Status::WarningUnderReview, untouched, ""),
+            (Status::WarningClosed, untouched, ""),
+            (Status::NeedsResponse, untouched, "disputed"),
+            (Status::UnderReview, withdrawn, "disputed"),
+            (Status::Prevented, untouched, ""),
+            (Status::Prevented, withdrawn, "given back"),
+            (Status::Won, DisputedFunds::Reinstated, ""),
+            (Status::Won, withdrawn, ""),
+            (Status::Lost, withdrawn, "given back"),
+        ] {
+            let block = of_disputes(&[dispute(status, funds)]);
+
+            let found = match block {
+                Some(RefundBlock::Disputed(_)) => "disputed",
+                Some(RefundBlock::GivenBack(_)) => "given back",
+                None => "",
+            };
+            assert_eq!(found, expected, "{status:?} {funds:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_gone_for_good_counts_more_than_what_may_be() {
+        let open = dispute(DisputeStatus::NeedsResponse, DisputedFunds::Withdrawn);
+        let lost = dispute(DisputeStatus::Lost, DisputedFunds::Withdrawn);
+        let gone = Some(RefundBlock::GivenBack(lost.id));
+
+        assert_eq!(of_disputes(&[open.clone(), lost.clone()]), gone);
+        assert_eq!(of_disputes(&[lost, open]), gone);
+        assert_eq!(of_disputes(&[]), None);
+    }
+}
