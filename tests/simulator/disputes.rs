@@ -17,6 +17,14 @@ async fn a_disputed_charge_cannot_be_refunded() {
         .post("/v1/refunds", &format!("payment_intent={intent}"))
         .await;
 
+    for (path, found) in [
+        ("/v1/disputes".to_owned(), 1),
+        (format!("/v1/disputes?payment_intent={intent}"), 1),
+        ("/v1/disputes?charge=ch_other".to_owned(), 0),
+    ] {
+        let listed = harness.get(&path).await.json();
+        assert_eq!(listed["data"].as_array().unwrap().len(), found, "{path}");
+    }
     assert_eq!(text(&dispute, "status"), "needs_response");
     assert_eq!(refund.error()["code"], "charge_disputed");
     harness.simulator.settled().await;

@@ -71,6 +71,7 @@ fn route(account: &mut Account, call: Call<'_>) -> Result<Value, Refusal> {
         ("GET", ["charges"]) => list_charges(account, parameters, path),
         ("GET", ["charges", id]) => retrieve(&account.charges, "charge", id, parameters),
         ("POST", ["refunds"]) => refund_lifecycle::create(account, parameters, &cause),
+        ("GET", ["disputes"]) => list_disputes(account, parameters, path),
         ("GET", ["disputes", id]) => retrieve(&account.disputes, "dispute", id, parameters),
         ("GET", ["refunds"]) => list_refunds(account, parameters, path),
         ("GET", ["refunds", id]) => retrieve(&account.refunds, "refund", id, parameters),
@@ -179,6 +180,23 @@ fn list_charges(
         intent
             .as_ref()
             .is_none_or(|intent| charge.payment_intent == *intent)
+    })
+}
+
+fn list_disputes(
+    account: &Account,
+    mut parameters: Parameters,
+    url: &str,
+) -> Result<Value, Refusal> {
+    let intent = parameters.text("payment_intent")?;
+    let charge = parameters.text("charge")?;
+    list(&account.disputes, parameters, url, |dispute| {
+        intent
+            .as_ref()
+            .is_none_or(|intent| dispute.payment_intent == *intent)
+            && charge
+                .as_ref()
+                .is_none_or(|charge| dispute.charge == *charge)
     })
 }
 
