@@ -14,4 +14,4 @@ pub mod stripe_webhook;
 mod views;
 
 // Endpoints do not know each other, but several show the same.
-use views::{BookingView, MovieView, PaymentView, PolicyStepView, ShowView};
+use views::{BookingView, MethodView, MovieView, PaymentView, PolicyStepView, ShowView};

@@ -9,6 +9,29 @@ use super::ids::{BookingId, DisputeId, PaymentId};
 use super::ledger::TransferKind;
 use super::money::Money;
 
+/// A dispute, as admins see it.
+#[derive(Debug, Clone)]
+pub struct DisputeOfBooking {
+    /// Our id of it.
+    pub id: DisputeId,
+    /// `du_…`
+    pub stripe_dispute_id: String,
+    /// The payment that is disputed.
+    pub payment_id: PaymentId,
+    /// How much of it.
+    pub amount: Money,
+    /// Why, in Stripe's words.
+    pub reason: Option<String>,
+    /// Where it stands.
+    pub status: DisputeStatus,
+    /// Until when an answer counts.
+    pub evidence_due_by: Option<DateTime<Utc>>,
+    /// When it was opened.
+    pub opened_at: DateTime<Utc>,
+    /// When it came to its end.
+    pub closed_at: Option<DateTime<Utc>>,
+}
+
 /// What Stripe says of a dispute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DisputeReport {

@@ -6,7 +6,17 @@ use serde::{Deserialize, Serialize};
 /// three are of a question of the bank's, which may become a chargeback and may not.
 /// <https://docs.stripe.com/api/disputes/object#dispute_object-status>
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    sqlx::Type,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
 )]
 #[sqlx(type_name = "dispute_status", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]

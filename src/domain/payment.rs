@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::attempt::PaymentPart;
+use super::charge::PaymentMethod;
 use super::ids::{BookingId, PaymentId};
 use super::money::Money;
 
@@ -53,6 +54,10 @@ pub struct Payment {
     pub disposition: Disposition,
     /// Why it does not.
     pub surplus_reason: Option<String>,
+    /// What the buyer has paid with, once Stripe has said so.
+    pub method: Option<PaymentMethod>,
+    /// Stripe's own receipt, once it has said where.
+    pub receipt_url: Option<String>,
     /// `pi_…`, where Stripe has named it.
     pub payment_intent_id: Option<String>,
     /// By what we learned of it.

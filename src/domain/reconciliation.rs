@@ -81,6 +81,8 @@ pub struct Sums {
     pub captured: i64,
     /// Given back, by our records.
     pub refunded: i64,
+    /// Taken back by banks, by our records.
+    pub disputed: i64,
     /// Captured, at Stripe.
     pub stripe_captured: i64,
     /// Given back, at Stripe.
@@ -140,6 +142,7 @@ impl Findings {
         for (sum, more) in [
             (&mut sums.captured, more.captured),
             (&mut sums.refunded, more.refunded),
+            (&mut sums.disputed, more.disputed),
             (&mut sums.stripe_captured, more.stripe_captured),
             (&mut sums.stripe_refunded, more.stripe_refunded),
         ] {
@@ -158,6 +161,7 @@ mod tests {
             currency: code.parse().unwrap(),
             captured,
             refunded: 1,
+            disputed: 3,
             stripe_captured: captured,
             stripe_refunded: 2,
         };
@@ -172,6 +176,7 @@ mod tests {
         assert_eq!(both.checked, 2);
         let eur = Sums {
             refunded: 2,
+            disputed: 6,
             stripe_refunded: 4,
             ..sums("eur", 11)
         };

@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
 use crate::domain::charge::ChargeReference;
-use crate::domain::dispute::{Dispute, DisputeChange, DisputeReport, DisputedPayment};
+use crate::domain::dispute::{
+    Dispute, DisputeChange, DisputeOfBooking, DisputeReport, DisputedPayment,
+};
 use crate::domain::dispute_status::{DisputeStatus, DisputedFunds};
 use crate::domain::ids::{BookingId, DisputeId, PaymentId};
 use crate::domain::money::Money;
@@ -130,4 +132,40 @@ pub async fn store(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// The disputes of a booking's payments, newest first, at most `limit`. One round trip.
+pub async fn list_of_booking(
+    db: &mut Connection,
+    id: BookingId,
+    limit: i64,
+) -> Result<Vec<DisputeOfBooking>> {
+    let rows = sqlx::query!(
+        r#"select id as "id: DisputeId", stripe_dispute_id, payment_id as "payment_id: PaymentId",
+                  amount_minor, currency, reason, status as "status: DisputeStatus",
+                  evidence_due_by, opened_at, closed_at
+           from disputes
+           where booking_id = $1
+           order by opened_at desc, id desc
+           limit $2"#,
+        id as _,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    let disputes = rows.into_iter().map(|row| {
+        let currency = row.currency.parse().map_err(Error::Fault)?;
+        Ok(DisputeOfBooking {
+            id: row.id,
+            stripe_dispute_id: row.stripe_dispute_id,
+            payment_id: row.payment_id,
+            amount: Money::new(row.amount_minor, currency),
+            reason: row.reason,
+            status: row.status,
+            evidence_due_by: row.evidence_due_by,
+            opened_at: row.opened_at,
+            closed_at: row.closed_at,
+        })
+    });
+    disputes.collect()
 }

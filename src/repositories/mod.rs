@@ -8,6 +8,7 @@ mod cancellation_policy;
 pub mod database;
 pub mod discrepancies;
 pub mod disputes;
+pub mod failed_payments;
 pub mod holds;
 pub mod idempotency_keys;
 pub mod jobs;

@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 
 use super::Columns;
 use crate::connection::Connection;
-use crate::domain::attempt::AttemptOfBooking;
-use crate::domain::attempt::PaymentPart;
+use crate::domain::attempt::{AttemptOfBooking, PaymentPart};
 use crate::domain::booking_event::NewBookingEvent;
-use crate::domain::charge::{ChargeReport, FailedPayment};
+use crate::domain::charge::{ChargeReport, FailedPayment, PaymentMethod};
 use crate::domain::funds::{CapturedFunds, SurplusReason};
 use crate::domain::ids::{BookingId, PaymentId, TransferId};
 use crate::domain::ledger::{Account, TransferKind};
@@ -219,7 +218,8 @@ pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Ve
                   payment.part as "part: PaymentPart", payment.amount_minor, payment.currency,
                   payment.disposition as "disposition: Disposition", payment.surplus_reason,
                   payment.stripe_payment_intent_id, payment.settled_by as "settled_by: SettledBy",
-                  payment.captured_at,
+                  payment.captured_at, charge.method_type as "method_type?", charge.method_brand,
+                  charge.method_last4, charge.receipt_url,
                   (
                     select coalesce(sum(refund.amount_minor), 0)::bigint
                     from refunds as refund
@@ -229,6 +229,8 @@ pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Ve
            from bookings as booking
            join payments as payment on payment.booking_id = booking.id
            left join shows on shows.id = booking.show_id
+           left join charges as charge
+             on charge.stripe_payment_intent_id = payment.stripe_payment_intent_id
            where ($1::text is null or booking.user_id = $1)
              and ($2::uuid is null or booking.id = $2)
              and payment.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -255,6 +257,12 @@ pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Ve
             refunded: Money::new(row.refunded_minor, currency),
             disposition: row.disposition,
             surplus_reason: row.surplus_reason,
+            method: row.method_type.map(|kind| PaymentMethod {
+                kind,
+                brand: row.method_brand,
+                last4: row.method_last4,
+            }),
+            receipt_url: row.receipt_url,
             payment_intent_id: row.stripe_payment_intent_id,
             settled_by: row.settled_by,
             captured_at: row.captured_at,
@@ -274,6 +282,8 @@ pub struct RecordedCapture {
     pub captured: i64,
     /// How much of that is back, or on its way back at Stripe.
     pub refunded: i64,
+    /// How much of it banks have taken back, and not given back.
+    pub disputed: i64,
     /// Whether Stripe has been asked for a refund and has not answered.
     pub is_refund_open: bool,
 }
@@ -290,6 +300,13 @@ pub async fn list_captures(
                   coalesce(sum(refund.amount_minor)
                     filter (where refund.status in ('pending', 'succeeded')), 0)::bigint
                     as "refunded!",
+                  (
+                    select coalesce(sum(case transfer.kind when 'dispute_withdrawal'
+                      then transfer.amount_minor else -transfer.amount_minor end), 0)::bigint
+                    from ledger_transfers as transfer
+                    where transfer.payment_id = payment.id
+                      and transfer.kind in ('dispute_withdrawal', 'dispute_reinstatement')
+                  ) as "disputed!",
                   coalesce(bool_or(refund.status = 'requested'), false) as "is_refund_open!"
            from payments as payment
            left join refunds as refund on refund.payment_id = payment.id

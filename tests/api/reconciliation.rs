@@ -78,6 +78,7 @@ async fn what_was_paid_and_never_heard_of_is_confirmed() {
         "currency": "eur",
         "captured": { "amountMinor": 3_600, "currency": "eur" },
         "refunded": { "amountMinor": 0, "currency": "eur" },
+        "disputed": { "amountMinor": 0, "currency": "eur" },
         "stripeCaptured": { "amountMinor": 3_600, "currency": "eur" },
         "stripeRefunded": { "amountMinor": 0, "currency": "eur" },
     }]);

@@ -9,7 +9,10 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::views::{BookingOverview, CustomersBooking, RefundView, Timeline, TimelineItemView};
+use super::views::{
+    BookingOverview, CustomersBooking, DisputeView, FailedPaymentView, RefundView, Timeline,
+    TimelineItemView,
+};
 use crate::app::AppState;
 use crate::connection::Connection;
 use crate::controllers::{BookingView, PaymentView};
@@ -26,7 +29,8 @@ use crate::http::identity::Admin;
 use crate::http::paging::{Limit, Page, read_cursor};
 use crate::repositories::bookings::{self, Filter};
 use crate::repositories::{
-    audit_log, booking_events, jobs, payment_events, payments, refunds, users,
+    audit_log, booking_events, disputes, failed_payments, jobs, payment_events, payments, refunds,
+    users,
 };
 use crate::workflows::sessions;
 
@@ -75,7 +79,7 @@ pub async fn search_bookings(
     }))
 }
 
-/// A booking with its customer, its payments and its refunds.
+/// A booking with its customer, its payments and tries to pay, its refunds and its disputes.
 #[utoipa::path(
     get, path = "/api/admin/bookings/{id}", params(("id" = BookingId, Path)),
     responses((status = 200, body = BookingOverview), (status = 404, description = "`not_found`")),
@@ -93,12 +97,16 @@ pub async fn find_booking_overview(
     };
     let payments = payments::list(&mut db, &of_booking, SHOWN_MAX).await?;
     let refunds = refunds::list_of_booking(&mut db, id, SHOWN_MAX).await?;
+    let disputes = disputes::list_of_booking(&mut db, id, SHOWN_MAX).await?;
+    let failed = failed_payments::list_of_booking(&mut db, id, SHOWN_MAX).await?;
     let booking = with_customers(&mut db, vec![details], app.now()).await?;
     let booking = booking.into_iter().next();
     Ok(Json(BookingOverview {
         booking: booking.ok_or_else(|| Error::fault("a booking was lost on its way"))?,
         payments: payments.into_iter().map(PaymentView::from).collect(),
         refunds: refunds.into_iter().map(RefundView::from).collect(),
+        disputes: disputes.into_iter().map(DisputeView::from).collect(),
+        failed_payments: failed.into_iter().map(FailedPaymentView::from).collect(),
     }))
 }
 

@@ -54,6 +54,7 @@ struct SumsView {
     currency: String,
     captured: Money,
     refunded: Money,
+    disputed: Money,
     stripe_captured: Money,
     stripe_refunded: Money,
 }
@@ -65,6 +66,7 @@ impl From<Sums> for SumsView {
             currency: sums.currency.to_string(),
             captured: money(sums.captured),
             refunded: money(sums.refunded),
+            disputed: money(sums.disputed),
             stripe_captured: money(sums.stripe_captured),
             stripe_refunded: money(sums.stripe_refunded),
         }

@@ -4,8 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::controllers::{BookingView, PaymentView};
-use crate::domain::ids::{BookingId, PaymentId, RefundId};
+use crate::controllers::{BookingView, MethodView, PaymentView};
+use crate::domain::charge::FailedPayment;
+use crate::domain::dispute::DisputeOfBooking;
+use crate::domain::dispute_status::DisputeStatus;
+use crate::domain::ids::{BookingId, DisputeId, PaymentId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::refund::{Refund, RefundStatus};
 use crate::domain::timeline::{TimelineItem, TimelineKind};
@@ -21,11 +24,68 @@ pub struct CustomersBooking {
 
 /// A booking with all that is known of its money.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct BookingOverview {
     #[serde(flatten)]
     pub(super) booking: CustomersBooking,
     pub(super) payments: Vec<PaymentView>,
     pub(super) refunds: Vec<RefundView>,
+    pub(super) disputes: Vec<DisputeView>,
+    pub(super) failed_payments: Vec<FailedPaymentView>,
+}
+
+/// A dispute: money that a cardholder's bank takes back.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DisputeView {
+    id: DisputeId,
+    stripe_dispute_id: String,
+    payment_id: PaymentId,
+    amount: Money,
+    reason: Option<String>,
+    status: DisputeStatus,
+    evidence_due_by: Option<DateTime<Utc>>,
+    opened_at: DateTime<Utc>,
+    closed_at: Option<DateTime<Utc>>,
+}
+
+/// What Stripe reported of a try to pay that did not succeed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FailedPaymentView {
+    at: DateTime<Utc>,
+    payment_intent_id: String,
+    code: Option<String>,
+    decline_code: Option<String>,
+    method: Option<MethodView>,
+}
+
+impl From<DisputeOfBooking> for DisputeView {
+    fn from(dispute: DisputeOfBooking) -> Self {
+        Self {
+            id: dispute.id,
+            stripe_dispute_id: dispute.stripe_dispute_id,
+            payment_id: dispute.payment_id,
+            amount: dispute.amount,
+            reason: dispute.reason,
+            status: dispute.status,
+            evidence_due_by: dispute.evidence_due_by,
+            opened_at: dispute.opened_at,
+            closed_at: dispute.closed_at,
+        }
+    }
+}
+
+impl From<FailedPayment> for FailedPaymentView {
+    fn from(failed: FailedPayment) -> Self {
+        Self {
+            at: failed.failed_at,
+            payment_intent_id: failed.payment_intent_id,
+            code: failed.code,
+            decline_code: failed.decline_code,
+            method: failed.method.map(MethodView::from),
+        }
+    }
 }
 
 /// Whose a booking is.

@@ -7,5 +7,5 @@ mod show;
 
 pub(super) use booking::BookingView;
 pub(super) use movie::MovieView;
-pub(super) use payment::PaymentView;
+pub(super) use payment::{MethodView, PaymentView};
 pub(super) use show::{PolicyStepView, ShowView};

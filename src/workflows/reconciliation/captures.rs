@@ -99,6 +99,7 @@ fn sums(listed: &ListedCapture, ours: Option<&RecordedCapture>) -> Option<Sums> 
         currency: money.currency,
         captured: ours.map_or(0, |ours| ours.captured),
         refunded: ours.map_or(0, |ours| ours.refunded),
+        disputed: ours.map_or(0, |ours| ours.disputed),
         stripe_captured: money.amount_minor,
         stripe_refunded: listed.refunded,
     })
