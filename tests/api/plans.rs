@@ -164,7 +164,14 @@ async fn filled() -> TestApp {
     harness.hear_of_expiry(&late).await;
     let next = harness.customer("emil").booked(&show, &["A3"]).await;
     harness.deliver(&events["checkout.session.completed"]).await;
-    harness.pay(&next).await;
+    let declined = json!({
+        "session": next["checkout"]["sessionId"], "card": "4000000000000002",
+    });
+    harness.knob("pay", declined).await;
+    let bought = harness.pay(&next).await;
+    let disputed = json!({ "paymentIntent": bought["paymentIntent"] });
+    harness.knob("disputes", disputed).await;
+    harness.simulator.settled().await;
     harness.run_jobs().await;
     // A booking that Stripe has not answered yet.
     let asked = dana.booked(&show, &["A4"]).await;
