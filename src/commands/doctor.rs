@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use holdfast::app::{self, App, Clock, Skew};
 use holdfast::config::{self, Config};
-use holdfast::domain::audit::ChainEnd;
 use holdfast::error::explain;
-use holdfast::repositories::{audit_log, database};
+use holdfast::repositories::database;
 use holdfast::workflows;
+use holdfast::workflows::audit::{Chain, follow_chain};
 use sqlx::PgConnection;
 
 use super::failure::{Failure, unusable};
@@ -15,8 +15,6 @@ use super::output::say;
 
 /// Of what needs the database, and there is none.
 const NOT_CHECKED: &str = "not checked, for want of a database";
-/// Entries of the audit log that are read in one go.
-const AUDIT_PAGE: i64 = 1_000;
 
 /// What a check has found.
 enum Finding {
@@ -122,26 +120,13 @@ async fn database(app: &App) -> DatabaseFindings {
     }
 }
 
-/// Follows the chain of the audit log from its beginning to its end.
 async fn audit_log(db: &mut PgConnection) -> Finding {
-    let mut end = ChainEnd::default();
-    loop {
-        let entries = match audit_log::list_after(&mut *db, end.number, AUDIT_PAGE).await {
-            Ok(entries) => entries,
-            Err(error) => return Finding::Failed(explain(&error)),
-        };
-        if entries.is_empty() {
-            return Finding::Well(format!("its chain of {} entries holds", end.number));
-        }
-        for entry in entries {
-            let Some(next) = end.followed_by(&entry) else {
-                return Finding::Failed(format!(
-                    "the chain breaks at entry {}: it, or one before it, was changed or taken out",
-                    entry.number
-                ));
-            };
-            end = next;
-        }
+    match follow_chain(db).await {
+        Ok(Chain::Holds(entries)) => Finding::Well(format!("its chain of {entries} entries holds")),
+        Ok(Chain::BreaksAt(number)) => Finding::Failed(format!(
+            "the chain breaks at entry {number}: it, or one before it, was changed or taken out"
+        )),
+        Err(error) => Finding::Failed(explain(&error)),
     }
 }
 

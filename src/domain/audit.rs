@@ -1,5 +1,5 @@
-//! The audit log: what admins have done, in a chain of hashes that shows whether anybody has changed
-//! it since.
+//! The audit log: what admins have done, in a chain of hashes that shows whether anybody has
+//! changed it since.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -190,10 +190,10 @@ mod tests {
             |entry| entry.hash[0] ^= 1,
         ];
         for (number, change) in changes.into_iter().enumerate() {
-            let mut changed = entry(&empty);
-            change(&mut changed);
+            let mut altered = entry(&empty);
+            change(&mut altered);
 
-            assert_eq!(empty.followed_by(&changed), None, "{number}");
+            assert_eq!(empty.followed_by(&altered), None, "{number}");
         }
     }
 }

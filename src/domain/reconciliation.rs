@@ -43,6 +43,7 @@ impl Progress {
     }
 
     /// The rest of this step, after an object.
+    #[must_use]
     pub fn rest_after(&self, id: String) -> Self {
         match self {
             Self::Events(_) => Self::Events(Some(id)),

@@ -49,9 +49,7 @@ impl TimelineItem {
                 format!("Held until {} only: a clock had been wrong.", time(until))
             }
             BookingEvent::AttemptOpened { .. } => "A payment page was opened.".to_owned(),
-            BookingEvent::AttemptClosed { .. } => {
-                "A payment page was closed; the booking had gone on without it.".to_owned()
-            }
+            BookingEvent::AttemptClosed { .. } => "A payment page was closed.".to_owned(),
             BookingEvent::AttemptReplaced { .. } => {
                 "Stripe gave no payment page; another one was asked for in its place.".to_owned()
             }
@@ -91,21 +89,19 @@ impl TimelineItem {
                 format!("A refund of {amount} is on its way to Stripe.")
             }
             BookingEvent::RefundSettled { status, .. } => settled(*status).to_owned(),
-            BookingEvent::RefundHeldBack { .. } => {
-                "The refund waits for the end of a dispute.".to_owned()
-            }
+            BookingEvent::RefundHeldBack { .. } => "The refund waits for a dispute.".to_owned(),
             BookingEvent::DisputeOpened { amount, reason, .. } => format!(
                 "The cardholder's bank disputes {amount}: {}.",
                 reason.as_deref().unwrap_or("it does not say why")
             ),
-            BookingEvent::DisputeUpdated { status, .. } => disputed(*status).to_owned(),
             BookingEvent::DisputeFundsWithdrawn { amount, .. } => {
                 format!("The bank has taken {amount} back.")
             }
             BookingEvent::DisputeFundsReinstated { amount, .. } => {
                 format!("The bank has given {amount} back to us.")
             }
-            BookingEvent::DisputeClosed { status, .. } => disputed(*status).to_owned(),
+            BookingEvent::DisputeUpdated { status, .. }
+            | BookingEvent::DisputeClosed { status, .. } => disputed(*status).to_owned(),
             BookingEvent::FraudWarned { fraud_type, .. } => format!(
                 "The card network warns of fraud: {}.",
                 fraud_type

@@ -44,8 +44,7 @@ impl ActingAdmin {
             actor: self.user.id,
             action,
             subject: subject.to_string(),
-            // Postgres keeps no U+0000.
-            reason: reason.map(|reason| reason.replace('\0', "")),
+            reason,
             request_id: self.request_id,
         }
     }

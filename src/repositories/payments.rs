@@ -297,21 +297,24 @@ pub async fn list_captures(
         RecordedCapture,
         r#"select payment.stripe_payment_intent_id as "payment_intent_id!",
                   payment.booking_id as "booking_id: _", payment.amount_minor as captured,
-                  coalesce(sum(refund.amount_minor)
-                    filter (where refund.status in ('pending', 'succeeded')), 0)::bigint
-                    as "refunded!",
-                  (
-                    select coalesce(sum(case transfer.kind when 'dispute_withdrawal'
-                      then transfer.amount_minor else -transfer.amount_minor end), 0)::bigint
-                    from ledger_transfers as transfer
-                    where transfer.payment_id = payment.id
-                      and transfer.kind in ('dispute_withdrawal', 'dispute_reinstatement')
-                  ) as "disputed!",
-                  coalesce(bool_or(refund.status = 'requested'), false) as "is_refund_open!"
+                  back.refunded as "refunded!", back.is_open as "is_refund_open!",
+                  taken.disputed as "disputed!"
            from payments as payment
-           left join refunds as refund on refund.payment_id = payment.id
-           where payment.stripe_payment_intent_id = any($1)
-           group by payment.id"#,
+           cross join lateral (
+             select coalesce(sum(amount_minor) filter (where status in ('pending', 'succeeded')),
+                             0)::bigint as refunded,
+                    coalesce(bool_or(status = 'requested'), false) as is_open
+             from refunds
+             where payment_id = payment.id
+           ) as back
+           cross join lateral (
+             select coalesce(sum(case kind when 'dispute_withdrawal' then amount_minor
+                                 else -amount_minor end), 0)::bigint as disputed
+             from ledger_transfers
+             where booking_id = payment.booking_id and payment_id = payment.id
+               and kind in ('dispute_withdrawal', 'dispute_reinstatement')
+           ) as taken
+           where payment.stripe_payment_intent_id = any($1)"#,
         payment_intent_ids as _,
     )
     .fetch_all(db)

@@ -1,6 +1,7 @@
 //! Operations with several steps, or with several callers. They know nothing of HTTP, and nothing
 //! of each other.
 
+pub mod audit;
 mod bookings;
 pub mod checkout;
 pub mod reconciliation;

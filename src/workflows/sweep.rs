@@ -20,8 +20,8 @@ use crate::repositories::{idempotency_keys, lost_work};
 const UNFINISHED_AFTER: TimeDelta = TimeDelta::seconds(40);
 /// A hold whose end is past by so much has lost its job.
 const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(2);
-/// Stripe closes sessions by itself, a little late, and says so. An attempt that is open for so long
-/// after its end has not heard of it.
+/// Stripe closes sessions by itself, a little late, and says so. An attempt that is open for so
+/// long after its end has not heard of it.
 const LEFT_OPEN_AFTER: TimeDelta = TimeDelta::minutes(10);
 /// A deferred event that has come so long ago has had its first look, or has lost its job.
 const DEFERRED_AFTER: TimeDelta = TimeDelta::minutes(2);

@@ -254,7 +254,7 @@ async fn an_event_that_matches_nothing_for_days_is_left_to_a_person() {
     harness.run_jobs().await;
 
     let event = "select status || ': ' || outcome from payment_events where id = 'evt_unmatched'";
-    let given_up = "failed: failed: the attempt it names has never come";
+    let given_up = "failed: failed: what it is about has never come";
     assert_eq!(harness.sql(event).await, given_up);
     let discrepancies = "select string_agg(kind || ' ' || subject || ' '
                                   || (theirs -> 'said' -> 'captured' ->> 'amountMinor'), ', ')

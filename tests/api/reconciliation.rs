@@ -312,7 +312,7 @@ async fn one_is_begun_every_few_minutes_and_old_ones_are_forgotten() {
     );
     harness.advance(TimeDelta::minutes(4)).await;
     assert_eq!(begin().await, "2");
-    harness.advance(TimeDelta::days(30)).await;
+    harness.advance(TimeDelta::days(31)).await;
     assert_eq!(begin().await, "1");
 }
 

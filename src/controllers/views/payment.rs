@@ -34,7 +34,7 @@ pub struct PaymentView {
 
 /// What a payment was paid with, or tried with.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct MethodView {
+pub(crate) struct MethodView {
     /// Stripe's word, such as `card` or `sepa_debit`.
     #[serde(rename = "type")]
     kind: String,

@@ -86,11 +86,11 @@ impl Stripe {
         page: PageOf<'_>,
     ) -> Result<ListPage<RetrievedSession>, StripeError> {
         let query = vec![("expand[]", "data.payment_intent".to_owned())];
-        let list: List<RetrievedSession> = self.list("/checkout/sessions", page, query).await?;
-        let last = list.data.last().filter(|_| list.has_more);
+        let listed: List<RetrievedSession> = self.list("/checkout/sessions", page, query).await?;
+        let end = listed.data.last().filter(|_| listed.has_more);
         Ok(ListPage {
-            next_after: last.and_then(|session| session.reference().session_id),
-            items: list.data,
+            next_after: end.and_then(|session| session.reference().session_id),
+            items: listed.data,
         })
     }
 
@@ -101,11 +101,11 @@ impl Stripe {
         page: PageOf<'_>,
     ) -> Result<ListPage<ListedCapture>, StripeError> {
         let query = vec![("expand[]", "data.latest_charge".to_owned())];
-        let list: List<StripeObject> = self.list("/payment_intents", page, query).await?;
-        let last = list.data.last().filter(|_| list.has_more);
+        let listed: List<StripeObject> = self.list("/payment_intents", page, query).await?;
+        let end = listed.data.last().filter(|_| listed.has_more);
         Ok(ListPage {
-            next_after: last.and_then(|intent| intent.id.clone()),
-            items: list.data.into_iter().filter_map(captured).collect(),
+            next_after: end.and_then(|intent| intent.id.clone()),
+            items: listed.data.iter().filter_map(captured).collect(),
         })
     }
 
@@ -127,7 +127,7 @@ impl Stripe {
     }
 }
 
-fn captured(intent: StripeObject) -> Option<ListedCapture> {
+fn captured(intent: &StripeObject) -> Option<ListedCapture> {
     if intent.status.as_deref() != Some("succeeded") {
         return None;
     }

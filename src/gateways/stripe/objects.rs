@@ -168,11 +168,6 @@ impl RetrievedSession {
             app: self.session.app().map(str::to_owned),
         }
     }
-
-    /// `pi_…`, once the buyer has confirmed.
-    pub fn payment_intent_id(&self) -> Option<&str> {
-        self.session.payment_intent.as_deref()
-    }
 }
 
 /// The fields that we read of a session, a PaymentIntent, or whatever else a webhook brings.

@@ -13,8 +13,8 @@ use crate::domain::payment::SettledBy;
 use crate::domain::reconciliation::{Findings, Healed};
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::error::Result;
-use crate::gateways::stripe::SessionLook;
 use crate::gateways::stripe::lists::PageOf;
+use crate::gateways::stripe::{RetrievedSession, SessionLook};
 use crate::repositories::attempts::{self, FoundAttempt};
 use crate::repositories::discrepancies::{self, NewDiscrepancy};
 use crate::settlement::{self, AttemptAnswer};
@@ -23,11 +23,7 @@ use crate::settlement::{self, AttemptAnswer};
 /// and of which there is no attempt here, is left to a person.
 pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
     let page = app.stripe.list_sessions(page).await?;
-    let references: Vec<_> = page
-        .items
-        .iter()
-        .map(|session| session.reference())
-        .collect();
+    let references: Vec<_> = page.items.iter().map(RetrievedSession::reference).collect();
     let found = attempts::find_for(&mut app.acquire().await?, &references).await?;
     let found: HashMap<&str, &FoundAttempt> = found
         .iter()
@@ -71,12 +67,9 @@ pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
 /// PaymentIntents.
 fn is_news(status: AttemptStatus, report: &CheckoutReport) -> bool {
     match (status, report) {
-        (AttemptStatus::Paid, _) | (AttemptStatus::Processing, CheckoutReport::AwaitingFunds) => {
-            false
-        }
-        (AttemptStatus::Creating | AttemptStatus::Open | AttemptStatus::Processing, _)
-        | (AttemptStatus::Expired | AttemptStatus::Failed, CheckoutReport::Paid(_)) => true,
-        (
+        (AttemptStatus::Paid, _)
+        | (AttemptStatus::Processing, CheckoutReport::AwaitingFunds)
+        | (
             AttemptStatus::Expired | AttemptStatus::Failed,
             CheckoutReport::AwaitingFunds
             | CheckoutReport::PaymentFailed
@@ -85,6 +78,8 @@ fn is_news(status: AttemptStatus, report: &CheckoutReport) -> bool {
             | CheckoutReport::Unknown
             | CheckoutReport::Unexplained(_),
         ) => false,
+        (AttemptStatus::Creating | AttemptStatus::Open | AttemptStatus::Processing, _)
+        | (AttemptStatus::Expired | AttemptStatus::Failed, CheckoutReport::Paid(_)) => true,
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) async fn make(
     if let SessionLook::Settled(report) = &look {
         let reference = AttemptReference {
             session_id: Some(session_id.to_owned()),
-            payment_intent_id: session.payment_intent_id().map(str::to_owned),
+            payment_intent_id: session.reference().payment_intent_id,
             ..AttemptReference::default()
         };
         let answer = AttemptAnswer {

@@ -93,7 +93,7 @@ async fn an_entry_names_who_why_and_the_request() {
     let request = request
         .header("content-type", "application/json")
         .header("x-request-id", "why-not")
-        .body(json!({ "reason": "to be\u{0} sure" }).to_string());
+        .body(json!({ "reason": "to be sure" }).to_string());
 
     assert_eq!(send(request).await.status, 200);
 
@@ -134,12 +134,12 @@ async fn what_is_refused_or_repeated_is_not_logged() {
 async fn admins_who_act_at_once_make_one_chain() {
     let harness = TestApp::new().await;
     let admin = harness.admin();
-    let acts = (0..20).map(|number| {
+    let requests = (0..20).map(|number| {
         let body = json!({ "title": format!("Film {number}") });
         admin.post("/api/admin/movies", body)
     });
 
-    let answers = futures_util::future::join_all(acts).await;
+    let answers = futures_util::future::join_all(requests).await;
 
     assert!(
         answers.iter().all(|answer| answer.status == 201),

@@ -38,6 +38,8 @@ async fn a_payment_is_listed_with_its_booking_for_its_buyer_alone() {
         "refunded": { "amountMinor": 0, "currency": "eur" },
         "disposition": "applied",
         "reason": null,
+        "method": { "type": "card", "brand": "visa", "last4": "4242" },
+        "receiptUrl": payment["receiptUrl"],
         "paymentIntentId": harness.sql("select stripe_payment_intent_id from payments").await,
         "settledBy": "webhook",
         "capturedAt": payment["capturedAt"],

@@ -1,0 +1,36 @@
+//! Whether the audit log is as it was written.
+
+use sqlx::PgConnection;
+
+use crate::domain::audit::ChainEnd;
+use crate::error::Result;
+use crate::repositories::audit_log;
+
+/// Entries that are read in one go.
+const PAGE: i64 = 1_000;
+
+/// What has become of the chain of the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chain {
+    /// So many entries follow each other, as they were written.
+    Holds(i64),
+    /// This entry does not follow, or is not as it was written.
+    BreaksAt(i64),
+}
+
+/// Follows the chain from its beginning to its end.
+pub async fn follow_chain(db: &mut PgConnection) -> Result<Chain> {
+    let mut end = ChainEnd::default();
+    loop {
+        let entries = audit_log::list_after(&mut *db, end.number, PAGE).await?;
+        if entries.is_empty() {
+            return Ok(Chain::Holds(end.number));
+        }
+        for entry in entries {
+            let Some(next) = end.followed_by(&entry) else {
+                return Ok(Chain::BreaksAt(entry.number));
+            };
+            end = next;
+        }
+    }
+}
