@@ -38,7 +38,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 type Setting = (&'static str, &'static str);
 
 /// Of every session in a pool.
-const LIMITS: [Setting; 4] = [
+const LIMITS: [Setting; 8] = [
     // Longer than any statement of ours takes, and shorter than `SILENCE_MAX`: a slow statement is
     // no silence.
     ("statement_timeout", "7s"),
@@ -48,6 +48,12 @@ const LIMITS: [Setting; 4] = [
     ("idle_in_transaction_session_timeout", "30s"),
     // To compile a plan takes longer than to carry any of ours out.
     ("jit", "off"),
+    // A connection whose other end has gone without a word is given up by the server, too: else the
+    // places of those that have fallen silent are taken for two hours.
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "20s"),
 ];
 
 /// Also of the sessions for statements that find few rows, each by an index, however large the
@@ -148,7 +154,7 @@ impl Pool {
 
 /// All settings of a session for statements that find few rows.
 fn row_by_row() -> Vec<Setting> {
-    [LIMITS, ROW_BY_ROW].concat()
+    [&LIMITS[..], &ROW_BY_ROW].concat()
 }
 
 /// The settings are made in the session and not by the start-up message: connection poolers refuse

@@ -133,11 +133,13 @@ impl SessionMeaning {
             IntentStatus::RequiresCapture => {
                 Self::Unexplained("its money is set aside and waits to be captured")
             }
-            IntentStatus::Absent
-            | IntentStatus::RequiresConfirmation
-            | IntentStatus::RequiresAction
-            | IntentStatus::Processing
-            | IntentStatus::Other => Self::AwaitingFunds,
+            IntentStatus::Absent | IntentStatus::RequiresConfirmation => {
+                Self::Unexplained("it is complete, and nobody has paid for it")
+            }
+            IntentStatus::Other => {
+                Self::Unexplained("it is complete, and its payment is in no known state")
+            }
+            IntentStatus::RequiresAction | IntentStatus::Processing => Self::AwaitingFunds,
         }
     }
 }
@@ -190,7 +192,7 @@ mod tests {
             (Session::Open, Payment::Unpaid, "oooooooo"),
             (Session::Open, Payment::NotRequired, "oooooooo"),
             (Session::Open, Payment::Other, "oooooooo"),
-            (Session::Complete, Payment::Unpaid, "afaaaufa"),
+            (Session::Complete, Payment::Unpaid, "ufuaaufu"),
             (Session::Complete, Payment::NotRequired, "uuuuuuuu"),
             (Session::Complete, Payment::Other, "uuuuuuuu"),
             (Session::Expired, Payment::Unpaid, "eeeeuuee"),

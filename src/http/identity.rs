@@ -84,8 +84,14 @@ impl<'a> Credentials<'a> {
             .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
         let cookies = cookies.filter_map(|cookie| str::from_utf8(cookie).ok());
         let pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
-        let tokens: Vec<_> = pairs
+        let mut cookies: Vec<_> = pairs
             .filter(|(name, token)| is_session_cookie(name) && !token.is_empty())
+            .collect();
+        // What a neighbour on the domain has set must not push the plain one, or what could be a
+        // token, out of the bound.
+        cookies.sort_by_key(|(name, token)| (!is_token(token), *name != SESSION_COOKIE));
+        let tokens: Vec<_> = cookies
+            .into_iter()
             .map(|(_, token)| token)
             .take(SESSION_COOKIES_MAX)
             .collect();
@@ -99,6 +105,11 @@ impl<'a> Credentials<'a> {
             Self::Unreadable => &[],
         }
     }
+}
+
+/// Whether a value has the three parts of a token.
+fn is_token(value: &str) -> bool {
+    value.split('.').count() == 3
 }
 
 /// Whether the cookie is Clerk's: the plain one, or one with a suffix, by which several

@@ -17,9 +17,12 @@ use super::problem::Problem;
 
 /// What ends the head of an answer.
 const HEAD_END: &[u8] = b"\r\n\r\n";
-/// What an answer begins with, and where in it the status stands.
+/// What an answer begins with, and where in it a space and the status stand.
 const VERSION: &[u8] = b"HTTP/1.";
+const SPACE: usize = 8;
 const STATUS: Range<usize> = 9..12;
+/// The only headers of hyper's own refusals. Each answer of the router's has others.
+const BARE_HEADERS: [&[u8]; 3] = [b"connection:", b"content-length:", b"date:"];
 
 /// A connection on which hyper's own refusals are kept back; everything else passes, but the end,
 /// which is for the holder of the stream to make.
@@ -92,17 +95,25 @@ impl AsyncWrite for RefusalFilter {
 }
 
 /// What is written before hyper's own refusal, and its status, if this ends with one. An answer of
-/// the router's bears a request id.
+/// the router's may repeat what a client has sent, but never as a status line with nothing but
+/// bare headers after it.
 fn refusal(bytes: &[u8]) -> Option<(&[u8], StatusCode)> {
     let heads = bytes.strip_suffix(HEAD_END)?;
     let mut starts = heads.windows(VERSION.len());
     let start = starts.rposition(|start| start == VERSION)?;
     let (before, head) = heads.split_at_checked(start)?;
-    let status = StatusCode::from_bytes(head.get(STATUS)?).ok()?;
-    let id = REQUEST_ID;
-    let id = id.as_str().as_bytes();
-    let has_id = head.windows(id.len()).any(|name| name == id);
-    (status.is_client_error() && !has_id).then_some((before, status))
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let status_line = lines.next()?;
+    let status = StatusCode::from_bytes(status_line.get(STATUS)?).ok()?;
+    let is_status_line = status_line.get(SPACE) == Some(&b' ') && status.is_client_error();
+    let is_bare = |line: &[u8]| {
+        let names = |name: &&[u8]| {
+            let start = line.get(..name.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+        };
+        BARE_HEADERS.iter().any(names)
+    };
+    (is_status_line && lines.all(is_bare)).then_some((before, status))
 }
 
 /// Why a connection ended without a request.

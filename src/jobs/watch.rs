@@ -11,8 +11,8 @@ use crate::error::{Error, Result, explain};
 use crate::repositories::database;
 
 /// How long one look takes. As long as a statement is under way, the end of its connection is known
-/// at once.
-const LOOK: Duration = Duration::from_secs(1);
+/// at once. sqlx warns of statements that take a second.
+const LOOK: Duration = Duration::from_millis(500);
 /// How long it may take.
 const LOOK_MAX: Duration = Duration::from_secs(3);
 /// How long to wait for a database that is not there.

@@ -119,8 +119,9 @@ pub struct LatestEnds {
     pub processing: DateTime<Utc>,
 }
 
-/// Shortens holds that end noticeably later than `latest` to that, at most `limit`. Those that
-/// somebody is at are left for the next time. Returns how many there were.
+/// Shortens holds that end noticeably later than `latest`, and were written by a clock that was
+/// noticeably ahead, to that, at most `limit`. Those that somebody is at are left for the next
+/// time. Returns how many there were.
 pub async fn shorten(
     db: &mut Connection,
     latest: LatestEnds,
@@ -137,6 +138,8 @@ pub async fn shorten(
                -- Of what is processing there is little, and the index gives all of it.
                and hold_expires_at > $3
                and hold_expires_at > case status when 'pending' then $3 else $4 end
+               -- By a clock that was ahead: one with longer holds may have made it lawfully.
+               and greatest(created_at, updated_at) > $10
              order by hold_expires_at desc
              limit $9
              for update skip locked
@@ -161,6 +164,7 @@ pub async fn shorten(
         pending.json(),
         processing.json(),
         limit,
+        now + SKEW_NOTICED,
     )
     .fetch_one(db)
     .await?;

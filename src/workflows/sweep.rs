@@ -85,10 +85,7 @@ async fn correct_times(app: &App, db: &mut Connection, now: DateTime<Utc>) -> Re
     };
     let shortened = holds::shorten(db, ends, SWEEP_MAX, now).await?;
     if shortened > 0 {
-        tracing::warn!(
-            "{shortened} holds are shortened: a clock was ahead when they were made, or \
-             HOLD_SECONDS was longer"
-        );
+        tracing::warn!("{shortened} holds are shortened: a clock was ahead when they were made");
     }
     let times = LatestTimes {
         end: ends.pending + SKEW_NOTICED,

@@ -297,3 +297,19 @@ async fn a_second_look_at_a_session_does_not_wait_for_a_time_that_was_wrong() {
     assert_eq!(harness.sql("select status from bookings").await, "expired");
     harness.reconcile().await;
 }
+
+/// Another process may run with a larger `HOLD_SECONDS`, as during a deployment that lowers it.
+#[tokio::test]
+async fn a_longer_hold_that_was_made_by_a_right_clock_is_left_alone() {
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    let longer = "update bookings set hold_expires_at = hold_expires_at + interval '1 hour'";
+    sqlx::query(longer).execute(harness.db()).await.unwrap();
+    let held = dana.booking(&booking).await["holdExpiresAt"].clone();
+
+    harness.sweep().await;
+
+    assert_eq!(dana.booking(&booking).await["holdExpiresAt"], held);
+}

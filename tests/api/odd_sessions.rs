@@ -104,6 +104,10 @@ async fn a_state_that_nobody_knows_is_left_to_a_person_who_is_told_why() {
         ),
         (json!({ "status": "surprising" }), "it is in no known state"),
         (
+            json!({ "status": "complete", "payment_status": "unpaid", "payment_intent": null }),
+            "it is complete, and nobody has paid for it",
+        ),
+        (
             json!({ "status": "open" }),
             "it is open, and cannot be ended",
         ),
@@ -145,6 +149,9 @@ async fn an_answer_that_cannot_be_used_frees_the_seats_after_its_time() {
         json!({ "url": "javascript:alert(1)" }),
         json!({ "url": null, "client_secret": null }),
         json!({ "id": "cs_test/../../v1/refunds" }),
+        json!({ "id": null }),
+        json!({ "id": 17 }),
+        json!({ "url": 17, "client_secret": [] }),
     ] {
         let harness = TestApp::new().await;
         let show = harness.show().await;
@@ -164,5 +171,52 @@ async fn an_answer_that_cannot_be_used_frees_the_seats_after_its_time() {
             "{members}"
         );
         harness.reconcile().await;
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_to_say_how_a_session_stands_is_left_to_a_person() {
+    for (status, end) in [(400, "review"), (403, "review"), (401, "pending")] {
+        let harness = TestApp::new().await;
+        let show = harness.show().await;
+        let dana = harness.customer("dana");
+        let booking = dana.booked(&show, &["A2"]).await;
+        let refused = json!({ "kind": "status", "status": status });
+        harness.odd(ABOUT_A_SESSION, refused).await;
+
+        for minutes in [11, 30, 2] {
+            assert_eq!(
+                dana.booking(&booking).await["status"],
+                "pending",
+                "{status}"
+            );
+            harness.pass(minutes).await;
+        }
+
+        // A key that Stripe does not take says nothing of the session: `holdfast doctor` tells.
+        assert_eq!(dana.booking(&booking).await["status"], end, "{status}");
+        harness.reconcile().await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_was_asked_to_whatever_it_says() {
+    for expires_at in [
+        json!(0),
+        json!(250_000_000_000_i64),
+        json!(1.5),
+        json!(null),
+    ] {
+        let harness = TestApp::new().await;
+        let show = harness.show().await;
+        let altered = json!({ "kind": "altered", "members": { "expires_at": expires_at } });
+        harness.odd("POST /v1/checkout/sessions$", altered).await;
+
+        harness.customer("dana").booked(&show, &["A2"]).await;
+
+        let minutes = "select extract(epoch from expires_at - created_at) / 60
+                       from checkout_attempts";
+        let minutes: f64 = harness.sql(minutes).await.parse().unwrap();
+        assert!((34.0..36.0).contains(&minutes), "{expires_at}: {minutes}");
     }
 }

@@ -111,7 +111,9 @@ async fn a_hold_that_was_made_ahead_of_time_ends_by_itself() {
     assert_eq!(status, 201, "{booking}");
     harness
         .sql(
-            "update bookings set hold_expires_at = hold_expires_at + interval '1 day';
+            "update bookings set created_at = created_at + interval '1 day',
+               updated_at = updated_at + interval '1 day',
+               hold_expires_at = hold_expires_at + interval '1 day';
              update jobs set run_at = run_at + interval '1 day'",
         )
         .await;

@@ -114,8 +114,10 @@ impl Stripe {
         let request = RequestBuilder::new(StripeMethod::Get, "/balance");
         let response = self.send(&request, None).await?;
         let status = response.status;
+        // What stands between us and Stripe may answer in its place, with a clock of its own.
+        let is_stripes = !response.request_id().is_empty() && !status.is_server_error();
         Ok(Probe {
-            stripe_time: response.date(),
+            stripe_time: response.date().filter(|_| is_stripes),
             key_works: status.is_success() || status == StatusCode::FORBIDDEN,
         })
     }

@@ -27,7 +27,8 @@ pub enum StripeError {
     /// No usable answer in time. What was asked may have happened: ask again with the same key.
     #[error("{0}")]
     Unavailable(String),
-    /// An answer that cannot be used, though Stripe means it: asked again, it says the same.
+    /// An answer that cannot be read or used. Asked again, it may say the same for ever; what was
+    /// asked for may have happened.
     #[error("an answer that cannot be used: {0}")]
     Unusable(String),
     /// Stripe keeps answering this key with a failure it has stored: only a new key can go on.

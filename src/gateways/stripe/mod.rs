@@ -12,6 +12,7 @@ pub mod refunds;
 mod response;
 pub mod signature;
 
+use chrono::{DateTime, Utc};
 use stripe_client_core::{RequestBuilder, StripeMethod};
 
 pub use client::{Probe, Stripe};
@@ -23,18 +24,20 @@ use crate::domain::attempt::OpenCheckout;
 use crate::domain::ids::AttemptId;
 
 impl Stripe {
-    /// Asks for the session of `attempt` with exactly the stored `parameters`. The key is the
-    /// attempt's, on every try, so that asking again gives the same session.
+    /// Asks for the session of `attempt` with exactly the stored `parameters`, which ask for it to
+    /// end at `expires_at`. The key is the attempt's, on every try, so that asking again gives the
+    /// same session.
     /// <https://docs.stripe.com/api/idempotent_requests>
     pub async fn create_session(
         &self,
         attempt: AttemptId,
         parameters: &str,
+        expires_at: DateTime<Utc>,
     ) -> Result<OpenCheckout, StripeError> {
         let mut request = RequestBuilder::new(StripeMethod::Post, "/checkout/sessions");
         request.body = Some(parameters.to_owned());
         let session: CheckoutSession = self.call(request, Some(&attempt.stripe_key())).await?;
-        session.usable()
+        session.usable(expires_at)
     }
 
     /// Ends an open session, so that it cannot be paid any more. Refused with 400 if it is not

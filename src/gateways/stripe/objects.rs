@@ -32,19 +32,21 @@ use crate::domain::stripe_report::AttemptReference;
 /// <https://docs.stripe.com/api/checkout/sessions/object>
 #[derive(Deserialize)]
 pub(super) struct CheckoutSession {
-    id: String,
+    #[serde(default, deserialize_with = "text")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     url: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     client_secret: Option<String>,
-    #[serde(with = "chrono::serde::ts_seconds")]
-    expires_at: DateTime<Utc>,
 }
 
 impl CheckoutSession {
-    /// The session, if it can be asked about later, and the buyer sent to it.
-    pub(super) fn usable(self) -> Result<OpenCheckout, StripeError> {
-        if path_id(&self.id).is_err() {
-            return Err(StripeError::Unusable("the id of a session".to_owned()));
-        }
+    /// The session, if it can be asked about later, and the buyer sent to it. It ends when it was
+    /// asked to, whatever it says.
+    pub(super) fn usable(self, expires_at: DateTime<Utc>) -> Result<OpenCheckout, StripeError> {
+        let id = self.id.filter(|id| path_id(id).is_ok());
+        let session_id =
+            id.ok_or_else(|| StripeError::Unusable("the id of a session".to_owned()))?;
         let is_link = |url: &String| {
             Url::parse(url).is_ok_and(|url| ["https", "http"].contains(&url.scheme()))
         };
@@ -56,10 +58,10 @@ impl CheckoutSession {
             return Err(StripeError::Unusable("the url of a session".to_owned()));
         }
         Ok(OpenCheckout {
-            session_id: self.id,
+            session_id,
             url: self.url,
             client_secret: self.client_secret,
-            expires_at: self.expires_at,
+            expires_at,
         })
     }
 }

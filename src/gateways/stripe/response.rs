@@ -5,8 +5,10 @@ use reqwest::header::{DATE, HeaderMap};
 use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::error::StripeError;
+use super::odd_json::simplify;
 
 /// The largest body that is read. A session has a few kilobytes.
 const BODY_BYTES_MAX: usize = 4 << 20;
@@ -66,7 +68,7 @@ impl StripeResponse {
     /// What was asked for, if this is a success. <https://docs.stripe.com/error-low-level>
     pub(super) fn object<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         if self.status.is_success() {
-            return serde_json::from_slice(&self.body).map_err(|error| self.unreadable(&error));
+            return self.read_object().map_err(|error| self.unreadable(&error));
         }
         let status = self.status.as_u16();
         let is_retryable = match self.header("stripe-should-retry") {
@@ -93,12 +95,21 @@ impl StripeResponse {
         })
     }
 
+    /// The body as it is, else simplified: what is odd in a member that nobody reads must not hide
+    /// the others.
+    fn read_object<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_slice(&self.body).or_else(|_| {
+            let simple = simplify(&String::from_utf8_lossy(&self.body));
+            serde_json::from_str::<Value>(&simple).and_then(serde_json::from_value)
+        })
+    }
+
     /// What was asked for may have happened all the same: ask again, with the same key.
     fn unreadable(&self, error: &serde_json::Error) -> Failure {
         let request_id = self.request_id();
         let message = format!("unreadable response: {error} (request {request_id})");
         Failure {
-            error: StripeError::Unavailable(message),
+            error: StripeError::Unusable(message),
             is_retryable: true,
         }
     }
@@ -150,4 +161,28 @@ fn describe(error: &reqwest::Error) -> String {
         .map(|cause| format!(": {cause}"))
         .unwrap_or_default();
     format!("{what}{cause}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_odd_in_a_member_that_nobody_reads_hides_no_other() {
+        for body in [
+            r#"{"status":"complete","name":"\ud83d"}"#,
+            r#"{"status":"complete","amount":1e999}"#,
+            r#"{"name":"a","name":"b","status":"complete"}"#,
+        ] {
+            let response = StripeResponse {
+                status: StatusCode::OK,
+                headers: HeaderMap::new(),
+                body: body.as_bytes().to_vec(),
+            };
+
+            let read: Value = response.object().ok().unwrap();
+
+            assert_eq!(read["status"], "complete", "{body}");
+        }
+    }
 }

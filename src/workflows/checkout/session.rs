@@ -38,7 +38,7 @@ pub(super) async fn open_session(
     for _ in 0..FORMS_MAX {
         let asked = app
             .stripe
-            .create_session(unanswered.id, &unanswered.parameters)
+            .create_session(unanswered.id, &unanswered.parameters, unanswered.expires_at)
             .await;
         let error = match asked {
             Ok(checkout) => {

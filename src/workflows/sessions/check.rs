@@ -11,7 +11,7 @@ use crate::domain::checkout::CheckoutReport;
 use crate::domain::payment::SettledBy;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::error::{Error, Result};
-use crate::gateways::stripe::SessionLook;
+use crate::gateways::stripe::{SessionLook, StripeError};
 use crate::repositories::attempts;
 use crate::settlement::{self, AttemptAnswer};
 
@@ -63,7 +63,10 @@ pub(super) async fn make(
         Err(error) if error.is_unknown() => {
             return Ok(SessionLook::Unexplained(CheckoutReport::Unknown));
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => match unexplained(&error) {
+            Some(why) => return Ok(SessionLook::Unexplained(CheckoutReport::Unexplained(why))),
+            None => return Err(error.into()),
+        },
     };
     let look = session.look(app.now());
     if let SessionLook::Settled(report) = &look {
@@ -81,6 +84,18 @@ pub(super) async fn make(
         settlement::settle_answer(app, answer).await?;
     }
     Ok(look)
+}
+
+/// What an error says of a session, where asking again may give the same for ever. A refused API
+/// key (401) says nothing of it, and is for `holdfast doctor`.
+fn unexplained(error: &StripeError) -> Option<&'static str> {
+    match error {
+        StripeError::Refused { status: 401, .. }
+        | StripeError::Unavailable(_)
+        | StripeError::ReplayedFailure(_) => None,
+        StripeError::Refused { .. } => Some("Stripe refuses to say how it stands"),
+        StripeError::Unusable(_) => Some("what Stripe says of it cannot be read"),
+    }
 }
 
 /// Settles what nobody can explain, if the session has been over for a while, and an earlier look

@@ -72,9 +72,15 @@ async fn end_processing(app: &App, id: BookingId, attempt: Option<UnclosedAttemp
         attempt_id: unclosed.id,
         booking_id: id,
     };
-    if let SessionLook::Unexplained(report) =
-        check::make(app, attempt, session.id, SettledBy::Release).await?
-    {
+    let report = match check::make(app, attempt, session.id, SettledBy::Release).await? {
+        SessionLook::Unexplained(report) => Some(report),
+        // Then there was nothing to wait for.
+        SessionLook::Settled(CheckoutReport::Expired) => Some(CheckoutReport::Unexplained(
+            "it has expired, although the buyer had paid by a delayed method",
+        )),
+        SessionLook::Settled(_) | SessionLook::Open => None,
+    };
+    if let Some(report) = report {
         check::settle_unexplained(app, attempt, &session, report).await?;
     }
     ask_again(app, id).await
@@ -154,7 +160,7 @@ async fn close(app: &App, id: BookingId, unclosed: &UnclosedAttempt) -> Result<(
 async fn learn_session(app: &App, attempt: &UnclosedAttempt) -> Result<Option<String>> {
     match app
         .stripe
-        .create_session(attempt.id, &attempt.parameters)
+        .create_session(attempt.id, &attempt.parameters, attempt.expires_at)
         .await
     {
         Ok(checkout) => {
@@ -179,25 +185,19 @@ async fn learn_session(app: &App, attempt: &UnclosedAttempt) -> Result<Option<St
 /// Asks Stripe to end the session. If it is not open any more, asks how it stands, and settles
 /// that: the buyer may have paid. <https://docs.stripe.com/api/checkout/sessions/expire>
 async fn fence(app: &App, attempt: AttemptOfBooking, session: &OverdueSession<'_>) -> Result<()> {
-    let is_refused = match app.stripe.expire_session(session.id).await {
+    match app.stripe.expire_session(session.id).await {
         Ok(()) => return check::settle_expiry(app, attempt, Some(session.id)).await,
         Err(StripeError::Refused {
             status: 400 | 404, ..
-        }) => true,
+        }) => {}
         // It closes sessions by itself, too.
-        Err(_) if app.now() > session.expires_at + AFTER_EXPIRY => false,
+        Err(_) if app.now() > session.expires_at + AFTER_EXPIRY => {}
         Err(error) => return Err(error.into()),
-    };
+    }
     let report = match check::make(app, attempt, session.id, SettledBy::Release).await? {
         SessionLook::Settled(_) => return Ok(()),
         SessionLook::Unexplained(report) => report,
-        SessionLook::Open if is_refused => {
-            CheckoutReport::Unexplained("it is open, and cannot be ended")
-        }
-        SessionLook::Open => {
-            let sentence = "the session is still open";
-            return Err(Error::ProviderUnavailable(sentence.to_owned()));
-        }
+        SessionLook::Open => CheckoutReport::Unexplained("it is open, and cannot be ended"),
     };
     check::settle_unexplained(app, attempt, session, report).await
 }

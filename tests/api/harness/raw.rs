@@ -52,6 +52,12 @@ impl RawConnection {
         sent
     }
 
+    /// Reads all that comes until the other side ends.
+    pub(crate) async fn rest(&mut self) -> String {
+        self.stream.read_to_end(&mut self.received).await.unwrap();
+        String::from_utf8(std::mem::take(&mut self.received)).unwrap()
+    }
+
     /// Reads the next answer.
     pub(crate) async fn answer(&mut self) -> Answer {
         let head = loop {

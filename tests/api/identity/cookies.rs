@@ -102,17 +102,19 @@ async fn a_name_that_only_begins_alike_is_no_session() {
 }
 
 #[tokio::test]
-async fn where_none_stands_the_first_is_refused() {
+async fn where_none_stands_the_first_that_could_is_refused() {
     let harness = TestApp::new().await;
     let (old, garbage) = (expired(&harness), "garbage".to_owned());
     let cookies = |tokens: [&String; 2]| tokens.map(|token| format!("__session={token}"));
 
     let expired = ask(&harness, &cookies([&old, &garbage])).await;
-    let unreadable = ask(&harness, &cookies([&garbage, &old])).await;
+    let later = ask(&harness, &cookies([&garbage, &old])).await;
+    let unreadable = ask(&harness, &cookies([&garbage, &garbage])).await;
     let empty = ask(&harness, &["__session=".to_owned()]).await;
 
     for (answer, detail) in [
         (expired, "The session token has expired."),
+        (later, "The session token has expired."),
         (unreadable, "The session token is not a JWT."),
         (empty, "This needs a session token."),
     ] {
@@ -148,4 +150,21 @@ async fn a_suffixed_session_from_another_origin_changes_nothing() {
 
     foreign.refused(403, "origin_not_allowed");
     own.refused(415, "unsupported_media_type");
+}
+
+#[tokio::test]
+async fn what_a_neighbour_on_the_domain_sets_locks_nobody_out() {
+    let harness = TestApp::new().await;
+    let dana = token(&harness, "dana");
+    let old = expired(&harness);
+    for junk in ["x", old.as_str()] {
+        let mut cookies: Vec<_> = (0..TOO_MANY)
+            .map(|number| format!("__session_{number}={junk}"))
+            .collect();
+        cookies.push(format!("__session={dana}"));
+
+        let answer = ask(&harness, &cookies).await;
+
+        assert_eq!(answer.status, 200, "{junk}: {answer:?}");
+    }
 }

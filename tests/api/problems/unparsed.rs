@@ -70,6 +70,26 @@ async fn what_is_no_request_is_malformed() {
     }
 }
 
+/// What a client says is repeated in the answer, and is no answer itself.
+#[tokio::test]
+async fn a_request_id_that_looks_like_a_refusal_takes_no_answer_away() {
+    let harness = TestApp::new().await;
+
+    for id in ["HTTP/1.1-404", "HTTP/1.0-499", "HTTP/1.1"] {
+        for method in ["HEAD", "OPTIONS", "GET"] {
+            let mut connection = harness.connect().await;
+            let request = format!("{method} /health HTTP/1.1\r\nhost: x\r\nx-request-id: {id}\r\n");
+            connection.send(request.as_bytes()).await;
+            connection.send(b"connection: close\r\n\r\n").await;
+
+            let head = connection.rest().await;
+
+            let repeated = format!("x-request-id: {id}\r\n");
+            assert!(head.contains(&repeated), "{method}: {head}");
+        }
+    }
+}
+
 /// Some clients begin so without having asked.
 #[tokio::test]
 async fn http_2_is_malformed() {
