@@ -10,10 +10,7 @@ use crate::app::{App, AppState};
 use crate::error::{Error, Result, explain};
 use crate::repositories::database;
 
-/// How long one look takes. As long as a statement is under way, the end of its connection is known
-/// at once. sqlx warns of statements that take a second.
-const LOOK: Duration = Duration::from_millis(500);
-/// How long it may take.
+/// How long one look may take, with its wait at the database.
 const LOOK_MAX: Duration = Duration::from_secs(3);
 /// How long to wait for a database that is not there.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -54,7 +51,8 @@ async fn examine(app: &App) -> Result<()> {
     // Whoever does jobs must not go on where a later release has made the schema its own.
     let schema = database::schema(&mut db).await?;
     schema.suits().map_err(Error::Unavailable)?;
-    if database::takes_writes_after(&mut db, LOOK).await? {
+    database::wait_there(&mut db).await?;
+    if database::takes_writes(&mut db).await? {
         return Ok(());
     }
     // A new connection may lead to the server that has taken this one's place.

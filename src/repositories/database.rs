@@ -1,7 +1,6 @@
 //! The database itself: is it there, and is its schema ours?
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use graphile_worker::WorkerUtils;
@@ -105,14 +104,27 @@ pub async fn migrate(db: &PgPool) -> Result<()> {
     Ok(())
 }
 
-/// Waits at the database, and tells whether it takes writes then: a standby does not, nor does a
-/// primary that was told so.
-pub async fn takes_writes_after(db: &mut Connection, wait: Duration) -> Result<bool> {
+/// Waits for half a second at the database: as long as a statement is under way, the end of its
+/// connection is known at once. In short naps, as what a statement can see Postgres does not tidy
+/// up: the old versions of rows that change all the time, and what makes an index enough to read.
+pub async fn wait_there(db: &mut Connection) -> Result<()> {
+    let naps = sqlx::query(
+        "do $$ begin
+           for nap in 1..20 loop
+             perform pg_sleep(0.025);
+             commit;
+           end loop;
+         end $$",
+    );
+    naps.execute(db).await?;
+    Ok(())
+}
+
+/// Whether the database takes writes: a standby does not, nor does a primary that was told so.
+pub async fn takes_writes(db: &mut Connection) -> Result<bool> {
     let only_reads = sqlx::query_scalar!(
         r#"select pg_is_in_recovery()
-             or current_setting('transaction_read_only')::boolean as "only_reads!"
-           from pg_sleep($1)"#,
-        wait.as_secs_f64(),
+             or current_setting('transaction_read_only')::boolean as "only_reads!""#,
     );
     Ok(!only_reads.fetch_one(db).await?)
 }

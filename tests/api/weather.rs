@@ -1,6 +1,7 @@
 //! The database falls silent, is stopped, or only reads: everything goes on by itself as soon as
 //! the database does.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use holdfast::connection::SILENCE_MAX;
@@ -97,15 +98,42 @@ async fn connections_that_fall_silent_are_replaced_after_the_first_that_is_met()
     weather.harness.reconcile().await;
 }
 
+/// When the statement of the watch began, and when the transaction that it is in, if it waits now.
+const WATCHING: &str = "select query_start || '/' || xact_start from pg_stat_activity
+     where datname = current_database() and state = 'active' and query like 'do %pg_sleep%'";
+
+#[tokio::test]
+async fn the_watch_does_not_keep_postgres_from_tidying_up() {
+    let harness = TestApp::new().await;
+    let (_stop, stopping) = watch::channel(false);
+    let watching = tokio::spawn(jobs::watch(harness.app.clone(), stopping));
+
+    let mut seen = HashMap::new();
+    let began_again = async {
+        loop {
+            let sample = harness.sql(WATCHING).await;
+            let Some((statement, transaction)) = sample.split_once('/') else {
+                continue;
+            };
+            let first = seen.entry(statement.to_owned());
+            if first.or_insert_with(|| transaction.to_owned()) != transaction {
+                return;
+            }
+        }
+    };
+    let began_again = tokio::time::timeout(RECOVERY_MAX, began_again).await;
+
+    assert_eq!(began_again, Ok(()), "one statement, several transactions");
+    watching.abort();
+}
+
 #[tokio::test]
 async fn connections_that_fall_silent_are_found_by_the_watch_before_anybody_asks() {
     let weather = Weather::new().await;
     let (_stop, stopping) = watch::channel(false);
     let watching = tokio::spawn(jobs::watch(weather.harness.app.clone(), stopping));
     let trust = weather.harness.app.pools.trust.clone();
-    let watching_now = "select count(*) from pg_stat_activity
-                 where datname = current_database() and query like '%from pg_sleep($1)'";
-    while weather.harness.sql(watching_now).await == "0" {
+    while weather.harness.sql(WATCHING).await.is_empty() {
         tokio::task::yield_now().await;
     }
 
