@@ -17,13 +17,17 @@ const SESSION_LIFE_SECONDS: i64 = 40 * 60;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Errors that are in the log for a reason, by how they begin.
-const EXPLAINED: [(&str, &str); 4] = [
+const EXPLAINED: [(&str, &str); 5] = [
     (
         "what Stripe reports differs from what we asked for: amount_mismatch",
         "some buyers pay another amount",
     ),
     (
-        "Cron failed",
+        "more money came for a booking under review",
+        "some of them pay twice, through a session of another process",
+    ),
+    (
+        "LocalQueue failed to fetch jobs",
         "the queue's library, while the database is away or only reads",
     ),
     (

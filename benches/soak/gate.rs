@@ -60,6 +60,10 @@ impl Gate {
         self.state.mode.send_replace(mode);
     }
 
+    pub(crate) fn mode(&self) -> Mode {
+        *self.state.mode.borrow()
+    }
+
     /// Freezes the connections that are there, for ever; new ones work.
     pub(crate) fn freeze(&self) {
         self.state.freezes.send_modify(|freezes| *freezes += 1);

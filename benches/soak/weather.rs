@@ -1,22 +1,24 @@
-//! What goes wrong around the processes: the database falls silent, ends all connections, only
-//! reads; the issuer is silent; Stripe is away for a long time. After each, buyers are served again
-//! within ten seconds.
+//! What goes wrong around the processes: the database falls silent, ends all connections, is away
+//! as while it restarts, only reads; the issuer is silent; Stripe is away for a long time. After
+//! each, buyers are served again within ten seconds.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
 use tokio::sync::watch;
 
 use crate::gate::Mode;
 use crate::sleeps;
-use crate::world::World;
+use crate::world::{World, send};
 
 /// Between two faults.
 const CALM: Duration = Duration::from_secs(12);
 /// How long a fault lasts that does not end by itself.
 const FAULT: Duration = Duration::from_secs(5);
+/// How long a restart of the database takes.
+const RESTART: Duration = Duration::from_secs(2);
 /// How long after the end of a fault somebody may be refused for it.
 const RECOVERY_MAX: Duration = Duration::from_secs(10);
 /// Between two looks whether buyers are served.
@@ -33,7 +35,7 @@ impl World {
             if !sleeps(CALM, &mut closing).await {
                 return;
             }
-            let name = match fault % 4 {
+            let name = match fault % 5 {
                 0 => {
                     self.to_database.freeze();
                     "connections fell silent"
@@ -43,6 +45,13 @@ impl World {
                     "connections were ended"
                 }
                 2 => {
+                    self.to_database.set(Mode::Closed);
+                    self.end_connections().await;
+                    sleeps(RESTART, &mut closing).await;
+                    self.to_database.set(Mode::Open);
+                    "the database was restarted"
+                }
+                3 => {
                     self.read_only(&mut closing).await;
                     "the database only read"
                 }
@@ -72,18 +81,9 @@ impl World {
         sleeps(away, &mut closing).await;
         self.to_stripe.set(Mode::Open);
         self.tally("Stripe was away");
-        let (until, token) = (Instant::now() + RECOVERY_MAX, self.token("prober"));
-        while !self.is_sold_to(&token).await {
-            if Instant::now() > until {
-                return self.broken(format!(
-                    "nobody can buy {RECOVERY_MAX:?} after Stripe is back"
-                ));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
+        self.served_again("Stripe was away").await;
     }
 
-    /// As a restart does.
     async fn end_connections(&self) {
         let end = "select pg_terminate_backend(pid) from pg_stat_activity
                    where datname = current_database() and application_name like 'holdfast %'";
@@ -112,32 +112,42 @@ impl World {
         self.database.pool().execute(end).await.unwrap();
     }
 
-    /// Waits until both processes are ready, and complains if that takes too long.
+    /// Waits until both processes are ready and sell, and complains if that takes too long.
     async fn served_again(&self, after: &str) {
         let until = Instant::now() + RECOVERY_MAX;
+        let token = self.token("prober");
         for url in &self.urls {
-            loop {
-                let ready = self.http.get(format!("{url}/ready")).send().await;
-                match ready {
-                    Ok(ready) if ready.status() == 200 => break,
-                    // It is being killed, which is another fault.
-                    Err(error) if error.is_connect() => break,
-                    _ if Instant::now() > until => {
-                        self.broken(format!(
-                            "not ready {RECOVERY_MAX:?} after {after}: {ready:?}"
-                        ));
-                        break;
-                    }
-                    _ => tokio::time::sleep(LOOK).await,
+            while let Some(refusal) = self.refusal(url, &token).await {
+                if Instant::now() > until {
+                    self.broken(format!("{RECOVERY_MAX:?} after {after}: {refusal}"));
+                    break;
                 }
+                tokio::time::sleep(LOOK).await;
             }
         }
     }
 
-    /// Whether somebody who wants a seat gets an answer that is no fault.
-    async fn is_sold_to(&self, token: &str) -> bool {
-        let body = json!({ "kind": "show", "showId": self.show(), "seats": ["E20"] });
-        let answer = self.post(token, "/api/bookings", &body).await;
-        answer.is_some_and(|(status, _)| [201, 409].contains(&status))
+    /// Why a process does not sell, if it does not and should: not while it is being killed, which
+    /// is another fault.
+    async fn refusal(&self, url: &str, token: &str) -> Option<String> {
+        let ready = self.http.get(format!("{url}/ready"));
+        let seat = json!({ "kind": "show", "showId": self.show(), "seats": ["E20"] });
+        let sale = self.http.post(format!("{url}/api/bookings"));
+        let sale = sale
+            .bearer_auth(token)
+            .header("content-type", "application/json");
+        for request in [ready, sale.body(seat.to_string())] {
+            match send(request).await {
+                Ok((200 | 201 | 409, _)) => {}
+                Ok((_, problem)) if self.is_of_stripe(&problem) => {}
+                Err(error) if error.is_connect() => return None,
+                other => return Some(format!("{other:?}")),
+            }
+        }
+        None
+    }
+
+    fn is_of_stripe(&self, problem: &Value) -> bool {
+        problem["code"] == "payment_provider_unavailable" && self.to_stripe.mode() != Mode::Open
     }
 }

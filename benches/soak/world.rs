@@ -23,6 +23,8 @@ use crate::process::{Errors, Process};
 const ORIGIN: &str = "http://front.example";
 const SECRET: &str = "whsec_soak";
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Before what a fault has refused is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
 /// Longer than any request may take.
 const ANSWER_MAX: Duration = Duration::from_secs(40);
 
@@ -195,18 +197,6 @@ impl World {
         send(request).await.ok()
     }
 
-    /// Posts as somebody.
-    pub(crate) async fn post(&self, token: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
-        let call = Call {
-            method: Method::POST,
-            path,
-            token,
-            key: None,
-            body,
-        };
-        self.call(call).await
-    }
-
     async fn call_as_admin(
         &self,
         method: Method,
@@ -283,8 +273,9 @@ impl World {
                         .clone_into(&mut self.show.lock().unwrap());
                     return self.tally("shows");
                 }
+                // The database is away, or no answer came.
+                Some((503, _)) | None => tokio::time::sleep(AGAIN).await,
                 Some(refused) => panic!("no show: {refused:?}"),
-                None => {}
             }
         }
     }
@@ -323,7 +314,7 @@ async fn start_processes(
 }
 
 /// Status and JSON of an answer.
-async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Value)> {
+pub(crate) async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Value)> {
     let answer = request.send().await?;
     let status = answer.status().as_u16();
     let text = answer.text().await?;
