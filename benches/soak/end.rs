@@ -24,7 +24,7 @@ const EXPLAINED: [(&str, &str); 5] = [
     ),
     (
         "more money came for a booking under review",
-        "some of them pay twice, through a session of another process",
+        "some of those pay twice",
     ),
     (
         "LocalQueue failed to fetch jobs",
