@@ -16,6 +16,14 @@ create table bookings (
   show_id uuid,
   -- What was asked for, in natural order; it stays when the claims are released.
   seats text[] not null,
+  -- Of a slot: whose time was asked for, and when; it stays when the claim is released. No foreign keys either: a live
+  -- booking must own a slot claim of just this.
+  service_id uuid,
+  resource_id int,
+  slot_starts_at timestamptz,
+  slot_ends_at timestamptz,
+  -- What the buyer of a service wants it to know.
+  details jsonb,
   status booking_status not null,
   -- Whether the booking has what it reserves. One under review keeps it until a person has decided.
   live boolean not null generated always as (status in ('pending', 'processing', 'confirmed', 'review')) stored,
@@ -39,6 +47,11 @@ create table bookings (
   -- Refuses a booking of nothing.
   constraint bookings_show_has_id check ((kind = 'show') = (show_id is not null)),
   constraint bookings_show_has_seats check (kind <> 'show' or cardinality(seats) > 0),
+  constraint bookings_service_has_slot check (
+    num_nonnulls(service_id, resource_id, slot_starts_at, slot_ends_at) = case kind when 'service' then 4 else 0 end
+    and (kind <> 'service' or cardinality(seats) = 0)
+  ),
+  constraint bookings_slot_has_length check (slot_starts_at < slot_ends_at),
   -- Refuses sums that cannot be: more due, or more paid, than the total.
   constraint bookings_due_within_total check (due_minor between 0 and total_minor),
   constraint bookings_paid_within_total check (paid_minor between 0 and total_minor),
@@ -88,12 +101,14 @@ begin
     using errcode = 'check_violation', constraint = 'bookings_sale_is_final';
 end $$;
 create trigger bookings_sale_is_final
-  before update of id, kind, show_id, seats, payment_option, currency, total_minor, due_minor, cancellation_policy
+  before update of id, kind, show_id, seats, service_id, resource_id, slot_starts_at, slot_ends_at, payment_option,
+    currency, total_minor, due_minor, cancellation_policy
   on bookings for each row
-  when ((old.id, old.kind, old.show_id, old.seats, old.payment_option, old.currency, old.total_minor, old.due_minor,
-         old.cancellation_policy)
-    is distinct from (new.id, new.kind, new.show_id, new.seats, new.payment_option, new.currency, new.total_minor,
-                      new.due_minor, new.cancellation_policy))
+  when ((old.id, old.kind, old.show_id, old.seats, old.service_id, old.resource_id, old.slot_starts_at,
+         old.slot_ends_at, old.payment_option, old.currency, old.total_minor, old.due_minor, old.cancellation_policy)
+    is distinct from
+    (new.id, new.kind, new.show_id, new.seats, new.service_id, new.resource_id, new.slot_starts_at,
+     new.slot_ends_at, new.payment_option, new.currency, new.total_minor, new.due_minor, new.cancellation_policy))
   execute function bookings_refuse_rewrite();
 
 -- One row is one seat taken, held or sold; release deletes it. The primary key refuses the double sale.

@@ -1,67 +1,35 @@
 //! Bookings: making one, and looking at one's own.
 
-use std::collections::BTreeSet;
-
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use tracing::Instrument;
-use utoipa::ToSchema;
 
 use super::BookingView;
-use crate::app::{App, AppState};
-use crate::domain::attempt::Ui;
-use crate::domain::booking::{
-    BookingDetails, BookingStatus, PaymentOption, Reservation, ReservedSeats,
-};
+use super::booking_body::CreateBooking;
+use crate::app::AppState;
+use crate::domain::booking::{BookingDetails, BookingStatus};
 use crate::domain::booking_request::BookingRequest;
-use crate::domain::ids::{BookingId, ShowId};
-use crate::domain::refusal::Refusal;
-use crate::domain::user::User;
+use crate::domain::ids::BookingId;
 use crate::error::{Error, Result};
 use crate::http::booking_access::AnyBooking;
 use crate::http::extract::{Json, Query};
 use crate::http::idempotency::{Idempotent, Kept, Keyed};
-use crate::http::identity::{CurrentUser, allowed_origin};
+use crate::http::identity::{CurrentUser, origin_of};
 use crate::http::paging::{Limit, Page, read_cursor};
 use crate::http::reply::Reply;
 use crate::repositories::bookings::{self, Filter};
 use crate::workflows::checkout;
 
-/// What a buyer asks for. It names no price: prices come from the database.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CreateBooking {
-    #[expect(
-        dead_code,
-        reason = "there is one kind so far; another one is refused when the request is read"
-    )]
-    kind: BookableKind,
-    show_id: ShowId,
-    seats: Vec<String>,
-    payment_option: Option<PaymentOption>,
-    voucher: Option<String>,
-    #[serde(default)]
-    ui: Ui,
-}
-
-/// What can be booked.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum BookableKind {
-    /// Seats of a show.
-    Show,
-}
-
-/// Holds seats and opens the payment page for them.
+/// Holds seats or a slot, and opens the payment page.
 #[utoipa::path(
     post, path = "/api/bookings",
     params(Idempotent<CreateBooking>), request_body = CreateBooking,
     responses(
         (status = 201, body = BookingView, headers(("Location" = String))),
         (status = 404, description = "`not_found`"),
-        (status = 409, description = "`seat_unavailable {seats, ownBooking?}`, `show_closed`"),
+        (status = 409, description = "`seat_unavailable {seats, ownBooking?}`, `slot_unavailable`, `show_closed`"),
         (
             status = 422,
             description = "`too_many_seats {maximum}`, `unknown_seat {seats}`, \
@@ -77,7 +45,7 @@ pub async fn create_booking(
     headers: HeaderMap,
     Idempotent { body, key }: Idempotent<CreateBooking>,
 ) -> Result<Response> {
-    let origin = buyers_origin(&app, &headers).to_owned();
+    let origin = origin_of(&app, &headers).to_owned();
     let work = async |keyed: Keyed| {
         let request = BookingRequest {
             key: keyed.key,
@@ -96,14 +64,6 @@ pub async fn create_booking(
     key.respond(&app, work).await
 }
 
-/// The front end that the buyer comes from, or the first where the request does not say.
-fn buyers_origin<'a>(app: &'a App, headers: &HeaderMap) -> &'a str {
-    let first = || app.config.app_origins.first().map(String::as_str);
-    allowed_origin(app, headers)
-        .or_else(first)
-        .unwrap_or_default()
-}
-
 async fn book(
     app: AppState,
     request: BookingRequest,
@@ -118,39 +78,6 @@ async fn book(
         }
     }
     checkout::book(&app, &request).await
-}
-
-impl CreateBooking {
-    /// The request, checked as far as it can be without the show.
-    fn request(self, user: User, origin: String) -> Result<BookingRequest, Refusal> {
-        if self.voucher.is_some() {
-            // There are no vouchers yet, so none can be used.
-            return Err(Refusal::VoucherInvalid);
-        }
-        if self.payment_option == Some(PaymentOption::Half) {
-            return Err(Refusal::field(
-                "paymentOption",
-                "must be full: seats are paid in full",
-            ));
-        }
-        let labels: BTreeSet<&String> = self.seats.iter().collect();
-        if labels.is_empty() || labels.len() < self.seats.len() {
-            return Err(Refusal::field(
-                "seats",
-                "must name at least one seat, and each seat once",
-            ));
-        }
-        Ok(BookingRequest {
-            user,
-            reservation: Reservation::Seats(ReservedSeats {
-                show_id: self.show_id,
-                labels: self.seats,
-            }),
-            ui: self.ui,
-            origin,
-            key: None,
-        })
-    }
 }
 
 /// Which of the caller's bookings are listed.

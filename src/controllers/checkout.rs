@@ -1,40 +1,49 @@
 //! The payment page of a booking, again.
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::BookingView;
 use crate::app::AppState;
-use crate::domain::attempt::Ui;
+use crate::domain::attempt::{PaymentPart, Ui};
 use crate::domain::ids::BookingId;
 use crate::error::Result;
 use crate::http::booking_access::OwnBooking;
 use crate::http::extract::Json;
-use crate::workflows::checkout;
+use crate::http::identity::{CurrentUser, origin_of};
+use crate::workflows::checkout::{self, Payer};
 
 /// How the buyer wants to go on paying.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReopenCheckout {
-    #[expect(
-        dead_code,
-        reason = "there is one part so far; another one is refused when the request is read"
-    )]
     part: Option<CheckoutPart>,
-    #[expect(
-        dead_code,
-        reason = "the open page is given as it is, wherever it is shown"
-    )]
+    /// Of a page for the balance; an open page is given as it is, wherever it is shown.
     ui: Option<Ui>,
 }
 
-/// Which part of a booking of seats is paid.
+/// Which part of a booking is paid.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CheckoutPart {
     /// All of it.
     Full,
+    /// What confirms it.
+    Deposit,
+    /// What is due after the deposit.
+    Balance,
+}
+
+impl From<CheckoutPart> for PaymentPart {
+    fn from(part: CheckoutPart) -> Self {
+        match part {
+            CheckoutPart::Full => Self::Full,
+            CheckoutPart::Deposit => Self::Deposit,
+            CheckoutPart::Balance => Self::Balance,
+        }
+    }
 }
 
 /// The payment page of a booking with something due again. Two who ask at once get the same.
@@ -54,8 +63,16 @@ pub enum CheckoutPart {
 pub async fn reopen_checkout(
     State(app): State<AppState>,
     OwnBooking(before): OwnBooking,
-    Json(_): Json<ReopenCheckout>,
+    CurrentUser(user): CurrentUser,
+    headers: HeaderMap,
+    Json(body): Json<ReopenCheckout>,
 ) -> Result<Json<BookingView>> {
-    let details = checkout::reopen(&app, &before.booking).await?;
+    let payer = Payer {
+        user,
+        origin: origin_of(&app, &headers).to_owned(),
+        ui: body.ui.unwrap_or_default(),
+    };
+    let part = body.part.map(PaymentPart::from);
+    let details = checkout::reopen(&app, &before.booking, part, &payer).await?;
     Ok(Json(BookingView::at(details, app.now())))
 }

@@ -1,6 +1,7 @@
 //! The endpoints: read the request, call, answer.
 
 pub mod admin;
+mod booking_body;
 pub mod bookings;
 pub mod cancellation;
 pub mod checkout;
@@ -9,9 +10,13 @@ pub mod movies;
 pub mod operations;
 pub mod payments;
 pub mod seat_maps;
+pub mod services;
 pub mod shows;
 pub mod stripe_webhook;
 mod views;
 
 // Endpoints do not know each other, but several show the same.
-use views::{BookingView, MethodView, MovieView, PaymentView, PolicyStepView, ShowView};
+use views::{
+    BookingView, FreeSlotView, MethodView, MovieView, PaymentView, PolicyStepView, ServiceView,
+    ShowView,
+};

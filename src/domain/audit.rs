@@ -14,6 +14,8 @@ pub enum AdminAction {
     CreateMovie,
     /// Adds a show.
     CreateShow,
+    /// Adds a service.
+    CreateService,
     /// Has an event of Stripe's settled again.
     ReplayPaymentEvent,
     /// Wants nothing done about a discrepancy.
@@ -30,6 +32,7 @@ impl AdminAction {
         match self {
             Self::CreateMovie => "createMovie",
             Self::CreateShow => "createShow",
+            Self::CreateService => "createService",
             Self::ReplayPaymentEvent => "replayPaymentEvent",
             Self::DismissDiscrepancy => "dismissDiscrepancy",
             Self::VerifyBooking => "verifyBooking",

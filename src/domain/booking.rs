@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::{OpenCheckout, PaymentPart};
 use super::dispute_status::DisputeStatus;
-use super::ids::{BookingId, ShowId};
+use super::ids::{BookingId, ServiceId, ShowId};
 use super::money::Money;
 use super::user::UserId;
 
@@ -73,7 +73,9 @@ pub enum PaymentStatus {
 }
 
 /// What is booked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[sqlx(type_name = "booking_kind", rename_all = "snake_case")]
 #[serde(rename_all = "camelCase")]
 pub enum BookingKind {
@@ -89,6 +91,8 @@ pub enum BookingKind {
 pub enum Reservation {
     /// Seats of a show.
     Seats(ReservedSeats),
+    /// A slot of a service.
+    Slot(ReservedSlot),
 }
 
 /// Seats of a show.
@@ -100,11 +104,39 @@ pub struct ReservedSeats {
     pub labels: Vec<String>,
 }
 
+/// Some time of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReservedSlot {
+    /// The service that sells it.
+    pub service_id: ServiceId,
+    /// Whose time it is.
+    pub resource_id: ResourceId,
+    /// When it begins.
+    pub starts_at: DateTime<Utc>,
+    /// Whole hours later.
+    pub ends_at: DateTime<Utc>,
+}
+
+/// A resource of a service, by the number that the database has given it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct ResourceId(pub i32);
+
+impl ReservedSlot {
+    /// How long it lasts.
+    pub fn hours(&self) -> i64 {
+        self.ends_at
+            .signed_duration_since(self.starts_at)
+            .num_hours()
+    }
+}
+
 impl Reservation {
     /// What kind of booking it makes.
     pub fn kind(&self) -> BookingKind {
         match self {
             Self::Seats(_) => BookingKind::Show,
+            Self::Slot(_) => BookingKind::Service,
         }
     }
 
@@ -112,6 +144,15 @@ impl Reservation {
     pub fn seats(&self) -> Option<&ReservedSeats> {
         match self {
             Self::Seats(seats) => Some(seats),
+            Self::Slot(_) => None,
+        }
+    }
+
+    /// The slot, if it is of one.
+    pub fn slot(&self) -> Option<&ReservedSlot> {
+        match self {
+            Self::Seats(_) => None,
+            Self::Slot(slot) => Some(slot),
         }
     }
 }
@@ -171,6 +212,8 @@ pub struct BookingDetails {
     pub booking: Booking,
     /// The show, for a booking of seats.
     pub show: Option<BookedShow>,
+    /// The service, for a booking of a slot.
+    pub service: Option<BookedService>,
     /// The attempt that is open, if one is.
     pub open_attempt: Option<OpenAttempt>,
 }
@@ -188,6 +231,21 @@ pub struct BookedShow {
     pub timezone: String,
 }
 
+/// The service of a booking, in brief.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BookedService {
+    /// Its id.
+    pub id: ServiceId,
+    /// What its page is called.
+    pub slug: String,
+    /// Its title.
+    pub title: String,
+    /// The IANA zone of its place.
+    pub timezone: String,
+    /// The name of the resource whose time is booked.
+    pub resource: String,
+}
+
 /// An attempt whose session is open.
 #[derive(Debug, Clone)]
 pub struct OpenAttempt {
@@ -198,6 +256,13 @@ pub struct OpenAttempt {
 }
 
 impl BookingDetails {
+    /// The IANA zone of the place where what is booked happens.
+    pub fn timezone(&self) -> Option<&str> {
+        let show = self.show.as_ref().map(|show| &show.timezone);
+        let service = self.service.as_ref().map(|service| &service.timezone);
+        show.or(service).map(String::as_str)
+    }
+
     /// The session that can be paid at `now`: the open one, if it pays what is due.
     pub fn payable_checkout(&self, now: DateTime<Utc>) -> Option<&OpenCheckout> {
         let open = self.open_attempt.as_ref()?;

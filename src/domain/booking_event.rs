@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::booking::Booking;
 use super::dispute_status::DisputeStatus;
 use super::funds::{Mismatch, SurplusReason};
 use super::ids::{AttemptId, BookingId, DisputeId, PaymentId, RefundId};
@@ -187,6 +188,14 @@ pub struct NewBookingEvent {
 }
 
 impl BookingEvent {
+    /// What happens when a booking is made: it is held, or confirmed at once if it costs nothing.
+    pub fn of_hold(booking: &Booking) -> Self {
+        match booking.hold_expires_at {
+            Some(until) => Self::Held { until },
+            None => Self::Confirmed { payment_id: None },
+        }
+    }
+
     /// Its kind, as in its JSON: stored beside that, so that it can be searched for.
     pub fn kind(&self) -> &'static str {
         match self {

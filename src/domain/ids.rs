@@ -51,6 +51,8 @@ ids! {
     MovieId,
     /// A show: one performance, with its seats.
     ShowId,
+    /// A service, sold by the hour.
+    ServiceId,
     /// A booking.
     BookingId,
     /// An attempt: one Stripe Checkout Session of ours. Stripe's idempotency key is `cs-<id>`.

@@ -36,6 +36,7 @@ pub mod seat_availability;
 pub mod seats;
 pub mod session_meaning;
 pub mod skew;
+pub mod slots;
 pub mod stripe_report;
 pub mod timeline;
 pub mod user;

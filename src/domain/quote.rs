@@ -1,7 +1,7 @@
 //! A quote: what is booked, and what it costs. Nothing is held yet: the database decides that.
 
 use super::attempt::PaymentPart;
-use super::booking::{BookedShow, PaymentOption, Reservation};
+use super::booking::{BookedService, BookedShow, PaymentOption, Reservation};
 use super::catalogue::PolicyStep;
 use super::money::Money;
 
@@ -12,6 +12,8 @@ pub struct Quote {
     pub reservation: Reservation,
     /// The show, for a booking of seats.
     pub show: Option<BookedShow>,
+    /// The service, for a booking of a slot.
+    pub service: Option<BookedService>,
     /// What all of it costs.
     pub total: Money,
     /// How much of it is due for confirmation.

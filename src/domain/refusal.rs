@@ -33,6 +33,9 @@ pub enum Refusal {
         /// The caller's own pending booking that holds one of them.
         own_booking: Option<BookingId>,
     },
+    /// Nobody has this slot free, or it cannot be booked now.
+    #[error("This slot is not free.")]
+    SlotUnavailable,
     /// The show is not on sale, or it has begun.
     #[error("This show is not on sale any more.")]
     ShowClosed,
@@ -120,6 +123,7 @@ impl Refusal {
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::NotFound(_) => "not_found",
             Self::SeatUnavailable { .. } => "seat_unavailable",
+            Self::SlotUnavailable => "slot_unavailable",
             Self::ShowClosed => "show_closed",
             Self::TooManySeats { .. } => "too_many_seats",
             Self::UnknownSeat { .. } => "unknown_seat",

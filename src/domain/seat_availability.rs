@@ -113,6 +113,7 @@ impl SeatAvailability {
                 labels: seats.iter().map(|seat| seat.label.clone()).collect(),
             }),
             show: Some(self.booked_show()),
+            service: None,
             total,
             payment_option: PaymentOption::Full,
             due: total,

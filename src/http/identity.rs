@@ -152,6 +152,14 @@ async fn user(
     Ok(user)
 }
 
+/// The front end that the buyer comes from, or the first where the request does not say.
+pub fn origin_of<'a>(app: &'a App, headers: &HeaderMap) -> &'a str {
+    let first = || app.config.app_origins.first().map(String::as_str);
+    allowed_origin(app, headers)
+        .or_else(first)
+        .unwrap_or_default()
+}
+
 /// The `Origin` of a request, if it is one of ours.
 pub fn allowed_origin<'a>(app: &'a App, headers: &HeaderMap) -> Option<&'a str> {
     let origin = headers.get(ORIGIN)?.to_str().ok()?;

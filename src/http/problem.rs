@@ -255,6 +255,7 @@ impl From<&Refusal> for Problem {
             | Refusal::Forbidden
             | Refusal::OriginNotAllowed
             | Refusal::NotFound(_)
+            | Refusal::SlotUnavailable
             | Refusal::ShowClosed
             | Refusal::AlreadyPaid
             | Refusal::BookingExpired
@@ -271,6 +272,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Forbidden | Refusal::OriginNotAllowed => StatusCode::FORBIDDEN,
         Refusal::NotFound(_) => StatusCode::NOT_FOUND,
         Refusal::SeatUnavailable { .. }
+        | Refusal::SlotUnavailable
         | Refusal::ShowClosed
         | Refusal::BookingNotPayable { .. }
         | Refusal::AlreadyPaid

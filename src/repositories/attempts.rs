@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::Columns;
 use crate::connection::Connection;
-use crate::domain::attempt::{AttemptOfBooking, AttemptStatus, NewSession, PaymentPart};
+use crate::domain::attempt::{
+    AttemptOfBooking, AttemptStatus, NewAttempt, NewSession, PaymentPart,
+};
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::checkout_state::CheckoutState;
@@ -223,6 +225,39 @@ pub async fn lock(
         Ok((attempt.attempt_id, state))
     });
     states.collect()
+}
+
+/// Stores an attempt for a booking that exists. The caller holds its lock.
+pub async fn insert(
+    db: &mut Connection,
+    booking_id: BookingId,
+    attempt: &NewAttempt,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "insert into checkout_attempts (id, booking_id, part, ui, amount_minor, status, parameters,
+                                        expires_at, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, 'creating', $6, $7, $8, $8)",
+        attempt.id as _,
+        booking_id as _,
+        attempt.part as _,
+        attempt.ui.as_str(),
+        attempt.amount_minor,
+        attempt.parameters,
+        attempt.expires_at,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Locks a booking.
+pub async fn lock_booking(db: &mut Connection, id: BookingId) -> Result<()> {
+    sqlx::query!("select from bookings where id = $1 for update", id as _)
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// A pending booking that nobody can pay.

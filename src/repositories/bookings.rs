@@ -5,13 +5,13 @@ use chrono::{DateTime, Utc};
 use crate::connection::Connection;
 use crate::domain::attempt::{OpenCheckout, PaymentPart};
 use crate::domain::booking::{
-    BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, OpenAttempt, PaymentOption,
-    Reservation, ReservedSeats,
+    BookedService, BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, OpenAttempt,
+    PaymentOption, Reservation, ReservedSeats, ReservedSlot, ResourceId,
 };
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::checkout_state::Ending;
 use crate::domain::dispute_status::DisputeStatus;
-use crate::domain::ids::{BookingId, ShowId};
+use crate::domain::ids::{BookingId, ServiceId, ShowId};
 use crate::domain::money::Money;
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
@@ -53,6 +53,14 @@ struct Row {
     show_starts_at: Option<DateTime<Utc>>,
     show_timezone: Option<String>,
     disputed: Option<DisputeStatus>,
+    service_id: Option<ServiceId>,
+    resource_id: Option<ResourceId>,
+    slot_starts_at: Option<DateTime<Utc>>,
+    slot_ends_at: Option<DateTime<Utc>>,
+    service_slug: Option<String>,
+    service_title: Option<String>,
+    service_timezone: Option<String>,
+    resource_name: Option<String>,
     attempt_part: Option<PaymentPart>,
     session_id: Option<String>,
     session_url: Option<String>,
@@ -81,12 +89,18 @@ macro_rules! details {
                        where disputes.booking_id = booking.id
                          and disputes.status in ('needs_response', 'under_review', 'lost'))
                         as "disputed?: _",
+                      booking.service_id as "service_id?: _",
+                      booking.resource_id as "resource_id?: _", slot_starts_at, slot_ends_at,
+                      services.slug as "service_slug?", services.title as "service_title?",
+                      services.timezone as "service_timezone?", resource.name as "resource_name?",
                       attempt.part as "attempt_part?: _",
                       attempt.stripe_session_id as "session_id?", attempt.url as "session_url?",
                       attempt.client_secret as "session_client_secret?",
                       attempt.expires_at as "session_expires_at?"
                from bookings as booking
                left join shows on shows.id = booking.show_id
+               left join services on services.id = booking.service_id
+               left join service_resources as resource on resource.id = booking.resource_id
                left join checkout_attempts as attempt
                  on attempt.booking_id = booking.id and attempt.status = 'open'
                "# + $which,
@@ -145,12 +159,15 @@ impl TryFrom<Row> for BookingDetails {
 
     fn try_from(row: Row) -> Result<Self> {
         let currency = row.currency.parse().map_err(Error::Fault)?;
-        let reservation = match (row.kind, row.show_id) {
-            (BookingKind::Show, Some(show_id)) => Reservation::Seats(ReservedSeats {
+        let slot = row.slot();
+        let service = row.service();
+        let reservation = match (row.kind, row.show_id, slot) {
+            (BookingKind::Show, Some(show_id), _) => Reservation::Seats(ReservedSeats {
                 show_id,
                 labels: row.seats,
             }),
-            (BookingKind::Show | BookingKind::Service, _) => {
+            (BookingKind::Service, _, Some(slot)) => Reservation::Slot(slot),
+            (BookingKind::Show | BookingKind::Service, _, _) => {
                 return Err(Error::fault(format!(
                     "{} reserves nothing known here",
                     row.id
@@ -188,6 +205,7 @@ impl TryFrom<Row> for BookingDetails {
                     starts_at,
                     timezone,
                 }),
+            service,
             open_attempt: open.map(|((part, session_id), expires_at)| OpenAttempt {
                 part,
                 checkout: OpenCheckout {
@@ -197,6 +215,27 @@ impl TryFrom<Row> for BookingDetails {
                     expires_at,
                 },
             }),
+        })
+    }
+}
+
+impl Row {
+    fn slot(&self) -> Option<ReservedSlot> {
+        Some(ReservedSlot {
+            service_id: self.service_id?,
+            resource_id: self.resource_id?,
+            starts_at: self.slot_starts_at?,
+            ends_at: self.slot_ends_at?,
+        })
+    }
+
+    fn service(&self) -> Option<BookedService> {
+        Some(BookedService {
+            id: self.service_id?,
+            slug: self.service_slug.clone()?,
+            title: self.service_title.clone()?,
+            timezone: self.service_timezone.clone()?,
+            resource: self.resource_name.clone()?,
         })
     }
 }
@@ -297,6 +336,8 @@ pub async fn end(
     sqlx::query!(
         "with claim as (
            delete from seat_claims where booking_id = $1
+         ), slot as (
+           delete from slot_claims where booking_id = $1
          )
          update bookings
          set status = $2, updated_at = $3,
@@ -331,8 +372,21 @@ pub async fn claim_again(db: &mut Connection, id: BookingId, now: DateTime<Utc>)
              order by wanted.label collate "C"
              on conflict (show_id, label) do nothing
              returning label
+           ), slot as (
+             insert into slot_claims (booking_id, service_id, resource_id, during)
+             select booking.id, booking.service_id, booking.resource_id,
+                    tstzrange(booking.slot_starts_at,
+                              booking.slot_ends_at + make_interval(mins => buffer_minutes))
+             from bookings as booking
+             join services on services.id = booking.service_id
+             where booking.id = $1 and booking.slot_starts_at > $2
+             on conflict do nothing
+             returning booking_id
            )
-           select (select count(*) from claim) = cardinality(seats) as "is_complete!"
+           select case kind
+               when 'service' then exists (select from slot)
+               else (select count(*) from claim) = cardinality(seats)
+             end as "is_complete!"
            from bookings
            where id = $1"#,
         id as _,

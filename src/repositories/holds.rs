@@ -60,7 +60,7 @@ pub async fn insert(
         .filter_map(|new| Some((new.booking.id, new.attempt?)))
         .collect();
     let seats = holds.column(|new| new.booking.reservation.seats());
-    let events = holds.column(|new| event_of(new.booking));
+    let events = holds.column(|new| BookingEvent::of_hold(new.booking));
     let rows = sqlx::query_file!(
         "src/repositories/hold.sql",
         &holds.column(|new| new.booking.id) as _,
@@ -101,13 +101,6 @@ pub async fn insert(
         held.deferred_events.extend(row.event_id);
     }
     Ok(held)
-}
-
-fn event_of(booking: &Booking) -> BookingEvent {
-    match booking.hold_expires_at {
-        Some(until) => BookingEvent::Held { until },
-        None => BookingEvent::Confirmed { payment_id: None },
-    }
 }
 
 /// Until when bookings may hold what they reserve.

@@ -19,7 +19,9 @@ pub mod payment_events;
 pub mod payments;
 pub mod reconciliations;
 pub mod refunds;
+pub mod services;
 pub mod shows;
+pub mod slots;
 pub mod unanswered_attempts;
 pub mod users;
 

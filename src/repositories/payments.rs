@@ -214,7 +214,7 @@ pub struct Filter {
 pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Vec<Payment>> {
     let rows = sqlx::query!(
         r#"select payment.id as "id: PaymentId", payment.booking_id as "booking_id: BookingId",
-                  booking.reference, shows.title as "title?",
+                  booking.reference, coalesce(shows.title, services.title) as "title?",
                   payment.part as "part: PaymentPart", payment.amount_minor, payment.currency,
                   payment.disposition as "disposition: Disposition", payment.surplus_reason,
                   payment.stripe_payment_intent_id, payment.settled_by as "settled_by: SettledBy",
@@ -229,6 +229,7 @@ pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Ve
            from bookings as booking
            join payments as payment on payment.booking_id = booking.id
            left join shows on shows.id = booking.show_id
+           left join services on services.id = booking.service_id
            left join charges as charge
              on charge.stripe_payment_intent_id = payment.stripe_payment_intent_id
            where ($1::text is null or booking.user_id = $1)

@@ -7,7 +7,7 @@ use super::audience::Audience;
 use super::problems::{ADMIN, GENERAL, SIGNED_IN};
 use crate::app::AppState;
 use crate::controllers::admin::{
-    audit_log, bookings, discrepancies, movies, payment_events, reconciliations, shows,
+    audit_log, bookings, discrepancies, movies, payment_events, reconciliations, services, shows,
 };
 
 const AUDIENCE: Audience = Audience {
@@ -21,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     let routes = OpenApiRouter::new()
         .routes(routes!(movies::create_movie))
         .routes(routes!(shows::create_show))
+        .routes(routes!(services::create_service))
         .routes(routes!(audit_log::list_audit_entries))
         .routes(routes!(bookings::search_bookings))
         .routes(routes!(bookings::find_booking_overview))

@@ -6,7 +6,7 @@ use utoipa_axum::routes;
 use super::audience::Audience;
 use super::problems::GENERAL;
 use crate::app::AppState;
-use crate::controllers::{movies, seat_maps, shows};
+use crate::controllers::{movies, seat_maps, services, shows};
 
 const AUDIENCE: Audience = Audience {
     name: "public",
@@ -21,6 +21,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(movies::find_movie))
         .routes(routes!(shows::list_shows))
         .routes(routes!(shows::find_show))
-        .routes(routes!(seat_maps::list_seats));
+        .routes(routes!(seat_maps::list_seats))
+        .routes(routes!(services::list_services))
+        .routes(routes!(services::find_service))
+        .routes(routes!(services::list_slots));
     AUDIENCE.describe(routes)
 }

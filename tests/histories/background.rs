@@ -3,8 +3,8 @@
 use futures_util::future::join_all;
 use holdfast::app::{AppState, Batched, Batcher, ReceivedEvent};
 use holdfast::domain::attempt::Ui;
-use holdfast::domain::booking::{Reservation, ReservedSeats};
-use holdfast::domain::booking_request::BookingRequest;
+use holdfast::domain::booking::ReservedSeats;
+use holdfast::domain::booking_request::{BookingRequest, Wanted};
 use holdfast::domain::job::Job;
 use holdfast::domain::payment::SettledBy;
 use holdfast::domain::user::{Role, User, UserId};
@@ -124,7 +124,7 @@ impl History<'_> {
                         name: None,
                         role: Role::User,
                     },
-                    reservation: Reservation::Seats(ReservedSeats {
+                    wanted: Wanted::Seats(ReservedSeats {
                         show_id: self.show.parse().unwrap(),
                         labels: seats.clone(),
                     }),

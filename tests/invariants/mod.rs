@@ -1,7 +1,7 @@
 //! What must be true of the database whenever nothing is under way.
 
 /// Each counts what must not be.
-pub(crate) const INVARIANTS: [(&str, &str); 7] = [
+pub(crate) const INVARIANTS: [(&str, &str); 8] = [
     (
         "bookings whose paid sum is not that of their applied payments",
         "select count(*) from bookings b
@@ -36,6 +36,12 @@ pub(crate) const INVARIANTS: [(&str, &str); 7] = [
         "seats of bookings that have ended",
         "select count(*) from seat_claims c join bookings b on b.id = c.booking_id
          where not b.live",
+    ),
+    (
+        "bookings that do not hold exactly the slot that they have a right to",
+        "select count(*) from bookings b full join slot_claims c on c.booking_id = b.id
+         where (b.live and b.kind = 'service') <> (c.booking_id is not null)
+           or c.resource_id <> b.resource_id or lower(c.during) <> b.slot_starts_at",
     ),
     (
         "events that nobody has decided",

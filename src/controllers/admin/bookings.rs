@@ -123,7 +123,7 @@ pub async fn find_booking_timeline(
 ) -> Result<Json<Timeline>> {
     let mut db = app.pools.reporting.acquire().await?;
     let details = find(&mut db, id).await?;
-    let zone = details.show.and_then(|show| show.timezone.parse().ok());
+    let zone = details.timezone().and_then(|name| name.parse().ok());
     let zone = zone.unwrap_or(Tz::UTC);
     let happened = booking_events::list(&mut db, id, SHOWN_MAX).await?;
     let reported = payment_events::list_of_booking(&mut db, id, SHOWN_MAX).await?;

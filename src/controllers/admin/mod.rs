@@ -6,6 +6,7 @@ pub mod discrepancies;
 pub mod movies;
 pub mod payment_events;
 pub mod reconciliations;
+pub mod services;
 pub mod shows;
 mod views;
 

@@ -6,9 +6,10 @@ use utoipa::ToSchema;
 
 use crate::domain::attempt::OpenCheckout;
 use crate::domain::booking::{
-    BookedShow, BookingDetails, BookingKind, BookingStatus, PaymentOption, PaymentStatus,
+    BookedService, BookedShow, BookingDetails, BookingKind, BookingStatus, PaymentOption,
+    PaymentStatus, ReservedSlot,
 };
-use crate::domain::ids::{BookingId, ShowId};
+use crate::domain::ids::{BookingId, ServiceId, ShowId};
 use crate::domain::money::Money;
 
 /// A booking, in the one shape that it has everywhere.
@@ -23,8 +24,8 @@ pub struct BookingView {
     is_paid: bool,
     show: Option<BookedShowView>,
     seats: Vec<String>,
-    service: Option<()>,
-    slot: Option<()>,
+    service: Option<BookedServiceView>,
+    slot: Option<BookedSlotView>,
     payment_option: PaymentOption,
     total: Money,
     due_now: Money,
@@ -49,6 +50,27 @@ struct BookedShowView {
     timezone: String,
 }
 
+/// The service of a booking.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct BookedServiceView {
+    id: ServiceId,
+    slug: String,
+    title: String,
+    timezone: String,
+}
+
+/// The slot of a booking.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct BookedSlotView {
+    starts_at: DateTime<Utc>,
+    ends_at: DateTime<Utc>,
+    hours: i64,
+    /// Whose time it is.
+    resource: String,
+}
+
 /// How the booking can be paid right now.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -64,6 +86,7 @@ impl BookingView {
     pub(crate) fn at(details: BookingDetails, now: DateTime<Utc>) -> Self {
         let checkout = details.payable_checkout(now).cloned();
         let booking = details.booking;
+        let slot = booking.reservation.slot().zip(details.service.clone());
         let nothing = Money::new(0, booking.total.currency);
         Self {
             payment_status: booking.payment_status(),
@@ -79,8 +102,8 @@ impl BookingView {
                 .seats()
                 .map(|seats| seats.labels.clone())
                 .unwrap_or_default(),
-            service: None,
-            slot: None,
+            slot: slot.map(|(slot, service)| BookedSlotView::of(slot, &service)),
+            service: details.service.map(BookedServiceView::from),
             payment_option: booking.payment_option,
             total: booking.total,
             due_now: booking.due,
@@ -92,6 +115,28 @@ impl BookingView {
             confirmed_at: booking.confirmed_at,
             cancelled_at: booking.cancelled_at,
             version: booking.version,
+        }
+    }
+}
+
+impl BookedSlotView {
+    fn of(slot: &ReservedSlot, service: &BookedService) -> Self {
+        Self {
+            starts_at: slot.starts_at,
+            ends_at: slot.ends_at,
+            hours: slot.hours(),
+            resource: service.resource.clone(),
+        }
+    }
+}
+
+impl From<BookedService> for BookedServiceView {
+    fn from(service: BookedService) -> Self {
+        Self {
+            id: service.id,
+            slug: service.slug,
+            title: service.title,
+            timezone: service.timezone,
         }
     }
 }

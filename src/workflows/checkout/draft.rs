@@ -60,6 +60,7 @@ impl<'a> Draft<'a> {
         let details = BookingDetails {
             booking,
             show: quote.show.clone(),
+            service: quote.service.clone(),
             open_attempt: None,
         };
         Self {

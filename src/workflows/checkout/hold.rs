@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use super::draft::Draft;
 use crate::app::{App, BatchHandler, Batched, HeldBooking};
 use crate::connection::Connection;
-use crate::domain::booking::{Booking, BookingStatus, Reservation};
+use crate::domain::booking::{Booking, BookingStatus, ReservedSeats};
 use crate::domain::booking_request::BookingRequest;
 use crate::domain::catalogue::BOOKING_SEATS_MAX;
 use crate::domain::ids::{BookingId, ShowId};
@@ -47,7 +47,7 @@ impl BatchHandler for HoldBookings {
 }
 
 /// Who cannot have what they want, and why.
-type Refused = HashMap<BookingId, Error>;
+pub(super) type Refused = HashMap<BookingId, Error>;
 
 /// Holds what can be held, in one transaction, which it commits; who comes first gets a seat. No
 /// two of the requests have the same key. The quotes are made before it begins: in a rush most
@@ -108,7 +108,9 @@ fn in_order<'d, 'r>(drafts: &'d [Result<Draft<'r>>]) -> Order<'d, 'r> {
     };
     for draft in drafts.iter().flatten() {
         let booking = draft.booking();
-        let Reservation::Seats(seats) = &booking.reservation;
+        let Some(seats) = booking.reservation.seats() else {
+            continue;
+        };
         let lost: Vec<_> = seats
             .labels
             .iter()
@@ -147,13 +149,13 @@ async fn quotes(
     // looked up.
     let seats_max = usize::try_from(BOOKING_SEATS_MAX).unwrap_or(usize::MAX);
     let wanted = requests.clone().map(|request| {
-        let Reservation::Seats(seats) = &request.reservation;
-        WantedSeats {
+        let seats = seats_of(request)?;
+        Ok(WantedSeats {
             show_id: seats.show_id,
             labels: seats.labels.get(..seats_max).unwrap_or(&seats.labels),
-        }
+        })
     });
-    let wanted: Vec<_> = wanted.collect();
+    let wanted: Vec<_> = wanted.collect::<Result<_>>()?;
     let available = shows::availabilities(&mut app.acquire().await?, &wanted).await?;
     let now = app.now();
     let quotes = available
@@ -161,10 +163,16 @@ async fn quotes(
         .zip(requests)
         .map(|(availability, request)| {
             let availability = availability.ok_or(Refusal::NotFound("show"))?;
-            let Reservation::Seats(seats) = &request.reservation;
+            let seats = seats_of(request)?;
             Ok(availability.quote(&seats.labels, &request.user.id, now)?)
         });
     Ok(quotes.collect())
+}
+
+/// Slots are held one at a time.
+fn seats_of(request: &BookingRequest) -> Result<&ReservedSeats> {
+    let seats = request.seats();
+    seats.ok_or_else(|| Error::fault("only seats are held in batches"))
 }
 
 /// Stores all of them and commits, or tells which of them are refused; then nothing is stored.
@@ -187,7 +195,7 @@ async fn store(app: &App, drafts: &[&Draft<'_>], now: DateTime<Utc>) -> Result<R
     let (new, ends): (Vec<_>, Vec<_>) = (new.collect(), ends.collect());
     let held = holds::insert(&mut tx, &new, &ends, now).await?;
     let lost = drafts.iter().map(|draft| {
-        let Reservation::Seats(seats) = &draft.booking().reservation;
+        let seats = draft.booking().reservation.seats();
         let is_lost = |label: &&String| {
             !held
                 .claimed
@@ -196,8 +204,8 @@ async fn store(app: &App, drafts: &[&Draft<'_>], now: DateTime<Utc>) -> Result<R
         (
             *draft,
             seats
-                .labels
-                .iter()
+                .into_iter()
+                .flat_map(|seats| &seats.labels)
                 .filter(is_lost)
                 .cloned()
                 .collect::<Vec<_>>(),
@@ -221,7 +229,7 @@ async fn store(app: &App, drafts: &[&Draft<'_>], now: DateTime<Utc>) -> Result<R
 }
 
 /// Claims the keys of all of them, or tells whose key another process has.
-async fn keys_in_use(
+pub(super) async fn keys_in_use(
     tx: &mut Connection,
     drafts: &[&Draft<'_>],
     now: DateTime<Utc>,
@@ -259,7 +267,7 @@ async fn seats_lost(app: &App, lost: Vec<(&Draft<'_>, Vec<String>)>) -> Result<R
     Ok(refused.collect())
 }
 
-fn held(draft: Draft<'_>) -> HeldBooking {
+pub(super) fn held(draft: Draft<'_>) -> HeldBooking {
     let booking = draft.booking();
     draft.span.in_scope(|| {
         tracing::info!(booking.id = %booking.id, "holds what {} reserves", booking.reference);

@@ -4,18 +4,22 @@
 //! Whatever happens between two lines, what is reserved is held by a committed booking or not at
 //! all, and what Stripe was asked is committed before it is asked.
 
+mod balance;
 mod draft;
 mod hold;
 mod remedy;
 mod session;
+mod slot;
 
+pub use balance::Payer;
 use chrono::TimeDelta;
 pub use hold::HoldBookings;
 pub use session::StoreSessions;
 
 use crate::app::{AppState, HeldBooking};
+use crate::domain::attempt::PaymentPart;
 use crate::domain::booking::{Booking, BookingDetails, BookingStatus, OpenAttempt};
-use crate::domain::booking_request::BookingRequest;
+use crate::domain::booking_request::{BookingRequest, Wanted};
 use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
@@ -34,7 +38,7 @@ const REFERENCE_DRAWS_MAX: usize = 5;
 /// Holds what the buyer wants and opens the payment page; a booking that costs nothing is confirmed
 /// at once.
 ///
-/// Refuses with `show_closed`, `too_many_seats`, `unknown_seat`, `seat_unavailable`,
+/// Refuses with `slot_unavailable`, `show_closed`, `too_many_seats`, `unknown_seat`, `seat_unavailable`,
 /// `amount_too_small`, `not_found`, or `idempotency_in_progress`; then nothing is held. Where
 /// Stripe cannot be reached, the booking stays and holds what it reserves, and [`resume`] goes on
 /// with it.
@@ -43,7 +47,12 @@ const REFERENCE_DRAWS_MAX: usize = 5;
 /// one more with a key.
 pub async fn book(app: &AppState, request: &BookingRequest) -> Result<BookingDetails> {
     for _ in 0..REFERENCE_DRAWS_MAX {
-        match app.batchers.holds.submit(request.clone()).await {
+        let held = match &request.wanted {
+            Wanted::Seats(_) => app.batchers.holds.submit(request.clone()).await,
+            // In a box: seats are the hot path, and do not wait with room for it.
+            Wanted::Slot(slot) => Box::pin(slot::hold(app, request, slot)).await,
+        };
+        match held {
             // In a box: most who come in a rush never get here.
             Ok(held) => return Box::pin(open(app, held)).await,
             Err(error) if error.constraint() == Some(REFERENCE_KEY) => {}
@@ -67,10 +76,22 @@ pub async fn resume(app: &AppState, id: BookingId) -> Result<BookingDetails> {
 /// that Stripe has not answered yet.
 ///
 /// Refuses with `already_paid`, `booking_expired` or `booking_not_payable`.
-pub async fn reopen(app: &AppState, booking: &Booking) -> Result<BookingDetails> {
+pub async fn reopen(
+    app: &AppState,
+    booking: &Booking,
+    part: Option<PaymentPart>,
+    payer: &Payer,
+) -> Result<BookingDetails> {
     let now = app.now();
     if booking.part_due().is_none() {
         return Err(nothing_due(booking).into());
+    }
+    if part.is_some() && part != booking.part_due() {
+        let booking_status = booking.status;
+        return Err(Refusal::BookingNotPayable { booking_status }.into());
+    }
+    if booking.part_due() == Some(PaymentPart::Balance) {
+        return balance::open_balance(app, booking.id, payer).await;
     }
     if booking.hold_expires_at.is_some_and(|end| end <= now) {
         return Err(Refusal::BookingExpired.into());

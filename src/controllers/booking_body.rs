@@ -1,0 +1,130 @@
+//! What a buyer asks for, as it comes.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::domain::attempt::Ui;
+use crate::domain::booking::{BookingKind, PaymentOption, ReservedSeats};
+use crate::domain::booking_request::{BookingRequest, SlotRequest, Wanted};
+use crate::domain::calendar::{YEARS_SENTENCE, has_instant};
+use crate::domain::ids::{ServiceId, ShowId};
+use crate::domain::refusal::Refusal;
+use crate::domain::slots::WantedSlot;
+use crate::domain::user::User;
+
+/// The largest `details`, as JSON.
+const DETAILS_BYTES_MAX: usize = 4_000;
+
+/// What a buyer asks for: seats of a show, or a slot of a service. It names no price: prices come
+/// from the database.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateBooking {
+    kind: BookingKind,
+    /// Of a show.
+    show_id: Option<ShowId>,
+    /// Of a show.
+    seats: Option<Vec<String>>,
+    /// Of a service.
+    service_id: Option<ServiceId>,
+    /// Of a service.
+    starts_at: Option<DateTime<Utc>>,
+    /// Of a service.
+    hours: Option<u32>,
+    /// Of a service: what it should know, an object.
+    #[schema(value_type = Option<Object>)]
+    details: Option<Value>,
+    payment_option: Option<PaymentOption>,
+    voucher: Option<String>,
+    #[serde(default)]
+    ui: Ui,
+}
+
+impl CreateBooking {
+    /// The request, checked as far as it can be without what is booked.
+    pub(super) fn request(self, user: User, origin: String) -> Result<BookingRequest, Refusal> {
+        if self.voucher.is_some() {
+            // There are no vouchers yet, so none can be used.
+            return Err(Refusal::VoucherInvalid);
+        }
+        let ui = self.ui;
+        let wanted = match self.kind {
+            BookingKind::Show => Wanted::Seats(self.seats()?),
+            BookingKind::Service => Wanted::Slot(self.slot()?),
+        };
+        Ok(BookingRequest {
+            user,
+            wanted,
+            ui,
+            origin,
+            key: None,
+        })
+    }
+
+    fn seats(self) -> Result<ReservedSeats, Refusal> {
+        refuse_given(&[
+            ("serviceId", self.service_id.is_some()),
+            ("startsAt", self.starts_at.is_some()),
+            ("hours", self.hours.is_some()),
+            ("details", self.details.is_some()),
+        ])?;
+        if self.payment_option == Some(PaymentOption::Half) {
+            return Err(Refusal::field(
+                "paymentOption",
+                "must be full: seats are paid in full",
+            ));
+        }
+        let show_id = needed("showId", self.show_id)?;
+        let labels = needed("seats", self.seats)?;
+        let distinct: BTreeSet<&String> = labels.iter().collect();
+        if distinct.is_empty() || distinct.len() < labels.len() {
+            return Err(Refusal::field(
+                "seats",
+                "must name at least one seat, and each seat once",
+            ));
+        }
+        Ok(ReservedSeats { show_id, labels })
+    }
+
+    fn slot(self) -> Result<SlotRequest, Refusal> {
+        refuse_given(&[
+            ("showId", self.show_id.is_some()),
+            ("seats", self.seats.is_some()),
+        ])?;
+        let starts_at = needed("startsAt", self.starts_at)?;
+        if !has_instant(starts_at) {
+            return Err(Refusal::field("startsAt", YEARS_SENTENCE));
+        }
+        let fits =
+            |details: &Value| details.is_object() && details.to_string().len() <= DETAILS_BYTES_MAX;
+        if self.details.as_ref().is_some_and(|details| !fits(details)) {
+            let message = format!("must be an object of at most {DETAILS_BYTES_MAX} bytes");
+            return Err(Refusal::field("details", message));
+        }
+        Ok(SlotRequest {
+            service_id: needed("serviceId", self.service_id)?,
+            wanted: WantedSlot {
+                starts_at,
+                hours: needed("hours", self.hours)?,
+                payment_option: self.payment_option.unwrap_or(PaymentOption::Full),
+            },
+            details: self.details,
+        })
+    }
+}
+
+fn needed<T>(field: &str, value: Option<T>) -> Result<T, Refusal> {
+    value.ok_or_else(|| Refusal::field(field, "is missing"))
+}
+
+/// Refuses fields that a booking of this kind does not have.
+fn refuse_given(fields: &[(&str, bool)]) -> Result<(), Refusal> {
+    match fields.iter().find(|(_, is_given)| *is_given) {
+        Some((field, _)) => Err(Refusal::field(*field, "does not go with this kind")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,95 @@
+//! The first transaction of a booking of a slot. One at a time: a rush is for seats.
+
+use chrono::TimeDelta;
+use tracing::Span;
+
+use super::draft::Draft;
+use super::hold::{held, keys_in_use};
+use crate::app::{AppState, Batched, HeldBooking};
+use crate::domain::booking_request::BookingRequest;
+use crate::domain::booking_request::SlotRequest;
+use crate::domain::catalogue::Service;
+use crate::domain::job::Job;
+use crate::domain::refusal::Refusal;
+use crate::domain::slots::Resource;
+use crate::error::{Error, Result};
+use crate::repositories::slots::{self, NewSlotHold};
+use crate::repositories::{jobs, services};
+
+/// Holds the slot that is wanted, with the first resource that has it free. Commits.
+pub(super) async fn hold(
+    app: &AppState,
+    request: &BookingRequest,
+    slot: &SlotRequest,
+) -> Result<HeldBooking> {
+    let mut db = app.acquire().await?;
+    let service = services::find(&mut db, slot.service_id).await?;
+    let service = service.ok_or(Refusal::NotFound("service"))?;
+    let resources = services::resources(&mut db, service.id).await?;
+    drop(db);
+    let batched = Batched {
+        request: request.clone(),
+        span: Span::current(),
+    };
+    let first = resources.first().ok_or(Refusal::SlotUnavailable)?;
+    // Refused before anything is locked.
+    drop(draft(app, &batched, &service, (slot, first))?);
+
+    let mut tx = app.begin().await?;
+    services::lock(&mut tx, service.id).await?;
+    let during = (
+        slot.wanted.starts_at,
+        service.taken_until(slot.wanted.ends_at()),
+    );
+    let taken = services::taken(&mut tx, &resources, during).await?;
+    let is_free = |resource: &&Resource| taken.iter().all(|time| time.resource_id != resource.id);
+    let resource = resources.iter().find(is_free);
+    let resource = resource.ok_or(Refusal::SlotUnavailable)?;
+    let draft = draft(app, &batched, &service, (slot, resource))?;
+    let now = app.now();
+    if let Some(refused) = keys_in_use(&mut tx, &[&draft], now)
+        .await?
+        .into_values()
+        .next()
+    {
+        return Err(refused);
+    }
+    let reserved = draft.booking().reservation.slot();
+    let new = NewSlotHold {
+        booking: draft.booking(),
+        slot: reserved.ok_or_else(|| Error::fault("a slot is booked, and none is reserved"))?,
+        taken_until: during.1,
+        details: slot.details.as_ref(),
+        cancellation_policy: &draft.quote.cancellation_policy,
+        attempt: draft.attempt.as_ref(),
+    };
+    let booking_id = draft.booking().id;
+    let end = draft.booking().hold_expires_at;
+    let ends: Vec<_> = end
+        .map(|end| Job::EndHold { booking_id }.at(end))
+        .into_iter()
+        .collect();
+    let deferred = slots::insert(&mut tx, new, &ends, now).await?;
+    let settle = deferred.ok_or(Refusal::SlotUnavailable)?.into_iter();
+    let settle: Vec<_> = settle
+        .map(|event_id| Job::SettleEvent { event_id }.at(now))
+        .collect();
+    if !settle.is_empty() {
+        jobs::enqueue(&mut tx, &settle).await?;
+    }
+    app.commit(tx).await?;
+    Ok(held(draft))
+}
+
+fn draft<'a>(
+    app: &AppState,
+    batched: &'a Batched<BookingRequest>,
+    service: &Service,
+    (slot, resource): (&SlotRequest, &Resource),
+) -> Result<Draft<'a>> {
+    let now = app.now();
+    let hold =
+        TimeDelta::from_std(app.config.hold).map_err(|error| Error::fault(error.to_string()))?;
+    let quote = service.quote(&slot.wanted, resource, now)?;
+    Ok(Draft::new(batched, quote, hold, now))
+}
