@@ -2,16 +2,17 @@
 -- bookings.
 
 create table booking_events (
-  -- Goes up with each event of a booking: its changes come one after the other, under its lock; the end of a refund,
-  -- which changes no booking, under that of the refund, and a dispute under that of its payment.
+  -- Goes up with each event of a booking: its changes come one after the other, under its lock; refunds and
+  -- disputes, which change no booking, under that of their payment.
   id bigint not null generated always as identity,
   -- No foreign key: each would lock the booking once more, on every hot path, and bookings are never deleted.
   booking_id uuid not null,
   kind text not null check (kind in (
     'held', 'holdShortened', 'attemptOpened', 'attemptClosed', 'attemptReplaced', 'awaitingFunds', 'claimedAgain',
     'confirmed', 'balancePaid', 'surplusKept', 'review', 'paymentDiffers', 'cancellationRequested', 'expired',
-    'cancelled', 'failed', 'refundRequested', 'refundSettled', 'refundHeldBack', 'disputeOpened', 'disputeUpdated',
-    'disputeFundsWithdrawn', 'disputeFundsReinstated', 'disputeClosed', 'fraudWarned'
+    'cancelled', 'failed', 'refundRequested', 'refundSettled', 'refundHeldBack', 'refundRefused',
+    'refundMadeByHand', 'disputeOpened', 'disputeUpdated', 'disputeFundsWithdrawn', 'disputeFundsReinstated',
+    'disputeClosed', 'fraudWarned'
   )),
   -- The event as JSON. Not jsonb: it is written on every hot path, and read seldom.
   payload json not null,

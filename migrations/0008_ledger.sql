@@ -46,3 +46,36 @@ create trigger ledger_transfers_append_only before update or delete on ledger_tr
   for each row execute function ledger_is_append_only();
 create trigger ledger_transfers_no_truncate before truncate on ledger_transfers
   for each statement execute function ledger_is_append_only();
+
+-- Refuses a refund whose money is not where its status says, at every commit: gone while Stripe has it under way and when
+-- it has succeeded, else here.
+create function ledger_check_refund(refund uuid) returns void language plpgsql as $$
+begin
+  if exists (
+    select from refunds r
+    where r.id = refund
+      and (case when r.status in ('pending', 'succeeded') then r.amount_minor else 0 end) <> (
+        select coalesce(sum(case t.kind when 'refund' then t.amount_minor else -t.amount_minor end), 0)
+        from ledger_transfers t
+        where t.refund_id = r.id
+      )
+  ) then
+    raise exception 'the ledger does not have the money of refund % where its status says', refund
+      using errcode = 'check_violation', constraint = 'refunds_are_booked';
+  end if;
+end $$;
+create function refunds_check_ledger() returns trigger language plpgsql as $$
+begin
+  perform ledger_check_refund(new.id);
+  return null;
+end $$;
+create function ledger_check_its_refund() returns trigger language plpgsql as $$
+begin
+  perform ledger_check_refund(new.refund_id);
+  return null;
+end $$;
+create constraint trigger refunds_are_booked after insert or update of status on refunds
+  deferrable initially deferred for each row execute function refunds_check_ledger();
+create constraint trigger ledger_transfers_book_refunds after insert on ledger_transfers
+  deferrable initially deferred for each row when (new.refund_id is not null)
+  execute function ledger_check_its_refund();

@@ -10,7 +10,7 @@ use super::dispute_status::DisputeStatus;
 use super::funds::{Mismatch, SurplusReason};
 use super::ids::{AttemptId, BookingId, DisputeId, PaymentId, RefundId};
 use super::money::Money;
-use super::refund::RefundStatus;
+use super::refund_state::RefundStatus;
 
 /// One thing that has happened to a booking. As JSON it is `{"kind": "confirmed", …}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -128,6 +128,20 @@ pub enum BookingEvent {
         /// The dispute that it waits for.
         dispute_id: DisputeId,
     },
+    /// Stripe does not make a refund for now; it is asked again.
+    RefundRefused {
+        /// The refund.
+        refund_id: RefundId,
+        /// Why, in Stripe's words.
+        reason: String,
+    },
+    /// Somebody has made a refund in Stripe's dashboard.
+    RefundMadeByHand {
+        /// The refund, as it is recorded.
+        refund_id: RefundId,
+        /// How much.
+        amount: Money,
+    },
     /// The bank of the cardholder disputes a payment.
     DisputeOpened {
         /// The dispute.
@@ -218,6 +232,8 @@ impl BookingEvent {
             Self::RefundRequested { .. } => "refundRequested",
             Self::RefundSettled { .. } => "refundSettled",
             Self::RefundHeldBack { .. } => "refundHeldBack",
+            Self::RefundRefused { .. } => "refundRefused",
+            Self::RefundMadeByHand { .. } => "refundMadeByHand",
             Self::DisputeOpened { .. } => "disputeOpened",
             Self::DisputeUpdated { .. } => "disputeUpdated",
             Self::DisputeFundsWithdrawn { .. } => "disputeFundsWithdrawn",
@@ -298,10 +314,15 @@ mod tests {
         payment_id: PaymentId,
         refund_id: RefundId,
         amount: Money,
-    ) -> [BookingEvent; 7] {
+    ) -> [BookingEvent; 9] {
         let (dispute_id, status) = (DisputeId::new(), DisputeStatus::UnderReview);
         let reason = Some("fraudulent".to_owned());
         [
+            BookingEvent::RefundRefused {
+                refund_id,
+                reason: "400 balance_insufficient".to_owned(),
+            },
+            BookingEvent::RefundMadeByHand { refund_id, amount },
             BookingEvent::RefundHeldBack {
                 refund_id,
                 dispute_id,

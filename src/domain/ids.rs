@@ -59,7 +59,7 @@ ids! {
     AttemptId,
     /// A payment: money that Stripe captured.
     PaymentId,
-    /// A refund. Stripe's idempotency key is `re-<id>`.
+    /// A refund. Stripe's first idempotency key for it is `re-<id>`.
     RefundId,
     /// One movement of money between two accounts of the ledger.
     TransferId,
@@ -72,9 +72,13 @@ ids! {
 }
 
 impl RefundId {
-    /// The `Idempotency-Key` under which Stripe is asked for this refund, on every try.
-    pub fn stripe_key(self) -> String {
-        format!("re-{self}")
+    /// The `Idempotency-Key` under which Stripe is asked for this refund, on every try until it has
+    /// refused and stored that under it; `keys_spent` says how often that was so.
+    pub fn stripe_key(self, keys_spent: i32) -> String {
+        match keys_spent {
+            0 => format!("re-{self}"),
+            spent => format!("re-{self}-{spent}"),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ids::{BookingId, ReconciliationId, RefundId};
+use super::ids::{BookingId, PaymentId, ReconciliationId, RefundId};
 
 /// The longest pause between two tries of a job. The queue's own grow to hours, and meanwhile seats
 /// or money wait.
@@ -51,6 +51,11 @@ pub enum Job {
         /// The refund.
         refund_id: RefundId,
     },
+    /// How the refunds of a payment stand at Stripe is settled. What is known already stays.
+    LookAtRefunds {
+        /// The payment.
+        payment_id: PaymentId,
+    },
     /// Every five minutes: what Stripe has is compared with our records.
     BeginReconciliation,
     /// A reconciliation goes on where it stopped. One that is over is left alone.
@@ -95,13 +100,19 @@ impl Job {
     /// How the key of a job that settles a deferred event begins; the event's id follows.
     pub const SETTLE_EVENT: &'static str = "settle-";
 
+    /// How the key of a job that asks for a refund begins; the refund's id follows.
+    pub const REFUND: &'static str = "refund-";
+    /// How the key of a job that looks at refunds begins; the payment's id follows.
+    pub const LOOK_AT_REFUNDS: &'static str = "refunds-of-";
+
     /// Jobs with the same key are one job: the later takes the place of the earlier.
     pub fn key(&self) -> String {
         match self {
             Self::EndHold { booking_id } => format!("{}{booking_id}", Self::END_HOLD),
             Self::FinishCheckout { booking_id } => format!("{}{booking_id}", Self::FINISH_CHECKOUT),
             Self::SettleEvent { event_id } => format!("{}{event_id}", Self::SETTLE_EVENT),
-            Self::Refund { refund_id } => format!("refund-{refund_id}"),
+            Self::Refund { refund_id } => format!("{}{refund_id}", Self::REFUND),
+            Self::LookAtRefunds { payment_id } => format!("{}{payment_id}", Self::LOOK_AT_REFUNDS),
             Self::BeginReconciliation => "begin-reconciliation".to_owned(),
             Self::Reconcile { reconciliation_id } => format!("reconcile-{reconciliation_id}"),
             Self::Sweep => "sweep".to_owned(),

@@ -31,6 +31,8 @@ pub mod quote;
 pub mod reconciliation;
 pub mod refund;
 pub mod refund_block;
+pub mod refund_refusal;
+pub mod refund_state;
 pub mod refusal;
 pub mod seat_availability;
 pub mod seats;

@@ -7,7 +7,8 @@ use super::dispute::DisputeReport;
 use super::fraud_warning::FraudWarningReport;
 use super::ids::{AttemptId, BookingId};
 use super::payment_intent::PaymentIntentReport;
-use super::refund::RefundReport;
+use super::refund::{RefundReference, RefundedCharge, StripeRefund};
+use super::refund_refusal::RefundRefusal;
 
 /// A report, by the noun that it is about. For each there is one pure `decide` in a file of its
 /// own.
@@ -22,7 +23,11 @@ pub enum StripeReport {
     /// A try to pay that did not succeed.
     FailedPayment(FailedPayment),
     /// A refund.
-    Refund(RefundReport),
+    Refund(StripeRefund),
+    /// A refund that Stripe does not make.
+    RefundRefused(RefundRefusal),
+    /// How much of a charge has gone back.
+    Refunded(RefundedCharge),
     /// A dispute: money that a cardholder's bank takes back.
     Dispute(DisputeReport),
     /// An early fraud warning: a dispute that is to come.
@@ -46,6 +51,33 @@ impl StripeReport {
             | Self::Charge(_)
             | Self::FailedPayment(_)
             | Self::Refund(_)
+            | Self::RefundRefused(_)
+            | Self::Refunded(_)
+            | Self::Dispute(_)
+            | Self::FraudWarning(_) => None,
+        }
+    }
+
+    /// By what the payment can be found whose refunds it is about, if that is what it is about.
+    pub fn refund_reference(&self) -> Option<RefundReference> {
+        match self {
+            Self::Refund(refund) => Some(RefundReference {
+                refund_id: refund.refund_id,
+                stripe_refund_id: Some(refund.id.clone()),
+                charge: refund.charge.clone(),
+            }),
+            Self::RefundRefused(refusal) => Some(RefundReference {
+                refund_id: Some(refusal.refund_id),
+                ..RefundReference::default()
+            }),
+            Self::Refunded(refunded) => Some(RefundReference {
+                charge: refunded.charge.clone(),
+                ..RefundReference::default()
+            }),
+            Self::Checkout(_)
+            | Self::PaymentIntent(_)
+            | Self::Charge(_)
+            | Self::FailedPayment(_)
             | Self::Dispute(_)
             | Self::FraudWarning(_) => None,
         }
@@ -60,7 +92,9 @@ impl StripeReport {
             | Self::PaymentIntent(_)
             | Self::Charge(_)
             | Self::FailedPayment(_)
-            | Self::Refund(_) => None,
+            | Self::Refund(_)
+            | Self::RefundRefused(_)
+            | Self::Refunded(_) => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::dispute_status::DisputeStatus;
 use super::funds::{Mismatch, SurplusReason};
 use super::job::TroubledJob;
 use super::payment_event::PaymentEvent;
-use super::refund::RefundStatus;
+use super::refund_state::RefundStatus;
 
 /// What an item of the story is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -90,6 +90,12 @@ impl TimelineItem {
             }
             BookingEvent::RefundSettled { status, .. } => settled(*status).to_owned(),
             BookingEvent::RefundHeldBack { .. } => "The refund waits for a dispute.".to_owned(),
+            BookingEvent::RefundRefused { reason, .. } => {
+                format!("Stripe does not make the refund yet, and is asked again: {reason}.")
+            }
+            BookingEvent::RefundMadeByHand { amount, .. } => {
+                format!("A refund of {amount} was made in Stripe's dashboard.")
+            }
             BookingEvent::DisputeOpened { amount, reason, .. } => format!(
                 "The cardholder's bank disputes {amount}: {}.",
                 reason.as_deref().unwrap_or("it does not say why")
@@ -166,7 +172,9 @@ fn kind(event: &BookingEvent) -> TimelineKind {
         | BookingEvent::PaymentDiffers { .. } => TimelineKind::Payment,
         BookingEvent::RefundRequested { .. }
         | BookingEvent::RefundSettled { .. }
-        | BookingEvent::RefundHeldBack { .. } => TimelineKind::Refund,
+        | BookingEvent::RefundHeldBack { .. }
+        | BookingEvent::RefundRefused { .. }
+        | BookingEvent::RefundMadeByHand { .. } => TimelineKind::Refund,
     }
 }
 
@@ -195,7 +203,7 @@ fn settled(status: RefundStatus) -> &'static str {
         RefundStatus::Requested | RefundStatus::Pending => "The refund is under way.",
         RefundStatus::Succeeded => "The refund has succeeded.",
         RefundStatus::Failed => "The refund has failed; the money is here.",
-        RefundStatus::Canceled => "The refund was called off; the money is here.",
+        RefundStatus::Canceled => "The refund was called off.",
     }
 }
 

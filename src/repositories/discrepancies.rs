@@ -47,6 +47,20 @@ pub async fn open(
     Ok(opened)
 }
 
+/// Heals what is open of this kind about these subjects.
+pub async fn heal(db: &mut Connection, kind: &str, subjects: &[String]) -> Result<()> {
+    sqlx::query!(
+        "update discrepancies
+         set status = 'healed'
+         where kind = $1 and subject = any($2) and status = 'open'",
+        kind,
+        subjects,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Which discrepancies are listed.
 #[derive(Debug, Clone, Copy)]
 pub struct Filter {

@@ -7,17 +7,18 @@ use crate::connection::Connection;
 use crate::domain::dispute::{Dispute, DisputedPayment};
 use crate::domain::ids::TransferId;
 use crate::domain::ledger::{Account, TransferKind};
-use crate::domain::refund::RefundState;
+use crate::domain::refund_state::{RefundState, RefundedPayment};
 use crate::error::Result;
 
 /// Books money of a refund that leaves us, or that is back.
 pub async fn book_refund(
     db: &mut Connection,
+    payment: &RefundedPayment,
     refund: &RefundState,
     kind: TransferKind,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let entry = kind.accounts(Account::of_payment(refund.of_surplus));
+    let entry = kind.accounts(Account::of_payment(payment.is_surplus));
     sqlx::query!(
         "insert into ledger_transfers (id, kind, debit, credit, amount_minor, currency, booking_id,
                                        payment_id, refund_id, created_at)
@@ -28,8 +29,8 @@ pub async fn book_refund(
         entry.credit.as_str(),
         refund.money.amount_minor,
         refund.money.currency.as_str(),
-        refund.booking_id as _,
-        refund.payment_id as _,
+        payment.booking_id as _,
+        payment.id as _,
         refund.id as _,
         now,
     )

@@ -4,8 +4,9 @@
 use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
-use crate::domain::ids::BookingId;
+use crate::domain::ids::{BookingId, PaymentId, RefundId};
 use crate::domain::job::Job;
+use crate::domain::refund_state::RefundStatus;
 use crate::error::Result;
 
 /// Bookings with an attempt that has had no answer since `before` and that no job is about to
@@ -109,4 +110,51 @@ pub async fn list_deferred(
     .fetch_all(db)
     .await?;
     Ok(forgotten)
+}
+
+/// A refund that Stripe is to be asked about.
+#[derive(Debug, Clone)]
+pub struct DueRefund {
+    /// The refund.
+    pub id: RefundId,
+    /// The payment it gives back.
+    pub payment_id: PaymentId,
+    /// Where it stands: requested or pending.
+    pub status: RefundStatus,
+}
+
+/// Refunds that Stripe is to be asked about by `now`, and that no job is about to ask about, at
+/// most `limit`. What was put off further than `latest` was so by a clock that was ahead.
+pub async fn list_refunds_due(
+    db: &mut Connection,
+    now: DateTime<Utc>,
+    latest: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<DueRefund>> {
+    let due = sqlx::query_as!(
+        DueRefund,
+        r#"select id as "id!: _", payment_id as "payment_id!: _", status as "status!: _"
+           from (
+             -- Each side along the index: with `or`, all refunds would be read.
+             select id, payment_id, status, next_look_at from refunds where next_look_at <= $1
+             union all
+             select id, payment_id, status, next_look_at from refunds where next_look_at > $2
+           ) as due
+           where not exists (
+             select from jobs
+             where jobs.key = case due.status
+                 when 'requested' then $4 || due.id else $5 || due.payment_id end
+               and jobs.state <> 'buried'
+           )
+           order by next_look_at
+           limit $3"#,
+        now,
+        latest,
+        limit,
+        Job::REFUND,
+        Job::LOOK_AT_REFUNDS,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(due)
 }

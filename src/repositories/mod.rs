@@ -18,6 +18,7 @@ pub mod movies;
 pub mod payment_events;
 pub mod payments;
 pub mod reconciliations;
+pub mod refund_requests;
 pub mod refunds;
 pub mod services;
 pub mod shows;

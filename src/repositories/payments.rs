@@ -199,6 +199,17 @@ pub async fn recorded_intents(
     Ok(recorded)
 }
 
+/// The PaymentIntent of a payment, if Stripe has named it.
+pub async fn find_intent(db: &mut Connection, id: PaymentId) -> Result<Option<String>> {
+    let intent = sqlx::query_scalar!(
+        "select stripe_payment_intent_id from payments where id = $1",
+        id as _,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(intent.flatten())
+}
+
 /// Which payments are listed.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {

@@ -4,182 +4,263 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
+use super::Columns;
 use crate::connection::Connection;
-use crate::domain::funds::SurplusReason;
 use crate::domain::ids::{BookingId, PaymentId, RefundId};
 use crate::domain::money::Money;
-use crate::domain::refund::{Refund, RefundReport, RefundState, RefundStatus};
+use crate::domain::refund::{Refund, RefundReference, StripeRefund};
+use crate::domain::refund_refusal::{RefundRefusal, next_look_at};
+use crate::domain::refund_state::{RefundState, RefundStatus, RefundedPayment};
 use crate::error::{Error, Result};
 
-/// A refund that Stripe is to be asked for.
-#[derive(Debug, Clone)]
-pub struct RequestedRefund {
-    /// The refund.
-    pub id: RefundId,
-    /// The booking it belongs to.
-    pub booking_id: BookingId,
-    /// The payment it gives back.
-    pub payment_id: PaymentId,
-    /// The payment it gives back, at Stripe.
-    pub payment_intent_id: Option<String>,
-    /// How much.
-    pub money: Money,
-}
+/// The reason of a refund of the dashboard's, if nobody has given one there.
+const NO_REASON: &str = "none given";
 
-/// Asks for all of a payment that is surplus, in the transaction that stores it.
-pub async fn request_surplus(
+/// Records a refund that somebody has made in Stripe's dashboard. The caller holds the lock of the
+/// payment, and books the money.
+pub async fn insert_found(
     db: &mut Connection,
-    payment_id: PaymentId,
-    reason: SurplusReason,
+    payment: &RefundedPayment,
+    found: &StripeRefund,
     now: DateTime<Utc>,
-) -> Result<RefundId> {
-    let id = RefundId::new();
-    let written = sqlx::query!(
+) -> Result<RefundState> {
+    let money = found.money;
+    let money = money.ok_or_else(|| Error::fault("a refund of no amount is recorded"))?;
+    let refund = RefundState {
+        id: RefundId::new(),
+        stripe_refund_id: Some(found.id.clone()),
+        money,
+        status: found.status,
+        failure_reason: found.failure_reason.clone(),
+        created_at: found.created_at.unwrap_or(now),
+    };
+    let next_look_at = next_look_at(refund.status, refund.created_at, now);
+    sqlx::query!(
         "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason,
-                              created_at)
-         select $1, id, booking_id, amount_minor, currency, 'surplus', $3, $4
-         from payments
-         where id = $2 and disposition = 'surplus'",
-        id as _,
-        payment_id as _,
-        reason.as_str(),
-        now,
+                              status, stripe_refund_id, failure_reason, next_look_at, created_at,
+                              settled_at)
+         values ($1, $2, $3, $4, $5, 'dashboard', $6, $7, $8, $9, $10, $11, $12)",
+        refund.id as _,
+        payment.id as _,
+        payment.booking_id as _,
+        money.amount_minor,
+        money.currency.as_str(),
+        found.reason.as_deref().unwrap_or(NO_REASON),
+        refund.status as _,
+        found.id,
+        refund.failure_reason,
+        next_look_at,
+        refund.created_at,
+        next_look_at.is_none().then_some(now),
     )
     .execute(db)
     .await?;
-    if written.rows_affected() == 1 {
-        Ok(id)
-    } else {
-        Err(Error::fault("a surplus is to be refunded that is none"))
-    }
+    Ok(refund)
 }
 
-/// The refund, if Stripe has not answered for it yet.
-pub async fn find_requested(db: &mut Connection, id: RefundId) -> Result<Option<RequestedRefund>> {
-    let row = sqlx::query!(
-        r#"select refunds.booking_id as "booking_id: BookingId",
-                  refunds.payment_id as "payment_id: PaymentId",
-                  payments.stripe_payment_intent_id, refunds.amount_minor, refunds.currency
-           from refunds
-           join payments on payments.id = refunds.payment_id
-           where refunds.id = $1 and refunds.status = 'requested'"#,
-        id as _,
+/// Finds the payments that these name, locks them in the order of their ids, and reads what goes
+/// back of them. Three round trips; what names no payment of ours is left out.
+pub async fn lock_payments(
+    db: &mut Connection,
+    references: &[RefundReference],
+) -> Result<HashMap<RefundReference, RefundedPayment>> {
+    let found = sqlx::query!(
+        r#"select reference.number as "number!",
+                  coalesce(by_stripe.payment_id, by_charge.id, by_ours.payment_id)
+                    as "payment_id: PaymentId"
+           from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) with ordinality
+             as reference (refund_id, stripe_refund_id, payment_intent_id, charge_id, number)
+           left join refunds as by_stripe
+             on by_stripe.stripe_refund_id = reference.stripe_refund_id
+           left join refunds as by_ours on by_ours.id = reference.refund_id
+           left join payments as by_charge
+             on by_charge.stripe_payment_intent_id = coalesce(
+               reference.payment_intent_id,
+               (select stripe_payment_intent_id from charges
+                where stripe_charge_id = reference.charge_id limit 1)
+             )
+           order by number"#,
+        &references.column(|one| one.refund_id) as _,
+        &references.column(|one| one.stripe_refund_id.as_deref()) as _,
+        &references.column(|one| one.charge.payment_intent_id.as_deref()) as _,
+        &references.column(|one| one.charge.charge_id.as_deref()) as _,
     )
-    .fetch_optional(db)
+    .fetch_all(&mut *db)
     .await?;
-    row.map(|row| {
-        Ok(RequestedRefund {
-            id,
-            booking_id: row.booking_id,
-            payment_id: row.payment_id,
-            payment_intent_id: row.stripe_payment_intent_id,
-            money: Money::new(
-                row.amount_minor,
-                row.currency.parse().map_err(Error::Fault)?,
-            ),
-        })
-    })
-    .transpose()
+    let ids: Vec<_> = found.iter().filter_map(|row| row.payment_id).collect();
+    let payments = lock(db, &ids).await?;
+    let named = references.iter().zip(found).filter_map(|(one, row)| {
+        let payment = payments.get(&row.payment_id?)?;
+        Some((one.clone(), payment.clone()))
+    });
+    Ok(named.collect())
 }
 
-/// The refunds of a payment that Stripe has not answered for yet.
-pub async fn list_requested(db: &mut Connection, payment_id: PaymentId) -> Result<Vec<RefundId>> {
-    let ids = sqlx::query_scalar!(
-        r#"select id as "id: RefundId"
-           from refunds
-           where payment_id = $1 and status = 'requested'
-           order by id"#,
-        payment_id as _,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(ids)
-}
-
-/// Locks refunds, in the order of their ids, and reads how they stand.
-pub async fn lock(db: &mut Connection, ids: &[RefundId]) -> Result<HashMap<RefundId, RefundState>> {
+async fn lock(
+    db: &mut Connection,
+    ids: &[PaymentId],
+) -> Result<HashMap<PaymentId, RefundedPayment>> {
     let rows = sqlx::query!(
-        r#"select refunds.id as "id: RefundId", refunds.booking_id as "booking_id: BookingId",
-                  refunds.payment_id as "payment_id: PaymentId", refunds.amount_minor,
-                  refunds.currency, refunds.status as "status: RefundStatus",
-                  payments.disposition = 'surplus' as "of_surplus!"
+        r#"select id as "id: PaymentId", booking_id as "booking_id: BookingId", amount_minor,
+                  currency, disposition = 'surplus' as "is_surplus!"
+           from payments
+           where id = any($1)
+           order by id
+           for no key update"#,
+        ids as _,
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    // Asked in a statement of its own, which sees what was committed while the locks were waited
+    // for.
+    let refunds = sqlx::query!(
+        r#"select id as "id: RefundId", payment_id as "payment_id: PaymentId", stripe_refund_id,
+                  amount_minor, currency, status as "status: RefundStatus", failure_reason,
+                  created_at
            from refunds
-           join payments on payments.id = refunds.payment_id
-           where refunds.id = any($1)
-           order by refunds.id
+           where payment_id = any($1)
+           order by id
            for update of refunds"#,
         ids as _,
     )
     .fetch_all(db)
     .await?;
-    let states = rows.into_iter().map(|row| {
+    let mut of_payments: HashMap<PaymentId, Vec<RefundState>> = HashMap::new();
+    for row in refunds {
         let currency = row.currency.parse().map_err(Error::Fault)?;
-        let state = RefundState {
+        of_payments
+            .entry(row.payment_id)
+            .or_default()
+            .push(RefundState {
+                id: row.id,
+                stripe_refund_id: row.stripe_refund_id,
+                money: Money::new(row.amount_minor, currency),
+                status: row.status,
+                failure_reason: row.failure_reason,
+                created_at: row.created_at,
+            });
+    }
+    let payments = rows.into_iter().map(|row| {
+        let currency = row.currency.parse().map_err(Error::Fault)?;
+        let payment = RefundedPayment {
             id: row.id,
             booking_id: row.booking_id,
-            payment_id: row.payment_id,
             money: Money::new(row.amount_minor, currency),
-            status: row.status,
-            of_surplus: row.of_surplus,
+            is_surplus: row.is_surplus,
+            refunds: of_payments.remove(&row.id).unwrap_or_default(),
         };
-        Ok((row.id, state))
+        Ok((row.id, payment))
     });
-    states.collect()
+    payments.collect()
 }
 
-/// Stores what Stripe has said of a refund. The caller holds its lock, and books the money.
+/// Stores what Stripe has said of a refund. The caller holds the lock of its payment, and books the
+/// money.
 pub async fn store(
     db: &mut Connection,
-    id: RefundId,
-    report: &RefundReport,
+    refund: &RefundState,
+    found: &StripeRefund,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let settled_at = match report.status {
-        RefundStatus::Requested | RefundStatus::Pending => None,
-        RefundStatus::Succeeded | RefundStatus::Failed | RefundStatus::Canceled => Some(now),
-    };
+    let next_look_at = next_look_at(found.status, refund.created_at, now);
     sqlx::query!(
         "update refunds
-         set status = $2, stripe_refund_id = coalesce($3, stripe_refund_id), failure_reason = $4,
-             settled_at = $5
+         set status = $2, stripe_refund_id = $3, failure_reason = $4, next_look_at = $5,
+             settled_at = $6
          where id = $1",
-        id as _,
-        report.status as _,
-        report.stripe_refund_id,
-        report.failure_reason,
-        settled_at,
+        refund.id as _,
+        found.status as _,
+        found.id,
+        found.failure_reason,
+        next_look_at,
+        next_look_at.is_none().then_some(now),
     )
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// Puts a fresh refund in the place of one that has failed, with a key of its own.
-pub async fn request_again(
+/// Ends a refund that Stripe has not made, as failed or called off, and keeps why. The caller holds
+/// the lock of its payment.
+pub async fn end_unmade(
     db: &mut Connection,
-    failed: RefundId,
+    id: RefundId,
+    status: RefundStatus,
+    reason: &str,
     now: DateTime<Utc>,
-) -> Result<RefundId> {
-    let id = RefundId::new();
-    let written = sqlx::query!(
-        "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason,
-                              created_at)
-         select $1, payment_id, booking_id, amount_minor, currency, source, reason, $3
-         from refunds
-         where id = $2 and status = 'failed'",
+) -> Result<()> {
+    sqlx::query!(
+        "update refunds
+         set status = $2, failure_reason = $3, next_look_at = null, settled_at = $4
+         where id = $1 and status = 'requested'",
         id as _,
-        failed as _,
+        status as _,
+        reason,
         now,
     )
     .execute(db)
     .await?;
-    if written.rows_affected() == 1 {
-        Ok(id)
-    } else {
-        Err(Error::fault(
-            "a refund is to be asked for again that has not failed",
-        ))
-    }
+    Ok(())
+}
+
+/// Keeps why Stripe does not make a refund for now, and when it is asked again. The caller holds
+/// the lock of its payment.
+pub async fn put_off(
+    db: &mut Connection,
+    refund: &RefundState,
+    refusal: &RefundRefusal,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "update refunds
+         set failure_reason = $2, keys_spent = keys_spent + $3, next_look_at = $4
+         where id = $1",
+        refund.id as _,
+        refusal.reason,
+        i32::from(refusal.spends_key),
+        next_look_at(refund.status, refund.created_at, now),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Stripe is asked about this refund again only at this time, if it has not come to its end.
+pub async fn look_again_at(db: &mut Connection, id: RefundId, at: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update refunds
+         set next_look_at = $2
+         where id = $1 and next_look_at is not null",
+        id as _,
+        at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A refund that Stripe has under way.
+#[derive(Debug, Clone)]
+pub struct PendingRefund {
+    /// The refund.
+    pub id: RefundId,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+}
+
+/// The refunds of a payment that Stripe has under way.
+pub async fn list_pending(db: &mut Connection, id: PaymentId) -> Result<Vec<PendingRefund>> {
+    let pending = sqlx::query_as!(
+        PendingRefund,
+        r#"select id as "id: _", created_at
+           from refunds
+           where payment_id = $1 and status = 'pending'
+           order by id"#,
+        id as _,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(pending)
 }
 
 /// The refunds of a booking, newest first, at most `limit`. One round trip.

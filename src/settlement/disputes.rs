@@ -10,11 +10,12 @@ use crate::domain::dispute::{DisputeChange, DisputeDecision, DisputeReport, Disp
 use crate::domain::fraud_warning::FraudWarningReport;
 use crate::domain::ids::{DisputeId, RefundId};
 use crate::domain::job::Job;
-use crate::domain::refund::RefundStatus;
+use crate::domain::refund::RefundReference;
 use crate::domain::refund_block::RefundBlock;
+use crate::domain::refund_refusal::next_look_at;
 use crate::error::Result;
 use crate::repositories::discrepancies::{self, NewDiscrepancy};
-use crate::repositories::{booking_events, disputes, ledger, refunds};
+use crate::repositories::{booking_events, disputes, ledger, refund_requests, refunds};
 
 impl Round<'_> {
     /// Changes a dispute as was decided, and books its money. The caller holds the payment's lock.
@@ -59,7 +60,7 @@ impl Round<'_> {
         if !change.after.status.is_closed() {
             return Ok(());
         }
-        for refund_id in refunds::list_requested(db, payment.id).await? {
+        for refund_id in refund_requests::list_requested(db, payment.id).await? {
             self.jobs.push(Job::Refund { refund_id }.at(self.now));
         }
         Ok(())
@@ -120,7 +121,13 @@ impl Round<'_> {
 /// Notes that a refund waits for a dispute, once. It goes on when that ends. Commits.
 pub async fn hold_back_refund(app: &App, id: RefundId, dispute_id: DisputeId) -> Result<()> {
     let mut tx = app.begin_payment().await?;
-    let Some(refund) = refunds::lock(&mut tx, &[id]).await?.remove(&id) else {
+    let reference = RefundReference {
+        refund_id: Some(id),
+        ..RefundReference::default()
+    };
+    let locked = refunds::lock_payments(&mut tx, std::slice::from_ref(&reference)).await?;
+    let payment = locked.get(&reference);
+    let Some((payment, refund)) = payment.and_then(|one| Some((one, one.requested(id)?))) else {
         return Ok(());
     };
     let event = BookingEvent::RefundHeldBack {
@@ -128,11 +135,13 @@ pub async fn hold_back_refund(app: &App, id: RefundId, dispute_id: DisputeId) ->
         dispute_id,
     };
     let held_back = NewBookingEvent {
-        booking_id: refund.booking_id,
+        booking_id: payment.booking_id,
         event,
     };
-    if refund.status == RefundStatus::Requested {
-        booking_events::append_once(&mut tx, &held_back, app.now()).await?;
+    booking_events::append_once(&mut tx, &held_back, app.now()).await?;
+    // The end of the dispute lets it go on; this is for an end that nobody hears of.
+    if let Some(next) = next_look_at(refund.status, refund.created_at, app.now()) {
+        refunds::look_again_at(&mut tx, id, next).await?;
     }
     app.commit(tx).await?;
     let block = RefundBlock::Disputed(dispute_id);

@@ -162,7 +162,6 @@ fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &'a 
         report: relevant(app, event),
         reference: &event.reference,
         attempt: recorded.attempt,
-        refund: None,
         settled_by: SettledBy::Webhook,
         event: Some(ReportingEvent {
             id: &event.id,

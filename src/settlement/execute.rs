@@ -87,8 +87,18 @@ impl<'a> Round<'a> {
                 let sentence = self.flag_fraud(db, payment, report).await?;
                 (EventStatus::Processed, sentence)
             }
-            Plan::Refund(state, report, decision) => {
-                let sentence = self.change_refund(db, state, report, decision).await?;
+            Plan::NoChange(reason) => (EventStatus::Processed, reason),
+            Plan::Refund(payment, found, change) => {
+                let sentence = self.change_refund(db, payment, found, change).await?;
+                (EventStatus::Processed, sentence)
+            }
+            Plan::LeaveRefund(payment, found) => {
+                let sentence = self.leave_refund(db, payment, found).await?;
+                (EventStatus::Processed, sentence)
+            }
+            Plan::LookAtRefunds(payment, again_at) => self.look_at_refunds(payment, item, again_at),
+            Plan::RefundRefused(payment, refusal, decision) => {
+                let sentence = self.refuse_refund(db, payment, refusal, decision).await?;
                 (EventStatus::Processed, sentence)
             }
         };

@@ -18,5 +18,5 @@ mod unpayable;
 
 pub use disputes::hold_back_refund;
 pub use events::{SettleEvents, replay, settle_deferred, settle_events};
-pub use reports::{AttemptAnswer, settle_answer, settle_refund};
+pub use reports::{AttemptAnswer, settle_answer, settle_refunds, settle_refusal};
 pub use unpayable::end_unpayable;

@@ -8,12 +8,14 @@ use crate::domain::charge::{ChargeReference, ChargeReport, FailedPayment};
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState};
 use crate::domain::dispute::{DisputeDecision, DisputeReport, DisputedPayment};
 use crate::domain::fraud_warning::FraudWarningReport;
-use crate::domain::ids::{BookingId, RefundId};
+use crate::domain::ids::BookingId;
 use crate::domain::job::DEFERRED_PAUSE_MAX;
 use crate::domain::payment::SettledBy;
-use crate::domain::refund::{RefundDecision, RefundReport, RefundState};
+use crate::domain::refund::{RefundReference, StripeRefund};
+use crate::domain::refund_refusal::{RefundRefusal, RefusalDecision};
+use crate::domain::refund_state::{RefundChange, RefundDecision, RefundedPayment};
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
-use crate::domain::{checkout, dispute, fraud_warning, payment_intent, refund};
+use crate::domain::{checkout, dispute, fraud_warning, payment_intent, refund, refund_refusal};
 
 /// A deferred event is looked at again after as long as it has waited, but at least after this.
 const AGAIN_MIN: TimeDelta = TimeDelta::seconds(5);
@@ -30,8 +32,6 @@ pub(super) struct Item<'a> {
     pub(super) reference: &'a AttemptReference,
     /// The attempt that it is about, if there is one.
     pub(super) attempt: Option<AttemptOfBooking>,
-    /// The refund that it is about, if it was asked for.
-    pub(super) refund: Option<RefundId>,
     /// How it was brought.
     pub(super) settled_by: SettledBy,
     /// The event that brought it; none where Stripe was asked.
@@ -53,7 +53,7 @@ pub(super) struct ReportingEvent<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum State<'a> {
     Checkout(&'a CheckoutState),
-    Refund(&'a RefundState),
+    Refunds(&'a RefundedPayment),
     Payment(&'a DisputedPayment),
 }
 
@@ -61,7 +61,7 @@ impl State<'_> {
     pub(super) fn booking_id(self) -> BookingId {
         match self {
             Self::Checkout(state) => state.attempt.booking_id,
-            Self::Refund(state) => state.booking_id,
+            Self::Refunds(payment) => payment.booking_id,
             Self::Payment(payment) => payment.booking_id,
         }
     }
@@ -82,8 +82,16 @@ pub(super) enum Plan<'a> {
     KeepCharge(&'a ChargeReport),
     /// Keep that a try to pay this attempt has failed.
     KeepFailure(&'a FailedPayment, AttemptOfBooking),
-    /// Change a refund that stands so, or leave it as it is.
-    Refund(&'a RefundState, &'a RefundReport, RefundDecision),
+    /// Nothing new: the sentence says why.
+    NoChange(&'static str),
+    /// Change the refunds of this payment.
+    Refund(&'a RefundedPayment, &'a StripeRefund, RefundChange),
+    /// Leave a refund of this payment to a person.
+    LeaveRefund(&'a RefundedPayment, &'a StripeRefund),
+    /// Have the refunds of this payment looked at, and then the event again at this time, if so.
+    LookAtRefunds(&'a RefundedPayment, Option<DateTime<Utc>>),
+    /// Ask again later for a refund of this payment, or give it up.
+    RefundRefused(&'a RefundedPayment, &'a RefundRefusal, RefusalDecision),
     /// Change a dispute of this payment, or leave it as it is.
     Dispute(&'a DisputedPayment, &'a DisputeReport, DisputeDecision),
     /// Flag this payment as probable fraud.
@@ -101,10 +109,15 @@ impl Plan<'_> {
             | Self::KeepCharge(_)
             | Self::KeepFailure(..)
             | Self::Checkout(_, CheckoutDecision::NoChange(_))
-            | Self::Refund(_, _, RefundDecision::NoChange(_))
+            | Self::NoChange(_)
+            | Self::LeaveRefund(..)
+            | Self::LookAtRefunds(..)
+            | Self::RefundRefused(_, _, RefusalDecision::NoChange(_))
             | Self::Dispute(_, _, DisputeDecision::NoChange(_)) => None,
             Self::Checkout(state, _) => Some(State::Checkout(state).booking_id()),
-            Self::Refund(state, _, _) => Some(State::Refund(state).booking_id()),
+            Self::Refund(payment, _, _) | Self::RefundRefused(payment, _, _) => {
+                Some(State::Refunds(payment).booking_id())
+            }
             Self::Dispute(payment, _, _) | Self::FlagFraud(payment, _) => {
                 Some(State::Payment(payment).booking_id())
             }
@@ -124,6 +137,11 @@ impl Item<'_> {
         self.report.ok()?.disputed_charge()
     }
 
+    /// By what the payment is found whose refunds have to be known to plan.
+    pub(super) fn refund_reference(&self) -> Option<RefundReference> {
+        self.report.ok()?.refund_reference()
+    }
+
     /// The attempt whose state has to be known to plan.
     pub(super) fn attempt_to_lock(&self) -> Option<AttemptOfBooking> {
         match self.report {
@@ -132,6 +150,8 @@ impl Item<'_> {
                 StripeReport::Charge(_)
                 | StripeReport::FailedPayment(_)
                 | StripeReport::Refund(_)
+                | StripeReport::RefundRefused(_)
+                | StripeReport::Refunded(_)
                 | StripeReport::Dispute(_)
                 | StripeReport::FraudWarning(_),
             )
@@ -159,7 +179,7 @@ pub(super) fn plan<'a>(
         }
         (
             StripeReport::Checkout(_) | StripeReport::PaymentIntent(_),
-            Some(State::Refund(_) | State::Payment(_)) | None,
+            Some(State::Refunds(_) | State::Payment(_)) | None,
         ) => unmatched(item, now),
         (StripeReport::Charge(report), _) => {
             if item.attempt.is_some() || item.reference.is_ours() {
@@ -172,11 +192,24 @@ pub(super) fn plan<'a>(
             Some(attempt) => Plan::KeepFailure(report, attempt),
             None => unmatched(item, now),
         },
-        (StripeReport::Refund(report), Some(State::Refund(state))) => {
-            Plan::Refund(state, report, refund::decide(state.status, report))
+        (StripeReport::Refund(found), Some(State::Refunds(payment))) => {
+            match refund::decide(payment, found) {
+                RefundDecision::NoChange(reason) => Plan::NoChange(reason),
+                RefundDecision::Change(change) => Plan::Refund(payment, found, change),
+                RefundDecision::Leave => Plan::LeaveRefund(payment, found),
+                RefundDecision::LookFirst => look_first(item, payment, now),
+            }
         }
-        (StripeReport::Refund(_), Some(State::Checkout(_) | State::Payment(_)) | None) => {
-            Plan::Ignore("ignored: refunds are settled by what Stripe answers when it is asked")
+        (StripeReport::RefundRefused(refusal), Some(State::Refunds(payment))) => {
+            let decision = refund_refusal::decide(payment, refusal, now);
+            Plan::RefundRefused(payment, refusal, decision)
+        }
+        (StripeReport::Refunded(charge), Some(State::Refunds(payment))) => {
+            if charge.refunded_minor == payment.refunded_minor() {
+                Plan::NoChange("what has gone back is known")
+            } else {
+                Plan::LookAtRefunds(payment, None)
+            }
         }
         (StripeReport::Dispute(report), Some(State::Payment(payment))) => {
             Plan::Dispute(payment, report, dispute::decide(payment, report))
@@ -189,22 +222,35 @@ pub(super) fn plan<'a>(
             }
         }
         (
-            StripeReport::Dispute(_) | StripeReport::FraudWarning(_),
-            Some(State::Checkout(_) | State::Refund(_)) | None,
+            StripeReport::Refund(_)
+            | StripeReport::RefundRefused(_)
+            | StripeReport::Refunded(_)
+            | StripeReport::Dispute(_)
+            | StripeReport::FraudWarning(_),
+            Some(State::Checkout(_) | State::Refunds(_) | State::Payment(_)) | None,
         ) => unmatched_charge(item, now),
     }
 }
 
-/// A dispute whose payment is not here. Stripe's disputes do not say who has made the charge, so
-/// that it may be ours to come; only what nobody has paid us for days is none of our business.
+/// Once the other refunds of the payment have been looked at, this one is taken up again.
+fn look_first<'a>(item: &Item<'_>, payment: &'a RefundedPayment, now: DateTime<Utc>) -> Plan<'a> {
+    match (item.event, again_at(item, now)) {
+        (None, _) => Plan::LookAtRefunds(payment, None),
+        (Some(_), Some(at)) => Plan::LookAtRefunds(payment, Some(at)),
+        (Some(_), None) => Plan::GiveUp,
+    }
+}
+
+/// A dispute or a refund whose payment is not here. Neither says who has made the charge, so that
+/// it may be ours to come; only what nobody has paid us for days is none of our business.
 fn unmatched_charge<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Plan<'a> {
     const NOT_OURS: Plan<'_> = Plan::Ignore("ignored: it is about no payment of ours");
     if item.attempt.is_some() || item.reference.is_ours() {
         return wait(item, now).unwrap_or(Plan::GiveUp);
     }
-    let names_one = item
-        .disputed_charge()
-        .is_some_and(ChargeReference::names_one);
+    let refunded = item.refund_reference().map(|reference| reference.charge);
+    let charge = item.disputed_charge().or(refunded.as_ref());
+    let names_one = charge.is_some_and(ChargeReference::names_one);
     if item.reference.app.is_some() || !names_one {
         return NOT_OURS;
     }
@@ -221,16 +267,20 @@ fn unmatched<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Plan<'a> {
 
 /// Defers an event, unless it has waited for too long.
 fn wait<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Option<Plan<'a>> {
+    again_at(item, now).map(Plan::Defer)
+}
+
+/// When an event is looked at again, unless it has waited for too long.
+fn again_at(item: &Item<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let waited = now.signed_duration_since(item.event?.received_at);
     let pause = waited.clamp(AGAIN_MIN, DEFERRED_PAUSE_MAX);
-    (waited <= DEFERRED_MAX).then(|| Plan::Defer(now + pause))
+    (waited <= DEFERRED_MAX).then(|| now + pause)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::checkout::CheckoutReport;
-    use crate::domain::refund::RefundStatus;
     use crate::domain::stripe_report::APP;
 
     const EXPIRED: StripeReport = StripeReport::Checkout(CheckoutReport::Expired);
@@ -250,7 +300,6 @@ mod tests {
             report,
             reference: &reference,
             attempt: None,
-            refund: None,
             settled_by: SettledBy::Webhook,
             event: waited.map(|waited| ReportingEvent {
                 id: "evt_1",
@@ -263,7 +312,11 @@ mod tests {
             Plan::Defer(until) => format!("again after {} s", (until - now).num_seconds()),
             Plan::GiveUp => "given up".to_owned(),
             changed @ (Plan::Checkout(..)
+            | Plan::NoChange(..)
             | Plan::Refund(..)
+            | Plan::LeaveRefund(..)
+            | Plan::LookAtRefunds(..)
+            | Plan::RefundRefused(..)
             | Plan::KeepCharge(..)
             | Plan::KeepFailure(..)
             | Plan::Dispute(..)
@@ -321,23 +374,10 @@ mod tests {
 
     #[test]
     fn what_does_not_matter_is_ignored_with_its_reason() {
-        let refund = StripeReport::Refund(RefundReport {
-            stripe_refund_id: Some("re_1".to_owned()),
-            status: RefundStatus::Failed,
-            failure_reason: None,
-            is_replayed: false,
-        });
-        for (report, reason) in [
-            (
-                Err("ignored: it is of test mode"),
-                "ignored: it is of test mode",
-            ),
-            (
-                Ok(&refund),
-                "ignored: refunds are settled by what Stripe answers when it is asked",
-            ),
-        ] {
-            assert_eq!(planned(report, Some(APP), Some(TimeDelta::zero())), reason);
-        }
+        let reason = "ignored: it is of test mode";
+        assert_eq!(
+            planned(Err(reason), Some(APP), Some(TimeDelta::zero())),
+            reason
+        );
     }
 }

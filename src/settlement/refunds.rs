@@ -1,85 +1,243 @@
 //! What reports about refunds make of them.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, Utc};
+use serde_json::json;
 
+use super::plan::Item;
 use super::round::Round;
 use crate::connection::Connection;
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::job::Job;
 use crate::domain::ledger::TransferKind;
-use crate::domain::refund::{Bookkeeping, RefundDecision, RefundReport, RefundState, RefundStatus};
+use crate::domain::payment_event::EventStatus;
+use crate::domain::refund::StripeRefund;
+use crate::domain::refund_refusal::{RefundRefusal, RefusalDecision};
+use crate::domain::refund_state::{
+    Bookkeeping, GivesWay, RefundChange, RefundState, RefundStatus, RefundedPayment,
+};
 use crate::error::Result;
-use crate::repositories::{ledger, refunds};
+use crate::repositories::discrepancies::{self, NewDiscrepancy};
+use crate::repositories::{ledger, refund_requests, refunds};
 
-/// How long to wait before a fresh refund is asked for.
-const AGAIN: TimeDelta = TimeDelta::seconds(30);
+/// The kind of discrepancy of a refund that does not go: for now, or because it has failed.
+const NOT_GONE: &str = "refund_not_gone";
+/// Why a refund was called off.
+const BY_HAND: &str = "somebody has refunded the payment in Stripe's dashboard";
 
 impl Round<'_> {
-    /// Changes a refund as was decided. The caller holds its lock.
+    /// Changes the refunds of a payment as was decided, and books the money. The caller holds the
+    /// payment's lock.
     pub(super) async fn change_refund(
         &mut self,
         db: &mut Connection,
-        refund: &RefundState,
-        report: &RefundReport,
-        decision: RefundDecision,
+        payment: &RefundedPayment,
+        found: &StripeRefund,
+        change: RefundChange,
     ) -> Result<&'static str> {
-        let reason = report
-            .failure_reason
-            .as_deref()
-            .unwrap_or("no reason given");
-        let (booking_id, refund_id) = (refund.booking_id, refund.id);
-        let bookkeeping = match decision {
-            RefundDecision::NoChange(reason) => return Ok(reason),
-            RefundDecision::Store(bookkeeping) => bookkeeping,
-            RefundDecision::AskAgain => Bookkeeping::None,
-        };
-        refunds::store(db, refund_id, report, self.now).await?;
-        let transfer = match bookkeeping {
-            Bookkeeping::Refund => Some(TransferKind::Refund),
-            Bookkeeping::Reversal => Some(TransferKind::RefundReversal),
-            Bookkeeping::None => None,
-        };
-        if let Some(kind) = transfer {
-            ledger::book_refund(db, refund, kind, self.now).await?;
+        let gives_way = change.gives_way;
+        for one in &gives_way {
+            self.call_off(db, payment, one).await?;
         }
-        let status = report.status;
+        let refund = match change.refund {
+            Some(refund) => {
+                refunds::store(db, &refund, found, self.now).await?;
+                refund
+            }
+            None => refunds::insert_found(db, payment, found, self.now).await?,
+        };
+        if change.is_by_hand {
+            let (refund_id, amount) = (refund.id, refund.money);
+            let made = BookingEvent::RefundMadeByHand { refund_id, amount };
+            self.happened(payment.booking_id, made);
+        }
+        for one in &gives_way {
+            self.request_rest(db, payment, one).await?;
+        }
+        self.book(db, payment, &refund, change.bookkeeping).await?;
+        let status = found.status;
         if status != RefundStatus::Pending {
-            self.happened(
-                booking_id,
-                BookingEvent::RefundSettled { refund_id, status },
-            );
-        }
-        if decision == RefundDecision::AskAgain {
-            self.ask_again(db, refund).await?;
-            tracing::warn!(
-                booking.id = %booking_id,
-                refund.id = %refund_id,
-                "a refund is asked for again: {reason}"
-            );
-            return Ok("the refund has failed, and a fresh one takes its place");
+            self.settled(payment, &refund, status);
         }
         Ok(match status {
             RefundStatus::Failed | RefundStatus::Canceled => {
-                tracing::error!(
-                    booking.id = %booking_id,
-                    refund.id = %refund_id,
-                    "a refund failed: {reason}"
-                );
+                let reason = found.failure_reason.as_deref();
+                let reason = reason.unwrap_or("no reason given");
+                self.flag_not_gone(db, payment, &refund, reason).await?;
                 "the refund has failed; a person decides"
+            }
+            RefundStatus::Requested | RefundStatus::Pending | RefundStatus::Succeeded
+                if change.is_by_hand =>
+            {
+                "the refund was made in Stripe's dashboard, and is recorded"
             }
             RefundStatus::Requested | RefundStatus::Pending => "the refund is on its way",
             RefundStatus::Succeeded => "the refund has succeeded",
         })
     }
 
-    /// Puts a fresh refund in the place of one that has failed, to be asked for after a while.
-    async fn ask_again(&mut self, db: &mut Connection, failed: &RefundState) -> Result<()> {
-        let refund_id = refunds::request_again(db, failed.id, self.now).await?;
-        self.jobs
-            .push(Job::Refund { refund_id }.at(self.now + AGAIN));
-        let amount = failed.money;
-        let requested = BookingEvent::RefundRequested { refund_id, amount };
-        self.happened(failed.booking_id, requested);
+    /// Calls off a refund that cannot be made any more.
+    async fn call_off(
+        &mut self,
+        db: &mut Connection,
+        payment: &RefundedPayment,
+        one: &GivesWay,
+    ) -> Result<()> {
+        let (id, status) = (one.refund.id, RefundStatus::Canceled);
+        refunds::end_unmade(db, id, status, BY_HAND, self.now).await?;
+        discrepancies::heal(db, NOT_GONE, &[id.to_string()]).await?;
+        self.settled(payment, &one.refund, status);
         Ok(())
+    }
+
+    /// Asks afresh for what is left of a refund that was called off.
+    async fn request_rest(
+        &mut self,
+        db: &mut Connection,
+        payment: &RefundedPayment,
+        one: &GivesWay,
+    ) -> Result<()> {
+        let Some(amount) = one.rest else {
+            return Ok(());
+        };
+        let refund_id = refund_requests::request_rest(db, one.refund.id, amount, self.now).await?;
+        self.jobs.push(Job::Refund { refund_id }.at(self.now));
+        let requested = BookingEvent::RefundRequested { refund_id, amount };
+        self.happened(payment.booking_id, requested);
+        Ok(())
+    }
+
+    async fn book(
+        &self,
+        db: &mut Connection,
+        payment: &RefundedPayment,
+        refund: &RefundState,
+        bookkeeping: Bookkeeping,
+    ) -> Result<()> {
+        match bookkeeping {
+            Bookkeeping::None => Ok(()),
+            Bookkeeping::Reversal => {
+                let kind = TransferKind::RefundReversal;
+                ledger::book_refund(db, payment, refund, kind, self.now).await
+            }
+            Bookkeeping::Refund => {
+                ledger::book_refund(db, payment, refund, TransferKind::Refund, self.now).await?;
+                // It has gone itself, or goes in the place of others.
+                let gone = payment.refunds.iter().filter(|other| {
+                    other.id == refund.id || other.money.amount_minor <= refund.money.amount_minor
+                });
+                let gone: Vec<_> = gone.map(|other| other.id.to_string()).collect();
+                discrepancies::heal(db, NOT_GONE, &gone).await
+            }
+        }
+    }
+
+    fn settled(&mut self, payment: &RefundedPayment, refund: &RefundState, status: RefundStatus) {
+        let refund_id = refund.id;
+        let settled = BookingEvent::RefundSettled { refund_id, status };
+        self.happened(payment.booking_id, settled);
+    }
+
+    /// Keeps that Stripe does not make a refund: for now, or for good. The caller holds the
+    /// payment's lock.
+    pub(super) async fn refuse_refund(
+        &mut self,
+        db: &mut Connection,
+        payment: &RefundedPayment,
+        refusal: &RefundRefusal,
+        decision: RefusalDecision,
+    ) -> Result<&'static str> {
+        match decision {
+            RefusalDecision::NoChange(reason) => Ok(reason),
+            RefusalDecision::AskAgain(refund) => {
+                refunds::put_off(db, &refund, refusal, self.now).await?;
+                if refund.failure_reason.as_ref() != Some(&refusal.reason) {
+                    let refused = BookingEvent::RefundRefused {
+                        refund_id: refund.id,
+                        reason: refusal.reason.clone(),
+                    };
+                    self.happened(payment.booking_id, refused);
+                }
+                let reason = &refusal.reason;
+                self.flag_not_gone(db, payment, &refund, reason).await?;
+                Ok("Stripe does not make the refund for now; it is asked again later")
+            }
+            RefusalDecision::Fail(refund) => {
+                let (status, reason) = (RefundStatus::Failed, &refusal.reason);
+                refunds::end_unmade(db, refund.id, status, reason, self.now).await?;
+                self.settled(payment, &refund, status);
+                self.flag_not_gone(db, payment, &refund, reason).await?;
+                Ok("the refund has failed; a person decides")
+            }
+        }
+    }
+
+    /// Shows a person that a refund has not gone, once until it has.
+    async fn flag_not_gone(
+        &self,
+        db: &mut Connection,
+        payment: &RefundedPayment,
+        refund: &RefundState,
+        reason: &str,
+    ) -> Result<()> {
+        let discrepancy = NewDiscrepancy {
+            kind: NOT_GONE,
+            subject: &refund.id.to_string(),
+            booking_id: Some(payment.booking_id),
+            ours: json!({ "paymentId": payment.id, "amount": refund.money }),
+            theirs: json!({ "refundId": refund.stripe_refund_id, "said": reason }),
+        };
+        let opened = discrepancies::open(db, &discrepancy, self.now).await?;
+        if opened.is_some() {
+            tracing::error!(
+                booking.id = %payment.booking_id,
+                refund.id = %refund.id,
+                "a refund has not gone: {reason}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Leaves to a person how much of a payment has gone back.
+    pub(super) async fn leave_refund(
+        &self,
+        db: &mut Connection,
+        payment: &RefundedPayment,
+        found: &StripeRefund,
+    ) -> Result<&'static str> {
+        let discrepancy = NewDiscrepancy {
+            kind: "refund_differs",
+            subject: &found.id,
+            booking_id: Some(payment.booking_id),
+            ours: json!({ "paymentId": payment.id, "captured": payment.money }),
+            theirs: json!({ "refunded": found.money }),
+        };
+        let opened = discrepancies::open(db, &discrepancy, self.now).await?;
+        if opened.is_some() {
+            let id = payment.booking_id;
+            tracing::error!(booking.id = %id, "a refund is not of an amount of its payment");
+        }
+        Ok("the refund is of an amount that its payment cannot have; a person decides")
+    }
+
+    /// Has Stripe asked how the refunds of a payment stand, and takes the event up again after
+    /// that, if so.
+    pub(super) fn look_at_refunds(
+        &mut self,
+        payment: &RefundedPayment,
+        item: &Item<'_>,
+        again_at: Option<DateTime<Utc>>,
+    ) -> (EventStatus, &'static str) {
+        let payment_id = payment.id;
+        self.jobs
+            .push(Job::LookAtRefunds { payment_id }.at(self.now));
+        let Some((event, at)) = item.event.zip(again_at) else {
+            return (EventStatus::Processed, "its refunds are looked at");
+        };
+        let event_id = event.id.to_owned();
+        self.jobs.push(Job::SettleEvent { event_id }.at(at));
+        (
+            EventStatus::Deferred,
+            "deferred: the other refunds of its payment are looked at first",
+        )
     }
 }

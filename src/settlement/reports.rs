@@ -3,13 +3,14 @@
 use tracing::Span;
 use tracing::field::display;
 
+use super::execute::Done;
 use super::plan::Item;
 use super::settle::settle;
 use crate::app::App;
 use crate::domain::attempt::AttemptOfBooking;
-use crate::domain::ids::RefundId;
 use crate::domain::payment::SettledBy;
-use crate::domain::refund::RefundReport;
+use crate::domain::refund::StripeRefund;
+use crate::domain::refund_refusal::RefundRefusal;
 use crate::domain::stripe_report::{AttemptReference, Change, StripeReport};
 use crate::error::Result;
 
@@ -33,45 +34,54 @@ pub async fn settle_answer(app: &App, answer: AttemptAnswer) -> Result<Option<Ch
         report: Ok(&answer.report),
         reference: &answer.reference,
         attempt: Some(answer.attempt),
-        refund: None,
         settled_by: answer.settled_by,
         event: None,
         span: &span,
     };
-    settle_alone(app, item).await
+    Ok(settle_asked(app, &[item]).await?.pop())
 }
 
-/// Settles what Stripe has answered about a refund. Commits.
-pub async fn settle_refund(app: &App, id: RefundId, report: RefundReport) -> Result<()> {
+/// Settles how refunds stand at Stripe, and says what that has changed. Commits.
+pub async fn settle_refunds(app: &App, mut found: Vec<StripeRefund>) -> Result<Vec<Change>> {
+    // What has failed makes room for what was made after it.
+    found.sort_by_key(|refund| (refund.status.has_left(), refund.created_at));
+    let reports = found.into_iter().map(StripeReport::Refund).collect();
+    settle_about_refunds(app, reports).await
+}
+
+/// Settles that Stripe does not make a refund. Commits. One that was settled meanwhile is left
+/// alone.
+pub async fn settle_refusal(app: &App, refusal: RefundRefusal) -> Result<()> {
+    let reports = vec![StripeReport::RefundRefused(refusal)];
+    settle_about_refunds(app, reports).await.map(drop)
+}
+
+async fn settle_about_refunds(app: &App, reports: Vec<StripeReport>) -> Result<Vec<Change>> {
     let span = Span::current();
-    let item = Item {
-        report: Ok(&StripeReport::Refund(report)),
-        reference: &AttemptReference::default(),
+    let reference = AttemptReference::default();
+    let items = reports.iter().map(|report| Item {
+        report: Ok(report),
+        reference: &reference,
         attempt: None,
-        refund: Some(id),
         // It brings no payment.
         settled_by: SettledBy::Release,
         event: None,
         span: &span,
-    };
-    settle_alone(app, item).await.map(drop)
+    });
+    settle_asked(app, &items.collect::<Vec<_>>()).await
 }
 
-async fn settle_alone(app: &App, item: Item<'_>) -> Result<Option<Change>> {
-    let booking_id = item.attempt.map(|attempt| display(attempt.booking_id));
-    let refund_id = item.refund.map(display);
-    let mut tx = app.begin_payment().await?;
-    let done = settle(&mut tx, &[item], app.now()).await?;
-    app.commit(tx).await?;
-    let mut change = None;
-    for done in done {
-        tracing::info!(
-            booking.id = booking_id,
-            refund.id = refund_id,
-            "asked: {}",
-            done.sentence
-        );
-        change = done.change();
+async fn settle_asked(app: &App, items: &[Item<'_>]) -> Result<Vec<Change>> {
+    if items.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(change)
+    let mut tx = app.begin_payment().await?;
+    let done = settle(&mut tx, items, app.now()).await?;
+    app.commit(tx).await?;
+    for (item, done) in items.iter().zip(&done) {
+        let attempt = item.attempt.map(|attempt| attempt.booking_id);
+        let booking_id = attempt.or(done.changed).map(display);
+        tracing::info!(booking.id = booking_id, "asked: {}", done.sentence);
+    }
+    Ok(done.into_iter().filter_map(Done::change).collect())
 }

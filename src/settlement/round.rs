@@ -12,7 +12,7 @@ use crate::domain::job::{Job, ScheduledJob};
 use crate::domain::money::Money;
 use crate::error::Result;
 use crate::repositories::payments::{self, NewPayment, Settlement};
-use crate::repositories::{booking_events, bookings, jobs, refunds};
+use crate::repositories::{booking_events, bookings, jobs, refund_requests};
 
 /// What the reports of one round come to: written in one statement at its end, but for what has to
 /// be tried first.
@@ -100,7 +100,8 @@ impl Round<'_> {
         }
         for surplus in self.to_refund {
             let refund_id =
-                refunds::request_surplus(db, surplus.payment_id, surplus.reason, self.now).await?;
+                refund_requests::request_surplus(db, surplus.payment_id, surplus.reason, self.now)
+                    .await?;
             let event = BookingEvent::RefundRequested {
                 refund_id,
                 amount: surplus.amount,

@@ -12,8 +12,9 @@ use crate::connection::Connection;
 use crate::domain::charge::ChargeReference;
 use crate::domain::checkout_state::CheckoutState;
 use crate::domain::dispute::DisputedPayment;
-use crate::domain::ids::{AttemptId, BookingId, RefundId};
-use crate::domain::refund::RefundState;
+use crate::domain::ids::{AttemptId, BookingId};
+use crate::domain::refund::RefundReference;
+use crate::domain::refund_state::RefundedPayment;
 use crate::error::Result;
 use crate::repositories::{attempts, disputes, payments, refunds};
 
@@ -43,7 +44,7 @@ pub(super) async fn settle(
 /// How what the reports are about stands, under its locks.
 struct States {
     checkouts: HashMap<AttemptId, CheckoutState>,
-    refunds: HashMap<RefundId, RefundState>,
+    refunds: HashMap<RefundReference, RefundedPayment>,
     payments: HashMap<ChargeReference, DisputedPayment>,
 }
 
@@ -52,25 +53,20 @@ impl States {
         db: &mut Connection,
         items: impl Iterator<Item = &'a Item<'a>> + Clone,
     ) -> Result<Self> {
-        let refunds: Vec<_> = items.clone().filter_map(|item| item.refund).collect();
         Ok(Self {
             checkouts: lock_checkouts(db, items.clone()).await?,
+            refunds: lock_refunds(db, items.clone()).await?,
             payments: lock_payments(db, items).await?,
-            refunds: if refunds.is_empty() {
-                HashMap::new()
-            } else {
-                refunds::lock(db, &refunds).await?
-            },
         })
     }
 
     fn of(&self, item: &Item<'_>) -> Option<State<'_>> {
         let checkout = || self.checkouts.get(&item.attempt_to_lock()?.attempt_id);
-        let refund = || self.refunds.get(&item.refund?);
+        let refunds = || self.refunds.get(&item.refund_reference()?);
         let payment = || self.payments.get(item.disputed_charge()?);
         checkout()
             .map(State::Checkout)
-            .or_else(|| refund().map(State::Refund))
+            .or_else(|| refunds().map(State::Refunds))
             .or_else(|| payment().map(State::Payment))
     }
 }
@@ -107,6 +103,25 @@ async fn lock_checkouts<'a>(
         }
     }
     Ok(states)
+}
+
+/// The payments whose refunds are spoken of, and with them, in one order, those against which
+/// something is said.
+async fn lock_refunds<'a>(
+    db: &mut Connection,
+    items: impl Iterator<Item = &'a Item<'a>> + Clone,
+) -> Result<HashMap<RefundReference, RefundedPayment>> {
+    let disputed = items.clone().filter_map(Item::disputed_charge);
+    let disputed = disputed.map(|charge| RefundReference {
+        charge: charge.clone(),
+        ..RefundReference::default()
+    });
+    let refunded = items.filter_map(Item::refund_reference);
+    let references: Vec<_> = refunded.chain(disputed).collect();
+    if references.is_empty() {
+        return Ok(HashMap::new());
+    }
+    refunds::lock_payments(db, &references).await
 }
 
 /// The payments against which something is said, locked one after the other: a batch seldom has

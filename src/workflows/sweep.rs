@@ -1,5 +1,5 @@
 //! What dead processes have left is finished: attempts without an answer, holds without an end, and
-//! events that wait for nobody.
+//! events and refunds that wait for nobody.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,8 @@ use crate::app::App;
 use crate::connection::Connection;
 use crate::domain::checkout::DELAYED_METHOD_MAX;
 use crate::domain::job::{DEFERRED_PAUSE_MAX, Job, RETRY_PAUSE_MAX, UNDECIDED_PAUSE};
+use crate::domain::refund_refusal;
+use crate::domain::refund_state::RefundStatus;
 use crate::domain::skew::SKEW_NOTICED;
 use crate::error::{Error, Result};
 use crate::repositories::holds::{self, LatestEnds};
@@ -66,12 +68,30 @@ async fn enqueue_lost_work(db: &mut Connection, now: DateTime<Utc>) -> Result<()
     let settle = deferred
         .into_iter()
         .map(|event_id| Job::SettleEvent { event_id });
+    let refund = due_refunds(db, now).await?;
     let lost: Vec<_> = finish
         .chain(end)
         .chain(settle)
+        .chain(refund)
         .map(|job| job.at(now))
         .collect();
     jobs::enqueue(db, &lost).await
+}
+
+/// What is to be asked of Stripe about refunds: to make them, or how they stand.
+async fn due_refunds(db: &mut Connection, now: DateTime<Utc>) -> Result<Vec<Job>> {
+    let latest = now + refund_refusal::PAUSE_MAX + SKEW_NOTICED;
+    let due = lost_work::list_refunds_due(db, now, latest, SWEEP_MAX).await?;
+    let (ask, look): (Vec<_>, Vec<_>) = due
+        .into_iter()
+        .partition(|due| due.status == RefundStatus::Requested);
+    let ask = ask.into_iter().map(|due| Job::Refund { refund_id: due.id });
+    // A payment may have several.
+    let look: BTreeSet<_> = look.into_iter().map(|due| due.payment_id).collect();
+    let look = look
+        .into_iter()
+        .map(|payment_id| Job::LookAtRefunds { payment_id });
+    Ok(ask.chain(look).collect())
 }
 
 /// Shortens the holds, and brings the jobs forward, that a clock which was ahead has put off

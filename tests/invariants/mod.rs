@@ -9,11 +9,12 @@ pub(crate) const INVARIANTS: [(&str, &str); 8] = [
                               where p.booking_id = b.id and disposition = 'applied')",
     ),
     (
-        "refunds under way or done without exactly one transfer of the same amount",
+        "refunds whose money the ledger has not where their status says",
         "select count(*) from refunds r
-         where status in ('pending', 'succeeded')
-           and 1 <> (select count(*) from ledger_transfers l
-                     where l.refund_id = r.id and l.amount_minor = r.amount_minor)",
+         where (case when status in ('pending', 'succeeded') then amount_minor else 0 end)
+               <> (select coalesce(sum(case kind when 'refund' then amount_minor
+                                       else -amount_minor end), 0)
+                   from ledger_transfers l where l.refund_id = r.id)",
     ),
     (
         "payments without exactly one transfer of the same amount",

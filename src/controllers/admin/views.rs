@@ -10,7 +10,8 @@ use crate::domain::dispute::DisputeOfBooking;
 use crate::domain::dispute_status::DisputeStatus;
 use crate::domain::ids::{BookingId, DisputeId, PaymentId, RefundId};
 use crate::domain::money::Money;
-use crate::domain::refund::{Refund, RefundStatus};
+use crate::domain::refund::Refund;
+use crate::domain::refund_state::RefundStatus;
 use crate::domain::timeline::{TimelineItem, TimelineKind};
 use crate::domain::user::Customer;
 

@@ -12,7 +12,7 @@ use crate::domain::fraud_warning::FraudWarningReport;
 
 impl StripeObject {
     /// The charge that it is about.
-    fn charge_reference(&self) -> ChargeReference {
+    pub(super) fn charge_reference(&self) -> ChargeReference {
         let own = self.id.as_ref();
         let is_charge = self.object.as_deref() == Some("charge");
         ChargeReference {

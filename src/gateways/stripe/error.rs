@@ -58,6 +58,38 @@ impl StripeError {
     }
 }
 
+impl StripeError {
+    /// Why, in a few words that are the same each time.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Refused {
+                status,
+                code,
+                param,
+                ..
+            } => format!("{status} {code} {param}").trim_end().to_owned(),
+            Self::ReplayedFailure(_) => "Stripe repeats a failure that it has stored".to_owned(),
+            Self::Unavailable(_) | Self::Unusable(_) => self.to_string(),
+        }
+    }
+
+    /// Whether a refund was refused because of its payment, so that it will be again. That less of
+    /// it is left than was asked for is not among these: then there are refunds of it to be found.
+    /// <https://docs.stripe.com/error-codes>
+    pub fn forbids_refund(&self) -> bool {
+        const CODES: [&str; 4] = [
+            "charge_already_refunded",
+            "charge_disputed",
+            "charge_not_refundable",
+            "payment_intent_unexpected_state",
+        ];
+        match self {
+            Self::Refused { code, .. } => self.is_unknown() || CODES.contains(&code.as_str()),
+            Self::Unavailable(_) | Self::Unusable(_) | Self::ReplayedFailure(_) => false,
+        }
+    }
+}
+
 impl From<StripeError> for Error {
     fn from(error: StripeError) -> Self {
         match error {

@@ -138,7 +138,7 @@ fn reference(object: &StripeObject) -> AttemptReference {
     let (session_id, payment_intent_id) = match object.object.as_deref() {
         Some("checkout.session") => (id, object.payment_intent.clone()),
         Some("payment_intent") => (None, id),
-        Some("charge" | "dispute" | "radar.early_fraud_warning") => {
+        Some("charge" | "refund" | "dispute" | "radar.early_fraud_warning") => {
             (None, object.payment_intent.clone())
         }
         _ => (None, None),
@@ -169,6 +169,7 @@ fn report(
         | "charge"
         | "refund"
         | "radar.early_fraud_warning" => noun,
+        "charge.refund" => "refund",
         "charge.dispute" => "dispute",
         _ => return Err(IRRELEVANT),
     };
@@ -197,6 +198,10 @@ fn report(
                 .ok_or("the charge does not name its payment intent"),
             _ => Err("the charge has not succeeded"),
         },
+        "charge" if what == "refunded" => object
+            .refunded_charge()
+            .map(StripeReport::Refunded)
+            .ok_or("the charge does not say how much of it has gone back"),
         "payment_intent" | "charge" => Err(IRRELEVANT),
         "charge.dispute" => object
             .dispute_report(what, at)
@@ -206,7 +211,7 @@ fn report(
             .fraud_warning_report()
             .map(StripeReport::FraudWarning)
             .ok_or(UNNAMED),
-        _ => Ok(StripeReport::Refund(object.refund_report())),
+        _ => object.refund().map(StripeReport::Refund).ok_or(UNNAMED),
     }
 }
 

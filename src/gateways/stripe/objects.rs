@@ -20,9 +20,8 @@ use super::error::StripeError;
 use crate::domain::attempt::OpenCheckout;
 use crate::domain::capture::{Capture, Remarks};
 use crate::domain::checkout::CheckoutReport;
-use crate::domain::ids::{AttemptId, BookingId, RefundId};
+use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::money::Money;
-use crate::domain::refund::{RefundReport, RefundStatus};
 use crate::domain::session_meaning::{
     IntentStatus, SessionMeaning, SessionPaymentStatus, SessionStatus,
 };
@@ -192,7 +191,9 @@ pub(super) struct StripeObject {
     #[serde(default, deserialize_with = "text")]
     currency: Option<String>,
     #[serde(default, deserialize_with = "text")]
-    failure_reason: Option<String>,
+    pub(super) failure_reason: Option<String>,
+    #[serde(default, deserialize_with = "integer")]
+    pub(super) amount_refunded: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
     latest_charge: LatestCharge,
     #[serde(default, deserialize_with = "id_or_object")]
@@ -216,7 +217,7 @@ pub(super) struct StripeObject {
     #[serde(default)]
     pub(super) balance_transactions: Value,
     #[serde(default)]
-    metadata: Value,
+    pub(super) metadata: Value,
     #[serde(default)]
     currency_conversion: Value,
     #[serde(default)]
@@ -251,27 +252,6 @@ impl StripeObject {
             amount_minor?,
             self.currency.as_deref()?.parse().ok()?,
         ))
-    }
-
-    /// How a refund stands. A status that is not known here, or that waits for the customer, is
-    /// under way.
-    pub(super) fn refund_report(&self) -> RefundReport {
-        let status = match self.status.as_deref() {
-            Some("succeeded") => RefundStatus::Succeeded,
-            Some("failed") => RefundStatus::Failed,
-            Some("canceled") => RefundStatus::Canceled,
-            _ => RefundStatus::Pending,
-        };
-        RefundReport {
-            stripe_refund_id: self.id.clone(),
-            status,
-            failure_reason: self.failure_reason.clone(),
-            is_replayed: false,
-        }
-    }
-
-    pub(super) fn refund_id(&self) -> Option<RefundId> {
-        self.metadata.get("refundId")?.as_str()?.parse().ok()
     }
 
     /// What else Stripe says of the amount: in which currency the buyer saw it, and how it was

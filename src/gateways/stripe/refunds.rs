@@ -9,7 +9,8 @@ use stripe_core::refund::{CreateRefund, ListRefund};
 use super::objects::StripeObject;
 use super::{Stripe, StripeError};
 use crate::domain::ids::{BookingId, RefundId};
-use crate::domain::refund::RefundReport;
+use crate::domain::refund::{RefundedCharge, StripeRefund};
+use crate::domain::refund_state::RefundStatus;
 use crate::domain::stripe_report::APP;
 
 /// How many refunds of one payment are looked through: Stripe's largest page.
@@ -18,9 +19,10 @@ const LIST_MAX: i64 = 100;
 /// What is to be given back.
 #[derive(Debug, Clone)]
 pub struct RefundRequest<'a> {
-    /// Ours. The idempotency key is `re-<id>`, and the metadata names it, so that it can be found
-    /// again.
+    /// Ours. The metadata names it, so that it can be found again.
     pub id: RefundId,
+    /// How many keys Stripe has refused it under; this is asked under the next.
+    pub keys_spent: i32,
     /// The booking it belongs to.
     pub booking_id: BookingId,
     /// The payment.
@@ -35,11 +37,11 @@ struct List {
 }
 
 impl Stripe {
-    /// Asks for a refund. Asking again with the same id gives the same refund.
+    /// Asks for a refund. Asking again with the same id and number of keys gives the same refund.
     pub async fn create_refund(
         &self,
         request: &RefundRequest<'_>,
-    ) -> Result<RefundReport, StripeError> {
+    ) -> Result<StripeRefund, StripeError> {
         // Stripe compares the parameters of a key by their names, so that their order does not
         // matter.
         let metadata = HashMap::from([
@@ -51,26 +53,63 @@ impl Stripe {
             .payment_intent(request.payment_intent_id)
             .amount(request.amount_minor)
             .metadata(metadata);
-        let refund: StripeObject = self
-            .call(create.build(), Some(&request.id.stripe_key()))
-            .await?;
-        Ok(refund.refund_report())
+        let key = request.id.stripe_key(request.keys_spent);
+        let made: StripeObject = self.call(create.build(), Some(&key)).await?;
+        let made = made
+            .refund()
+            .ok_or_else(|| StripeError::Unusable("the id of a refund".to_owned()))?;
+        Ok(StripeRefund {
+            // Whatever else it says: nothing but this refund can be made under this key.
+            refund_id: Some(request.id),
+            ..made
+        })
     }
 
-    /// Finds the refund of a payment that was asked for under `id`, if Stripe has made it.
-    pub async fn find_refund(
+    /// The refunds of a payment, whoever has made them, newest first.
+    pub async fn list_refunds(
         &self,
         payment_intent_id: &str,
-        id: RefundId,
-    ) -> Result<Option<RefundReport>, StripeError> {
+    ) -> Result<Vec<StripeRefund>, StripeError> {
         let list = ListRefund::new()
             .payment_intent(payment_intent_id)
             .limit(LIST_MAX);
         let list: List = self.call(list.build(), None).await?;
-        let made = list
-            .data
-            .iter()
-            .find(|refund| refund.refund_id() == Some(id));
-        Ok(made.map(StripeObject::refund_report))
+        Ok(list.data.iter().filter_map(StripeObject::refund).collect())
+    }
+}
+
+impl StripeObject {
+    /// What a refund says; `None` where it has no id. A status that is not known here, or that
+    /// waits for the customer, is under way.
+    /// <https://docs.stripe.com/api/refunds/object>
+    pub(super) fn refund(&self) -> Option<StripeRefund> {
+        let status = match self.status.as_deref() {
+            Some("succeeded") => RefundStatus::Succeeded,
+            Some("failed") => RefundStatus::Failed,
+            Some("canceled") => RefundStatus::Canceled,
+            _ => RefundStatus::Pending,
+        };
+        Some(StripeRefund {
+            id: self.id.clone()?,
+            refund_id: self.refund_id(),
+            charge: self.charge_reference(),
+            money: self.money(self.amount),
+            status,
+            reason: self.reason.clone(),
+            failure_reason: self.failure_reason.clone(),
+            created_at: self.created,
+        })
+    }
+
+    /// How much of a charge has gone back; `None` where it does not say so.
+    pub(super) fn refunded_charge(&self) -> Option<RefundedCharge> {
+        Some(RefundedCharge {
+            charge: self.charge_reference(),
+            refunded_minor: self.amount_refunded?,
+        })
+    }
+
+    fn refund_id(&self) -> Option<RefundId> {
+        self.metadata.get("refundId")?.as_str()?.parse().ok()
     }
 }
