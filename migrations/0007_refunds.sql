@@ -9,8 +9,8 @@ create table refunds (
   booking_id uuid not null,
   amount_minor bigint not null check (amount_minor > 0),
   currency text not null,
-  -- Who has asked for it: we, for money that is not owed, or somebody in Stripe's dashboard.
-  source text not null check (source in ('surplus', 'dashboard')),
+  -- Who has asked for it: we, for money that is not owed, an admin, or somebody in Stripe's dashboard.
+  source text not null check (source in ('surplus', 'admin', 'dashboard')),
   reason text not null,
   status refund_status not null default 'requested',
   -- Refuses one refund of Stripe's for two of ours.

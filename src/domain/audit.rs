@@ -24,6 +24,8 @@ pub enum AdminAction {
     VerifyBooking,
     /// Has all that Stripe has compared with our records.
     BeginReconciliation,
+    /// Gives money back.
+    Refund,
 }
 
 impl AdminAction {
@@ -37,6 +39,7 @@ impl AdminAction {
             Self::DismissDiscrepancy => "dismissDiscrepancy",
             Self::VerifyBooking => "verifyBooking",
             Self::BeginReconciliation => "beginReconciliation",
+            Self::Refund => "refund",
         }
     }
 }

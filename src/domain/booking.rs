@@ -68,6 +68,10 @@ pub enum PaymentStatus {
     DepositPaid,
     /// Nothing is left to pay.
     Paid,
+    /// A part of what was paid is back with the buyer, or on its way there.
+    PartiallyRefunded,
+    /// All of it is.
+    Refunded,
     /// A bank has taken back what was paid, or may.
     Disputed,
 }
@@ -191,6 +195,8 @@ pub struct Booking {
     pub due: Money,
     /// What was captured and applied.
     pub paid: Money,
+    /// How much of that is back with the buyer, or on its way there at Stripe.
+    pub refunded: Money,
     /// When the hold ends.
     pub hold_expires_at: Option<DateTime<Utc>>,
     /// When it was confirmed.
@@ -291,15 +297,21 @@ impl Booking {
         }
     }
 
-    /// True when everything due for confirmation has been captured, and no bank has taken it back
-    /// for good.
+    /// True when everything due for confirmation has been captured, has not been given back, and no
+    /// bank has taken it back for good.
     pub fn is_paid(&self) -> bool {
         if self.disputed == Some(DisputeStatus::Lost) {
             return false;
         }
+        let kept = self.paid.checked_sub(self.refunded);
+        let is_kept = kept.is_some_and(|kept| kept.amount_minor >= self.due.amount_minor);
         match self.status_of_paid() {
-            PaymentStatus::Paid | PaymentStatus::DepositPaid => true,
-            PaymentStatus::Unpaid | PaymentStatus::Processing | PaymentStatus::Disputed => false,
+            PaymentStatus::Paid | PaymentStatus::DepositPaid => is_kept,
+            PaymentStatus::Unpaid
+            | PaymentStatus::Processing
+            | PaymentStatus::PartiallyRefunded
+            | PaymentStatus::Refunded
+            | PaymentStatus::Disputed => false,
         }
     }
 
@@ -307,12 +319,16 @@ impl Booking {
     pub fn payment_status(&self) -> PaymentStatus {
         if self.disputed.is_some() {
             PaymentStatus::Disputed
-        } else {
+        } else if self.refunded.amount_minor == 0 {
             self.status_of_paid()
+        } else if self.refunded.amount_minor >= self.paid.amount_minor {
+            PaymentStatus::Refunded
+        } else {
+            PaymentStatus::PartiallyRefunded
         }
     }
 
-    /// What was paid, whoever disputes it. A booking that costs nothing is paid once it is
+    /// What was paid, whoever disputes it or has it back. A booking that costs nothing is paid once it is
     /// confirmed.
     fn status_of_paid(&self) -> PaymentStatus {
         let paid_minor = self.paid.amount_minor;

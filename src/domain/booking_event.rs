@@ -113,6 +113,8 @@ pub enum BookingEvent {
         refund_id: RefundId,
         /// How much.
         amount: Money,
+        /// Why, if an admin has asked for it.
+        reason: Option<String>,
     },
     /// A refund has come to its end.
     RefundSettled {
@@ -299,7 +301,11 @@ mod tests {
             BookingEvent::Expired,
             BookingEvent::Cancelled,
             BookingEvent::Failed,
-            BookingEvent::RefundRequested { refund_id, amount },
+            BookingEvent::RefundRequested {
+                refund_id,
+                amount,
+                reason: Some("a delay".to_owned()),
+            },
             BookingEvent::RefundSettled {
                 refund_id,
                 status: RefundStatus::Succeeded,

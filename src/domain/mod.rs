@@ -32,6 +32,7 @@ pub mod reconciliation;
 pub mod refund;
 pub mod refund_block;
 pub mod refund_refusal;
+pub mod refund_request;
 pub mod refund_state;
 pub mod refusal;
 pub mod seat_availability;

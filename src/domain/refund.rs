@@ -6,7 +6,8 @@ use super::charge::ChargeReference;
 use super::ids::{BookingId, PaymentId, RefundId};
 use super::money::Money;
 use super::refund_state::{
-    Bookkeeping, RefundChange, RefundDecision, RefundState, RefundStatus, RefundedPayment,
+    Bookkeeping, RefundChange, RefundDecision, RefundSource, RefundState, RefundStatus,
+    RefundedPayment,
 };
 
 /// What Stripe says of a refund that it has.
@@ -63,8 +64,8 @@ pub struct Refund {
     pub amount: Money,
     /// Where it stands.
     pub status: RefundStatus,
-    /// Who has asked for it: `surplus`, or `dashboard`.
-    pub source: String,
+    /// Who has asked for it.
+    pub source: RefundSource,
     /// Why.
     pub reason: String,
     /// Why it did not go, for good or so far.

@@ -42,6 +42,19 @@ impl RefundStatus {
     }
 }
 
+/// Who has asked for a refund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, serde::Serialize, utoipa::ToSchema)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[serde(rename_all = "camelCase")]
+pub enum RefundSource {
+    /// We, for money that is not owed.
+    Surplus,
+    /// An admin.
+    Admin,
+    /// Somebody in Stripe's dashboard.
+    Dashboard,
+}
+
 /// A payment and all that goes back of it, read under the payment's lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefundedPayment {
@@ -126,6 +139,27 @@ impl RefundedPayment {
     pub fn refunded_minor(&self) -> i64 {
         let left = self.refunds.iter().filter(|one| one.status.has_left());
         left.fold(0, |sum, one| sum.saturating_add(one.money.amount_minor))
+    }
+
+    /// How much was not asked back, in minor units.
+    pub fn unreserved_minor(&self) -> i64 {
+        self.left_beside(|status| match status {
+            RefundStatus::Requested | RefundStatus::Pending | RefundStatus::Succeeded => true,
+            RefundStatus::Failed | RefundStatus::Canceled => false,
+        })
+    }
+
+    /// How much has not come back for good, in minor units: what is under way may still fail.
+    pub fn unreturned_minor(&self) -> i64 {
+        self.left_beside(|status| status == RefundStatus::Succeeded)
+    }
+
+    fn left_beside(&self, counts: impl Fn(RefundStatus) -> bool) -> i64 {
+        let gone = self.refunds.iter().filter(|one| counts(one.status));
+        let captured = self.money.amount_minor;
+        gone.fold(captured, |left, one| {
+            left.saturating_sub(one.money.amount_minor)
+        })
     }
 
     /// The refund of ours, if it waits for Stripe.

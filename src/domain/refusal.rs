@@ -3,6 +3,7 @@
 use super::booking::BookingStatus;
 use super::ids::BookingId;
 use super::money::Money;
+use super::refund_block::RefundBlock;
 
 /// A no with a stable code. `Display` is the sentence for people; nothing in it is secret.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -84,6 +85,17 @@ pub enum Refusal {
         /// What the booking is at now.
         version: i64,
     },
+    /// So much would go back only if a refund that is under way failed.
+    #[error("A refund of this payment is under way; wait for its end.")]
+    RefundInProgress,
+    /// More than can be given back of one payment.
+    #[error("{}", excess_sentence(*refundable, *block))]
+    RefundExceedsPayment {
+        /// The most that can.
+        refundable: Money,
+        /// Why a payment cannot be given back that has more.
+        block: Option<RefundBlock>,
+    },
     /// Fields that are missing, unknown or out of bounds.
     #[error("{}", fields_sentence(.0))]
     ValidationFailed(Vec<FieldError>),
@@ -133,6 +145,8 @@ impl Refusal {
             Self::AlreadyPaid => "already_paid",
             Self::BookingExpired => "booking_expired",
             Self::VersionConflict { .. } => "version_conflict",
+            Self::RefundInProgress => "refund_in_progress",
+            Self::RefundExceedsPayment { .. } => "refund_exceeds_payment",
             Self::ValidationFailed(_) => "validation_failed",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::IdempotencyInProgress => "idempotency_in_progress",
@@ -144,6 +158,13 @@ fn seats_sentence(seats: &[String]) -> String {
     match seats {
         [one] => format!("Seat {one} is"),
         many => format!("Seats {} are", many.join(", ")),
+    }
+}
+
+fn excess_sentence(refundable: Money, block: Option<RefundBlock>) -> String {
+    match block {
+        Some(block) => block.to_string(),
+        None => format!("At most {refundable} of one payment can be refunded."),
     }
 }
 

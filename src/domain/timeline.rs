@@ -85,9 +85,10 @@ impl TimelineItem {
             BookingEvent::Expired => "Nobody paid in time; free for others again.".to_owned(),
             BookingEvent::Cancelled => "Cancelled; free for others again.".to_owned(),
             BookingEvent::Failed => "The payment did not come; free for others again.".to_owned(),
-            BookingEvent::RefundRequested { amount, .. } => {
-                format!("A refund of {amount} is on its way to Stripe.")
-            }
+            BookingEvent::RefundRequested { amount, reason, .. } => match reason {
+                Some(reason) => format!("An admin has asked for a refund of {amount}: {reason}"),
+                None => format!("A refund of {amount} is on its way to Stripe."),
+            },
             BookingEvent::RefundSettled { status, .. } => settled(*status).to_owned(),
             BookingEvent::RefundHeldBack { .. } => "The refund waits for a dispute.".to_owned(),
             BookingEvent::RefundRefused { reason, .. } => {

@@ -248,6 +248,9 @@ impl From<&Refusal> for Problem {
             }
             Refusal::ValidationFailed(errors) => problem.with("errors", json!(errors)),
             Refusal::VersionConflict { version } => problem.with("version", json!(version)),
+            Refusal::RefundExceedsPayment { refundable, .. } => {
+                problem.with("refundable", json!(refundable))
+            }
             Refusal::IdempotencyInProgress => problem.retry_after(1),
             Refusal::MalformedRequest(_)
             | Refusal::InvalidSignature(_)
@@ -259,6 +262,7 @@ impl From<&Refusal> for Problem {
             | Refusal::ShowClosed
             | Refusal::AlreadyPaid
             | Refusal::BookingExpired
+            | Refusal::RefundInProgress
             | Refusal::VoucherInvalid
             | Refusal::IdempotencyKeyReused => problem,
         }
@@ -278,12 +282,14 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::AlreadyPaid
         | Refusal::BookingExpired
         | Refusal::VersionConflict { .. }
+        | Refusal::RefundInProgress
         | Refusal::IdempotencyInProgress => StatusCode::CONFLICT,
         Refusal::TooManySeats { .. }
         | Refusal::UnknownSeat { .. }
         | Refusal::AmountTooSmall { .. }
         | Refusal::AmountRefused(_)
         | Refusal::VoucherInvalid
+        | Refusal::RefundExceedsPayment { .. }
         | Refusal::ValidationFailed(_)
         | Refusal::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
     }

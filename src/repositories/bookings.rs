@@ -43,6 +43,7 @@ struct Row {
     total_minor: i64,
     due_minor: i64,
     paid_minor: i64,
+    returned_minor: i64,
     hold_expires_at: Option<DateTime<Utc>>,
     confirmed_at: Option<DateTime<Utc>>,
     cancelled_at: Option<DateTime<Utc>>,
@@ -81,6 +82,12 @@ macro_rules! details {
                       version as "version!", booking.created_at as "created_at!",
                       booking.show_id as "show_id?: _", shows.title as "show_title?",
                       shows.starts_at as "show_starts_at?", shows.timezone as "show_timezone?",
+                      (select coalesce(sum(refunds.amount_minor), 0)::bigint
+                       from refunds
+                       join payments on payments.id = refunds.payment_id
+                         and payments.disposition = 'applied'
+                       where refunds.booking_id = booking.id
+                         and refunds.status in ('pending', 'succeeded')) as "returned_minor!",
                       -- Of the statuses in their order, the last is the worst.
                       (select max(disputes.status)
                        from disputes
@@ -190,6 +197,7 @@ impl TryFrom<Row> for BookingDetails {
                 total: Money::new(row.total_minor, currency),
                 due: Money::new(row.due_minor, currency),
                 paid: Money::new(row.paid_minor, currency),
+                refunded: Money::new(row.returned_minor, currency),
                 hold_expires_at: row.hold_expires_at,
                 confirmed_at: row.confirmed_at,
                 cancelled_at: row.cancelled_at,
@@ -288,6 +296,33 @@ pub async fn request_cancellation(
     .fetch_one(db)
     .await?;
     Ok(noted == 1)
+}
+
+/// A booking under its lock.
+#[derive(Debug, Clone, Copy)]
+pub struct LockedBooking {
+    /// Where it stands.
+    pub status: BookingStatus,
+    /// 0 in its currency.
+    pub nothing: Money,
+}
+
+/// Locks a booking, if there is one.
+pub async fn lock(db: &mut Connection, id: BookingId) -> Result<Option<LockedBooking>> {
+    let row = sqlx::query!(
+        r#"select status as "status: BookingStatus", currency from bookings where id = $1 for update"#,
+        id as _,
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        let currency = row.currency.parse().map_err(Error::Fault)?;
+        Ok(LockedBooking {
+            status: row.status,
+            nothing: Money::new(0, currency),
+        })
+    })
+    .transpose()
 }
 
 /// Keeps what a booking reserves until `until`: the buyer has paid by a method that takes days. The

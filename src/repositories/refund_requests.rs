@@ -6,6 +6,8 @@ use crate::connection::Connection;
 use crate::domain::funds::SurplusReason;
 use crate::domain::ids::{BookingId, PaymentId, RefundId};
 use crate::domain::money::Money;
+use crate::domain::refund_request::GrantedRefund;
+use crate::domain::refund_state::RefundSource;
 use crate::error::{Error, Result};
 
 /// A refund that Stripe is to be asked for.
@@ -38,13 +40,14 @@ pub async fn request_surplus(
     let written = sqlx::query!(
         "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason,
                               next_look_at, created_at)
-         select $1, id, booking_id, amount_minor, currency, 'surplus', $3, $4, $4
+         select $1, id, booking_id, amount_minor, currency, $5, $3, $4, $4
          from payments
          where id = $2 and disposition = 'surplus'",
         id as _,
         payment_id as _,
         reason.as_str(),
         now,
+        RefundSource::Surplus as _,
     )
     .execute(db)
     .await?;
@@ -52,6 +55,38 @@ pub async fn request_surplus(
         Ok(id)
     } else {
         Err(Error::fault("a surplus is to be refunded that is none"))
+    }
+}
+
+/// Asks for a part of a payment, or all of it, for an admin. The caller holds the lock of the
+/// payment.
+pub async fn request(
+    db: &mut Connection,
+    granted: GrantedRefund,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<RefundId> {
+    let id = RefundId::new();
+    let written = sqlx::query!(
+        "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason,
+                              next_look_at, created_at)
+         select $1, id, booking_id, $3, currency, $5, $6, $7, $7
+         from payments
+         where id = $2 and currency = $4",
+        id as _,
+        granted.payment_id as _,
+        granted.amount.amount_minor,
+        granted.amount.currency.as_str(),
+        RefundSource::Admin as _,
+        reason,
+        now,
+    )
+    .execute(db)
+    .await?;
+    if written.rows_affected() == 1 {
+        Ok(id)
+    } else {
+        Err(Error::fault("a payment is to be refunded that is none"))
     }
 }
 

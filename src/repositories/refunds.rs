@@ -1,5 +1,6 @@
 //! Refunds: what is on its way back, and what has become of it.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -10,7 +11,7 @@ use crate::domain::ids::{BookingId, PaymentId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::refund::{Refund, RefundReference, StripeRefund};
 use crate::domain::refund_refusal::{RefundRefusal, next_look_at};
-use crate::domain::refund_state::{RefundState, RefundStatus, RefundedPayment};
+use crate::domain::refund_state::{RefundSource, RefundState, RefundStatus, RefundedPayment};
 use crate::error::{Error, Result};
 
 /// The reason of a refund of the dashboard's, if nobody has given one there.
@@ -39,12 +40,13 @@ pub async fn insert_found(
         "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason,
                               status, stripe_refund_id, failure_reason, next_look_at, created_at,
                               settled_at)
-         values ($1, $2, $3, $4, $5, 'dashboard', $6, $7, $8, $9, $10, $11, $12)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         refund.id as _,
         payment.id as _,
         payment.booking_id as _,
         money.amount_minor,
         money.currency.as_str(),
+        RefundSource::Dashboard as _,
         found.reason.as_deref().unwrap_or(NO_REASON),
         refund.status as _,
         found.id,
@@ -94,6 +96,23 @@ pub async fn lock_payments(
         Some((one.clone(), payment.clone()))
     });
     Ok(named.collect())
+}
+
+/// Locks the payments of a booking, and reads what goes back of them, newest first. Three round
+/// trips.
+pub async fn lock_payments_of(
+    db: &mut Connection,
+    booking_id: BookingId,
+) -> Result<Vec<RefundedPayment>> {
+    let ids = sqlx::query_scalar!(
+        r#"select id as "id: PaymentId" from payments where booking_id = $1"#,
+        booking_id as _,
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    let mut payments: Vec<_> = lock(db, &ids).await?.into_values().collect();
+    payments.sort_by_key(|payment| Reverse(payment.id));
+    Ok(payments)
 }
 
 async fn lock(
@@ -269,10 +288,11 @@ pub async fn list_of_booking(
     id: BookingId,
     limit: i64,
 ) -> Result<Vec<Refund>> {
-    let rows = sqlx::query!(
-        r#"select id as "id: RefundId", payment_id as "payment_id: PaymentId", amount_minor,
-                  currency, status as "status: RefundStatus", source, reason, failure_reason,
-                  created_at, settled_at
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select id as "id: _", booking_id as "booking_id: _", payment_id as "payment_id: _",
+                  amount_minor, currency, status as "status: _", source as "source: _", reason,
+                  failure_reason, created_at, settled_at
            from refunds
            where booking_id = $1
            order by created_at desc, id desc
@@ -282,15 +302,49 @@ pub async fn list_of_booking(
     )
     .fetch_all(db)
     .await?;
-    let refunds = rows.into_iter().map(|row| {
-        Ok(Refund {
+    rows.into_iter().map(Refund::try_from).collect()
+}
+
+/// The refund, if there is one.
+pub async fn find(db: &mut Connection, id: RefundId) -> Result<Option<Refund>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"select id as "id: _", booking_id as "booking_id: _", payment_id as "payment_id: _",
+                  amount_minor, currency, status as "status: _", source as "source: _", reason,
+                  failure_reason, created_at, settled_at
+           from refunds
+           where id = $1"#,
+        id as _,
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(Refund::try_from).transpose()
+}
+
+struct Row {
+    id: RefundId,
+    booking_id: BookingId,
+    payment_id: PaymentId,
+    amount_minor: i64,
+    currency: String,
+    status: RefundStatus,
+    source: RefundSource,
+    reason: String,
+    failure_reason: Option<String>,
+    created_at: DateTime<Utc>,
+    settled_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Refund {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let currency = row.currency.parse().map_err(Error::Fault)?;
+        Ok(Self {
             id: row.id,
-            booking_id: id,
+            booking_id: row.booking_id,
             payment_id: row.payment_id,
-            amount: Money::new(
-                row.amount_minor,
-                row.currency.parse().map_err(Error::Fault)?,
-            ),
+            amount: Money::new(row.amount_minor, currency),
             status: row.status,
             source: row.source,
             reason: row.reason,
@@ -298,6 +352,5 @@ pub async fn list_of_booking(
             created_at: row.created_at,
             settled_at: row.settled_at,
         })
-    });
-    refunds.collect()
+    }
 }

@@ -101,7 +101,11 @@ impl Round<'_> {
         };
         let refund_id = refund_requests::request_rest(db, one.refund.id, amount, self.now).await?;
         self.jobs.push(Job::Refund { refund_id }.at(self.now));
-        let requested = BookingEvent::RefundRequested { refund_id, amount };
+        let requested = BookingEvent::RefundRequested {
+            refund_id,
+            amount,
+            reason: None,
+        };
         self.happened(payment.booking_id, requested);
         Ok(())
     }

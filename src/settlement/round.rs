@@ -105,6 +105,7 @@ impl Round<'_> {
             let event = BookingEvent::RefundRequested {
                 refund_id,
                 amount: surplus.amount,
+                reason: None,
             };
             let requested = NewBookingEvent {
                 booking_id: surplus.booking_id,

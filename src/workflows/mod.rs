@@ -5,6 +5,7 @@ pub mod audit;
 mod bookings;
 pub mod checkout;
 pub mod reconciliation;
+pub mod refund_requests;
 pub mod refunding;
 mod seat_maps;
 pub mod seed;

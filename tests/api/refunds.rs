@@ -1,6 +1,7 @@
 //! Money that goes back: whatever Stripe says of a refund, in whatever order, is settled once, and
 //! the ledger says the same.
 
+mod by_admin;
 mod by_hand;
 mod refused;
 mod undecided;
@@ -14,6 +15,7 @@ use crate::harness::{TestApp, send};
 
 /// A card whose refunds are pending until its bank decides.
 const REFUNDED_SLOWLY: &str = "4000000000007726";
+const VISA: &str = "4242424242424242";
 
 const REFUNDS: &str = "select string_agg(concat_ws(' ', source, status, amount_minor), ', '
                                          order by created_at, id) from refunds";
@@ -52,6 +54,16 @@ async fn surplus(harness: &TestApp, card: &str) -> Surplus {
         booking,
         intent: intent.to_owned(),
     }
+}
+
+/// A booking that is paid and confirmed, and its PaymentIntent.
+async fn paid(harness: &TestApp, card: &str) -> (Value, String) {
+    let show = harness.show().await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let session = json!({ "session": booking["checkout"]["sessionId"], "card": card });
+    let paid = harness.knob("pay", session).await;
+    harness.simulator.settled().await;
+    (booking, paid["paymentIntent"].as_str().unwrap().to_owned())
 }
 
 /// Somebody refunds a payment in Stripe's dashboard.

@@ -6,6 +6,7 @@ pub mod discrepancies;
 pub mod movies;
 pub mod payment_events;
 pub mod reconciliations;
+pub mod refunds;
 pub mod services;
 pub mod shows;
 mod views;
@@ -13,9 +14,22 @@ mod views;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::domain::refusal::Refusal;
+
+const REASON_CHARACTERS_MAX: usize = 500;
+
 /// Why an admin does something, if they say so.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reasoned {
     reason: Option<String>,
+}
+
+/// Refuses a reason that says nothing, or too much.
+fn check_reason(reason: &str) -> Result<(), Refusal> {
+    if reason.trim().is_empty() || reason.chars().count() > REASON_CHARACTERS_MAX {
+        let message = format!("must have 1 to {REASON_CHARACTERS_MAX} characters");
+        return Err(Refusal::field("reason", message));
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use crate::domain::dispute_status::DisputeStatus;
 use crate::domain::ids::{BookingId, DisputeId, PaymentId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::refund::Refund;
-use crate::domain::refund_state::RefundStatus;
+use crate::domain::refund_state::{RefundSource, RefundStatus};
 use crate::domain::timeline::{TimelineItem, TimelineKind};
 use crate::domain::user::Customer;
 
@@ -106,8 +106,7 @@ pub(super) struct RefundView {
     payment_id: PaymentId,
     amount: Money,
     status: RefundStatus,
-    /// Who has asked for it, such as `surplus`.
-    source: String,
+    source: RefundSource,
     reason: String,
     failure_reason: Option<String>,
     created_at: DateTime<Utc>,

@@ -108,7 +108,7 @@ impl BookingView {
             total: booking.total,
             due_now: booking.due,
             paid: booking.paid,
-            refunded: nothing,
+            refunded: booking.refunded,
             checkout: checkout.map(CheckoutView::from),
             hold_expires_at: booking.hold_expires_at,
             created_at: booking.created_at,

@@ -74,10 +74,16 @@ async fn surplus_is_listed_with_its_reason_and_what_is_back() {
     assert_eq!(newest("refunded")["amountMinor"], 0);
     assert_eq!(listed[1]["disposition"], "applied");
 
-    sqlx::query("update refunds set status = 'pending', stripe_refund_id = 're_1'")
-        .execute(harness.db())
-        .await
-        .unwrap();
+    let made = json!({
+        "id": "evt_refund", "object": "event", "type": "refund.created", "livemode": false,
+        "api_version": "2026-09-30.endive", "created": harness.now().timestamp(),
+        "data": { "object": {
+            "id": "re_1", "object": "refund", "status": "pending", "payment_intent": "pi_second",
+            "amount": 1_200, "currency": "eur",
+            "metadata": { "refundId": harness.sql("select id from refunds").await },
+        } },
+    });
+    harness.deliver(&made.to_string()).await;
 
     assert_eq!(payments(&dana).await[0]["refunded"], booking["total"]);
 }

@@ -4,21 +4,10 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::{
-    HAPPENED, LEDGER, OPEN, REFUNDED_SLOWLY, REFUNDS, deafen, decided, pass, refund_by_hand, told,
+    HAPPENED, LEDGER, OPEN, REFUNDED_SLOWLY, REFUNDS, VISA, deafen, decided, paid, pass,
+    refund_by_hand, told,
 };
 use crate::harness::TestApp;
-
-const VISA: &str = "4242424242424242";
-
-/// A booking that is paid and confirmed, and its PaymentIntent.
-async fn paid(harness: &TestApp, card: &str) -> (Value, String) {
-    let show = harness.show().await;
-    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
-    let session = json!({ "session": booking["checkout"]["sessionId"], "card": card });
-    let paid = harness.knob("pay", session).await;
-    harness.simulator.settled().await;
-    (booking, paid["paymentIntent"].as_str().unwrap().to_owned())
-}
 
 fn left(amount: i64) -> String {
     format!("refund customer_payments stripe_balance {amount}")

@@ -4,11 +4,9 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::{
-    HAPPENED, LEDGER, LEFT, OPEN, REFUNDS, asked, deafen, pass, refund_by_hand, surplus, told,
+    HAPPENED, LEDGER, LEFT, OPEN, REFUNDS, VISA, asked, deafen, pass, refund_by_hand, surplus, told,
 };
 use crate::harness::TestApp;
-
-const VISA: &str = "4242424242424242";
 
 /// Stripe refuses to make refunds, and repeats that under the same key.
 async fn refuse(harness: &TestApp, code: &str, times: u32) {

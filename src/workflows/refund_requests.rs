@@ -1,0 +1,94 @@
+//! Refunds that admins ask for: reserved here, and made by a job.
+
+use chrono::{DateTime, Utc};
+
+use crate::connection::Connection;
+use crate::domain::booking::BookingStatus;
+use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
+use crate::domain::checkout_state::Ending;
+use crate::domain::ids::{BookingId, RefundId};
+use crate::domain::job::Job;
+use crate::domain::money::Money;
+use crate::domain::refund_block;
+use crate::domain::refund_request::{self, RefundWish, RefundablePayment};
+use crate::domain::refusal::Refusal;
+use crate::error::Result;
+use crate::repositories::{booking_events, bookings, disputes, jobs, refund_requests, refunds};
+
+/// What an admin asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct RefundRequest<'a> {
+    /// Whose money it is.
+    pub booking_id: BookingId,
+    /// Of which payment, and how much.
+    pub wish: RefundWish,
+    /// Why.
+    pub reason: &'a str,
+    /// Whether the booking is cancelled, so that what it reserves is free for others.
+    pub releases: bool,
+}
+
+/// Reserves a refund of one of the booking's payments, newest first, and leaves it to a job to ask
+/// Stripe for it. The caller commits.
+///
+/// Locks the booking, then its payments: of two at once, the second sees what the first has left.
+pub async fn request_refund(
+    db: &mut Connection,
+    request: RefundRequest<'_>,
+    now: DateTime<Utc>,
+) -> Result<RefundId> {
+    let id = request.booking_id;
+    let booking = bookings::lock(db, id).await?;
+    let booking = booking.ok_or(Refusal::NotFound("booking"))?;
+    let mut payments = Vec::new();
+    for payment in refunds::lock_payments_of(db, id).await? {
+        let disputes = disputes::list_of_payment(db, payment.id).await?;
+        let block = refund_block::of_disputes(&disputes);
+        payments.push(RefundablePayment { payment, block });
+    }
+    let granted = refund_request::decide(&payments, request.wish, booking.nothing)?;
+    let refund_id = refund_requests::request(db, granted, request.reason, now).await?;
+    let requested = requested(refund_id, granted.amount, request.reason);
+    let mut events = vec![requested];
+    let mut jobs = vec![Job::Refund { refund_id }.at(now)];
+    if request.releases && is_releasable(booking.status)? {
+        bookings::end(db, id, Ending::Cancelled, now).await?;
+        events.push(BookingEvent::Cancelled);
+        // What could still be paid of it is closed.
+        jobs.push(Job::EndHold { booking_id: id }.at(now));
+    }
+    let events: Vec<_> = events
+        .into_iter()
+        .map(|event| NewBookingEvent {
+            booking_id: id,
+            event,
+        })
+        .collect();
+    booking_events::append(db, &events, now).await?;
+    jobs::enqueue(db, &jobs).await?;
+    Ok(refund_id)
+}
+
+fn requested(refund_id: RefundId, amount: Money, reason: &str) -> BookingEvent {
+    BookingEvent::RefundRequested {
+        refund_id,
+        amount,
+        reason: Some(reason.to_owned()),
+    }
+}
+
+/// Whether the booking has something to release; refuses where somebody else has to let go first.
+fn is_releasable(status: BookingStatus) -> Result<bool, Refusal> {
+    match status {
+        BookingStatus::Confirmed => Ok(true),
+        BookingStatus::Expired | BookingStatus::Cancelled | BookingStatus::Failed => Ok(false),
+        BookingStatus::Pending | BookingStatus::Processing => {
+            let message = "cannot be true while the booking can still be paid: cancel it";
+            Err(Refusal::field("releaseSeats", message))
+        }
+        BookingStatus::Review => {
+            let message = "cannot be true while the booking is under review: resolve that";
+            Err(Refusal::field("releaseSeats", message))
+        }
+    }
+}
