@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::{OpenCheckout, PaymentPart};
 use super::dispute_status::DisputeStatus;
-use super::ids::{BookingId, ServiceId, ShowId};
+use super::ids::{BookingId, MovieId, ServiceId, ShowId};
 use super::money::Money;
 use super::user::UserId;
 
@@ -235,6 +235,21 @@ pub struct BookedShow {
     pub starts_at: DateTime<Utc>,
     /// The IANA zone of its place.
     pub timezone: String,
+    /// The film that is shown, if it is one.
+    pub movie: Option<BookedMovie>,
+}
+
+/// The film of a booking's show, in brief.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BookedMovie {
+    /// Its id.
+    pub id: MovieId,
+    /// Its title.
+    pub title: String,
+    /// Absolute.
+    pub poster_url: Option<String>,
+    /// How long it takes.
+    pub runtime_minutes: Option<i32>,
 }
 
 /// The service of a booking, in brief.

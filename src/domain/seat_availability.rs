@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::attempt::PaymentPart;
-use super::booking::{BookedShow, BookingStatus, PaymentOption, Reservation, ReservedSeats};
+use super::booking::{
+    BookedMovie, BookedShow, BookingStatus, PaymentOption, Reservation, ReservedSeats,
+};
 use super::catalogue::{PolicyStep, ShowStatus};
 use super::currency::Currency;
 use super::ids::{BookingId, ShowId};
@@ -24,6 +26,8 @@ pub struct SeatAvailability {
     pub starts_at: DateTime<Utc>,
     /// The IANA zone of its place.
     pub timezone: String,
+    /// The film that is shown, if it is one.
+    pub movie: Option<BookedMovie>,
     /// Whether it is on sale.
     pub status: ShowStatus,
     /// The currency of its prices.
@@ -142,6 +146,7 @@ impl SeatAvailability {
             title: self.title.clone(),
             starts_at: self.starts_at,
             timezone: self.timezone.clone(),
+            movie: self.movie.clone(),
         }
     }
 }
@@ -181,6 +186,7 @@ mod tests {
             title: "Metropolis".to_owned(),
             starts_at: "2026-12-24T19:30:00Z".parse().unwrap(),
             timezone: "Europe/Berlin".to_owned(),
+            movie: None,
             status: ShowStatus::OnSale,
             currency: "eur".parse().unwrap(),
             max_seats_per_booking: 3,

@@ -7,9 +7,12 @@ select wanted.number as "number!", shows.id as "show_id: ShowId", shows.title, s
        show_tiers.price_minor as "price_minor?",
        bookings.id as "claimed_by?: BookingId",
        bookings.user_id as "claimed_for?: UserId",
-       bookings.status as "claimed_as?: BookingStatus"
+       bookings.status as "claimed_as?: BookingStatus", movies.id as "movie_id?: MovieId",
+       movies.title as "movie_title?", movies.poster_url as "movie_poster_url?",
+       movies.runtime_minutes as "movie_runtime_minutes?"
 from unnest($1::int[], $2::uuid[], $3::text[]) as wanted (number, show_id, label)
 join shows on shows.id = wanted.show_id
+left join movies on movies.id = shows.movie_id
 left join show_seats as seat on seat.show_id = shows.id and seat.label = wanted.label
 left join show_tiers on show_tiers.show_id = seat.show_id and show_tiers.name = seat.tier
 left join seat_claims as claim

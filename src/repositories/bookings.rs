@@ -5,13 +5,13 @@ use chrono::{DateTime, Utc};
 use crate::connection::Connection;
 use crate::domain::attempt::{OpenCheckout, PaymentPart};
 use crate::domain::booking::{
-    BookedService, BookedShow, Booking, BookingDetails, BookingKind, BookingStatus, OpenAttempt,
-    PaymentOption, Reservation, ReservedSeats, ReservedSlot, ResourceId,
+    BookedMovie, BookedService, BookedShow, Booking, BookingDetails, BookingKind, BookingStatus,
+    OpenAttempt, PaymentOption, Reservation, ReservedSeats, ReservedSlot, ResourceId,
 };
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::checkout_state::Ending;
 use crate::domain::dispute_status::DisputeStatus;
-use crate::domain::ids::{BookingId, ServiceId, ShowId};
+use crate::domain::ids::{BookingId, MovieId, ServiceId, ShowId};
 use crate::domain::money::Money;
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
@@ -53,6 +53,10 @@ struct Row {
     show_title: Option<String>,
     show_starts_at: Option<DateTime<Utc>>,
     show_timezone: Option<String>,
+    movie_id: Option<MovieId>,
+    movie_title: Option<String>,
+    movie_poster_url: Option<String>,
+    movie_runtime_minutes: Option<i32>,
     disputed: Option<DisputeStatus>,
     service_id: Option<ServiceId>,
     resource_id: Option<ResourceId>,
@@ -82,6 +86,9 @@ macro_rules! details {
                       version as "version!", booking.created_at as "created_at!",
                       booking.show_id as "show_id?: _", shows.title as "show_title?",
                       shows.starts_at as "show_starts_at?", shows.timezone as "show_timezone?",
+                      movies.id as "movie_id?: _", movies.title as "movie_title?",
+                      movies.poster_url as "movie_poster_url?",
+                      movies.runtime_minutes as "movie_runtime_minutes?",
                       (select coalesce(sum(refunds.amount_minor), 0)::bigint
                        from refunds
                        join payments on payments.id = refunds.payment_id
@@ -106,6 +113,7 @@ macro_rules! details {
                       attempt.expires_at as "session_expires_at?"
                from bookings as booking
                left join shows on shows.id = booking.show_id
+               left join movies on movies.id = shows.movie_id
                left join services on services.id = booking.service_id
                left join service_resources as resource on resource.id = booking.resource_id
                left join checkout_attempts as attempt
@@ -181,6 +189,13 @@ impl TryFrom<Row> for BookingDetails {
                 )));
             }
         };
+        let movie = row.movie_id.zip(row.movie_title);
+        let movie = movie.map(|(id, title)| BookedMovie {
+            id,
+            title,
+            poster_url: row.movie_poster_url,
+            runtime_minutes: row.movie_runtime_minutes,
+        });
         let show = row.show_id.zip(row.show_title).zip(row.show_starts_at);
         let open = row
             .attempt_part
@@ -212,6 +227,7 @@ impl TryFrom<Row> for BookingDetails {
                     title,
                     starts_at,
                     timezone,
+                    movie,
                 }),
             service,
             open_attempt: open.map(|((part, session_id), expires_at)| OpenAttempt {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Columns, StoredPolicy};
 use crate::connection::Connection;
-use crate::domain::booking::BookingStatus;
+use crate::domain::booking::{BookedMovie, BookingStatus};
 use crate::domain::catalogue::{Movie, MovieDetails, NewShow, Show, ShowStatus, Tier};
 use crate::domain::ids::{BookingId, MovieId, ShowId};
 use crate::domain::money::Money;
@@ -333,11 +333,18 @@ pub async fn availabilities(
             .and_then(|number| availabilities.get_mut(number));
         let availability = availability
             .ok_or_else(|| Error::fault("an availability that nobody has asked for"))?;
+        let movie = row.movie_id.zip(row.movie_title);
         let availability = availability.get_or_insert_with(|| SeatAvailability {
             show_id: row.show_id,
             title: row.title,
             starts_at: row.starts_at,
             timezone: row.timezone,
+            movie: movie.map(|(id, title)| BookedMovie {
+                id,
+                title,
+                poster_url: row.movie_poster_url,
+                runtime_minutes: row.movie_runtime_minutes,
+            }),
             status: row.status,
             currency,
             max_seats_per_booking: usize::try_from(row.max_seats_per_booking).unwrap_or_default(),

@@ -68,6 +68,33 @@ async fn a_booking_has_every_member_of_its_shape() {
 }
 
 #[tokio::test]
+async fn the_film_of_the_show_comes_with_a_booking() {
+    let harness = TestApp::new().await;
+    let film = json!({
+        "title": "Metropolis", "runtimeMinutes": 153, "posterUrl": "https://films.example/m.jpg",
+    });
+    let made = harness
+        .admin()
+        .post("/api/admin/movies", film.clone())
+        .await;
+    let film_id = made.body["id"].clone();
+    let of_film = json!({ "movieId": film_id, "title": null });
+    let shows = [harness.show_with(of_film).await, harness.show().await];
+    let dana = harness.customer("dana");
+
+    for (show, shown) in shows.iter().zip([true, false]) {
+        let held = dana.booked(show, &["A2"]).await;
+        let read = dana.booking(&held).await;
+
+        let mut wanted = film.clone();
+        wanted["id"] = film_id.clone();
+        let wanted = if shown { wanted } else { Value::Null };
+        assert_eq!(held["show"]["movie"], wanted);
+        assert_eq!(read["show"], held["show"]);
+    }
+}
+
+#[tokio::test]
 async fn seats_that_are_gone_are_named() {
     let harness = TestApp::new().await;
     let show = harness.show().await;

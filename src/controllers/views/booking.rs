@@ -6,10 +6,10 @@ use utoipa::ToSchema;
 
 use crate::domain::attempt::OpenCheckout;
 use crate::domain::booking::{
-    BookedService, BookedShow, BookingDetails, BookingKind, BookingStatus, PaymentOption,
-    PaymentStatus, ReservedSlot,
+    BookedMovie, BookedService, BookedShow, BookingDetails, BookingKind, BookingStatus,
+    PaymentOption, PaymentStatus, ReservedSlot,
 };
-use crate::domain::ids::{BookingId, ServiceId, ShowId};
+use crate::domain::ids::{BookingId, MovieId, ServiceId, ShowId};
 use crate::domain::money::Money;
 
 /// A booking, in the one shape that it has everywhere.
@@ -48,6 +48,17 @@ struct BookedShowView {
     title: String,
     starts_at: DateTime<Utc>,
     timezone: String,
+    movie: Option<BookedMovieView>,
+}
+
+/// The film of a booking's show.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct BookedMovieView {
+    id: MovieId,
+    title: String,
+    poster_url: Option<String>,
+    runtime_minutes: Option<i32>,
 }
 
 /// The service of a booking.
@@ -148,6 +159,18 @@ impl From<BookedShow> for BookedShowView {
             title: show.title,
             starts_at: show.starts_at,
             timezone: show.timezone,
+            movie: show.movie.map(BookedMovieView::from),
+        }
+    }
+}
+
+impl From<BookedMovie> for BookedMovieView {
+    fn from(movie: BookedMovie) -> Self {
+        Self {
+            id: movie.id,
+            title: movie.title,
+            poster_url: movie.poster_url,
+            runtime_minutes: movie.runtime_minutes,
         }
     }
 }
