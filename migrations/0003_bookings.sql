@@ -33,6 +33,8 @@ create table bookings (
   -- Due for confirmation: the whole total, or the deposit.
   due_minor bigint not null,
   paid_minor bigint not null default 0,
+  -- By how much less than was due a person has confirmed it; below 0 where more had come.
+  conceded_minor bigint not null default 0,
   cancellation_policy jsonb not null,
   hold_expires_at timestamptz,
   confirmed_at timestamptz,
@@ -54,13 +56,15 @@ create table bookings (
   constraint bookings_slot_has_length check (slot_starts_at < slot_ends_at),
   -- Refuses sums that cannot be: more due, or more paid, than the total.
   constraint bookings_due_within_total check (due_minor between 0 and total_minor),
-  constraint bookings_paid_within_total check (paid_minor between 0 and total_minor),
+  constraint bookings_paid_within_total check (paid_minor >= 0 and paid_minor + conceded_minor <= total_minor),
   -- Refuses to confirm for nothing what costs something: all of it is due, or a deposit that is something.
   constraint bookings_due_is_priced check (
     case payment_option when 'full' then due_minor = total_minor else due_minor > 0 or total_minor = 0 end
   ),
   -- Refuses to confirm what is not paid, and to forget when it was confirmed.
-  constraint bookings_confirmed_is_paid check (status <> 'confirmed' or paid_minor >= due_minor),
+  constraint bookings_confirmed_is_paid check (status <> 'confirmed' or paid_minor + conceded_minor >= due_minor),
+  -- Refuses to confirm for nothing what costs something, whoever wants it.
+  constraint bookings_conceded_is_rest check (conceded_minor = 0 or paid_minor > 0),
   constraint bookings_confirmed_has_time check (status <> 'confirmed' or confirmed_at is not null),
   -- Refuses a hold without an end.
   constraint bookings_hold_has_end check (status not in ('pending', 'processing') or hold_expires_at is not null),
@@ -92,6 +96,18 @@ begin
 end $$;
 create trigger bookings_guard_update before update on bookings
   for each row execute function bookings_guard_update();
+
+-- Refuses to let a buyer off without a person who decides so, when they resolve a review.
+create function bookings_refuse_concession() returns trigger language plpgsql as $$
+begin
+  raise exception 'only a review can let booking % off', new.id
+    using errcode = 'check_violation', constraint = 'bookings_conceded_in_review';
+end $$;
+create trigger bookings_conceded_in_review before update of conceded_minor on bookings for each row
+  when (old.conceded_minor <> new.conceded_minor and (old.status <> 'review' or new.status <> 'confirmed'))
+  execute function bookings_refuse_concession();
+create trigger bookings_born_without_concession before insert on bookings for each row
+  when (new.conceded_minor <> 0) execute function bookings_refuse_concession();
 
 -- Refuses to rewrite what was sold, and for how much. The checks of seats and sums rely on it: they read the booking
 -- without locking it.

@@ -9,8 +9,8 @@ create table booking_events (
   booking_id uuid not null,
   kind text not null check (kind in (
     'held', 'holdShortened', 'attemptOpened', 'attemptClosed', 'attemptReplaced', 'awaitingFunds', 'claimedAgain',
-    'confirmed', 'balancePaid', 'surplusKept', 'review', 'paymentDiffers', 'cancellationRequested', 'expired',
-    'cancelled', 'failed', 'refundRequested', 'refundSettled', 'refundHeldBack', 'refundRefused',
+    'confirmed', 'balancePaid', 'surplusKept', 'review', 'reviewResolved', 'paymentDiffers', 'cancellationRequested',
+    'expired', 'cancelled', 'failed', 'refundRequested', 'refundSettled', 'refundHeldBack', 'refundRefused',
     'refundMadeByHand', 'disputeOpened', 'disputeUpdated', 'disputeFundsWithdrawn', 'disputeFundsReinstated',
     'disputeClosed', 'fraudWarned'
   )),

@@ -3,7 +3,7 @@
 create table ledger_transfers (
   id uuid primary key,
   kind text not null check (kind in (
-    'capture', 'refund', 'refund_reversal', 'dispute_withdrawal', 'dispute_reinstatement'
+    'capture', 'refund', 'refund_reversal', 'acceptance', 'dispute_withdrawal', 'dispute_reinstatement'
   )),
   debit text not null check (debit in ('stripe_balance', 'customer_payments', 'customer_surplus', 'disputed_funds')),
   credit text not null check (credit in ('stripe_balance', 'customer_payments', 'customer_surplus', 'disputed_funds')),
@@ -31,6 +31,7 @@ create table ledger_transfers (
 create index ledger_transfers_by_booking on ledger_transfers (booking_id);
 -- Refuse to book one fact twice.
 create unique index ledger_transfers_one_capture on ledger_transfers (payment_id) where kind = 'capture';
+create unique index ledger_transfers_one_acceptance on ledger_transfers (payment_id) where kind = 'acceptance';
 create unique index ledger_transfers_one_per_refund on ledger_transfers (refund_id, kind)
   where refund_id is not null;
 create unique index ledger_transfers_one_per_dispute on ledger_transfers (dispute_id, kind)
@@ -79,3 +80,18 @@ create constraint trigger refunds_are_booked after insert or update of status on
 create constraint trigger ledger_transfers_book_refunds after insert on ledger_transfers
   deferrable initially deferred for each row when (new.refund_id is not null)
   execute function ledger_check_its_refund();
+
+-- Refuses a payment that counts for its booking while its money stays booked as surplus, and the other way round.
+create function payments_check_account() returns trigger language plpgsql as $$
+begin
+  if (new.disposition = 'applied') <> exists (
+    select from ledger_transfers where payment_id = new.id and kind = 'acceptance'
+  ) then
+    raise exception 'the ledger does not have the money of payment % where its disposition says', new.id
+      using errcode = 'check_violation', constraint = 'payments_disposition_is_booked';
+  end if;
+  return null;
+end $$;
+create constraint trigger payments_disposition_is_booked after update of disposition on payments
+  deferrable initially deferred for each row when (old.disposition <> new.disposition)
+  execute function payments_check_account();

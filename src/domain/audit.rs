@@ -26,6 +26,8 @@ pub enum AdminAction {
     BeginReconciliation,
     /// Gives money back.
     Refund,
+    /// Decides about a booking under review.
+    ResolveReview,
 }
 
 impl AdminAction {
@@ -40,6 +42,7 @@ impl AdminAction {
             Self::VerifyBooking => "verifyBooking",
             Self::BeginReconciliation => "beginReconciliation",
             Self::Refund => "refund",
+            Self::ResolveReview => "resolveReview",
         }
     }
 }

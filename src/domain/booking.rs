@@ -195,6 +195,9 @@ pub struct Booking {
     pub due: Money,
     /// What was captured and applied.
     pub paid: Money,
+    /// By how much less than was due a person has confirmed it, in minor units; below 0 where more
+    /// had come.
+    pub conceded_minor: i64,
     /// How much of that is back with the buyer, or on its way there at Stripe.
     pub refunded: Money,
     /// When the hold ends.
@@ -301,7 +304,7 @@ impl Booking {
                 PaymentOption::Half => PaymentPart::Deposit,
             }),
             BookingStatus::Confirmed => {
-                let is_settled = self.paid.amount_minor >= self.total.amount_minor;
+                let is_settled = self.met_minor() >= self.total.amount_minor;
                 (!is_settled).then_some(PaymentPart::Balance)
             }
             BookingStatus::Processing
@@ -318,8 +321,8 @@ impl Booking {
         if self.disputed == Some(DisputeStatus::Lost) {
             return false;
         }
-        let kept = self.paid.checked_sub(self.refunded);
-        let is_kept = kept.is_some_and(|kept| kept.amount_minor >= self.due.amount_minor);
+        let kept_minor = self.met_minor().saturating_sub(self.refunded.amount_minor);
+        let is_kept = kept_minor >= self.due.amount_minor;
         match self.status_of_paid() {
             PaymentStatus::Paid | PaymentStatus::DepositPaid => is_kept,
             PaymentStatus::Unpaid
@@ -343,16 +346,27 @@ impl Booking {
         }
     }
 
+    /// What is left to pay.
+    pub fn balance(&self) -> Money {
+        let left = self.total.amount_minor.saturating_sub(self.met_minor());
+        Money::new(left, self.total.currency)
+    }
+
+    /// How much of the total is met, in minor units.
+    fn met_minor(&self) -> i64 {
+        self.paid.amount_minor.saturating_add(self.conceded_minor)
+    }
+
     /// What was paid, whoever disputes it or has it back. A booking that costs nothing is paid once it is
     /// confirmed.
     fn status_of_paid(&self) -> PaymentStatus {
-        let paid_minor = self.paid.amount_minor;
-        let due_is_met = paid_minor >= self.due.amount_minor;
+        let met_minor = self.met_minor();
+        let due_is_met = met_minor >= self.due.amount_minor;
         if self.status == BookingStatus::Processing {
             PaymentStatus::Processing
-        } else if paid_minor == 0 && self.status != BookingStatus::Confirmed {
+        } else if met_minor == 0 && self.status != BookingStatus::Confirmed {
             PaymentStatus::Unpaid
-        } else if paid_minor >= self.total.amount_minor {
+        } else if met_minor >= self.total.amount_minor {
             PaymentStatus::Paid
         } else if due_is_met {
             PaymentStatus::DepositPaid

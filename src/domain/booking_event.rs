@@ -11,6 +11,7 @@ use super::funds::{Mismatch, SurplusReason};
 use super::ids::{AttemptId, BookingId, DisputeId, PaymentId, RefundId};
 use super::money::Money;
 use super::refund_state::RefundStatus;
+use super::review::Resolution;
 
 /// One thing that has happened to a booking. As JSON it is `{"kind": "confirmed", …}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +96,13 @@ pub enum BookingEvent {
         ours: Value,
         /// What Stripe says.
         theirs: Value,
+    },
+    /// An admin has decided what becomes of it after a review.
+    ReviewResolved {
+        /// What.
+        resolution: Resolution,
+        /// Why.
+        reason: String,
     },
     /// Somebody wants it cancelled; Stripe is asked to close what could pay for it.
     CancellationRequested {
@@ -227,6 +235,7 @@ impl BookingEvent {
             Self::SurplusKept { .. } => "surplusKept",
             Self::Review { .. } => "review",
             Self::PaymentDiffers { .. } => "paymentDiffers",
+            Self::ReviewResolved { .. } => "reviewResolved",
             Self::CancellationRequested { .. } => "cancellationRequested",
             Self::Expired => "expired",
             Self::Cancelled => "cancelled",
@@ -298,6 +307,10 @@ mod tests {
                 theirs,
             },
             BookingEvent::CancellationRequested { reason: None },
+            BookingEvent::ReviewResolved {
+                resolution: Resolution::Confirm,
+                reason: "a fair price".to_owned(),
+            },
             BookingEvent::Expired,
             BookingEvent::Cancelled,
             BookingEvent::Failed,

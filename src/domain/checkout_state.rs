@@ -18,7 +18,7 @@ pub struct CheckoutState {
     pub part: PaymentPart,
     /// What the booking costs.
     pub total: Money,
-    /// What has been applied to it.
+    /// What has been applied to it, with what a person has let off.
     pub paid: Money,
     /// Where the attempt stands.
     pub attempt_status: AttemptStatus,

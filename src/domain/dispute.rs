@@ -197,7 +197,10 @@ impl DisputeChange {
             TransferKind::DisputeReinstatement => {
                 Some(BookingEvent::DisputeFundsReinstated { dispute_id, amount })
             }
-            TransferKind::Capture | TransferKind::Refund | TransferKind::RefundReversal => None,
+            TransferKind::Capture
+            | TransferKind::Acceptance
+            | TransferKind::Refund
+            | TransferKind::RefundReversal => None,
         });
         let is_other = self
             .before

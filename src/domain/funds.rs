@@ -36,6 +36,15 @@ pub enum Mismatch {
 }
 
 impl Mismatch {
+    /// Each there is.
+    pub const ALL: [Self; 5] = [
+        Self::Booking,
+        Self::Currency,
+        Self::Amount,
+        Self::SessionUnknown,
+        Self::SessionUnexplained,
+    ];
+
     /// The kind of the discrepancy.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -93,13 +102,7 @@ mod tests {
 
     #[test]
     fn a_mismatch_and_a_reason_have_one_word_each() {
-        for mismatch in [
-            Mismatch::Booking,
-            Mismatch::Currency,
-            Mismatch::Amount,
-            Mismatch::SessionUnknown,
-            Mismatch::SessionUnexplained,
-        ] {
+        for mismatch in Mismatch::ALL {
             assert_eq!(to_value(mismatch).unwrap(), mismatch.as_str());
         }
         for reason in [

@@ -43,6 +43,8 @@ pub enum TransferKind {
     Refund,
     /// A refund has failed, and the money is ours again.
     RefundReversal,
+    /// A person has applied to a booking what was kept as surplus.
+    Acceptance,
     /// A bank takes it back. Stripe's fee for that is not booked, as no fee of Stripe's is.
     DisputeWithdrawal,
     /// A bank gives back what it has taken.
@@ -56,6 +58,7 @@ impl TransferKind {
             Self::Capture => "capture",
             Self::Refund => "refund",
             Self::RefundReversal => "refund_reversal",
+            Self::Acceptance => "acceptance",
             Self::DisputeWithdrawal => "dispute_withdrawal",
             Self::DisputeReinstatement => "dispute_reinstatement",
         }
@@ -73,6 +76,10 @@ impl TransferKind {
             Self::Refund => Entry {
                 debit: account,
                 credit: Account::StripeBalance,
+            },
+            Self::Acceptance => Entry {
+                debit: Account::CustomerSurplus,
+                credit: Account::CustomerPayments,
             },
             Self::DisputeWithdrawal => Entry {
                 debit: Account::DisputedFunds,

@@ -85,6 +85,12 @@ pub enum Refusal {
         /// What the booking is at now.
         version: i64,
     },
+    /// Nobody has to decide about the booking.
+    #[error("This booking is not under review: it is {}.", booking_status.as_str())]
+    NotUnderReview {
+        /// What the booking is now.
+        booking_status: BookingStatus,
+    },
     /// So much would go back only if a refund that is under way failed.
     #[error("A refund of this payment is under way; wait for its end.")]
     RefundInProgress,
@@ -141,7 +147,7 @@ impl Refusal {
             Self::UnknownSeat { .. } => "unknown_seat",
             Self::AmountTooSmall { .. } | Self::AmountRefused(_) => "amount_too_small",
             Self::VoucherInvalid => "voucher_invalid",
-            Self::BookingNotPayable { .. } => "booking_not_payable",
+            Self::BookingNotPayable { .. } | Self::NotUnderReview { .. } => "booking_not_payable",
             Self::AlreadyPaid => "already_paid",
             Self::BookingExpired => "booking_expired",
             Self::VersionConflict { .. } => "version_conflict",

@@ -85,6 +85,12 @@ impl TimelineItem {
             BookingEvent::Expired => "Nobody paid in time; free for others again.".to_owned(),
             BookingEvent::Cancelled => "Cancelled; free for others again.".to_owned(),
             BookingEvent::Failed => "The payment did not come; free for others again.".to_owned(),
+            BookingEvent::ReviewResolved { resolution, reason } => {
+                format!(
+                    "An admin has decided to {} it: {reason}",
+                    resolution.as_str()
+                )
+            }
             BookingEvent::RefundRequested { amount, reason, .. } => match reason {
                 Some(reason) => format!("An admin has asked for a refund of {amount}: {reason}"),
                 None => format!("A refund of {amount} is on its way to Stripe."),
@@ -154,6 +160,7 @@ fn kind(event: &BookingEvent) -> TimelineKind {
         | BookingEvent::ClaimedAgain { .. }
         | BookingEvent::Confirmed { .. }
         | BookingEvent::Review { .. }
+        | BookingEvent::ReviewResolved { .. }
         | BookingEvent::CancellationRequested { .. }
         | BookingEvent::Expired
         | BookingEvent::Cancelled

@@ -243,7 +243,8 @@ impl From<&Refusal> for Problem {
             Refusal::TooManySeats { maximum } => problem.with("maximum", json!(maximum)),
             Refusal::AmountTooSmall { minimum } => problem.with("minimum", json!(minimum)),
             Refusal::AmountRefused(_) => problem.with("minimum", Value::Null),
-            Refusal::BookingNotPayable { booking_status } => {
+            Refusal::BookingNotPayable { booking_status }
+            | Refusal::NotUnderReview { booking_status } => {
                 problem.with("bookingStatus", json!(booking_status))
             }
             Refusal::ValidationFailed(errors) => problem.with("errors", json!(errors)),
@@ -279,6 +280,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::SlotUnavailable
         | Refusal::ShowClosed
         | Refusal::BookingNotPayable { .. }
+        | Refusal::NotUnderReview { .. }
         | Refusal::AlreadyPaid
         | Refusal::BookingExpired
         | Refusal::VersionConflict { .. }

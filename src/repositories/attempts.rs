@@ -177,7 +177,8 @@ pub async fn lock(
 ) -> Result<HashMap<AttemptId, CheckoutState>> {
     let rows = sqlx::query!(
         r#"with booking as materialized (
-             select id, status, cancel_requested_at, currency, total_minor, paid_minor
+             select id, status, cancel_requested_at, currency, total_minor,
+                    paid_minor + conceded_minor as met_minor
              from bookings
              where id = any($1)
              order by id
@@ -185,7 +186,7 @@ pub async fn lock(
            )
            select attempt.id as "attempt_id: AttemptId", booking.id as "booking_id: BookingId",
                   booking.status as "status: BookingStatus", booking.cancel_requested_at,
-                  booking.currency, booking.total_minor, booking.paid_minor,
+                  booking.currency, booking.total_minor, booking.met_minor as "met_minor!",
                   attempt.status as "attempt_status: AttemptStatus",
                   attempt.part as "part: PaymentPart", attempt.amount_minor,
                   attempt.stripe_payment_intent_id
@@ -210,7 +211,7 @@ pub async fn lock(
             cancel_requested: row.cancel_requested_at.is_some(),
             part: row.part,
             total: Money::new(row.total_minor, currency),
-            paid: Money::new(row.paid_minor, currency),
+            paid: Money::new(row.met_minor, currency),
             paid_by: match row.attempt_status {
                 AttemptStatus::Paid => vec![row.stripe_payment_intent_id],
                 AttemptStatus::Creating

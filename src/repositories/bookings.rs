@@ -43,6 +43,7 @@ struct Row {
     total_minor: i64,
     due_minor: i64,
     paid_minor: i64,
+    conceded_minor: i64,
     returned_minor: i64,
     hold_expires_at: Option<DateTime<Utc>>,
     confirmed_at: Option<DateTime<Utc>>,
@@ -82,7 +83,8 @@ macro_rules! details {
                       kind as "kind!: _", booking.status as "status!: _", seats as "seats!",
                       payment_option as "payment_option!: _", booking.currency as "currency!",
                       total_minor as "total_minor!", due_minor as "due_minor!",
-                      paid_minor as "paid_minor!", hold_expires_at, confirmed_at, cancelled_at,
+                      paid_minor as "paid_minor!", conceded_minor as "conceded_minor!",
+                      hold_expires_at, confirmed_at, cancelled_at,
                       version as "version!", booking.created_at as "created_at!",
                       booking.show_id as "show_id?: _", shows.title as "show_title?",
                       shows.starts_at as "show_starts_at?", shows.timezone as "show_timezone?",
@@ -212,6 +214,7 @@ impl TryFrom<Row> for BookingDetails {
                 total: Money::new(row.total_minor, currency),
                 due: Money::new(row.due_minor, currency),
                 paid: Money::new(row.paid_minor, currency),
+                conceded_minor: row.conceded_minor,
                 refunded: Money::new(row.returned_minor, currency),
                 hold_expires_at: row.hold_expires_at,
                 confirmed_at: row.confirmed_at,
@@ -319,14 +322,17 @@ pub async fn request_cancellation(
 pub struct LockedBooking {
     /// Where it stands.
     pub status: BookingStatus,
-    /// 0 in its currency.
-    pub nothing: Money,
+    /// What is due for confirmation.
+    pub due: Money,
 }
 
 /// Locks a booking, if there is one.
 pub async fn lock(db: &mut Connection, id: BookingId) -> Result<Option<LockedBooking>> {
     let row = sqlx::query!(
-        r#"select status as "status: BookingStatus", currency from bookings where id = $1 for update"#,
+        r#"select status as "status: BookingStatus", due_minor, currency
+           from bookings
+           where id = $1
+           for update"#,
         id as _,
     )
     .fetch_optional(db)
@@ -335,7 +341,7 @@ pub async fn lock(db: &mut Connection, id: BookingId) -> Result<Option<LockedBoo
         let currency = row.currency.parse().map_err(Error::Fault)?;
         Ok(LockedBooking {
             status: row.status,
-            nothing: Money::new(0, currency),
+            due: Money::new(row.due_minor, currency),
         })
     })
     .transpose()

@@ -129,3 +129,23 @@ pub async fn dismiss(
     .await?;
     Ok(dismissed)
 }
+
+/// Dismisses what is open of these kinds about a booking.
+pub async fn dismiss_of_booking(
+    db: &mut Connection,
+    id: BookingId,
+    kinds: &[&str],
+    reason: &str,
+) -> Result<()> {
+    sqlx::query!(
+        "update discrepancies
+         set status = 'dismissed', dismiss_reason = $3
+         where booking_id = $1 and kind = any($2) and status = 'open'",
+        id as _,
+        kinds as _,
+        reason,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -182,6 +182,46 @@ fn failures_json(failures: &[NewFailedPayment<'_>]) -> Value {
     rows.collect()
 }
 
+/// Applies surplus to its booking, books it over, and confirms the booking, which is under review,
+/// for this money: what is less or more than was due is conceded. The caller holds the locks of
+/// both.
+pub async fn accept(db: &mut Connection, id: PaymentId, now: DateTime<Utc>) -> Result<()> {
+    let kind = TransferKind::Acceptance;
+    let entry = kind.accounts(Account::CustomerSurplus);
+    let confirmed = sqlx::query!(
+        "with accepted as (
+           update payments
+           set disposition = 'applied', surplus_reason = null
+           where id = $1 and disposition = 'surplus'
+           returning id, booking_id, amount_minor, currency
+         ), transfer as (
+           insert into ledger_transfers (id, kind, debit, credit, amount_minor, currency,
+                                         booking_id, payment_id, created_at)
+           select $2, $3, $4, $5, amount_minor, currency, booking_id, id, $6
+           from accepted
+         )
+         update bookings
+         set status = 'confirmed', paid_minor = paid_minor + amount_minor,
+             conceded_minor = due_minor - paid_minor - amount_minor,
+             confirmed_at = coalesce(confirmed_at, $6), hold_expires_at = null, updated_at = $6
+         from accepted
+         where bookings.id = accepted.booking_id and status = 'review'",
+        id as _,
+        TransferId::new() as _,
+        kind.as_str(),
+        entry.debit.as_str(),
+        entry.credit.as_str(),
+        now,
+    )
+    .execute(db)
+    .await?;
+    if confirmed.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(Error::fault("a payment was accepted for no review"))
+    }
+}
+
 /// Which of the PaymentIntents have brought a payment that is stored. Asked under the lock of the
 /// booking, in a statement that sees what was committed while the lock was waited for.
 pub async fn recorded_intents(

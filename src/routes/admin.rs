@@ -7,8 +7,8 @@ use super::audience::Audience;
 use super::problems::{ADMIN, GENERAL, SIGNED_IN};
 use crate::app::AppState;
 use crate::controllers::admin::{
-    audit_log, bookings, discrepancies, movies, payment_events, reconciliations, refunds, services,
-    shows,
+    audit_log, bookings, discrepancies, movies, payment_events, reconciliations, refunds, reviews,
+    services, shows,
 };
 
 const AUDIENCE: Audience = Audience {
@@ -29,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(bookings::find_booking_timeline))
         .routes(routes!(bookings::verify_booking))
         .routes(routes!(refunds::refund_payment))
+        .routes(routes!(reviews::resolve_booking))
         .routes(routes!(payment_events::list_payment_events))
         .routes(routes!(payment_events::find_payment_event))
         .routes(routes!(payment_events::replay_payment_event))

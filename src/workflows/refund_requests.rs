@@ -46,7 +46,8 @@ pub async fn request_refund(
         let block = refund_block::of_disputes(&disputes);
         payments.push(RefundablePayment { payment, block });
     }
-    let granted = refund_request::decide(&payments, request.wish, booking.nothing)?;
+    let nothing = Money::new(0, booking.due.currency);
+    let granted = refund_request::decide(&payments, request.wish, nothing)?;
     let refund_id = refund_requests::request(db, granted, request.reason, now).await?;
     let requested = requested(refund_id, granted.amount, request.reason);
     let mut events = vec![requested];

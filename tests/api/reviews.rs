@@ -1,6 +1,8 @@
 //! Money that does not match leaves a booking to a person, with all that it reserves and every word
 //! of Stripe's.
 
+mod resolved;
+
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 

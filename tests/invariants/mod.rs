@@ -25,7 +25,8 @@ pub(crate) const INVARIANTS: [(&str, &str); 8] = [
     ),
     (
         "confirmed bookings that have not been paid",
-        "select count(*) from bookings where status = 'confirmed' and paid_minor < due_minor",
+        "select count(*) from bookings
+         where status = 'confirmed' and paid_minor + conceded_minor < due_minor",
     ),
     (
         "live bookings without all their seats",

@@ -7,6 +7,7 @@ pub mod movies;
 pub mod payment_events;
 pub mod reconciliations;
 pub mod refunds;
+pub mod reviews;
 pub mod services;
 pub mod shows;
 mod views;

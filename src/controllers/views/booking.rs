@@ -98,11 +98,10 @@ impl BookingView {
         let checkout = details.payable_checkout(now).cloned();
         let booking = details.booking;
         let slot = booking.reservation.slot().zip(details.service.clone());
-        let nothing = Money::new(0, booking.total.currency);
         Self {
             payment_status: booking.payment_status(),
             is_paid: booking.is_paid(),
-            balance: booking.total.checked_sub(booking.paid).unwrap_or(nothing),
+            balance: booking.balance(),
             id: booking.id,
             reference: booking.reference,
             kind: booking.reservation.kind(),

@@ -50,6 +50,7 @@ impl<'a> Draft<'a> {
             total: quote.total,
             due: quote.due,
             paid: Money::new(0, quote.total.currency),
+            conceded_minor: 0,
             refunded: Money::new(0, quote.total.currency),
             hold_expires_at,
             confirmed_at: is_free.then_some(now),

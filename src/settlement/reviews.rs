@@ -1,0 +1,89 @@
+//! What a person decides about a booking under review.
+
+use chrono::{DateTime, Utc};
+
+use super::round::Round;
+use crate::connection::Connection;
+use crate::domain::booking::BookingStatus;
+use crate::domain::booking_event::BookingEvent;
+use crate::domain::checkout_state::Ending;
+use crate::domain::funds::Mismatch;
+use crate::domain::ids::BookingId;
+use crate::domain::job::Job;
+use crate::domain::refund_request::GrantedRefund;
+use crate::domain::refusal::Refusal;
+use crate::domain::review::{self, Resolution};
+use crate::error::Result;
+use crate::repositories::{bookings, discrepancies, payments, refund_requests, refunds};
+
+/// A person's decision.
+#[derive(Debug, Clone, Copy)]
+pub struct ReviewDecision<'a> {
+    /// The booking.
+    pub booking_id: BookingId,
+    /// What they decide.
+    pub resolution: Resolution,
+    /// Why.
+    pub reason: &'a str,
+}
+
+/// Confirms a booking under review for the money that came, or cancels it; what is not accepted
+/// goes back, and what was open about it is dismissed. The caller commits. Refuses a booking that
+/// is not under review, and to confirm where no money could be accepted.
+pub async fn resolve_review(
+    db: &mut Connection,
+    decision: ReviewDecision<'_>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let (id, reason) = (decision.booking_id, decision.reason);
+    let booking = bookings::lock(db, id).await?;
+    let booking = booking.ok_or(Refusal::NotFound("booking"))?;
+    if booking.status != BookingStatus::Review {
+        let booking_status = booking.status;
+        return Err(Refusal::NotUnderReview { booking_status }.into());
+    }
+    let kept = refunds::lock_payments_of(db, id).await?;
+    let outcome = review::decide(decision.resolution, booking.due, &kept)?;
+    let mut round = Round::new(now);
+    let resolved = BookingEvent::ReviewResolved {
+        resolution: decision.resolution,
+        reason: reason.to_owned(),
+    };
+    round.happened(id, resolved);
+    match outcome.accepted {
+        Some(payment_id) => {
+            payments::accept(db, payment_id, now).await?;
+            let payment_id = Some(payment_id);
+            round.happened(id, BookingEvent::Confirmed { payment_id });
+        }
+        None => round.end_booking(db, id, Ending::Cancelled).await?,
+    }
+    for granted in outcome.refunds {
+        round.give_back(db, id, granted, reason).await?;
+    }
+    // What could still be paid of it is closed.
+    round.jobs.push(Job::EndHold { booking_id: id }.at(now));
+    let kinds = Mismatch::ALL.map(Mismatch::as_str);
+    discrepancies::dismiss_of_booking(db, id, &kinds, reason).await?;
+    round.finish(db).await
+}
+
+impl Round<'_> {
+    async fn give_back(
+        &mut self,
+        db: &mut Connection,
+        id: BookingId,
+        granted: GrantedRefund,
+        reason: &str,
+    ) -> Result<()> {
+        let refund_id = refund_requests::request(db, granted, reason, self.now).await?;
+        self.jobs.push(Job::Refund { refund_id }.at(self.now));
+        let requested = BookingEvent::RefundRequested {
+            refund_id,
+            amount: granted.amount,
+            reason: Some(reason.to_owned()),
+        };
+        self.happened(id, requested);
+        Ok(())
+    }
+}
