@@ -17,7 +17,7 @@ const SESSION_LIFE_SECONDS: i64 = 40 * 60;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Errors that are in the log for a reason, by how they begin.
-const EXPLAINED: [(&str, &str); 5] = [
+const EXPLAINED: [(&str, &str); 6] = [
     (
         "what Stripe reports differs from what we asked for: amount_mismatch",
         "some buyers pay another amount",
@@ -25,6 +25,10 @@ const EXPLAINED: [(&str, &str); 5] = [
     (
         "more money came for a booking under review",
         "some of those pay twice",
+    ),
+    (
+        "the database cannot be reached",
+        "a process that starts while the database is away",
     ),
     (
         "LocalQueue failed to fetch jobs",

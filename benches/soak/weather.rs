@@ -21,6 +21,8 @@ const FAULT: Duration = Duration::from_secs(5);
 const RESTART: Duration = Duration::from_secs(2);
 /// How long after the end of a fault somebody may be refused for it.
 const RECOVERY_MAX: Duration = Duration::from_secs(10);
+/// How long one of them may wait for an answer; Stripe leaves some calls hanging.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// Between two looks whether buyers are served.
 const LOOK: Duration = Duration::from_millis(100);
 /// Of all the time, how much passes before Stripe goes away …
@@ -137,10 +139,10 @@ impl World {
             .bearer_auth(token)
             .header("content-type", "application/json");
         for request in [ready, sale.body(seat.to_string())] {
-            match send(request).await {
+            match send(request.timeout(ANSWER_MAX)).await {
                 Ok((200 | 201 | 409, _)) => {}
                 Ok((_, problem)) if self.is_of_stripe(&problem) => {}
-                Err(error) if error.is_connect() => return None,
+                Err(error) if error.is_connect() || is_broken_off(&error) => return None,
                 other => return Some(format!("{other:?}")),
             }
         }
@@ -150,4 +152,9 @@ impl World {
     fn is_of_stripe(&self, problem: &Value) -> bool {
         problem["code"] == "payment_provider_unavailable" && self.to_stripe.mode() != Mode::Open
     }
+}
+
+/// Whether the process ended before its answer.
+fn is_broken_off(error: &reqwest::Error) -> bool {
+    error.is_request() && !error.is_timeout()
 }
