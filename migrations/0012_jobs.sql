@@ -80,28 +80,44 @@ create function bring_jobs_forward(latest timestamptz) returns void language sql
   having count(*) > 0;
 $$;
 
--- Brings forward the jobs that a clock which was ahead has put off for longer than any of their kind may wait: the end of a
--- hold until `latest_end`, another look at an attempt whose bank has not decided until `latest_look`, a deferred event until
--- `latest_event`, and all others until `latest`.
+-- Brings forward the jobs that a clock which was ahead has put off for longer than their kind may wait: until the latest
+-- time of the payload of that kind. How long the end of a hold may wait its booking says: until the hold ends, until `latest_look` while a bank has not
+-- decided, and until `latest_retry` once it is cancelled.
 create function bring_misdated_jobs_forward(
-  latest_end timestamptz, latest_look timestamptz, latest_event timestamptz, latest timestamptz
+  payloads json[], latest timestamptz[], latest_look timestamptz, latest_retry timestamptz
 ) returns void language sql as $$
   select graphile_worker.reschedule_jobs(array[id], run_at => due)
   from (
     select jobs.id, jobs.run_at,
-           case when jobs.kind = 'settleEvent' then latest_event
-                when jobs.kind <> 'endHold' then latest
-                when bookings.status = 'pending' and bookings.cancel_requested_at is not null then latest
+           case when jobs.kind <> 'endHold' then allowed.until
+                when bookings.status = 'pending' and bookings.cancel_requested_at is not null then latest_retry
                 when bookings.status = 'pending' then bookings.hold_expires_at
                 when bookings.status = 'processing' then greatest(bookings.hold_expires_at, latest_look)
                 else latest_look end as due
-    from jobs
+    from unnest(payloads, latest) as allowed (payload, until)
+    -- Most jobs are ends of holds, and need no look at their bookings.
+    join jobs on jobs.kind = allowed.payload ->> 'kind' and jobs.run_at > allowed.until
     left join bookings on bookings.id = jobs.booking_id
     where jobs.state = 'queued'
-      -- Most jobs are ends of holds, and need no look at their bookings.
-      and jobs.run_at > case when jobs.kind = 'endHold' then latest_end else latest end
   ) as job
   where run_at > due;
+$$;
+
+-- Has jobs wait that are done again and again, each for so many seconds from now on at most, by the clock that the queue
+-- goes by. One that waits already keeps its time and its tries, so that it is one job however many processes keep it; one
+-- that was put off further is brought forward, as a clock was ahead; a buried one begins anew. One that runs is left alone.
+create function keep_jobs_waiting(keys text[], payloads json[], seconds bigint[], attempts_max int)
+returns void language sql as $$
+  insert into graphile_worker._private_jobs as jobs (task_id, payload, run_at, max_attempts, key)
+  select tasks.id, job.payload, now() + job.seconds * interval '1 second', attempts_max, job.key
+  from unnest(keys, payloads, seconds) as job (key, payload, seconds)
+  join graphile_worker._private_tasks as tasks on tasks.identifier = 'holdfast'
+  order by job.key
+  on conflict (key) do update
+  set run_at = excluded.run_at, updated_at = now(), revision = jobs.revision + 1,
+      attempts = case when jobs.attempts < jobs.max_attempts then jobs.attempts else 0 end
+  where jobs.locked_at is null
+    and (jobs.run_at > excluded.run_at or jobs.attempts >= jobs.max_attempts);
 $$;
 
 -- Tries a buried job again at once.

@@ -12,8 +12,9 @@ use crate::world::World;
 pub(crate) const UNDER_WAY: [(&str, &str); 3] = [
     (
         "jobs",
+        // Those of the schedule always wait.
         "select count(*) from jobs
-         where run_at < now() + interval '1 hour'",
+         where run_at < now() + interval '1 hour' and kind not in ('sweep', 'beginReconciliation')",
     ),
     (
         "bookings that wait",
@@ -28,7 +29,10 @@ pub(crate) const UNDER_WAY: [(&str, &str); 3] = [
 /// What may take as long as a delayed payment, which is weeks; Stripe is asked about it every few
 /// hours at most.
 pub(crate) const UNDER_WAY_FOR_LONG: [(&str, &str); 2] = [
-    ("jobs", "select count(*) from jobs"),
+    (
+        "jobs",
+        "select count(*) from jobs where kind not in ('sweep', 'beginReconciliation')",
+    ),
     (
         "delayed payments",
         "select count(*) from bookings where status = 'processing'",

@@ -14,6 +14,10 @@ pub const RETRY_PAUSE_MAX: TimeDelta = TimeDelta::minutes(1);
 pub const UNDECIDED_PAUSE: TimeDelta = TimeDelta::hours(6);
 /// The longest pause between two looks at an event that was deferred.
 pub const DEFERRED_PAUSE_MAX: TimeDelta = TimeDelta::hours(1);
+/// How often what dead processes have left is looked for.
+pub const SWEEP_PAUSE: TimeDelta = TimeDelta::minutes(1);
+/// How often what Stripe has is compared with our records.
+pub const RECONCILIATION_PAUSE: TimeDelta = TimeDelta::minutes(5);
 /// With such pauses, about two days of tries. Then the job is buried: it
 /// stays, with its last error, until somebody looks. Only where seats or sessions wait, the sweep
 /// puts another in its place.
@@ -76,6 +80,15 @@ pub struct ScheduledJob {
     pub run_at: DateTime<Utc>,
 }
 
+/// A job that is done again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecurringJob {
+    /// What there is to do.
+    pub job: Job,
+    /// For how long it waits at most before it is done; whole seconds.
+    pub pause: TimeDelta,
+}
+
 /// A job that has failed at least once.
 #[derive(Debug, Clone)]
 pub struct TroubledJob {
@@ -122,6 +135,21 @@ impl Job {
     /// The payload of the queue.
     pub fn payload(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// For how long it may wait where no clock is wrong and holds last for `hold`. The end of a hold
+    /// may wait for longer, as its booking says.
+    pub fn wait_max(&self, hold: TimeDelta) -> TimeDelta {
+        match self {
+            Self::EndHold { .. } => hold,
+            Self::SettleEvent { .. } => DEFERRED_PAUSE_MAX,
+            Self::FinishCheckout { .. }
+            | Self::Refund { .. }
+            | Self::LookAtRefunds { .. }
+            | Self::Reconcile { .. } => RETRY_PAUSE_MAX,
+            Self::BeginReconciliation => RECONCILIATION_PAUSE,
+            Self::Sweep => SWEEP_PAUSE,
+        }
     }
 
     /// This job, due at `run_at`.

@@ -1,52 +1,52 @@
-//! What is done every so often, by the time that passes and not by a clock.
+//! What is done every so often. In the queue it is one job, however many processes keep it there,
+//! that waits for its pause and no longer, whatever a clock has said before.
 //!
-//! The queue's own schedule is kept by the clock, and remembers its last time in the database:
-//! after a clock that was ahead has been set right, it would wait in all processes until that time
-//! has come again.
+//! The queue's own schedule remembers its last time in the database: after a clock that was ahead
+//! has been set right, it would wait in all processes until that time has come again.
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::app::{App, AppState};
-use crate::domain::job::Job;
+use crate::domain::job::{Job, RECONCILIATION_PAUSE, RecurringJob, SWEEP_PAUSE};
 use crate::error::{Result, explain};
 use crate::repositories::jobs;
 
-/// How often what dead processes have left is looked for.
-const SWEEP: Duration = Duration::from_mins(1);
+/// How often it is looked whether the jobs are there: so much longer may a pause get.
+const LOOK: Duration = Duration::from_secs(10);
 
-/// How often what Stripe has is compared with our records.
-const RECONCILIATION: Duration = Duration::from_mins(5);
-
-/// Enqueues what is due every so often until `stopping` is true.
+/// Keeps the jobs in the queue until `stopping` is true. The first sweep is due at once: the
+/// process before this one may have died.
 pub async fn schedule(app: AppState, mut stopping: watch::Receiver<bool>) {
     let scheduling = async {
-        tokio::join!(
-            every(SWEEP, &app, Job::Sweep),
-            every(RECONCILIATION, &app, Job::BeginReconciliation),
-        )
+        let mut before_sweep = TimeDelta::zero();
+        loop {
+            match keep(&app, before_sweep).await {
+                Ok(()) => before_sweep = SWEEP_PAUSE,
+                Err(error) => tracing::warn!("the schedule is not kept: {}", explain(&error)),
+            }
+            sleep(LOOK).await;
+        }
     };
     tokio::select! {
         _ = stopping.wait_for(|stopping| *stopping) => {}
-        _ = scheduling => {}
+        () = scheduling => {}
     }
 }
 
-async fn every(pause: Duration, app: &App, job: Job) {
-    loop {
-        sleep(pause).await;
-        if let Err(error) = enqueue(app, &job).await {
-            tracing::warn!("{} is not enqueued: {}", job.key(), explain(&error));
-        }
-    }
-}
-
-/// Due at once, whatever our clock says, and whatever that of the queue.
-async fn enqueue(app: &App, job: &Job) -> Result<()> {
-    let mut db = app.pools.watch.acquire().await?;
-    let due = job.clone().at(DateTime::<Utc>::UNIX_EPOCH);
-    jobs::enqueue(&mut db, &[due]).await
+async fn keep(app: &App, before_sweep: TimeDelta) -> Result<()> {
+    let recurring = [
+        RecurringJob {
+            job: Job::Sweep,
+            pause: before_sweep,
+        },
+        RecurringJob {
+            job: Job::BeginReconciliation,
+            pause: RECONCILIATION_PAUSE,
+        },
+    ];
+    jobs::keep_waiting(&mut app.pools.watch.acquire().await?, &recurring).await
 }

@@ -4,12 +4,13 @@
 //! The queue's own tables are known to `migrations/0012_jobs.sql` alone.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 use sqlx::types::Json;
 
 use super::Columns;
 use crate::connection::Connection;
 use crate::domain::ids::BookingId;
-use crate::domain::job::{ScheduledJob, TRIES_MAX, TroubledJob};
+use crate::domain::job::{Job, RecurringJob, ScheduledJob, TRIES_MAX, TroubledJob};
 use crate::error::Result;
 
 /// The one task of the queue; the payload says what it is.
@@ -47,27 +48,57 @@ pub async fn bring_forward(db: &mut Connection, latest: DateTime<Utc>) -> Result
     Ok(())
 }
 
-/// Until when the jobs of each kind may have been put off.
-#[derive(Debug, Clone, Copy)]
+/// One queued job of each kind of which any is to run only after `time`. A kind that this release
+/// does not know is left out.
+pub async fn list_one_per_kind(db: &mut Connection, time: DateTime<Utc>) -> Result<Vec<Job>> {
+    let payloads = sqlx::query_scalar!(
+        r#"select distinct on (kind) payload as "payload!: Json<Value>"
+           from jobs
+           where state = 'queued' and run_at > $1
+           order by kind"#,
+        time,
+    );
+    let payloads = payloads.fetch_all(db).await?.into_iter();
+    Ok(payloads
+        .filter_map(|Json(payload)| serde_json::from_value(payload).ok())
+        .collect())
+}
+
+/// Until when jobs may have been put off.
+#[derive(Debug, Clone)]
 pub struct LatestTimes {
-    /// The end of a hold.
-    pub end: DateTime<Utc>,
-    /// Another look at an attempt whose bank has not decided.
+    /// By one job of each kind. A kind that is not here is left alone.
+    pub by_kind: Vec<ScheduledJob>,
+    /// The end of a hold whose bank has not decided: another look.
     pub look: DateTime<Utc>,
-    /// A deferred event.
-    pub event: DateTime<Utc>,
-    /// Any other.
-    pub other: DateTime<Utc>,
+    /// The end of a hold that is cancelled: another try.
+    pub retry: DateTime<Utc>,
 }
 
 /// Brings jobs forward that have been put off for longer, by a clock that was ahead.
-pub async fn bring_misdated_forward(db: &mut Connection, latest: LatestTimes) -> Result<()> {
+pub async fn bring_misdated_forward(db: &mut Connection, latest: &LatestTimes) -> Result<()> {
+    let by_kind = &latest.by_kind;
     sqlx::query!(
-        "select bring_misdated_jobs_forward($1, $2, $3, $4)",
-        latest.end,
+        "select bring_misdated_jobs_forward($1::json[], $2, $3, $4)",
+        &by_kind.column(|scheduled| Json(scheduled.job.payload())) as _,
+        &by_kind.column(|scheduled| scheduled.run_at),
         latest.look,
-        latest.event,
-        latest.other,
+        latest.retry,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(())
+}
+
+/// Has these jobs wait, each for its pause from now on at most, by the clock that the queue goes
+/// by. One that waits already keeps its time and its tries, and one that runs is left alone.
+pub async fn keep_waiting(db: &mut Connection, jobs: &[RecurringJob]) -> Result<()> {
+    sqlx::query!(
+        "select keep_jobs_waiting($1, $2::json[], $3, $4)",
+        &jobs.column(|recurring| recurring.job.key()),
+        &jobs.column(|recurring| Json(recurring.job.payload())) as _,
+        &jobs.column(|recurring| recurring.pause.num_seconds()),
+        TRIES_MAX,
     )
     .fetch_one(db)
     .await?;

@@ -66,6 +66,7 @@ mod seat_rush;
 mod services;
 mod settings;
 mod signatures;
+mod sweep;
 mod two_sessions;
 mod users;
 mod verification;
