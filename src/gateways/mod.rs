@@ -2,4 +2,5 @@
 //! rules.
 
 pub mod identity;
+mod odd_json;
 pub mod stripe;

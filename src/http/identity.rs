@@ -33,6 +33,10 @@ pub struct Admin(pub User);
 #[derive(Debug, Clone)]
 pub(super) struct Identified(pub(super) Result<User, Problem>);
 
+/// Whose requests these are counted as, where anybody may ask. It opens nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Recognised(pub(super) User);
+
 /// Recognises the user of a request for its rate limit, where anybody may ask: nothing is waited
 /// for, and credentials that do not stand, or cannot be checked now, are none.
 pub async fn recognise(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
@@ -40,7 +44,7 @@ pub async fn recognise(State(app): State<AppState>, mut request: Request, next: 
     let tokens = credentials.as_ref().map(Credentials::tokens);
     let user = tokens.and_then(|tokens| app.identity.recognise(tokens, app.now()).ok());
     if let Some(user) = user {
-        request.extensions_mut().insert(Identified(Ok(user)));
+        request.extensions_mut().insert(Recognised(user));
     }
     next.run(request).await
 }

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use super::identity::Identified;
+use super::identity::{Identified, Recognised};
 use super::problem::Problem;
 
 /// Beyond this many callers, those who have been quiet for a while are forgotten.
@@ -42,11 +42,12 @@ impl RateLimit {
 /// Refuses callers who ask too often, with 429 and `Retry-After`. Comes after
 /// [`super::identity::identify`] or [`super::identity::recognise`].
 pub async fn limit(State(limit): State<RateLimit>, request: Request, next: Next) -> Response {
-    let user = request
-        .extensions()
-        .get::<Identified>()
-        .and_then(|identified| identified.0.as_ref().ok());
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let extensions = request.extensions();
+    let identified = extensions.get::<Identified>();
+    let identified = identified.and_then(|Identified(user)| user.as_ref().ok());
+    let recognised = extensions.get::<Recognised>().map(|Recognised(user)| user);
+    let user = identified.or(recognised);
+    let address = extensions.get::<ConnectInfo<SocketAddr>>();
     let caller = match (user, address) {
         (Some(user), _) => format!("user {}", user.id.as_str()),
         (None, Some(ConnectInfo(address))) => address.ip().to_string(),

@@ -1,5 +1,6 @@
 //! The issuer's RSA key: made here, kept in a file if wanted, never sent anywhere.
 
+use std::fmt::Display;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -49,9 +50,9 @@ impl SigningKey {
         clippy::expect_used,
         reason = "a whole key signs anything, and tests want a token and not a result"
     )]
-    pub(super) fn sign(&self, claims: &Value) -> String {
+    pub(super) fn sign(&self, claims: &impl Display) -> String {
         let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.id});
-        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        let encode = |part: &dyn Display| URL_SAFE_NO_PAD.encode(part.to_string());
         let message = format!("{}.{}", encode(&header), encode(claims));
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair

@@ -7,6 +7,7 @@ mod server;
 mod session;
 mod shared;
 
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -67,8 +67,8 @@ impl Issuer {
         self.shared.url.clone()
     }
 
-    /// Signs these claims and no others, however strange, with the present key.
-    pub fn token(&self, claims: &Value) -> String {
+    /// Signs these claims, JSON mostly, and no others, however strange, with the present key.
+    pub fn token(&self, claims: &impl Display) -> String {
         self.shared.key().sign(claims)
     }
 

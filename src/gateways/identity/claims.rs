@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -10,14 +12,16 @@ use serde_json::{Number, Value};
 use crate::config::IdentityConfig;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{Role, User, UserId};
+use crate::gateways::odd_json::simplify;
 
 /// How far the issuer's clock may be from ours.
 const LEEWAY: TimeDelta = TimeDelta::seconds(60);
 /// The longest mail address. <https://www.rfc-editor.org/errata/eid1690>
 const ADDRESS_BYTES_MAX: usize = 254;
 
-/// The claims of a session token. One of another type than it should have is no claim: what an
-/// issuer puts under a name that it need not use is its own affair.
+/// The claims of a session token. One that only describes the user and is of another type than it
+/// should have is no claim: what an issuer puts under a name that it need not use is its own
+/// affair.
 #[derive(Deserialize)]
 pub(super) struct Claims {
     #[serde(default, deserialize_with = "if_it_fits")]
@@ -26,16 +30,33 @@ pub(super) struct Claims {
     iss: Option<String>,
     #[serde(default, deserialize_with = "if_it_fits")]
     exp: Option<Number>,
-    #[serde(default, deserialize_with = "if_it_fits")]
-    nbf: Option<Number>,
-    #[serde(default, deserialize_with = "if_it_fits")]
-    azp: Option<String>,
+    #[serde(default)]
+    nbf: Restriction<Number>,
+    #[serde(default)]
+    azp: Restriction<String>,
     #[serde(default, deserialize_with = "if_it_fits")]
     email: Option<String>,
     #[serde(default, deserialize_with = "if_it_fits")]
     name: Option<String>,
     #[serde(default)]
     metadata: Value,
+}
+
+/// A claim that says where or when the token does not count, if it is there. One that cannot be
+/// read is not passed over.
+#[derive(Default)]
+enum Restriction<T> {
+    #[default]
+    None,
+    Given(T),
+    Unreadable,
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Restriction<T> {
+    fn deserialize<D: Deserializer<'de>>(claim: D) -> Result<Self, D::Error> {
+        let claim = T::deserialize(Value::deserialize(claim)?);
+        Ok(claim.map_or(Self::Unreadable, Self::Given))
+    }
 }
 
 fn if_it_fits<'de, D: Deserializer<'de>, T: DeserializeOwned>(
@@ -45,6 +66,13 @@ fn if_it_fits<'de, D: Deserializer<'de>, T: DeserializeOwned>(
 }
 
 impl Claims {
+    /// The claims of a token, whoever has signed it; `None` where it has none that can be read.
+    pub(super) fn read(token: &str) -> Option<Self> {
+        let part = token.split('.').nth(1)?;
+        let json = URL_SAFE_NO_PAD.decode(part).ok()?;
+        serde_json::from_str(&simplify(str::from_utf8(&json).ok()?)).ok()
+    }
+
     /// The user, if the claims stand at `now`; else refuses with `unauthenticated`.
     ///
     /// `azp` is checked where the token has one, as Clerk's own libraries do
@@ -57,13 +85,17 @@ impl Claims {
             .ok_or(Refusal::Unauthenticated(
                 "The session token does not say when it ends.",
             ))?;
-        let start = self.nbf.as_ref().map(instant);
-        let is_early = start.is_some_and(|start| start.signed_duration_since(now) > LEEWAY);
+        let is_early = match &self.nbf {
+            Restriction::None => false,
+            Restriction::Given(start) => instant(start).signed_duration_since(now) > LEEWAY,
+            Restriction::Unreadable => true,
+        };
         let is_ours = |issuer: &String| issuer.trim_end_matches('/') == config.issuer;
-        let is_foreign = self
-            .azp
-            .as_ref()
-            .is_some_and(|party| !config.authorized_parties.contains(party));
+        let is_foreign = match &self.azp {
+            Restriction::None => false,
+            Restriction::Given(party) => !config.authorized_parties.contains(party),
+            Restriction::Unreadable => true,
+        };
         if now.signed_duration_since(end) >= LEEWAY {
             Err(Refusal::Unauthenticated("The session token has expired."))
         } else if is_early {
@@ -86,7 +118,8 @@ impl Claims {
     fn subject(self) -> Result<User, Refusal> {
         let id = self
             .sub
-            .filter(|sub| (1..=255).contains(&sub.len()) && !sub.contains('\0'))
+            // U+FFFD may stand for what could not be read, and for more than one user then.
+            .filter(|sub| (1..=255).contains(&sub.len()) && !sub.contains(['\0', '\u{fffd}']))
             .ok_or(Refusal::Unauthenticated("The session token names no user."))?;
         let is_admin = self.metadata.get("role").and_then(Value::as_str) == Some("admin");
         // What the database cannot hold is no address and no name.

@@ -2,6 +2,7 @@
 //! stop the fetch, and what the issuer says wrongly does not take away what is known.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -21,9 +22,13 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// An unknown key asks an issuer that answers again at most this often, so that forged tokens
 /// cannot make us flood it.
 const PAUSE_AFTER_ANSWER: TimeDelta = TimeDelta::seconds(30);
-/// Keys are fetched again after this, so that one that was withdrawn stops counting within the
-/// hour.
+/// Keys are fetched again after this.
 const KEYS_FRESH_FOR: TimeDelta = TimeDelta::minutes(30);
+/// How long after its last publication a key counts that the last answer does not have: longer than
+/// keys are fresh, so that one strange answer does not sign everybody out.
+const KEPT_WITHDRAWN: TimeDelta = TimeDelta::hours(1);
+/// How long a key counts without an answer: an issuer that fails may have withdrawn it meanwhile.
+const KEPT_UNCONFIRMED: TimeDelta = TimeDelta::days(1);
 
 /// The keys of one issuer.
 pub(super) struct IssuerKeys {
@@ -37,13 +42,19 @@ pub(super) struct IssuerKeys {
 /// What is known of the keys, and of how the issuer answers.
 #[derive(Default)]
 struct Known {
-    /// Those of the last answer that made sense.
-    by_id: HashMap<String, Arc<DecodingKey>>,
+    by_id: HashMap<String, KnownKey>,
+    /// The last answer that made sense.
     answered_at: Option<DateTime<Utc>>,
     /// What went wrong since then.
     failure: Option<Failure>,
     /// How often the issuer was asked.
     asked: u64,
+}
+
+struct KnownKey {
+    key: Arc<DecodingKey>,
+    /// The last answer that had it.
+    published_at: DateTime<Utc>,
 }
 
 struct Failure {
@@ -79,8 +90,9 @@ impl IssuerKeys {
     /// does not have; [`Error::IdentityUnavailable`] where it may have it, and has not said so.
     pub(super) fn find(&self, id: &str, now: DateTime<Utc>) -> Result<Arc<DecodingKey>> {
         let known = self.known();
-        match (known.by_id.get(id), &known.failure) {
-            (Some(key), _) => Ok(Arc::clone(key)),
+        let found = known.by_id.get(id).filter(|key| known.counts(key, now));
+        match (found, &known.failure) {
+            (Some(found), _) => Ok(Arc::clone(&found.key)),
             (None, Some(failure)) => Err(Error::IdentityUnavailable(failure.reason.clone())),
             (None, None) if known.is_paused(now) => Err(Refusal::Unauthenticated(
                 "The session token is signed with a key that the issuer does not have.",
@@ -93,9 +105,9 @@ impl IssuerKeys {
     }
 
     /// Whether there are keys at hand; an error that says why there are none.
-    pub(super) fn any(&self) -> Result<()> {
+    pub(super) fn any(&self, now: DateTime<Utc>) -> Result<()> {
         let known = self.known();
-        if !known.by_id.is_empty() {
+        if known.by_id.values().any(|key| known.counts(key, now)) {
             return Ok(());
         }
         let reason = known.failure.as_ref().map(|failure| failure.reason.clone());
@@ -145,8 +157,7 @@ impl IssuerKeys {
                 if known.failure.take().is_some() {
                     tracing::info!("the issuer publishes its keys again");
                 }
-                known.by_id = by_id;
-                known.answered_at = Some(now);
+                known.learn(by_id, now);
             }
             Err(reason) => {
                 let reason = format!("{}: {reason}", self.url);
@@ -200,6 +211,33 @@ impl IssuerKeys {
 }
 
 impl Known {
+    /// Takes over what the issuer publishes `now`. What it has withdrawn goes, unless it says
+    /// nothing of any key that is known: then it may not have been the issuer that has answered.
+    fn learn(&mut self, published: HashMap<String, Arc<DecodingKey>>, now: DateTime<Utc>) {
+        self.answered_at = Some(now);
+        if published.keys().any(|id| self.by_id.contains_key(id)) {
+            self.by_id.clear();
+        }
+        let kept = mem::take(&mut self.by_id).into_iter().filter(|(_, known)| {
+            now.signed_duration_since(known.published_at).abs() < KEPT_WITHDRAWN
+        });
+        let published = published.into_iter().map(|(id, key)| {
+            let published_at = now;
+            (id, KnownKey { key, published_at })
+        });
+        self.by_id = kept.chain(published).collect();
+    }
+
+    /// Whether a key counts at `now`. A clock that was set back does not make it count for longer.
+    fn counts(&self, known: &KnownKey, now: DateTime<Utc>) -> bool {
+        let kept = if self.answered_at == Some(known.published_at) {
+            KEPT_UNCONFIRMED
+        } else {
+            KEPT_WITHDRAWN
+        };
+        now.signed_duration_since(known.published_at).abs() < kept
+    }
+
     /// Whether the issuer was asked so short a time ago that it is left in peace. A clock that was
     /// set back does not make the pause longer.
     fn is_paused(&self, now: DateTime<Utc>) -> bool {

@@ -6,13 +6,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::objects::{StripeObject, flag, lenient, text, time};
-use super::odd_json::simplify;
 use crate::domain::capture::Capture;
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::money::Money;
 use crate::domain::payment_intent::PaymentIntentReport;
 use crate::domain::refusal::Refusal;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
+use crate::gateways::odd_json::simplify;
 
 /// An event.
 #[derive(Debug)]

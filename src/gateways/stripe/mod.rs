@@ -7,7 +7,6 @@ mod error;
 pub mod event;
 pub mod lists;
 mod objects;
-mod odd_json;
 pub mod refunds;
 mod response;
 pub mod signature;

@@ -40,13 +40,8 @@ async fn a_time_may_have_a_fraction() {
 async fn an_optional_claim_of_another_type_is_no_claim() {
     let harness = TestApp::new().await;
 
-    for claim in [
-        "nbf", "iat", "azp", "email", "name", "metadata", "aud", "jti",
-    ] {
+    for claim in ["iat", "email", "name", "metadata", "aud", "jti"] {
         for value in [json!(7.5), json!(true), json!(["x"]), json!({ "x": 1 })] {
-            if claim == "nbf" && value.is_number() {
-                continue;
-            }
             let mut changes = json!({ "sub": "user_eve" });
             changes[claim] = value;
             let answer = ask_with(&harness, changes.clone()).await;
@@ -59,6 +54,48 @@ async fn an_optional_claim_of_another_type_is_no_claim() {
             .await,
         "user_eve dana@example.com user_dana"
     );
+}
+
+/// They say where and when the token does not count.
+#[tokio::test]
+async fn a_restriction_of_another_type_is_not_passed_over() {
+    let harness = TestApp::new().await;
+    let claims = harness.claims("user_dana", "dana@example.com");
+
+    for (claim, detail) in [
+        ("nbf", "The session token is not valid yet."),
+        ("azp", "The session token was made for another application."),
+    ] {
+        for value in ["true", "\"x\"", "[\"x\"]", "{}", "null", "1e999"] {
+            let mut others = claims.clone();
+            others.as_object_mut().unwrap().remove(claim);
+            let start = format!("{{\"{claim}\": {value},");
+            let restricted = others.to_string().replacen('{', &start, 1);
+            let answer = ask(&harness, harness.issuer.token(&restricted)).await;
+            refused(&answer);
+            assert_eq!(answer.body["detail"], detail, "{claim}: {value}");
+        }
+    }
+}
+
+/// JSON allows both, and a profile may hold anything.
+#[tokio::test]
+async fn a_claim_that_nobody_can_read_takes_no_other_away() {
+    let harness = TestApp::new().await;
+    let claims = harness.claims("user_dana", "dana@example.com").to_string();
+
+    for (name, value) in [
+        ("nickname", r#""\ud800""#),
+        ("score", "1e999"),
+        ("\\ud800", "1"),
+        ("deep", &format!("{}1{}", "[".repeat(200), "]".repeat(200))),
+    ] {
+        let odd = claims.replacen('{', &format!("{{\"{name}\": {value},"), 1);
+        let answer = ask(&harness, harness.issuer.token(&odd)).await;
+        assert_eq!(answer.status, 200, "{name}: {answer:?}");
+    }
+    let nobody = claims.replace("user_dana", r"user_\ud800");
+    refused(&ask(&harness, harness.issuer.token(&nobody)).await);
 }
 
 #[tokio::test]

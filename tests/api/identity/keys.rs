@@ -93,7 +93,7 @@ async fn the_keys_are_fetched_before_anybody_needs_them() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_fetched_when_it_is_met_and_the_old_one_goes() {
+async fn a_new_key_is_fetched_when_it_is_met() {
     let harness = TestApp::new().await;
     let old = harness.customer("dana");
     assert_eq!(old.get("/api/bookings").await.status, 200);
@@ -109,7 +109,8 @@ async fn a_new_key_is_fetched_when_it_is_met_and_the_old_one_goes() {
 
     assert_eq!(new.status, 200);
     assert_eq!(harness.issuer.jwks_requests(), 2);
-    refused(&old.get("/api/bookings").await);
+    // The answer had no key that was known: it may have been somebody else's.
+    assert_eq!(old.get("/api/bookings").await.status, 200);
 }
 
 #[tokio::test]
@@ -132,7 +133,7 @@ async fn unknown_keys_make_one_request_in_30_seconds() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_key_ends_after_half_an_hour() {
+async fn a_key_that_all_others_have_replaced_ends_within_the_hour() {
     let harness = TestApp::new().await;
     let mut claims = harness.claims("user_dana", "dana@example.com");
     claims["exp"] = json!(harness.now().timestamp() + 86_400);
@@ -140,11 +141,11 @@ async fn a_withdrawn_key_ends_after_half_an_hour() {
     assert_eq!(ask(&harness, token.as_str()).await.status, 200);
     harness.issuer.rotate();
 
-    harness.advance(TimeDelta::seconds(1_799)).await;
+    harness.advance(TimeDelta::minutes(30)).await;
     harness.keep_issuer_keys().await;
+    harness.advance(TimeDelta::seconds(1_799)).await;
     let last = ask(&harness, token.as_str()).await;
     harness.advance(TimeDelta::seconds(1)).await;
-    harness.keep_issuer_keys().await;
     let gone = ask(&harness, token.as_str()).await;
 
     assert_eq!(last.status, 200);

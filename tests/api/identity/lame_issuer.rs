@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use holdfast::app::AppState;
 use holdfast::dev::identity::Issuer;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -58,8 +58,7 @@ async fn answer(State(mut stand_in): State<StandIn>) -> Result<String, StatusCod
 impl Lame {
     async fn new(reply: Reply) -> Self {
         let issuer = another_issuer().await;
-        let url = format!("{}/.well-known/jwks.json", issuer.url());
-        let jwks = send(reqwest::Client::new().get(url)).await.body.to_string();
+        let jwks = jwks(&issuer).await;
         let (reply, replies) = watch::channel(reply);
         let (counter, requests) = watch::channel(0);
         let router = Router::new().route("/", get(answer)).with_state(StandIn {
@@ -103,7 +102,7 @@ impl Lame {
 
     fn token(&self) -> String {
         let mut claims = self.harness.claims("user_dana", "dana@example.com");
-        claims["exp"] = json!((self.harness.now() + TimeDelta::days(1)).timestamp());
+        claims["exp"] = json!((self.harness.now() + TimeDelta::days(2)).timestamp());
         self.issuer.token(&claims)
     }
 
@@ -123,6 +122,13 @@ impl Lame {
         });
         join_all(forged).await
     }
+}
+
+/// The keys that an issuer publishes.
+async fn jwks(issuer: &Issuer) -> String {
+    let url = format!("{}/.well-known/jwks.json", issuer.url());
+    let answer = send(reqwest::Client::new().get(url)).await;
+    answer.body.to_string()
 }
 
 #[tokio::test]
@@ -239,6 +245,92 @@ async fn nonsense_takes_no_key_away() {
         assert_eq!(lame.ask().await.status, 200, "{number}");
         assert_eq!(lame.harness.get("/ready").await.status, 200);
     }
+}
+
+/// Somebody else has answered, or the issuer with what is another's.
+#[tokio::test]
+async fn an_answer_with_none_of_the_known_keys_takes_no_key_away() {
+    let lame = Lame::known().await;
+    let others = jwks(&another_issuer().await).await;
+    lame.reply.send_replace(Reply::Keys(others));
+    lame.advance(30 * 60_000).await;
+    lame.harness.keep_issuer_keys().await;
+    let strange = lame.ask().await;
+
+    lame.heal();
+    lame.advance(30 * 60_000).await;
+    lame.harness.keep_issuer_keys().await;
+    lame.advance(59 * 60_000).await;
+    let healed = lame.ask().await;
+
+    assert_eq!((strange.status, healed.status), (200, 200), "{strange:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_the_issuer_has_withdrawn_ends_though_it_fails_from_then_on() {
+    let lame = Lame::known().await;
+    let others = jwks(&another_issuer().await).await;
+    lame.reply.send_replace(Reply::Keys(others));
+    lame.advance(30 * 60_000).await;
+    lame.harness.keep_issuer_keys().await;
+    lame.reply.send_replace(Reply::Failure);
+    lame.advance(30 * 60_000).await;
+
+    lame.harness.keep_issuer_keys().await;
+
+    lame.ask().await.refused(503, "identity_unavailable");
+}
+
+/// Its answer says which of its keys are left.
+#[tokio::test]
+async fn a_withdrawn_key_ends_with_the_first_answer_that_has_another_known_one() {
+    let lame = Lame::known().await;
+    let other = another_issuer().await;
+    let mut both: Value = serde_json::from_str(&lame.jwks).unwrap();
+    let others: Value = serde_json::from_str(&jwks(&other).await).unwrap();
+    let keys = both["keys"].as_array_mut().unwrap();
+    keys.push(others["keys"][0].clone());
+    lame.reply.send_replace(Reply::Keys(both.to_string()));
+    lame.advance(30 * 60_000).await;
+    lame.harness.keep_issuer_keys().await;
+    assert_eq!(lame.ask().await.status, 200);
+
+    lame.reply.send_replace(Reply::Keys(others.to_string()));
+    lame.advance(30 * 60_000).await;
+    lame.harness.keep_issuer_keys().await;
+
+    refused(&lame.ask().await);
+}
+
+#[tokio::test]
+async fn a_key_counts_for_a_day_while_the_issuer_fails() {
+    let lame = Lame::known().await;
+    lame.reply.send_replace(Reply::Failure);
+
+    lame.advance(24 * 3_600_000 - 1).await;
+    lame.harness.keep_issuer_keys().await;
+    let last = lame.ask().await;
+    lame.advance(1).await;
+    let unconfirmed = lame.ask().await;
+
+    assert_eq!(last.status, 200, "{last:?}");
+    unconfirmed.refused(503, "identity_unavailable");
+}
+
+/// Of what does not stand anyway, nobody needs the issuer's word.
+#[tokio::test]
+async fn an_unknown_key_under_claims_that_do_not_stand_is_refused_by_itself() {
+    let lame = Lame::new(Reply::Failure).await;
+    let header = encode(&json!({ "alg": "RS256", "kid": "invented" }));
+
+    for (claim, value) in [("exp", json!(0)), ("iss", json!("https://evil.example"))] {
+        let mut claims = lame.harness.claims("user_eve", "");
+        claims[claim] = value;
+        let token = format!("{header}.{}.AAAA", encode(&claims));
+        refused(&ask(&lame.harness, token).await);
+    }
+
+    assert_eq!(lame.requests(), 0);
 }
 
 #[tokio::test]
