@@ -19,9 +19,11 @@ use crate::http::extract::{Json, Path, Query};
 use crate::http::paging::{Limit, Page, read_cursor};
 use crate::repositories::{movies, shows};
 
-/// The most coming shows that a movie brings along in a list …
+/// The most coming shows that a movie brings along in a list: two weeks of seven a day, and a page
+/// of a hundred movies stays below some megabytes …
 const LISTED_SHOWS_MAX: usize = 100;
-/// … and by itself. The others are in the list of shows.
+/// … and by itself: half a year of five a day, which is below a megabyte. The others are in the list
+/// of shows.
 const MOVIE_SHOWS_MAX: usize = 1_000;
 
 /// A movie with its coming shows, by the date on the wall of the place.
@@ -79,7 +81,7 @@ pub struct ListMovies {
     cursor: Option<String>,
 }
 
-/// The movies with coming shows, newest first.
+/// The movies with coming shows, newest first, each with at most 100 of them.
 #[utoipa::path(
     get, path = "/api/movies", params(ListMovies),
     responses((status = 200, body = Page<MovieWithShowsView>)),
@@ -102,7 +104,7 @@ pub async fn list_movies(
     })))
 }
 
-/// A movie, with its coming shows.
+/// A movie, with at most 1,000 of its coming shows.
 #[utoipa::path(
     get, path = "/api/movies/{id}", params(("id" = MovieId, Path)),
     responses((status = 200, body = MovieWithShowsView)),

@@ -1,5 +1,7 @@
 //! Extractors whose rejections are problems.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -8,9 +10,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::json::{field_refusal, parse_json};
 use super::problem::Problem;
+use super::server::BodyWaitMax;
 use crate::domain::refusal::Refusal;
 use crate::error::Error;
 
@@ -42,29 +46,25 @@ pub(super) async fn json_body<S: Send + Sync>(
     state: &S,
 ) -> Result<Bytes, Problem> {
     if !is_json(request.headers()) {
-        let detail = "Send the body as application/json.";
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            detail,
-        ));
+        return Err(Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
     read_body(request, state).await
 }
 
-/// The bytes of a body, up to the limit of the route.
+/// The bytes of a body, up to the limit of the route, and as long as the server waits for one.
 pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state)
-        .await
-        .map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                let detail = "The body of the request is too large.";
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-            }
-            _ => Problem::from(Refusal::MalformedRequest(
-                "The body of the request did not arrive whole.".to_owned(),
-            )),
-        })
+    let wait = request.extensions().get::<BodyWaitMax>();
+    let wait = wait.map_or(Duration::MAX, |wait| wait.0);
+    let read = timeout(wait, Bytes::from_request(request, state)).await;
+    let Ok(read) = read else {
+        return Err(Problem::of_status(StatusCode::REQUEST_TIMEOUT));
+    };
+    read.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE),
+        _ => Problem::from(Refusal::MalformedRequest(
+            "The body of the request did not arrive whole.".to_owned(),
+        )),
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -5,13 +5,16 @@ use std::any::Any;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::header::HOST;
+use axum::http::uri::Authority;
+use axum::http::{HeaderName, HeaderValue, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Span;
 use uuid::Uuid;
 
 use super::problem::{Problem, render};
+use crate::domain::refusal::Refusal;
 use crate::error::panic_text;
 
 /// A request that takes longer is broken off. Longer than Stripe may take: the tries within one
@@ -67,6 +70,26 @@ pub async fn time_limit(request: Request, next: Next) -> Response {
             tracing::error!("the request took longer than {REQUEST_MAX:?} and was broken off");
             Problem::internal().into_response()
         })
+}
+
+/// Refuses a request of HTTP/1.1 that does not name one host, with 400.
+/// <https://www.rfc-editor.org/rfc/rfc9112#section-3.2>
+pub async fn one_host(request: Request, next: Next) -> Response {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let is_one = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => {
+            let host = host.as_bytes();
+            host.is_empty() || Authority::try_from(host).is_ok()
+        }
+        (None, None) => request.version() < Version::HTTP_11,
+        (_, Some(_)) => false,
+    };
+    if is_one {
+        next.run(request).await
+    } else {
+        let detail = "The request must have one header Host.".to_owned();
+        Problem::from(Refusal::MalformedRequest(detail)).into_response()
+    }
 }
 
 /// The response of a handler that has panicked.

@@ -21,10 +21,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::Service;
 
-use super::unparsed::{RefusalFilter, Unparsed};
+use super::unparsed::{RefusalInterceptor, Unparsed};
 use super::unread::Unread;
 
-/// How much a client may still send after its last answer.
+/// How much a client may still send after its last answer: more than any buffer on the way holds,
+/// which was sent before the answer could be read.
 const BYTES_AFTER_ANSWER_MAX: u64 = 16 << 20;
 
 /// How long and how much a connection may keep the server busy.
@@ -35,9 +36,15 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// How long the head of a request may take, from the answer before it on.
     pub head_wait_max: Duration,
+    /// How long a body may take, from when a handler asks for it on.
+    pub body_wait_max: Duration,
     /// How long a client may take to end after its last answer.
     pub end_wait_max: Duration,
 }
+
+/// How long the body of this request may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyWaitMax(pub(super) Duration);
 
 impl Default for Limits {
     fn default() -> Self {
@@ -46,6 +53,10 @@ impl Default for Limits {
             // Proxies close an idle connection after 60 s. If we were the first, a request of
             // theirs could meet the end of its connection.
             head_wait_max: Duration::from_secs(75),
+            // What is left of the 30 s of a request is enough to ask Stripe. The largest body of
+            // a buyer's comes within it at 7 KB/s.
+            body_wait_max: Duration::from_secs(10),
+            // So long a client at 30 Mbit/s takes for what is read at most.
             end_wait_max: Duration::from_secs(5),
         }
     }
@@ -101,11 +112,14 @@ impl Server {
             tracing::debug!("a connection keeps its delay: {error}");
         }
         let unread = Arc::new(Unread::default());
-        let service = service_fn(|request| {
+        let service = service_fn(|mut request: Request<Incoming>| {
             let (router, unread) = (self.router.clone(), Arc::clone(&unread));
-            answer(router, from, unread, request)
+            let extensions = request.extensions_mut();
+            extensions.insert(ConnectInfo(from));
+            extensions.insert(BodyWaitMax(self.limits.body_wait_max));
+            answer(router, unread, request)
         });
-        let io = TokioIo::new(RefusalFilter::new(stream));
+        let io = TokioIo::new(RefusalInterceptor::new(stream));
         let mut connection = self.http.serve_connection(io, service);
         let ended = tokio::select! {
             ended = &mut connection => Some(ended),
@@ -134,15 +148,13 @@ impl Server {
 /// The answer to one request, after which the connection lives on if the body was read.
 async fn answer(
     mut router: Router,
-    from: SocketAddr,
     unread: Arc<Unread>,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let is_asked_for = request.headers().contains_key(EXPECT);
-    let mut request = request.map(|body| unread.watch(body));
-    request.extensions_mut().insert(ConnectInfo(from));
+    let request = request.map(|body| unread.watch(body));
     let mut response = router.call(request).await?;
-    unread.settle(&mut response, is_asked_for).await;
+    unread.drain_or_close(&mut response, is_asked_for).await;
     Ok(response)
 }
 

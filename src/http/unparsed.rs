@@ -26,12 +26,12 @@ const BARE_HEADERS: [&[u8]; 3] = [b"connection:", b"content-length:", b"date:"];
 
 /// A connection on which hyper's own refusals are kept back; everything else passes, but the end,
 /// which is for the holder of the stream to make.
-pub(super) struct RefusalFilter {
+pub(super) struct RefusalInterceptor {
     stream: TcpStream,
     refused: Option<StatusCode>,
 }
 
-impl RefusalFilter {
+impl RefusalInterceptor {
     pub(super) fn new(stream: TcpStream) -> Self {
         let refused = None;
         Self { stream, refused }
@@ -43,7 +43,7 @@ impl RefusalFilter {
     }
 }
 
-impl AsyncRead for RefusalFilter {
+impl AsyncRead for RefusalInterceptor {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -53,7 +53,7 @@ impl AsyncRead for RefusalFilter {
     }
 }
 
-impl AsyncWrite for RefusalFilter {
+impl AsyncWrite for RefusalInterceptor {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -134,11 +134,16 @@ impl Unparsed {
     ) -> Option<Self> {
         let mut head = unparsed.iter().take(head_bytes_max);
         let status = match refused {
-            // It has not even a first line.
             Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
                 if head.all(|byte| *byte != b'\n') =>
             {
-                StatusCode::URI_TOO_LONG
+                if unparsed.len() >= head_bytes_max {
+                    // It has not even a first line.
+                    StatusCode::URI_TOO_LONG
+                } else {
+                    // The head was read, and promises a body that hyper cannot count.
+                    StatusCode::PAYLOAD_TOO_LARGE
+                }
             }
             Some(status) => status,
             None if error.is_timeout() && !unparsed.is_empty() => StatusCode::REQUEST_TIMEOUT,

@@ -39,7 +39,7 @@ impl Unread {
 
     /// Reads what is left of a body, or lets the connection end after this response. Of a client
     /// that asked whether to send its body (`is_asked_for`) nothing is read, as that would say yes.
-    pub(super) async fn settle(&self, response: &mut Response, is_asked_for: bool) {
+    pub(super) async fn drain_or_close(&self, response: &mut Response, is_asked_for: bool) {
         let rest = self.rest().take();
         if let Some(rest) = rest
             && (is_asked_for || !read(rest).await)

@@ -26,7 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::AppState;
 use crate::controllers::stripe_webhook::refuse_unknown_path;
 use crate::http::identity::{identify, recognise};
-use crate::http::middleware::{REQUEST_ID, on_panic, request_id, span, time_limit};
+use crate::http::middleware::{REQUEST_ID, on_panic, one_host, request_id, span, time_limit};
 use crate::http::problem::ProblemView;
 use crate::http::rate_limit::{RateLimit, limit};
 use crate::http::server::{self, Limits};
@@ -41,10 +41,12 @@ const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. An unknown pa
     404 `not_found`, a method that a path does not take 405 `method_not_allowed`.\n\n\
     What no route can take is answered too, and then the connection is closed: what is no HTTP/1 \
     request with 400, a URL of 64 KiB with 414, headers of 64 KiB or more than 100 of them with \
-    431 (all `malformed_request`), and a head that takes longer than 75 s with 408 \
-    `request_timeout`. The request id is ours, also where the client sent one, and a browser may \
-    not read these answers, as their origin is not known. Who ends the connection within the \
-    head, or sends nothing, gets no answer.\n\n\
+    431 (all `malformed_request`), a length that no body has with 413 `body_too_large`, and a \
+    head that takes longer than 75 s with 408 `request_timeout`. The request id is ours, also \
+    where the client sent one, and a browser may not read these answers, as their origin is not \
+    known. Who ends the connection within the head, or sends nothing, gets no answer.\n\n\
+    A request of HTTP/1.1 that does not name one host gets 400 `malformed_request`, and a body \
+    that takes longer than 10 s 408 `request_timeout`.\n\n\
     An answer that comes before a large body was read closes the connection as well. What the \
     client still sends is read for up to 16 MiB and 5 s; beyond that the answer may be lost.";
 
@@ -82,6 +84,7 @@ pub fn router(app: AppState) -> Router {
     router
         .fallback(refuse_unknown_path)
         .layer(from_fn(time_limit))
+        .layer(from_fn(one_host))
         .layer(cors(&app.config.app_origins))
         .layer(CatchPanicLayer::custom(on_panic))
         .layer(trace.on_response(DefaultOnResponse::new().level(Level::INFO)))

@@ -45,6 +45,7 @@ pub(super) const GENERAL: &[GeneralProblems] = &[
         of: Endpoints::WithBody,
         codes: &[
             ("400", "malformed_request"),
+            ("408", "request_timeout"),
             ("413", "body_too_large"),
             ("415", "unsupported_media_type"),
             ("422", "validation_failed {errors}"),
@@ -83,6 +84,7 @@ pub(super) const SIGNED: &[GeneralProblems] = &[GeneralProblems {
     codes: &[
         ("400", "invalid_signature"),
         ("400", "malformed_request"),
+        ("408", "request_timeout"),
         ("413", "body_too_large"),
         ("500", "internal"),
         ("503", "database_unavailable"),

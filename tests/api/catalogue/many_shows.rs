@@ -1,35 +1,34 @@
 //! A movie with more coming shows than a list brings along takes none from another.
 
-use holdfast::domain::ids::ShowId;
 use serde_json::Value;
 
 use super::{movie, show_of};
 use crate::harness::TestApp;
 
-/// How many coming shows a movie brings along in a list.
+/// How many coming shows a movie brings along in a list, and by itself.
 const LISTED: usize = 100;
+const BY_ITSELF: usize = 1_000;
 
 /// Adds shows of a movie, an hour apart, like one that it has.
 async fn add_shows(harness: &TestApp, like: &str, count: usize) {
-    for number in 1..=count {
-        let copy = format!(
-            "with copy as (
-               insert into shows
-               select (jsonb_populate_record(shows, jsonb_build_object(
-                 'id', '{id}', 'starts_at', shows.starts_at + {number} * interval '1 hour'))).*
-               from shows where id = '{like}'
-               returning id
-             )
-             insert into show_tiers
-             select (jsonb_populate_record(show_tiers, jsonb_build_object('show_id', copy.id))).*
-             from show_tiers, copy where show_id = '{like}'",
-            id = ShowId::new(),
-        );
-        sqlx::query(sqlx::AssertSqlSafe(copy))
-            .execute(harness.db())
-            .await
-            .unwrap();
-    }
+    let copies = format!(
+        "with copy as (
+           insert into shows
+           select (jsonb_populate_record(shows, jsonb_build_object(
+             'id', gen_random_uuid(),
+             'starts_at', shows.starts_at + number * interval '1 hour'))).*
+           from shows cross join generate_series(1, {count}) as number
+           where id = '{like}'
+           returning id
+         )
+         insert into show_tiers
+         select (jsonb_populate_record(show_tiers, jsonb_build_object('show_id', copy.id))).*
+         from show_tiers, copy where show_id = '{like}'"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(copies))
+        .execute(harness.db())
+        .await
+        .unwrap();
 }
 
 fn shows_of(movie: &Value) -> usize {
@@ -78,4 +77,21 @@ async fn each_movie_of_a_page_brings_its_soonest_shows_and_says_if_there_are_mor
 
     assert_eq!(shows_of(&alone), LISTED + 1);
     assert_eq!(alone["moreShows"], false);
+}
+
+#[tokio::test]
+async fn a_movie_by_itself_brings_its_soonest_shows_and_says_if_there_are_more() {
+    let harness = TestApp::new().await;
+    let many = movie(&harness, "Metropolis").await;
+    let first = show_of(&harness, &many, "2026-12-01T10:00:00Z", "UTC").await;
+
+    for (added, more) in [(BY_ITSELF - 1, false), (1, true)] {
+        add_shows(&harness, &first, added).await;
+        let alone = harness.get(&format!("/api/movies/{many}")).await.body;
+
+        assert_eq!(shows_of(&alone), BY_ITSELF);
+        assert_eq!(alone["moreShows"], more);
+        let soonest = &alone["dates"][0]["shows"][0]["startsAt"];
+        assert_eq!(soonest, "2026-12-01T10:00:00Z");
+    }
 }

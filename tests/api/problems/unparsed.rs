@@ -5,6 +5,10 @@ use std::future::pending;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::post;
+use holdfast::http::extract::read_body;
+use holdfast::http::middleware::request_id;
 use holdfast::http::server::{self, Limits};
 use tokio::net::TcpListener;
 
@@ -194,12 +198,80 @@ async fn http_1_0_is_served() {
     assert_refused(&kept.answer().await, 400);
 }
 
-/// A server of nothing with these limits; returns its address.
+/// RFC 9112, section 3.2.
+#[tokio::test]
+async fn a_request_that_does_not_name_one_host_is_malformed() {
+    let harness = TestApp::new().await;
+
+    for hosts in [
+        "",
+        "host: a\r\nhost: b\r\n",
+        "host: a\r\nHost: a\r\n",
+        "host: a/b\r\n",
+    ] {
+        for path in ["/health", "/api/nowhere"] {
+            let mut connection = harness.connect().await;
+            let request = format!("GET {path} HTTP/1.1\r\n{hosts}\r\n");
+            connection.send(request.as_bytes()).await;
+
+            let answer = connection.answer().await;
+
+            answer.refused(400, "malformed_request");
+            assert!(answer.headers.contains_key("x-request-id"), "{answer:?}");
+        }
+    }
+    for host in ["", "a", "a:1", "[::1]:3000"] {
+        let mut connection = harness.connect().await;
+        let request = format!("GET /health HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        connection.send(request.as_bytes()).await;
+        assert_eq!(connection.answer().await.status, 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_length_that_no_body_has_is_refused() {
+    let harness = TestApp::new().await;
+    let post = async |length: &str| {
+        let head = format!("POST /api/stripe HTTP/1.1\r\nhost: x\r\ncontent-length: {length}");
+        harness
+            .send_raw(format!("{head}\r\n\r\n{{}}").as_bytes())
+            .await
+    };
+
+    for length in ["18446744073709551615", "18446744073709551614"] {
+        let answer = post(length).await;
+        answer.refused(413, "body_too_large");
+    }
+    for length in ["18446744073709551616", "99999999999999999999999"] {
+        assert_refused(&post(length).await, 400);
+    }
+}
+
+/// A server of one route with these limits; returns its address.
 async fn serve(limits: Limits) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(server::serve(listener, Router::new(), limits, pending()));
+    let read = async |request| read_body(request, &()).await.map(drop);
+    let router = Router::new().route("/", post(read));
+    let router = router.layer(from_fn(request_id));
+    tokio::spawn(server::serve(listener, router, limits, pending()));
     address
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_to_its_end_is_not_waited_for() {
+    let limits = Limits {
+        body_wait_max: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let mut connection = RawConnection::to(&serve(limits).await).await;
+
+    connection
+        .send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
+        .await;
+
+    connection.answer().await.refused(408, "request_timeout");
+    connection.ended().await;
 }
 
 #[tokio::test]
