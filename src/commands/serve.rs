@@ -10,7 +10,7 @@ use holdfast::repositories::database::{self, Schema};
 use holdfast::{routes, workflows};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::failure::{Failure, unusable};
 
@@ -37,42 +37,29 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
 /// Serves, and does jobs, until SIGTERM or SIGINT; then ends what is under way, for at most
 /// [`DRAIN_MAX`].
 pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Result<(), Failure> {
-    let (stop, stopping) = watch::channel(false);
+    let stopping = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = stopping.clone();
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping; what is under way goes on for at most {DRAIN_MAX:?}");
-        stop.send_replace(true);
-        // The channel lives as long as the process.
-        std::future::pending::<()>().await;
+        stop.cancel();
     });
-    let workers = Box::pin(jobs::work(AppState::clone(&app), stopping.clone()));
-    let feed = jobs::feed(AppState::clone(&app), stopping.clone());
-    let watch = jobs::watch(AppState::clone(&app), stopping.clone());
-    let clocks = jobs::compare_clocks(AppState::clone(&app), stopping.clone());
-    let schedule = jobs::schedule(AppState::clone(&app), stopping.clone());
-    let keys = jobs::keep_issuer_keys(AppState::clone(&app), stopping.clone());
-    let serving = routes::serve(listener, app, told(stopping.clone()));
+    let background = jobs::run(AppState::clone(&app), stopping.clone());
+    let serving = routes::serve(listener, app, stopping.clone().cancelled_owned());
     let too_long = async {
-        told(stopping).await;
+        stopping.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;
     };
     tokio::select! {
-        ((), (), (), (), (), (), ()) = async {
-            tokio::join!(serving, workers, feed, watch, clocks, schedule, keys)
-        } => {}
+        ((), ()) = async { tokio::join!(serving, background) } => {}
         () = too_long => tracing::warn!("stopped with work under way"),
     }
     Ok(())
-}
-
-async fn told(mut stopping: watch::Receiver<bool>) {
-    // An error means that nobody can tell any more, which is as good as being told.
-    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 /// Says so at once if the database or its schema is not there; `/ready` says it again.

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::app::{App, AppState};
+use crate::app::App;
 use crate::domain::skew::Skew;
 
 /// How often clocks are compared …
@@ -14,28 +13,21 @@ const COMPARE: Duration = Duration::from_mins(5);
 /// … and how often while ours differs.
 const COMPARE_AGAIN: Duration = Duration::from_secs(30);
 
-/// Compares our clock with Postgres' and Stripe's, and says if it differs, until `stopping` is
-/// true.
-pub async fn compare_clocks(app: AppState, mut stopping: watch::Receiver<bool>) {
-    let comparing = async {
-        loop {
-            let (postgres, stripe) = tokio::join!(ask_postgres(&app), ask_stripe_for_time(&app));
-            let found = [("Postgres", postgres), ("Stripe", stripe)];
-            for (whose, skew) in found {
-                report(whose, skew);
-            }
-            let differs = |(_, skew): (_, Option<Skew>)| skew.is_some_and(Skew::is_noticeable);
-            sleep(if found.into_iter().any(differs) {
-                COMPARE_AGAIN
-            } else {
-                COMPARE
-            })
-            .await;
+/// Compares our clock with Postgres' and Stripe's, and says if it differs, for ever.
+pub(super) async fn compare_clocks(app: &App) {
+    loop {
+        let (postgres, stripe) = tokio::join!(ask_postgres(app), ask_stripe_for_time(app));
+        let found = [("Postgres", postgres), ("Stripe", stripe)];
+        for (whose, skew) in found {
+            log_skew(whose, skew);
         }
-    };
-    tokio::select! {
-        _ = stopping.wait_for(|stopping| *stopping) => {}
-        () = comparing => {}
+        let differs = |(_, skew): (_, Option<Skew>)| skew.is_some_and(Skew::is_noticeable);
+        sleep(if found.into_iter().any(differs) {
+            COMPARE_AGAIN
+        } else {
+            COMPARE
+        })
+        .await;
     }
 }
 
@@ -62,7 +54,7 @@ async fn ask_postgres(app: &App) -> Option<Skew> {
     asked.await.ok()
 }
 
-fn report(whose: &str, skew: Option<Skew>) {
+fn log_skew(whose: &str, skew: Option<Skew>) {
     match skew {
         Some(skew) if skew.is_too_large() => {
             tracing::error!("our clock is {skew} that of {whose}, which is too much: set it right");

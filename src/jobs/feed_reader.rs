@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::app::{App, AppState};
+use crate::app::App;
 use crate::error::{Result, explain};
 use crate::repositories::booking_events;
 
@@ -17,20 +16,13 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How long to wait for a database that is not there.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Reads until `stopping` is true. While the database is away, those who wait look for themselves
-/// in the end.
-pub async fn feed(app: AppState, mut stopping: watch::Receiver<bool>) {
-    let reading = async {
-        loop {
-            if let Err(error) = read_while_followed(&app).await {
-                tracing::warn!("changes of bookings are not read: {}", explain(&error));
-                sleep(AGAIN).await;
-            }
+/// Reads for ever. While the database is away, those who wait look for themselves in the end.
+pub async fn feed(app: &App) {
+    loop {
+        if let Err(error) = read_while_followed(app).await {
+            tracing::warn!("changes of bookings are not read: {}", explain(&error));
+            sleep(AGAIN).await;
         }
-    };
-    tokio::select! {
-        _ = stopping.wait_for(|stopping| *stopping) => {}
-        () = reading => {}
     }
 }
 

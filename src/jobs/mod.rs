@@ -12,10 +12,26 @@ mod schedule;
 mod watch;
 mod worker;
 
-pub use clocks::{ask_stripe_for_time, compare_clocks};
+pub use clocks::ask_stripe_for_time;
 pub use feed_reader::feed;
-pub use issuer_keys::keep_issuer_keys;
 pub use perform::perform;
-pub use schedule::schedule;
+use tokio_util::sync::CancellationToken;
 pub use watch::watch;
-pub use worker::work;
+
+use crate::app::AppState;
+
+/// Does all of it until `stopping` is cancelled, and then ends the jobs that are under way.
+pub async fn run(app: AppState, stopping: CancellationToken) {
+    let for_ever = async {
+        tokio::join!(
+            feed(&app),
+            watch(&app),
+            clocks::compare_clocks(&app),
+            schedule::schedule(&app),
+            issuer_keys::keep_issuer_keys(&app),
+        )
+    };
+    // In a box: this future is as large as all that it does.
+    let workers = Box::pin(worker::work(&app, &stopping));
+    tokio::join!(workers, stopping.run_until_cancelled(for_ever));
+}

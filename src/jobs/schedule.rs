@@ -7,10 +7,9 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::app::{App, AppState};
+use crate::app::App;
 use crate::domain::job::{Job, RECONCILIATION_PAUSE, RecurringJob, SWEEP_PAUSE};
 use crate::error::{Result, explain};
 use crate::repositories::jobs;
@@ -18,22 +17,16 @@ use crate::repositories::jobs;
 /// How often it is looked whether the jobs are there: so much longer may a pause get.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Keeps the jobs in the queue until `stopping` is true. The first sweep is due at once: the
-/// process before this one may have died.
-pub async fn schedule(app: AppState, mut stopping: watch::Receiver<bool>) {
-    let scheduling = async {
-        let mut before_sweep = TimeDelta::zero();
-        loop {
-            match keep(&app, before_sweep).await {
-                Ok(()) => before_sweep = SWEEP_PAUSE,
-                Err(error) => tracing::warn!("the schedule is not kept: {}", explain(&error)),
-            }
-            sleep(LOOK).await;
+/// Keeps the jobs in the queue for ever. The first sweep is due at once: the process before this
+/// one may have died.
+pub(super) async fn schedule(app: &App) {
+    let mut before_sweep = TimeDelta::zero();
+    loop {
+        match keep(app, before_sweep).await {
+            Ok(()) => before_sweep = SWEEP_PAUSE,
+            Err(error) => tracing::warn!("the schedule is not kept: {}", explain(&error)),
         }
-    };
-    tokio::select! {
-        _ = stopping.wait_for(|stopping| *stopping) => {}
-        () = scheduling => {}
+        sleep(LOOK).await;
     }
 }
 

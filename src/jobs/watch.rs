@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::app::{App, AppState};
+use crate::app::App;
 use crate::error::{Error, Result, explain};
 use crate::repositories::database;
 
@@ -15,28 +14,22 @@ const LOOK_MAX: Duration = Duration::from_secs(3);
 /// How long to wait for a database that is not there.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// Watches until `stopping` is true.
-pub async fn watch(app: AppState, mut stopping: watch::Receiver<bool>) {
-    let watching = async {
-        let mut was_well = true;
-        loop {
-            let found = look(&app).await;
-            if found.is_ok() != was_well {
-                let why = match &found {
-                    Ok(()) => "it takes writes again".to_owned(),
-                    Err(error) => explain(error),
-                };
-                app.pools.trust.lose(&why);
-            }
-            was_well = found.is_ok();
-            if !was_well {
-                sleep(AGAIN).await;
-            }
+/// Watches for ever.
+pub async fn watch(app: &App) {
+    let mut was_well = true;
+    loop {
+        let found = look(app).await;
+        if found.is_ok() != was_well {
+            let why = match &found {
+                Ok(()) => "it takes writes again".to_owned(),
+                Err(error) => explain(error),
+            };
+            app.pools.trust.lose(&why);
         }
-    };
-    tokio::select! {
-        _ = stopping.wait_for(|stopping| *stopping) => {}
-        () = watching => {}
+        was_well = found.is_ok();
+        if !was_well {
+            sleep(AGAIN).await;
+        }
     }
 }
 

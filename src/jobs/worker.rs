@@ -11,8 +11,8 @@ use graphile_worker::{
 };
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::perform::perform;
 use crate::app::{App, AppState};
@@ -28,7 +28,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 /// … and one that has not for so long is dead: its jobs run again elsewhere, within a minute.
 const DEAD_AFTER: Duration = Duration::from_secs(35);
 /// How often the dead are looked for.
-const SWEEP: Duration = Duration::from_secs(10);
+const DEAD_LOOKED_FOR: Duration = Duration::from_secs(10);
 /// Jobs that have become due are looked for this often.
 const POLL: Duration = Duration::from_secs(1);
 /// Jobs that a process takes in one go, so that many that are due at once do not wait for a look
@@ -80,21 +80,20 @@ impl TaskHandler for Task {
     }
 }
 
-/// Does jobs until `stopping` is true, and then ends those under way. While there is no queue to be
-/// had, because the database or its schema is not there, it tries again.
-pub async fn work(app: AppState, mut stopping: watch::Receiver<bool>) {
-    while !*stopping.borrow() {
-        if let Err(error) = take_jobs(&app, stopping.clone()).await {
+/// Does jobs until `stopping` is cancelled, and then ends those under way. While there is no queue
+/// to be had, because the database or its schema is not there, it tries again.
+pub(super) async fn work(app: &AppState, stopping: &CancellationToken) {
+    while !stopping.is_cancelled() {
+        if let Err(error) = take_jobs(app, stopping).await {
             tracing::warn!("no jobs are done, for want of a queue: {error}");
-            let told = stopping.wait_for(|stopping| *stopping);
             // Either way, the loop looks again whether it goes on.
-            let _ = timeout(QUEUE_AGAIN, told).await;
+            let _ = timeout(QUEUE_AGAIN, stopping.cancelled()).await;
         }
     }
 }
 
-/// Does jobs until `stopping` is true, or the connections of these workers are to be replaced.
-async fn take_jobs(app: &AppState, stopping: watch::Receiver<bool>) -> Result<()> {
+/// Does jobs until `stopping` is cancelled, or the connections of these workers are to be replaced.
+async fn take_jobs(app: &AppState, stopping: &CancellationToken) -> Result<()> {
     // What is lost from here on concerns what is found now.
     let lost = app.pools.trust.lost();
     let schema = database::schema(&mut app.pools.watch.acquire().await?).await?;
@@ -121,7 +120,7 @@ async fn take_jobs(app: &AppState, stopping: watch::Receiver<bool>) -> Result<()
     }
 }
 
-fn options(app: &AppState, mut stopping: watch::Receiver<bool>) -> WorkerOptions {
+fn options(app: &AppState, stopping: &CancellationToken) -> WorkerOptions {
     WorkerOptions::default()
         .pg_pool(app.pools.queue())
         .schema(QUEUE_SCHEMA)
@@ -141,14 +140,11 @@ fn options(app: &AppState, mut stopping: watch::Receiver<bool>) -> WorkerOptions
                 ),
         )
         .heartbeat_interval(HEARTBEAT)
-        .sweep_interval(SWEEP)
+        .sweep_interval(DEAD_LOOKED_FOR)
         .sweep_threshold(DEAD_AFTER)
         .recovery_delay(Duration::from_secs(1))
         .listen_os_shutdown_signals(false)
-        .shutdown_signal(async move {
-            // An error means that nobody can tell any more, which is as good as being told.
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-        })
+        .shutdown_signal(stopping.clone().cancelled_owned())
         .shutdown_grace_period(DRAIN_MAX)
         .add_extension(Process(AppState::clone(app)))
         .define_job::<Task>()

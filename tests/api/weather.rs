@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use holdfast::connection::SILENCE_MAX;
 use holdfast::jobs;
-use tokio::sync::watch;
 
 use crate::harness::{TestApp, database};
 use crate::pg_proxy::PgProxy;
@@ -105,8 +104,8 @@ const WATCHING: &str = "select query_start || '/' || xact_start from pg_stat_act
 #[tokio::test]
 async fn the_watch_does_not_keep_postgres_from_tidying_up() {
     let harness = TestApp::new().await;
-    let (_stop, stopping) = watch::channel(false);
-    let watching = tokio::spawn(jobs::watch(harness.app.clone(), stopping));
+    let app = harness.app.clone();
+    let watching = tokio::spawn(async move { jobs::watch(&app).await });
 
     let mut seen = HashMap::new();
     let began_again = async {
@@ -130,8 +129,8 @@ async fn the_watch_does_not_keep_postgres_from_tidying_up() {
 #[tokio::test]
 async fn connections_that_fall_silent_are_found_by_the_watch_before_anybody_asks() {
     let weather = Weather::new().await;
-    let (_stop, stopping) = watch::channel(false);
-    let watching = tokio::spawn(jobs::watch(weather.harness.app.clone(), stopping));
+    let app = weather.harness.app.clone();
+    let watching = tokio::spawn(async move { jobs::watch(&app).await });
     let trust = weather.harness.app.pools.trust.clone();
     while weather.harness.sql(WATCHING).await.is_empty() {
         tokio::task::yield_now().await;

@@ -24,7 +24,6 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
 pub(crate) use answer::{Answer, send};
 pub(crate) use caller::Caller;
@@ -212,11 +211,9 @@ impl TestApp {
 
 /// Serves, and reads the feed of booking events, as long as the test runs.
 fn serve(listener: TcpListener, app: AppState) {
-    let (running, stopping) = watch::channel(false);
-    let feed = jobs::feed(AppState::clone(&app), stopping);
     tokio::spawn(async move {
-        let _running = running;
-        tokio::join!(routes::serve(listener, app, pending()), feed)
+        let serving = routes::serve(listener, AppState::clone(&app), pending());
+        tokio::join!(serving, jobs::feed(&app))
     });
 }
 
