@@ -1,7 +1,7 @@
 //! A connection to Postgres, on loan from a pool. No wait on it is without an end, and it goes back
 //! to its pool only if all that was said on it has been answered.
 
-mod broken;
+mod sqlstate;
 mod trust;
 
 use std::fmt;
@@ -18,7 +18,7 @@ use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Error, Execute, Executor, Postgres, SqlStr};
 use tokio::time::timeout;
 
-pub use broken::is_broken;
+pub use sqlstate::{SqlState, is_broken};
 pub use trust::Trust;
 
 /// How long Postgres may say nothing: longer than any statement may take there, and so short that
@@ -41,8 +41,9 @@ pub struct Transaction(Connection);
 
 /// What is known of a connection while it is used.
 struct Condition {
-    /// Whether a statement still waits for its answer, or will never get one.
-    is_cut_off: bool,
+    /// Whether it is to be closed, and not given back: while a statement waits for its answer, after
+    /// it has broken, and where its user says so.
+    must_close: bool,
     is_in_transaction: bool,
     lent_at: Instant,
     trust: Arc<Trust>,
@@ -54,7 +55,7 @@ impl Connection {
         Self {
             pooled: Some(pooled),
             condition: Condition {
-                is_cut_off: false,
+                must_close: false,
                 is_in_transaction: false,
                 lent_at: Instant::now(),
                 trust,
@@ -87,7 +88,7 @@ impl Connection {
 
     /// Closes it: where it leads, nothing can be done.
     pub fn close(mut self) {
-        self.condition.is_cut_off = true;
+        self.condition.must_close = true;
     }
 
     fn parts(&mut self) -> Result<(&mut PoolConnection<Postgres>, &mut Condition), Error> {
@@ -134,7 +135,7 @@ impl Condition {
         &mut self,
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.is_cut_off = true;
+        self.must_close = true;
         let answer = timeout(SILENCE_MAX, answer).await;
         let answer = answer.unwrap_or_else(|_| Err(silence(SILENCE_MAX)));
         self.end(answer.as_ref().err());
@@ -143,7 +144,7 @@ impl Condition {
 
     /// A statement has ended; an answer that is an error is one, unless the connection is broken.
     fn end(&mut self, error: Option<&Error>) {
-        self.is_cut_off = error.is_some_and(is_broken);
+        self.must_close = error.is_some_and(is_broken);
         if let Some(error) = error.filter(|error| is_broken(error)) {
             self.trust.lose_by_statement(self.lent_at, error);
         }
@@ -160,7 +161,7 @@ impl Drop for Connection {
         let Some(pooled) = self.pooled.take() else {
             return;
         };
-        if self.condition.is_cut_off {
+        if self.condition.must_close {
             drop(pooled.detach());
             return;
         }
@@ -208,7 +209,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
             Ok(parts) => parts,
             Err(error) => return stream::iter([Err(error)]).boxed(),
         };
-        condition.is_cut_off = true;
+        condition.must_close = true;
         let answers = pooled.fetch_many(query);
         stream::unfold(Some((answers, condition)), async |answering| {
             let (mut answers, condition) = answering?;

@@ -1,9 +1,8 @@
 //! The one error of the crate: a refusal by a rule, or a fault of ours or of the world.
 
 use std::any::Any;
-use std::borrow::Cow;
 
-use crate::connection::is_broken;
+use crate::connection::{SqlState, is_broken};
 use crate::domain::refusal::Refusal;
 
 /// Why something did not happen.
@@ -54,11 +53,10 @@ impl Error {
         }
     }
 
-    /// Postgres' code for what went wrong, if that is what happened.
-    /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-    pub fn sqlstate(&self) -> Option<Cow<'_, str>> {
+    /// What Postgres' code for what went wrong means, if it gave one.
+    pub fn sqlstate(&self) -> Option<SqlState> {
         match self {
-            Self::Database(sqlx::Error::Database(error)) => error.code(),
+            Self::Database(error) => SqlState::of(error),
             _ => None,
         }
     }
@@ -72,15 +70,6 @@ impl Error {
     /// that asking again may help.
     pub fn is_database_unavailable(&self) -> bool {
         match self {
-            Self::Database(sqlx::Error::Database(error)) => {
-                // Class 57: operator intervention (shutdown, crash); 53: insufficient resources;
-                // 08: connection. 25006: its server only reads; 55P03: a lock was waited for too
-                // long; 40P01: two waited for each other.
-                let code = error.code().unwrap_or_default();
-                ["57", "53", "08", "25006", "55P03", "40P01"]
-                    .iter()
-                    .any(|class| code.starts_with(class))
-            }
             Self::Database(
                 sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)
@@ -90,8 +79,8 @@ impl Error {
                 | sqlx::Error::WorkerCrashed,
             )
             | Self::Unavailable(_) => true,
-            Self::Database(_)
-            | Self::OutcomeUnknown(_)
+            Self::Database(error) => SqlState::of(error).is_some_and(SqlState::is_transient),
+            Self::OutcomeUnknown(_)
             | Self::Refusal(_)
             | Self::ProviderUnavailable(_)
             | Self::ProviderRefused(_)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::broken::is_read_only;
+use super::sqlstate::SqlState;
 
 /// While a server only reads, connections are not made anew for each statement that fails.
 const LOSS_PAUSE: Duration = Duration::from_secs(1);
@@ -28,8 +28,10 @@ impl Trust {
     /// The same, because a connection has broken that was lent at this time. One that was lent
     /// before trust was last lost says nothing of those that were made since.
     pub(super) fn lose_by_statement(&self, lent_at: Instant, error: &sqlx::Error) {
+        // Where it only reads, a new connection may be no better.
+        let is_read_only = SqlState::of(error) == Some(SqlState::ReadOnly);
         let is_known = |lost_at: Instant| {
-            lent_at <= lost_at || (is_read_only(error) && lost_at.elapsed() < LOSS_PAUSE)
+            lent_at <= lost_at || (is_read_only && lost_at.elapsed() < LOSS_PAUSE)
         };
         if !self.lost_at.borrow().is_some_and(is_known) {
             self.lose(error);

@@ -7,7 +7,7 @@ use graphile_worker::WorkerUtils;
 use sqlx::migrate::Migrator;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, SqlState};
 use crate::error::{Error, Result, explain};
 
 /// The migrations, compiled in. Those of later releases that it finds applied are theirs.
@@ -78,13 +78,6 @@ pub async fn set_session(db: &mut PgConnection, settings: &[(&str, &str)]) -> sq
     Ok(())
 }
 
-/// Postgres' codes, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-const UNDEFINED_TABLE: &str = "42P01";
-const READ_ONLY: &str = "25006";
-/// The code under which poolers refuse; <https://github.com/pgbouncer/pgbouncer/blob/master/src/client.c>
-/// has the sentences.
-const PROTOCOL_VIOLATION: &str = "08P01";
-
 /// The version of the queue's library, whose schema is part of ours.
 pub const QUEUE_VERSION: &str = "graphile_worker_0_14";
 
@@ -144,9 +137,9 @@ pub async fn try_write(db: impl PgExecutor<'_>, now: DateTime<Utc>) -> Result<()
 
 /// What is wrong with a database that gives this error, and what to do.
 pub fn advice(error: &Error) -> &'static str {
-    match error.sqlstate().as_deref() {
-        Some(READ_ONLY) => "the database only reads; point DATABASE_URL to the primary",
-        Some(PROTOCOL_VIOLATION) if explain(error).contains("startup parameter") => {
+    match error.sqlstate() {
+        Some(SqlState::ReadOnly) => "the database only reads; point DATABASE_URL to the primary",
+        Some(SqlState::ProtocolViolation) if explain(error).contains("startup parameter") => {
             "the pooler before the database refuses what it is asked for at the start of a \
              connection; take `options` out of DATABASE_URL, and PGOPTIONS out of the environment"
         }
@@ -190,7 +183,7 @@ fn newest_migration() -> i64 {
 /// `None` where the table is not there.
 fn if_there<T>(found: sqlx::Result<T>) -> Result<Option<T>> {
     match found.map_err(Error::from) {
-        Err(error) if error.sqlstate().as_deref() == Some(UNDEFINED_TABLE) => Ok(None),
+        Err(error) if error.sqlstate() == Some(SqlState::UndefinedTable) => Ok(None),
         found => found.map(Some),
     }
 }
