@@ -14,7 +14,7 @@ pub(super) async fn run() -> Result<(), Failure> {
     let after = database::schema(&mut connect(&url).await?).await?;
     let applied = match before {
         Schema::Outdated(pending) => pending,
-        Schema::UpToDate | Schema::Later(_) | Schema::Unsuitable(_) => 0,
+        Schema::UpToDate | Schema::Later(_) | Schema::Unsuitable(_) | Schema::Foreign(_) => 0,
     };
     say(&format!("{applied} migrations applied; {}", after.suits()?))?;
     Ok(())

@@ -1,10 +1,11 @@
 //! The database itself: is it there, and is its schema ours?
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use graphile_worker::WorkerUtils;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migration, Migrator};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
 use crate::connection::{Connection, SqlState};
@@ -28,6 +29,8 @@ pub enum Schema {
     Outdated(usize),
     /// A later release has changed it, and only a binary that knows this version works on it.
     Unsuitable(i64),
+    /// This migration was applied by a build in which it was another one.
+    Foreign(i64),
 }
 
 impl Schema {
@@ -46,6 +49,11 @@ impl Schema {
                 "a later release has changed the schema: a binary must know migration {floor}, and \
                  this one knows {} at most; run the later release",
                 newest_migration()
+            )),
+            Self::Foreign(version) => Err(format!(
+                "migration {version} of this database is not the one of this release: a build that \
+                 was never released has made it, and no migration leads on from there; create the \
+                 database anew (or use another one), and run `holdfast migrate`"
             )),
         }
     }
@@ -85,11 +93,13 @@ pub const QUEUE_VERSION: &str = "graphile_worker_0_14";
 pub const QUEUE_SCHEMA: &str = "graphile_worker";
 
 /// Brings the schema up to date, the queue's first. Several processes may do so at once; one does
-/// the work. A fault where a later release has made it unsuitable for this binary.
+/// the work. A fault where a later release, or an unreleased one, has made it unsuitable for this
+/// binary.
 pub async fn migrate(db: &PgPool) -> Result<()> {
     let found = schema(&mut *db.acquire().await?).await?;
-    if let (Schema::Unsuitable(_), Err(obstacle)) = (found, found.suits()) {
-        return Err(Error::Fault(obstacle));
+    match found {
+        Schema::UpToDate | Schema::Later(_) | Schema::Outdated(_) => {}
+        Schema::Unsuitable(_) | Schema::Foreign(_) => drop(found.suits().map_err(Error::Fault)?),
     }
     let queue = WorkerUtils::new(db.clone(), QUEUE_SCHEMA).migrate().await;
     queue.map_err(|error| Error::fault(format!("the schema of the job queue: {error}")))?;
@@ -154,21 +164,29 @@ where
 {
     // The table belongs to sqlx and is absent while the queries are checked, so this one is not
     // checked.
-    let applied = sqlx::query_scalar("select version from _sqlx_migrations where success")
+    let applied = sqlx::query_as("select version, checksum from _sqlx_migrations where success")
         .fetch_all(&mut *db)
         .await;
-    let applied: Vec<i64> = if_there(applied)?.unwrap_or_default();
+    let applied: HashMap<i64, Vec<u8>> =
+        if_there(applied)?.unwrap_or_default().into_iter().collect();
     let floor = sqlx::query_scalar!("select version from schema_floor where only_row");
     let floor = if_there(floor.fetch_one(db).await)?;
     let newest = newest_migration();
     if let Some(floor) = floor.filter(|floor| *floor > newest) {
         return Ok(Schema::Unsuitable(floor));
     }
+    let is_foreign = |migration: &&Migration| {
+        let applied = applied.get(&migration.version);
+        applied.is_some_and(|checksum| *checksum != *migration.checksum)
+    };
+    if let Some(migration) = MIGRATOR.iter().find(is_foreign) {
+        return Ok(Schema::Foreign(migration.version));
+    }
     let pending = MIGRATOR
         .iter()
-        .filter(|migration| !applied.contains(&migration.version))
+        .filter(|migration| !applied.contains_key(&migration.version))
         .count();
-    Ok(match applied.into_iter().max() {
+    Ok(match applied.into_keys().max() {
         _ if pending > 0 => Schema::Outdated(pending),
         Some(version) if version > newest => Schema::Later(version),
         _ => Schema::UpToDate,

@@ -82,3 +82,29 @@ async fn a_binary_leaves_jobs_alone_while_it_does_not_suit_the_schema() {
     let ended = "select status::text from bookings";
     harness.until(ended, "expired", PATIENCE).await;
 }
+
+/// As a build leaves it that was never released, and whose migrations were folded since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_of_other_migrations_of_the_same_numbers_is_told_at_once() {
+    let harness = Harness::new().await;
+    harness
+        .sql("update _sqlx_migrations set checksum = 'another' where version = 3")
+        .await;
+    let told = "migration 3 of this database is not the one of this release";
+
+    for command in ["migrate", "seed", "doctor"] {
+        let ended = harness.run(&[command], &[]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let said = ended.stdout + &ended.stderr;
+        assert!(said.contains(told), "{command}: {said}");
+        assert!(
+            said.contains("create the database anew"),
+            "{command}: {said}"
+        );
+    }
+    let mut server = harness.serve(&[]);
+    server.logged(told);
+    let problem = server.ready(503).await;
+    let missing = problem["missing"][0].as_str().unwrap();
+    assert!(missing.contains(told), "{missing}");
+}
