@@ -49,7 +49,7 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
         tracing::info!("stopping; what is under way goes on for at most {DRAIN_MAX:?}");
         stop.cancel();
     });
-    let background = jobs::run(AppState::clone(&app), stopping.clone());
+    let background = Box::pin(jobs::run(AppState::clone(&app), stopping.clone()));
     let serving = routes::serve(listener, app, stopping.clone().cancelled_owned());
     let too_long = async {
         stopping.cancelled().await;

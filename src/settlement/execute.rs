@@ -51,6 +51,7 @@ impl<'a> Round<'a> {
                     "deferred: what it is about is not known yet",
                 )
             }
+            Plan::Fault(sentence) => return Err(Error::fault(sentence)),
             Plan::GiveUp => {
                 tracing::error!("an event of ours has matched nothing for days");
                 self.leave_unmatched(db, item).await?;

@@ -76,6 +76,8 @@ pub(super) enum Plan<'a> {
     Defer(DateTime<Utc>),
     /// Leave it to a person: what it is about has never come.
     GiveUp,
+    /// Nothing can be done, by a fault of ours: the sentence says what is wrong.
+    Fault(&'static str),
     /// Change a booking that stands so, or leave it as it is.
     Checkout(&'a CheckoutState, CheckoutDecision),
     /// Keep how a payment of ours was paid.
@@ -106,6 +108,7 @@ impl Plan<'_> {
             Self::Ignore(_)
             | Self::Defer(_)
             | Self::GiveUp
+            | Self::Fault(_)
             | Self::KeepCharge(_)
             | Self::KeepFailure(..)
             | Self::Checkout(_, CheckoutDecision::NoChange(_))
@@ -245,6 +248,9 @@ fn look_first<'a>(item: &Item<'_>, payment: &'a RefundedPayment, now: DateTime<U
 /// it may be ours to come; only what nobody has paid us for days is none of our business.
 fn unmatched_charge<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Plan<'a> {
     const NOT_OURS: Plan<'_> = Plan::Ignore("ignored: it is about no payment of ours");
+    if item.event.is_none() {
+        return Plan::Fault("we have asked about a refund, and it is of no payment of ours");
+    }
     if item.attempt.is_some() || item.reference.is_ours() {
         return wait(item, now).unwrap_or(Plan::GiveUp);
     }
@@ -270,7 +276,7 @@ fn wait<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Option<Plan<'a>> {
     again_at(item, now).map(Plan::Defer)
 }
 
-/// When an event is looked at again, unless it has waited for too long.
+/// When it is looked at again, if it is.
 fn again_at(item: &Item<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let waited = now.signed_duration_since(item.event?.received_at);
     let pause = waited.clamp(AGAIN_MIN, DEFERRED_PAUSE_MAX);
@@ -308,7 +314,7 @@ mod tests {
             span: &Span::none(),
         };
         match plan(&item, None, now) {
-            Plan::Ignore(reason) => reason.to_owned(),
+            Plan::Ignore(reason) | Plan::Fault(reason) => reason.to_owned(),
             Plan::Defer(until) => format!("again after {} s", (until - now).num_seconds()),
             Plan::GiveUp => "given up".to_owned(),
             changed @ (Plan::Checkout(..)
@@ -370,6 +376,17 @@ mod tests {
                 "{app:?}"
             );
         }
+    }
+
+    #[test]
+    fn an_answer_about_a_refund_that_is_not_here_is_a_fault() {
+        let refused = StripeReport::RefundRefused(RefundRefusal {
+            refund_id: crate::domain::ids::RefundId::new(),
+            reason: String::new(),
+            is_final: true,
+            spends_key: true,
+        });
+        assert!(planned(Ok(&refused), None, None).starts_with("we have asked"));
     }
 
     #[test]
