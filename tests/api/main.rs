@@ -33,6 +33,7 @@ mod forbidden_disputes;
 mod forbidden_ledger;
 mod forbidden_money;
 mod forbidden_records;
+mod forbidden_refunds;
 mod forbidden_seats;
 mod forbidden_slots;
 mod forbidden_states;

@@ -173,9 +173,8 @@ async fn a_session_that_has_ended_frees_its_seats() {
     assert_eq!(harness.sql("select count(*) from seat_claims").await, "0");
 }
 
-#[tokio::test]
-async fn money_that_goes_back_behind_our_back_is_left_to_a_person() {
-    let harness = TestApp::new().await;
+/// A booking that is paid, its PaymentIntent, and nothing more to be heard of it.
+async fn paid_and_deaf(harness: &TestApp) -> (Value, String) {
     let show = harness.show().await;
     let booking = harness.customer("dana").booked(&show, &["A2"]).await;
     harness.pay(&booking).await;
@@ -183,11 +182,40 @@ async fn money_that_goes_back_behind_our_back_is_left_to_a_person() {
         .sql("select stripe_payment_intent_id from payments")
         .await;
     harness.knob("deliveries", json!({ "drop": true })).await;
+    (booking, intent)
+}
+
+#[tokio::test]
+async fn money_that_went_back_behind_our_back_is_recorded() {
+    let harness = TestApp::new().await;
+    let (booking, intent) = paid_and_deaf(&harness).await;
     let refund = format!("payment_intent={intent}&amount=500");
-    assert_eq!(
-        ask_stripe_to(&harness, "refunds", &refund).await.status,
-        200
-    );
+    let made = ask_stripe_to(&harness, "refunds", &refund).await;
+    assert_eq!(made.status, 200);
+
+    let found = reconcile(&harness, json!({})).await;
+
+    assert_eq!(healed(&found), [booking["id"].as_str().unwrap()]);
+    assert_eq!(found["discrepancies"], json!([]));
+    assert_eq!(found["sums"][0]["refunded"]["amountMinor"], 500);
+    assert_eq!(found["sums"][0]["stripeRefunded"]["amountMinor"], 500);
+    let refunds = "select concat_ws(' ', source, status, amount_minor) from refunds";
+    assert_eq!(harness.sql(refunds).await, "dashboard succeeded 500");
+}
+
+#[tokio::test]
+async fn money_that_has_not_gone_back_at_stripe_is_left_to_a_person() {
+    let harness = TestApp::new().await;
+    let (booking, intent) = paid_and_deaf(&harness).await;
+    let unknown = json!({
+        "id": "evt_unknown", "object": "event", "type": "refund.created", "livemode": false,
+        "api_version": "2026-09-30.endive", "created": harness.now().timestamp(),
+        "data": { "object": {
+            "id": "re_unknown", "object": "refund", "status": "succeeded", "amount": 500,
+            "currency": "eur", "payment_intent": intent,
+        } },
+    });
+    harness.deliver(&unknown.to_string()).await;
 
     let first = reconcile(&harness, json!({})).await;
     let second = reconcile(&harness, json!({})).await;
@@ -196,8 +224,8 @@ async fn money_that_goes_back_behind_our_back_is_left_to_a_person() {
     assert_eq!(discrepancy["kind"], "refund_differs");
     assert_eq!(discrepancy["subject"], intent);
     assert_eq!(discrepancy["bookingId"], booking["id"]);
-    assert_eq!(discrepancy["theirs"]["refunded"], 500);
-    assert_eq!(first["sums"][0]["stripeRefunded"]["amountMinor"], 500);
+    assert_eq!(discrepancy["ours"]["refunded"], 500);
+    assert_eq!(discrepancy["theirs"]["refunded"], 0);
     assert_eq!(second["discrepancies"], json!([]), "it is opened once");
 }
 

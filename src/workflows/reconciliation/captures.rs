@@ -18,8 +18,8 @@ use crate::repositories::discrepancies::{self, NewDiscrepancy};
 use crate::repositories::payments::{self, RecordedCapture};
 use crate::settlement::{self, AttemptAnswer};
 
-/// Settles the captures of a page that are not recorded, and adds up what Stripe and we have of it.
-/// Where they differ then, a person has to look.
+/// Settles the captures of a page that are not recorded, and their refunds, and adds up what Stripe
+/// and we have of it. Where they differ then, a person has to look.
 pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
     let page = app.stripe.list_captures(page).await?;
     let ours = ours(app, page.items).await?;
@@ -27,12 +27,9 @@ pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
         checked: i64::try_from(ours.len()).unwrap_or(i64::MAX),
         ..Findings::default()
     };
-    let recorded = recorded(app, &ours).await?;
+    let before = recorded(app, &ours).await?;
     for (listed, found) in &ours {
-        let Some(found) = found
-            .as_ref()
-            .filter(|_| !recorded.contains_key(&listed.id))
-        else {
+        let Some(found) = found.as_ref().filter(|_| !before.contains_key(&listed.id)) else {
             continue;
         };
         let report = PaymentIntentReport::Succeeded(listed.capture.clone());
@@ -45,7 +42,8 @@ pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
         let change = settlement::settle_answer(app, answer).await?;
         findings.healed.extend(change.map(Healed::from));
     }
-    let recorded = self::recorded(app, &ours).await?;
+    findings.healed.extend(settle_refunds(app, &ours).await?);
+    let recorded = recorded(app, &ours).await?;
     for (listed, _) in &ours {
         let ours = recorded.get(&listed.id);
         if let Some(sums) = sums(listed, ours) {
@@ -58,6 +56,25 @@ pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
         findings,
         next_after: page.next_after,
     })
+}
+
+/// Settles how the refunds of those stand of which Stripe has given back more or less than is
+/// recorded.
+async fn settle_refunds(
+    app: &App,
+    ours: &[(ListedCapture, Option<FoundAttempt>)],
+) -> Result<Vec<Healed>> {
+    let recorded = recorded(app, ours).await?;
+    let mut healed = Vec::new();
+    for (listed, _) in ours {
+        let ours = recorded.get(&listed.id);
+        if ours.is_some_and(|ours| ours.refunded != listed.refunded) {
+            let refunds = app.stripe.list_refunds(&listed.id).await?;
+            let changes = settlement::settle_refunds(app, refunds).await?;
+            healed.extend(changes.into_iter().map(Healed::from));
+        }
+    }
+    Ok(healed)
 }
 
 /// Those that are about an attempt of ours, or say that they are ours, with the attempt.
