@@ -1,14 +1,17 @@
-//! What the processes are asked to do: by buyers, by Stripe, and by the queue. Often several things
-//! at once.
+//! What the processes are asked to do: by buyers, by admins, by Stripe, and by the queue. Often
+//! several things at once.
 
 use futures_util::future::join_all;
 use holdfast::domain::job::Job;
 use holdfast::jobs;
 use serde_json::{Value, json};
-use sqlx::query_as;
+use sqlx::{AssertSqlSafe, query_as};
 
 use super::generator::{BUYERS, FaultProfile, History, Process, SEATS, StripeEvent};
 use crate::harness::Answer;
+
+/// Who may do what admins do.
+const ADMIN: &str = "admin";
 
 /// Something that one process is asked to do.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ enum Action {
     Verify(Booking),
     Deliver(StripeEvent),
     EndHold(Booking),
+    /// What an admin asks for, and of which booking.
+    Admin(&'static str, Booking, Value),
 }
 
 /// A booking of this history.
@@ -86,17 +91,42 @@ impl History<'_> {
     }
 
     async fn draw_action(&mut self) -> Option<Action> {
-        Some(match self.draw(14) {
+        Some(match self.draw(18) {
             0..4 => self.draw_booking(),
             4 => Action::Cancel(self.some_booking().await?),
             5 => Action::Reopen(self.some_booking().await?),
             6 => Action::Verify(self.some_booking().await?),
             7 => Action::EndHold(self.some_booking().await?),
+            8 | 9 => Action::Admin(
+                "refunds",
+                self.some_paid_booking(false).await?,
+                self.draw_refund(),
+            ),
+            10 => Action::Admin(
+                "resolve",
+                self.some_booking().await?,
+                self.draw_resolution(),
+            ),
             _ => {
                 let events = self.events().await;
                 Action::Deliver(self.pick(&events)?)
             }
         })
+    }
+
+    /// All that is left of a payment, or a part of it.
+    fn draw_refund(&mut self) -> Value {
+        let mut wish = json!({ "reason": "a whim", "releaseSeats": self.chance(30) });
+        if self.chance(50) {
+            let amount = [1, 500, 1_200, 1_300][self.index(4)];
+            wish["amount"] = json!({ "amountMinor": amount, "currency": "eur" });
+        }
+        wish
+    }
+
+    fn draw_resolution(&mut self) -> Value {
+        let action = ["confirm", "cancel"][self.index(2)];
+        json!({ "action": action, "reason": "a whim" })
     }
 
     /// One or two that lie side by side.
@@ -111,11 +141,28 @@ impl History<'_> {
     }
 
     pub(crate) async fn some_booking(&mut self) -> Option<Booking> {
-        let bookings =
+        self.some_booking_where("true").await
+    }
+
+    /// One that admins may have something to do with.
+    async fn some_paid_booking(&mut self, is_under_review: bool) -> Option<Booking> {
+        let which = if is_under_review {
+            "b.status = 'review'"
+        } else if self.chance(10) {
+            "true"
+        } else {
+            "exists (select from payments p where p.booking_id = b.id)"
+        };
+        self.some_booking_where(which).await
+    }
+
+    async fn some_booking_where(&mut self, which: &str) -> Option<Booking> {
+        let bookings = format!(
             "select b.id::text, substr(b.user_id, 6), a.stripe_session_id from bookings b
-                        join checkout_attempts a on a.booking_id = b.id
-                        where b.show_id = $1::uuid order by a.id";
-        let bookings: Vec<(String, String, Option<String>)> = query_as(bookings)
+             join checkout_attempts a on a.booking_id = b.id
+             where b.show_id = $1::uuid and {which} order by a.id"
+        );
+        let bookings: Vec<(String, String, Option<String>)> = query_as(AssertSqlSafe(bookings))
             .bind(&self.show)
             .fetch_all(self.harness.db())
             .await
@@ -154,6 +201,18 @@ impl History<'_> {
                 let answer = self.deliver(process, event).await;
                 format!("{} is delivered: {}", event.kind, answer.body["outcome"])
             }
+            Action::Admin(what, booking, wish) => {
+                let call = Call {
+                    path: &format!("/api/admin/bookings/{}/{what}", booking.id),
+                    key: None,
+                    body: wish.clone(),
+                };
+                let answer = self.post(process, ADMIN, call).await;
+                self.check_answer(
+                    &format!("an admin: {what} of {} {wish}", booking.id),
+                    &answer,
+                )
+            }
             Action::EndHold(booking) => {
                 let job = Job::EndHold {
                     booking_id: booking.id.parse().unwrap(),
@@ -174,9 +233,12 @@ impl History<'_> {
     }
 
     async fn post(&self, process: &Process, buyer: &str, call: Call<'_>) -> Answer {
-        let claims = self
+        let mut claims = self
             .harness
             .claims(&format!("user_{buyer}"), &format!("{buyer}@example.com"));
+        if buyer == ADMIN {
+            claims["metadata"] = json!({ "role": "admin" });
+        }
         let token = format!("Bearer {}", self.harness.issuer.token(&claims));
         let mut headers = vec![("authorization", token.as_str())];
         headers.extend(call.key.map(|key| ("idempotency-key", key)));

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
+use holdfast::domain::job::Job;
+use holdfast::jobs;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, query_as};
 
@@ -54,9 +56,31 @@ impl History<'_> {
             self.deliver_all().await;
             self.finish_jobs().await;
         }
+        self.look_at_refunds().await;
+        self.finish_jobs().await;
         self.check_fence().await;
         self.check_states().await;
         self.check_money().await;
+    }
+
+    /// Stripe is asked about the refunds of every payment, as a reconciliation does: the events of
+    /// some were lost.
+    async fn look_at_refunds(&mut self) {
+        let payments = "select p.id::text from payments p join bookings b on b.id = p.booking_id
+                        where b.show_id = $1::uuid order by p.id";
+        let payments: Vec<(String,)> = query_as(payments)
+            .bind(&self.show)
+            .fetch_all(self.harness.db())
+            .await
+            .unwrap();
+        for (id,) in payments {
+            let job = Job::LookAtRefunds {
+                payment_id: id.parse().unwrap(),
+            };
+            let done = jobs::perform(&self.process().app, &job).await;
+            self.note(&format!("{job:?}: {done:?}"));
+            done.unwrap();
+        }
     }
 
     /// In any order, and to either process.
@@ -96,8 +120,7 @@ impl History<'_> {
         assert_eq!(broken.fetch_all(self.harness.db()).await.unwrap(), []);
     }
 
-    /// Each capture at Stripe is one payment of ours, and each surplus that goes back by itself has
-    /// gone back once.
+    /// Each capture at Stripe is one payment of ours, and as much of it has gone back.
     async fn check_money(&self) {
         let ours: Vec<(String, i64, i64)> = query_as(OURS)
             .bind(&self.show)
@@ -111,7 +134,9 @@ impl History<'_> {
             let intent = charge["payment_intent"].as_str().unwrap().to_owned();
             theirs.entry(intent).or_default().0 += charge["amount_captured"].as_i64().unwrap();
         }
-        for refund in self.all("refunds").await {
+        let has_left =
+            |refund: &&Value| refund["status"] == "pending" || refund["status"] == "succeeded";
+        for refund in self.all("refunds").await.iter().filter(has_left) {
             let intent = refund["payment_intent"].as_str().unwrap().to_owned();
             theirs.entry(intent).or_default().1 += refund["amount"].as_i64().unwrap();
         }
@@ -132,11 +157,11 @@ impl History<'_> {
     }
 }
 
-/// What is captured, and what ought to be given back, by PaymentIntent.
+/// What is captured, and what has gone back of it, by PaymentIntent.
 const OURS: &str = "
   select coalesce(p.stripe_payment_intent_id, ''), p.amount_minor,
-         case when p.surplus_reason in ('already_paid', 'late_payment', 'cancelled')
-              then p.amount_minor else 0 end
+         (select coalesce(sum(r.amount_minor), 0)::bigint from refunds r
+          where r.payment_id = p.id and r.status in ('pending', 'succeeded'))
   from payments p join bookings b on b.id = p.booking_id
   where b.show_id = $1::uuid";
 
@@ -155,7 +180,7 @@ const LEGAL: [(&str, &str); 9] = [
         "seats that nobody has paid for",
         "select string_agg(label, ', ') from seat_claims c join bookings b on b.id = c.booking_id
          where c.show_id = $1::uuid and b.status <> 'review'
-           and (b.status <> 'confirmed' or b.paid_minor <> b.total_minor)",
+           and (b.status <> 'confirmed' or b.paid_minor + b.conceded_minor <> b.total_minor)",
     ),
     (
         "confirmed bookings without their seats",
@@ -178,22 +203,22 @@ const LEGAL: [(&str, &str); 9] = [
          where n > 1",
     ),
     (
-        "surplus that neither went back once nor waits for a person",
+        "surplus that neither went back nor waits for a person",
         "select string_agg(p.id || ' ' || surplus_reason, ', ')
          from payments p join bookings b on b.id = p.booking_id
-         where b.show_id = $1::uuid and disposition = 'surplus' and case
-           when surplus_reason in ('already_paid', 'late_payment', 'cancelled')
-           then 1 <> (select count(*) from refunds r
-                      where r.payment_id = p.id and r.status in ('pending', 'succeeded')
-                        and r.amount_minor = p.amount_minor)
-           else not exists (select from discrepancies d
-                            where d.booking_id = b.id and d.status = 'open') end",
+         where b.show_id = $1::uuid and disposition = 'surplus'
+           and p.amount_minor <> (
+             select coalesce(sum(r.amount_minor), 0) from refunds r
+             where r.payment_id = p.id and r.status in ('pending', 'succeeded')
+           )
+           and not exists (select from discrepancies d
+                           where d.booking_id = b.id and d.status = 'open')",
     ),
     (
-        "refunds of what was not surplus",
+        "refunds that nobody has asked for, of what was not surplus",
         "select string_agg(r.id::text, ', ') from refunds r join payments p on p.id = r.payment_id
          join bookings b on b.id = p.booking_id
-         where b.show_id = $1::uuid and p.disposition <> 'surplus'",
+         where b.show_id = $1::uuid and p.disposition <> 'surplus' and r.source = 'surplus'",
     ),
     (
         "events that nobody has decided",

@@ -193,9 +193,9 @@ impl<'a> History<'a> {
 
     async fn step(&mut self) {
         match self.draw(if self.fault_profile == FaultProfile::Stormy {
-            30
+            34
         } else {
-            27
+            31
         }) {
             0..12 => self.perform_some().await,
             12..16 => self.pay().await,
@@ -209,6 +209,8 @@ impl<'a> History<'a> {
             }
             24 | 25 => self.crash().await,
             26 => self.close_show().await,
+            27 | 28 => self.refund_by_hand().await,
+            29 | 30 => self.decide_refund().await,
             _ => {
                 self.inject_fault().await;
                 self.perform_some().await;

@@ -109,8 +109,9 @@ impl History<'_> {
         for event in page["data"].as_array().unwrap().iter().rev() {
             self.newest = event["id"].as_str().map(str::to_owned);
             let kind = event["type"].as_str().unwrap();
-            let matters =
-                kind.starts_with("checkout.session.") || kind == "payment_intent.succeeded";
+            let matters = kind.starts_with("checkout.session.")
+                || kind.starts_with("refund.")
+                || ["payment_intent.succeeded", "charge.refunded"].contains(&kind);
             let lost = if matters {
                 self.chance(self.lost_of_hundred)
             } else {
@@ -131,6 +132,59 @@ impl History<'_> {
             .filter(|event| !event.lost)
             .cloned()
             .collect()
+    }
+
+    /// Somebody refunds a payment in Stripe's dashboard, all of it or a part.
+    pub(crate) async fn refund_by_hand(&mut self) {
+        let charges = self.harness.ask_stripe("/v1/charges?limit=100").await;
+        let charges = charges["data"].as_array().unwrap();
+        let left = |charge: &Value| {
+            let captured = charge["amount_captured"].as_i64().unwrap();
+            captured - charge["amount_refunded"].as_i64().unwrap()
+        };
+        let open: Vec<_> = charges
+            .iter()
+            .filter(|charge| charge["status"] == "succeeded" && left(charge) > 0)
+            .cloned()
+            .collect();
+        let Some(charge) = self.pick(&open) else {
+            return;
+        };
+        let amount = if self.chance(50) {
+            left(&charge)
+        } else {
+            left(&charge).min(500)
+        };
+        let intent = charge["payment_intent"].as_str().unwrap();
+        let url = format!("{}/v1/refunds", self.harness.simulator.url());
+        let request = self.harness.http.post(url).bearer_auth("sk_test_stage");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let form = format!("payment_intent={intent}&amount={amount}");
+        let made = send(request.body(form)).await;
+        self.note(&format!("by hand {amount} of {intent}: {}", made.status));
+    }
+
+    /// The bank decides about a refund: one that was pending, or one that it sends back.
+    pub(crate) async fn decide_refund(&mut self) {
+        let refunds = self.harness.ask_stripe("/v1/refunds?limit=100").await;
+        let refunds = refunds["data"].as_array().unwrap();
+        let open: Vec<_> = refunds
+            .iter()
+            .filter(|refund| refund["status"] == "pending" || refund["status"] == "succeeded")
+            .cloned()
+            .collect();
+        let Some(refund) = self.pick(&open) else {
+            return;
+        };
+        let status = match self.draw(4) {
+            0 => "failed",
+            1 if refund["status"] == "pending" => "canceled",
+            _ => "succeeded",
+        };
+        let id = refund["id"].as_str().unwrap();
+        self.note(&format!("the bank: {id} has {status}"));
+        let knob = format!("refunds/{id}");
+        self.harness.knob(&knob, json!({ "status": status })).await;
     }
 
     /// No more seats of this show are sold.
