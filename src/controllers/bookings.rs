@@ -29,7 +29,11 @@ use crate::workflows::checkout;
     responses(
         (status = 201, body = BookingView, headers(("Location" = String))),
         (status = 404, description = "`not_found`"),
-        (status = 409, description = "`seat_unavailable {seats, ownBooking?}`, `slot_unavailable`, `show_closed`"),
+        (
+            status = 409,
+            description = "`seat_unavailable {seats, ownBooking?}`, `slot_unavailable`, \
+                           `show_closed`"
+        ),
         (
             status = 422,
             description = "`too_many_seats {maximum}`, `unknown_seat {seats}`, \

@@ -117,6 +117,6 @@ impl ListSlots {
             let message = format!("must be at most {DAYS_MAX} days after from");
             return Err(Refusal::field("to", message));
         }
-        Ok((from, to))
+        Ok((from, to.max(from)))
     }
 }

@@ -186,6 +186,9 @@ async fn filled() -> TestApp {
     harness.knob("disputes", disputed).await;
     harness.simulator.settled().await;
     harness.run_jobs().await;
+    let service = harness.service_with(json!({})).await;
+    dana.book_slot(&service, "2026-12-01T09:00:00Z", 1, "half")
+        .await;
     // A booking that Stripe has not answered yet.
     let asked = dana.booked(&show, &["A4"]).await;
     let unanswered = "update checkout_attempts set status = 'creating', stripe_session_id = null
@@ -227,6 +230,9 @@ async fn multiply(harness: &TestApp, table: &str) {
                   when attname = 'reference' then '''HF-'' || lpad(number::text, 6, ''0'')'
                   when type.typname = 'uuid'
                     then format('case when %1$I is not null then gen_random_uuid() end', attname)
+                  when type.typname = 'tstzrange' then format(
+                    'tstzrange(lower(%1$I) + number * interval ''1 d'',
+                               upper(%1$I) + number * interval ''1 d'')', attname)
                   when type.typname = 'timestamptz'
                     then format('%I + number * interval ''1 s''', attname)
                   when not is_unique then quote_ident(attname)

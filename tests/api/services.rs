@@ -2,7 +2,9 @@
 
 mod balances;
 mod bookings;
+mod holds;
 mod rush;
+mod views;
 
 use serde_json::{Value, json};
 

@@ -1,11 +1,11 @@
 //! The balance of a booking whose deposit is paid: an attempt of its own, and the payment page for
 //! it.
 
+use super::open;
 use super::remedy::session_end;
-use super::{open, reload};
 use crate::app::{AppState, HeldBooking};
 use crate::domain::attempt::{NewAttempt, PaymentPart, Ui};
-use crate::domain::booking::{BookingDetails, BookingStatus};
+use crate::domain::booking::BookingDetails;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
@@ -65,13 +65,16 @@ async fn under_way(app: &AppState, id: BookingId) -> Result<BookingDetails> {
     if details.payable_checkout(app.now()).is_some() {
         return Ok(details);
     }
-    let after = reload(app, id).await?;
-    match after.booking.status {
-        BookingStatus::Confirmed if after.open_attempt.is_some() => Err(
-            Error::ProviderUnavailable("the last payment page is being closed".to_owned()),
-        ),
-        booking_status => Err(Refusal::BookingNotPayable { booking_status }.into()),
+    let booking = &details.booking;
+    if booking.part_due() != Some(PaymentPart::Balance) {
+        return Err(super::nothing_due(booking).into());
     }
+    if details.open_attempt.is_some() {
+        let sentence = "the last payment page is being closed";
+        return Err(Error::ProviderUnavailable(sentence.to_owned()));
+    }
+    let booking_status = booking.status;
+    Err(Refusal::BookingNotPayable { booking_status }.into())
 }
 
 fn new_attempt(app: &AppState, details: &BookingDetails, payer: &Payer) -> Result<NewAttempt> {

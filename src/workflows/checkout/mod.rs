@@ -38,13 +38,13 @@ const REFERENCE_DRAWS_MAX: usize = 5;
 /// Holds what the buyer wants and opens the payment page; a booking that costs nothing is confirmed
 /// at once.
 ///
-/// Refuses with `slot_unavailable`, `show_closed`, `too_many_seats`, `unknown_seat`, `seat_unavailable`,
-/// `amount_too_small`, `not_found`, or `idempotency_in_progress`; then nothing is held. Where
-/// Stripe cannot be reached, the booking stays and holds what it reserves, and [`resume`] goes on
+/// Refuses with `show_closed`, `too_many_seats`, `unknown_seat`, `seat_unavailable`,
+/// `slot_unavailable`, `validation_failed`, `amount_too_small`, `not_found`, or
+/// `idempotency_in_progress`; then nothing is held. Where Stripe cannot be reached, the booking stays and holds what it reserves, and [`resume`] goes on
 /// with it.
 ///
-/// Commits twice. Round trips beside BEGIN and COMMIT: what is available, the hold, the session;
-/// one more with a key.
+/// Commits twice. Round trips beside BEGIN and COMMIT, for seats: what is available, the hold, the
+/// session; one more with a key.
 pub async fn book(app: &AppState, request: &BookingRequest) -> Result<BookingDetails> {
     for _ in 0..REFERENCE_DRAWS_MAX {
         let held = match &request.wanted {
@@ -72,8 +72,9 @@ pub async fn resume(app: &AppState, id: BookingId) -> Result<BookingDetails> {
     reload(app, id).await
 }
 
-/// The payment page of a booking again, for its buyer to pay what is due: the open one, or the one
-/// that Stripe has not answered yet.
+/// The payment page of a booking again, for its buyer to pay what is due: the open one, the one
+/// that Stripe has not answered yet, or, for a balance, a new one. `part`, where it is given, must
+/// be what is due.
 ///
 /// Refuses with `already_paid`, `booking_expired` or `booking_not_payable`.
 pub async fn reopen(

@@ -7,7 +7,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::check;
 use crate::app::AppState;
-use crate::domain::booking::{BookingDetails, BookingStatus};
+use crate::domain::attempt::PaymentPart;
+use crate::domain::booking::{BookingDetails, BookingStatus, OpenAttempt};
 use crate::domain::refusal::Refusal;
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
@@ -56,7 +57,7 @@ pub async fn verify(
         let details = bookings::find(&mut app.acquire().await?, booking_id).await?;
         let details =
             details.ok_or_else(|| Error::fault(format!("the booking {booking_id} has gone")))?;
-        let deadline = match (&check, details.booking.status) {
+        let deadline = match (&check, awaited(&details, session_id)) {
             (Check::Due(at), BookingStatus::Pending) => *at,
             // A delayed payment takes days, so there is nothing to wait for but what Stripe says.
             (Check::Due(_), BookingStatus::Processing) => now,
@@ -88,6 +89,20 @@ pub async fn verify(
                 }
             }
         }
+    }
+}
+
+/// Where the booking stands as far as this session pays it: one that waits for the balance is as one
+/// that waits for all of it.
+fn awaited(details: &BookingDetails, session_id: &str) -> BookingStatus {
+    let pays_balance = |open: &OpenAttempt| {
+        open.part == PaymentPart::Balance && open.checkout.session_id == session_id
+    };
+    match details.booking.status {
+        BookingStatus::Confirmed if details.open_attempt.as_ref().is_some_and(pays_balance) => {
+            BookingStatus::Pending
+        }
+        status => status,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A deposit confirms; the balance is paid afterwards.
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Caller, TestApp};
@@ -97,4 +98,87 @@ async fn a_failed_delayed_balance_leaves_the_booking_confirmed_and_due() {
         assert_eq!(after["paymentStatus"], status);
         harness.reconcile().await;
     }
+}
+
+#[tokio::test]
+async fn two_who_ask_for_the_balance_at_once_get_one_page_and_later_ones_a_fresh_one() {
+    let harness = TestApp::new().await;
+    let service = harness.service_with(json!({})).await;
+    let dana = harness.customer("dana");
+    let booked = dana.book_slot(&service, AFTERNOON, 1, "half").await.body;
+    harness.pay(&booked).await;
+    let balance = || checkout(&dana, &booked, json!({ "part": "balance" }));
+
+    let (one, two) = tokio::join!(balance(), balance());
+    harness.advance(TimeDelta::minutes(36)).await;
+    harness.run_jobs().await;
+    let lapsed = harness.customer("dana").booking(&booked).await;
+    let dana = harness.customer("dana");
+    let fresh = checkout(&dana, &booked, json!({ "part": "balance" })).await;
+
+    assert_eq!((one.status, two.status), (200, 200), "{one:?} {two:?}");
+    assert_eq!(one.body["checkout"], two.body["checkout"]);
+    assert_eq!(lapsed["status"], "confirmed");
+    assert_eq!(lapsed["checkout"], Value::Null);
+    assert_eq!(lapsed["balance"]["amountMinor"], 500);
+    assert_eq!(fresh.status, 200, "{fresh:?}");
+    assert_ne!(
+        fresh.body["checkout"]["sessionId"],
+        one.body["checkout"]["sessionId"]
+    );
+    harness.reconcile().await;
+}
+
+#[tokio::test]
+async fn a_balance_that_stripe_does_not_answer_for_is_opened_in_the_background() {
+    let harness = TestApp::new().await;
+    let service = harness.service_with(json!({})).await;
+    let dana = harness.customer("dana");
+    let booked = dana.book_slot(&service, AFTERNOON, 1, "half").await.body;
+    harness.pay(&booked).await;
+    let down = json!({
+        "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 503, "times": 7,
+    });
+    harness.knob("faults", down).await;
+
+    let unanswered = checkout(&dana, &booked, json!({})).await;
+    harness.advance(TimeDelta::seconds(5)).await;
+    harness.run_jobs().await;
+
+    unanswered.refused(503, "payment_provider_unavailable");
+    let opened = dana.booking(&booked).await;
+    assert!(opened["checkout"]["url"].is_string(), "{opened}");
+    harness.pay(&opened).await;
+    assert_eq!(dana.booking(&booked).await["paymentStatus"], "paid");
+    harness.reconcile().await;
+}
+
+#[tokio::test]
+async fn a_balance_that_we_have_not_heard_of_is_found_by_asking() {
+    let harness = TestApp::new().await;
+    let service = harness.service_with(json!({})).await;
+    let dana = harness.customer("dana");
+    let booked = dana.book_slot(&service, AFTERNOON, 1, "half").await.body;
+    harness.pay(&booked).await;
+    let opened = checkout(
+        &dana,
+        &booked,
+        json!({ "part": "balance", "ui": "embedded" }),
+    )
+    .await
+    .body;
+    assert!(opened["checkout"]["clientSecret"].is_string(), "{opened}");
+    let session = json!({ "sessionId": opened["checkout"]["sessionId"] });
+    let paid = json!({ "session": opened["checkout"]["sessionId"] });
+    let events = harness.pay_unheard(paid).await;
+
+    let verified = dana.post("/api/payments/verify?wait=0", session).await;
+
+    assert_eq!(verified.body["status"], "confirmed", "{verified:?}");
+    assert_eq!(verified.body["booking"]["paymentStatus"], "paid");
+    for body in events.values() {
+        assert_eq!(harness.deliver(body).await.status, 200);
+    }
+    assert_eq!(harness.sql("select count(*) from payments").await, "2");
+    harness.reconcile().await;
 }
