@@ -14,6 +14,7 @@ use crate::http::booking_access::OwnBooking;
 use crate::http::extract::Json;
 use crate::http::identity::{CurrentUser, origin_of};
 use crate::workflows::checkout::{self, Payer};
+use crate::workflows::sessions;
 
 /// How the buyer wants to go on paying.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -72,6 +73,9 @@ pub async fn reopen_checkout(
         origin: origin_of(&app, &headers).to_owned(),
         ui: body.ui.unwrap_or_default(),
     };
+    if before.booking.part_due() == Some(PaymentPart::Balance) {
+        sessions::close_lapsed(&app, before.booking.id).await?;
+    }
     let part = body.part.map(PaymentPart::from);
     let details = checkout::reopen(&app, &before.booking, part, &payer).await?;
     Ok(Json(BookingView::at(details, app.now())))

@@ -20,6 +20,7 @@ enum Action {
         buyer: &'static str,
         seats: Vec<&'static str>,
         key: Option<String>,
+        is_half: bool,
     },
     Cancel(Booking),
     Reopen(Booking),
@@ -86,7 +87,8 @@ impl History<'_> {
             key: self
                 .chance(30)
                 .then(|| self.draw(2))
-                .map(|number| format!("key-{}-{number}", self.show)),
+                .map(|number| format!("key-{}-{number}", self.offer)),
+            is_half: self.is_service && self.chance(60),
         }
     }
 
@@ -160,10 +162,10 @@ impl History<'_> {
         let bookings = format!(
             "select b.id::text, substr(b.user_id, 6), a.stripe_session_id from bookings b
              join checkout_attempts a on a.booking_id = b.id
-             where b.show_id = $1::uuid and {which} order by a.id"
+             where coalesce(b.show_id, b.service_id) = $1::uuid and {which} order by a.id"
         );
         let bookings: Vec<(String, String, Option<String>)> = query_as(AssertSqlSafe(bookings))
-            .bind(&self.show)
+            .bind(&self.offer)
             .fetch_all(self.harness.db())
             .await
             .unwrap();
@@ -174,8 +176,18 @@ impl History<'_> {
     /// Does it, and says how it went: never that something broke, unless Stripe did.
     async fn perform(&self, process: &Process, action: &Action) -> String {
         match action {
-            Action::Book { buyer, seats, key } => {
-                self.hold(process, buyer, seats, key.as_deref()).await
+            Action::Book {
+                buyer,
+                seats,
+                key,
+                is_half,
+            } => {
+                let call = Call {
+                    path: "/api/bookings",
+                    key: key.as_deref(),
+                    body: self.order(seats, *is_half),
+                };
+                self.hold(process, buyer, call).await
             }
             Action::Cancel(booking) => self.check_answer(
                 &format!("{} cancels {}", booking.buyer, booking.id),
@@ -247,18 +259,20 @@ impl History<'_> {
             .await
     }
 
-    async fn hold(
-        &self,
-        process: &Process,
-        buyer: &str,
-        seats: &[&str],
-        key: Option<&str>,
-    ) -> String {
-        let call = Call {
-            path: "/api/bookings",
-            key,
-            body: json!({ "kind": "show", "showId": self.show, "seats": seats }),
-        };
+    /// Seats, or for each of them an hour.
+    fn order(&self, seats: &[&str], is_half: bool) -> Value {
+        if !self.is_service {
+            return json!({ "kind": "show", "showId": self.offer, "seats": seats });
+        }
+        let slot = self.slot(seats);
+        json!({
+            "kind": "service", "serviceId": self.offer, "startsAt": slot.starts_at,
+            "hours": slot.hours, "paymentOption": if is_half { "half" } else { "full" },
+        })
+    }
+
+    async fn hold(&self, process: &Process, buyer: &str, call: Call<'_>) -> String {
+        let (key, ordered) = (call.key, call.body.to_string());
         let answer = self.post(process, buyer, call).await;
         if let Some(key) = key.filter(|_| answer.status == 201) {
             let id = answer.body["id"].as_str().unwrap().to_owned();
@@ -268,7 +282,7 @@ impl History<'_> {
                 .or_insert_with(|| id.clone());
             assert_eq!(*first, id, "one key, two bookings");
         }
-        self.check_answer(&format!("{buyer} books {seats:?} with {key:?}"), &answer)
+        self.check_answer(&format!("{buyer} books {ordered} with {key:?}"), &answer)
     }
 
     fn check_answer(&self, step: &str, answer: &Answer) -> String {

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use holdfast::app::{AppState, Batched, Batcher, ReceivedEvent};
 use holdfast::domain::attempt::Ui;
 use holdfast::domain::booking::ReservedSeats;
-use holdfast::domain::booking_request::{BookingRequest, Wanted};
+use holdfast::domain::booking_request::{BookingRequest, SlotRequest, Wanted};
 use holdfast::domain::job::Job;
 use holdfast::domain::payment::SettledBy;
 use holdfast::domain::user::{Role, User, UserId};
@@ -116,7 +116,7 @@ impl History<'_> {
             0 => {
                 let name = BUYERS[self.index(BUYERS.len())];
                 let id = UserId(format!("user_{name}"));
-                let seats: Vec<String> = self.seats().into_iter().map(str::to_owned).collect();
+                let seats = self.seats();
                 let request = BookingRequest {
                     user: User {
                         id,
@@ -124,10 +124,7 @@ impl History<'_> {
                         name: None,
                         role: Role::User,
                     },
-                    wanted: Wanted::Seats(ReservedSeats {
-                        show_id: self.show.parse().unwrap(),
-                        labels: seats.clone(),
-                    }),
+                    wanted: self.wanted(&seats),
                     ui: Ui::default(),
                     origin: ORIGIN.to_owned(),
                     key: None,
@@ -173,6 +170,22 @@ impl History<'_> {
                 ));
             }
         }
+    }
+}
+
+impl History<'_> {
+    fn wanted(&self, seats: &[&str]) -> Wanted {
+        if self.is_service {
+            return Wanted::Slot(SlotRequest {
+                service_id: self.offer.parse().unwrap(),
+                wanted: self.slot(seats),
+                details: None,
+            });
+        }
+        Wanted::Seats(ReservedSeats {
+            show_id: self.offer.parse().unwrap(),
+            labels: seats.iter().map(|label| (*label).to_owned()).collect(),
+        })
     }
 }
 

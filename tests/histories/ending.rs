@@ -22,18 +22,22 @@ impl History<'_> {
         if self.hides_session {
             return;
         }
-        let bookings: Vec<(String, String)> =
-            query_as("select id::text, status::text from bookings where show_id = $1::uuid")
-                .bind(&self.show)
-                .fetch_all(self.harness.db())
-                .await
-                .unwrap();
+        let bookings: Vec<(String, String)> = query_as(BOOKINGS)
+            .bind(&self.offer)
+            .fetch_all(self.harness.db())
+            .await
+            .unwrap();
         let bookings: BTreeMap<String, String> = bookings.into_iter().collect();
         for session in self.sessions("open").await {
             let booking = session["metadata"]["bookingId"].as_str().unwrap();
+            let waits = if session["metadata"]["part"] == "balance" {
+                "confirmed"
+            } else {
+                "pending"
+            };
             let status = bookings.get(booking).map(String::as_str);
             assert!(
-                matches!(status, Some("pending")),
+                status == Some(waits),
                 "{booking} is {status:?}, but can be paid: {session}"
             );
         }
@@ -67,9 +71,9 @@ impl History<'_> {
     /// some were lost.
     async fn look_at_refunds(&mut self) {
         let payments = "select p.id::text from payments p join bookings b on b.id = p.booking_id
-                        where b.show_id = $1::uuid order by p.id";
+                        where coalesce(b.show_id, b.service_id) = $1::uuid order by p.id";
         let payments: Vec<(String,)> = query_as(payments)
-            .bind(&self.show)
+            .bind(&self.offer)
             .fetch_all(self.harness.db())
             .await
             .unwrap();
@@ -116,14 +120,14 @@ impl History<'_> {
             "select what, found from ({}) as legal where found is not null",
             legal.join(" union all ")
         );
-        let broken = query_as::<_, (String, String)>(AssertSqlSafe(broken)).bind(&self.show);
+        let broken = query_as::<_, (String, String)>(AssertSqlSafe(broken)).bind(&self.offer);
         assert_eq!(broken.fetch_all(self.harness.db()).await.unwrap(), []);
     }
 
     /// Each capture at Stripe is one payment of ours, and as much of it has gone back.
     async fn check_money(&self) {
         let ours: Vec<(String, i64, i64)> = query_as(OURS)
-            .bind(&self.show)
+            .bind(&self.offer)
             .fetch_all(self.harness.db())
             .await
             .unwrap();
@@ -157,24 +161,28 @@ impl History<'_> {
     }
 }
 
+const BOOKINGS: &str = "
+  select id::text, status::text from bookings b
+  where coalesce(b.show_id, b.service_id) = $1::uuid";
+
 /// What is captured, and what has gone back of it, by PaymentIntent.
 const OURS: &str = "
   select coalesce(p.stripe_payment_intent_id, ''), p.amount_minor,
          (select coalesce(sum(r.amount_minor), 0)::bigint from refunds r
           where r.payment_id = p.id and r.status in ('pending', 'succeeded'))
   from payments p join bookings b on b.id = p.booking_id
-  where b.show_id = $1::uuid";
+  where coalesce(b.show_id, b.service_id) = $1::uuid";
 
 /// Each names what must not be at the end.
-const LEGAL: [(&str, &str); 9] = [
+const LEGAL: [(&str, &str); 10] = [
     (
         "jobs that are left",
         "select string_agg(payload::text, ', ') from jobs",
     ),
     (
         "bookings that still wait",
-        "select string_agg(id || ' ' || status, ', ') from bookings
-         where show_id = $1::uuid and status in ('pending', 'processing')",
+        "select string_agg(id || ' ' || status, ', ') from bookings b
+         where coalesce(b.show_id, b.service_id) = $1::uuid and status in ('pending', 'processing')",
     ),
     (
         "seats that nobody has paid for",
@@ -190,23 +198,31 @@ const LEGAL: [(&str, &str); 9] = [
                               where c.booking_id = b.id order by label)",
     ),
     (
+        "slots whose deposit nobody has paid",
+        "select string_agg(b.id || ' ' || b.status, ', ')
+         from slot_claims c join bookings b on b.id = c.booking_id
+         where c.service_id = $1::uuid and b.status <> 'review'
+           and (b.status <> 'confirmed' or b.paid_minor < b.due_minor)",
+    ),
+    (
         "attempts that are still open",
         "select string_agg(a.id || ' ' || a.status || ' of ' || b.status, ', ')
          from checkout_attempts a join bookings b on b.id = a.booking_id
-         where b.show_id = $1::uuid and a.status in ('creating', 'open', 'processing')",
+         where coalesce(b.show_id, b.service_id) = $1::uuid and a.status in ('creating', 'open', 'processing')",
     ),
     (
         "bookings that were paid twice",
         "select string_agg(n::text, ', ')
          from (select count(*) n from payments p join bookings b on b.id = p.booking_id
-               where b.show_id = $1::uuid and disposition = 'applied' group by b.id) as applied
+               where coalesce(b.show_id, b.service_id) = $1::uuid and disposition = 'applied' group by b.id, p.part)
+              as applied
          where n > 1",
     ),
     (
         "surplus that neither went back nor waits for a person",
         "select string_agg(p.id || ' ' || surplus_reason, ', ')
          from payments p join bookings b on b.id = p.booking_id
-         where b.show_id = $1::uuid and disposition = 'surplus'
+         where coalesce(b.show_id, b.service_id) = $1::uuid and disposition = 'surplus'
            and p.amount_minor <> (
              select coalesce(sum(r.amount_minor), 0) from refunds r
              where r.payment_id = p.id and r.status in ('pending', 'succeeded')
@@ -218,7 +234,7 @@ const LEGAL: [(&str, &str); 9] = [
         "refunds that nobody has asked for, of what was not surplus",
         "select string_agg(r.id::text, ', ') from refunds r join payments p on p.id = r.payment_id
          join bookings b on b.id = p.booking_id
-         where b.show_id = $1::uuid and p.disposition <> 'surplus' and r.source = 'surplus'",
+         where coalesce(b.show_id, b.service_id) = $1::uuid and p.disposition <> 'surplus' and r.source = 'surplus'",
     ),
     (
         "events that nobody has decided",

@@ -8,8 +8,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
-use chrono::TimeDelta;
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use holdfast::app::AppState;
+use holdfast::domain::booking::PaymentOption;
+use holdfast::domain::slots::WantedSlot;
 use holdfast::routes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -20,7 +22,7 @@ use crate::harness::{Answer, TestApp};
 
 /// Who may buy.
 pub(crate) const BUYERS: [&str; 3] = ["dana", "emil", "fern"];
-/// The seats of each show.
+/// The seats of each show; at a service, the hours of its only resource.
 pub(crate) const SEATS: [&str; 4] = ["A1", "A2", "A3", "A4"];
 
 /// Two processes of the service, one database, and all that is around them.
@@ -110,7 +112,11 @@ pub(crate) struct History<'a> {
     world: &'a World,
     pub(crate) harness: &'a TestApp,
     pub(crate) fault_profile: FaultProfile,
-    pub(crate) show: String,
+    /// The show, or the service, that is sold.
+    pub(crate) offer: String,
+    pub(crate) is_service: bool,
+    /// When the first hour of the service begins that anybody wants.
+    first_hour: DateTime<Utc>,
     /// Of a hundred events, so many are never delivered.
     pub(crate) lost_of_hundred: u32,
     /// The events of Stripe's so far, oldest first.
@@ -126,8 +132,21 @@ pub(crate) struct History<'a> {
     steps: &'a Mutex<Vec<String>>,
 }
 
+/// A service that is open all day, for twelve euros an hour.
+async fn new_service(harness: &TestApp, seed: u64) -> String {
+    let service = json!({
+        "slug": format!("service-{seed}"), "title": "Service", "timezone": "UTC",
+        "pricePerHour": { "amountMinor": 1200, "currency": "eur" }, "depositPercent": 50,
+        "minHours": 1, "maxHours": 8, "opensAt": "00:00", "closesAt": "23:59",
+        "resources": ["one"],
+    });
+    let made = harness.admin().post("/api/admin/services", service).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    made.body["id"].as_str().unwrap().to_owned()
+}
+
 impl<'a> History<'a> {
-    /// Forgets what Stripe knew of the history before, and opens a show.
+    /// Forgets what Stripe knew of the history before, and opens a show or a service.
     pub(crate) async fn begin(world: &'a World, seed: u64, steps: &'a Mutex<Vec<String>>) -> Self {
         let harness = &world.harness;
         harness.knob("reset", json!({})).await;
@@ -141,10 +160,17 @@ impl<'a> History<'a> {
         } else {
             TimeDelta::days(60)
         };
-        let show = json!({
-            "startsAt": harness.now() + starts_in, "blocked": [],
-            "rows": [{ "row": "A", "seats": SEATS.len(), "tier": "regular" }],
-        });
+        let is_service = seed % 4 == 3;
+        let starts_at = harness.now() + starts_in;
+        let offer = if is_service {
+            new_service(harness, seed).await
+        } else {
+            let show = json!({
+                "startsAt": starts_at, "blocked": [],
+                "rows": [{ "row": "A", "seats": SEATS.len(), "tier": "regular" }],
+            });
+            harness.show_with(show).await
+        };
         let history = Self {
             world,
             harness,
@@ -153,7 +179,9 @@ impl<'a> History<'a> {
             } else {
                 FaultProfile::Calm
             },
-            show: harness.show_with(show).await,
+            offer,
+            is_service,
+            first_hour: starts_at.duration_trunc(TimeDelta::minutes(1)).unwrap(),
             lost_of_hundred,
             seen: Vec::new(),
             newest: None,
@@ -164,7 +192,8 @@ impl<'a> History<'a> {
             steps,
         };
         history.note(&format!(
-            "a show {starts_in} ahead, {lost_of_hundred} % of the events lost"
+            "a {} {starts_in} ahead, {lost_of_hundred} % of the events lost",
+            if is_service { "slot" } else { "show" }
         ));
         history
     }
@@ -215,6 +244,16 @@ impl<'a> History<'a> {
                 self.inject_fault().await;
                 self.perform_some().await;
             }
+        }
+    }
+
+    /// The hours that stand for these seats.
+    pub(crate) fn slot(&self, seats: &[&str]) -> WantedSlot {
+        let place = SEATS.iter().position(|seat| seat == &seats[0]).unwrap();
+        WantedSlot {
+            starts_at: self.first_hour + TimeDelta::hours(place.try_into().unwrap()),
+            hours: seats.len().try_into().unwrap(),
+            payment_option: PaymentOption::Half,
         }
     }
 

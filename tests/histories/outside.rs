@@ -187,13 +187,13 @@ impl History<'_> {
         self.harness.knob(&knob, json!({ "status": status })).await;
     }
 
-    /// No more seats of this show are sold.
+    /// No more seats of this show are sold; a service is always sold.
     pub(crate) async fn close_show(&mut self) {
         let status = self.pick(&["closed", "cancelled"]).unwrap();
         self.note(&format!("the show is {status}"));
         let close = sqlx::query("update shows set status = $2::show_status where id = $1::uuid");
         close
-            .bind(&self.show)
+            .bind(&self.offer)
             .bind(status)
             .execute(self.harness.db())
             .await

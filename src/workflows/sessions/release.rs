@@ -59,6 +59,17 @@ pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
     }
 }
 
+/// Closes the attempt of a booking whose session's time is over, so that another can take its place:
+/// nobody may have heard yet that Stripe has closed it. Commits.
+pub async fn close_lapsed(app: &App, id: BookingId) -> Result<()> {
+    let hold = attempts::find_hold(&mut app.acquire().await?, id).await?;
+    let unclosed = hold.and_then(|hold| hold.unclosed);
+    match unclosed.filter(|attempt| attempt.expires_at <= app.now()) {
+        Some(attempt) => close(app, id, &attempt).await,
+        None => Ok(()),
+    }
+}
+
 /// Asks Stripe what has become of a delayed payment, of which we have not heard in all the time
 /// that it may take. While its bank has not decided, what is reserved is kept.
 async fn end_processing(app: &App, id: BookingId, attempt: Option<UnclosedAttempt>) -> Result<()> {

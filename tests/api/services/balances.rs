@@ -111,7 +111,6 @@ async fn two_who_ask_for_the_balance_at_once_get_one_page_and_later_ones_a_fresh
 
     let (one, two) = tokio::join!(balance(), balance());
     harness.advance(TimeDelta::minutes(36)).await;
-    harness.run_jobs().await;
     let lapsed = harness.customer("dana").booking(&booked).await;
     let dana = harness.customer("dana");
     let fresh = checkout(&dana, &booked, json!({ "part": "balance" })).await;
