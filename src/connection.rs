@@ -41,8 +41,8 @@ pub struct Transaction(Connection);
 
 /// What is known of a connection while it is used.
 struct Condition {
-    /// Whether it is to be closed, and not given back: while a statement waits for its answer, after
-    /// it has broken, and where its user says so.
+    /// Whether it is to be closed, and not given back: while a statement waits for its answer,
+    /// after it has broken, and where its user says so.
     must_close: bool,
     is_in_transaction: bool,
     lent_at: Instant,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tracing::Instrument;
 
 use super::BookingView;
-use super::booking_body::CreateBooking;
+use super::CreateBooking;
 use crate::app::AppState;
 use crate::domain::booking::{BookingDetails, BookingStatus};
 use crate::domain::booking_request::BookingRequest;

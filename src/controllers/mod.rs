@@ -16,6 +16,7 @@ pub mod stripe_webhook;
 mod views;
 
 // Endpoints do not know each other, but several show the same.
+use booking_body::CreateBooking;
 use views::{
     BookingView, FreeSlotView, MethodView, MovieView, PaymentView, PolicyStepView, ServiceView,
     ShowView,

@@ -22,8 +22,8 @@ use crate::repositories::{movies, shows};
 /// The most coming shows that a movie brings along in a list: two weeks of seven a day, and a page
 /// of a hundred movies stays below some megabytes …
 const LISTED_SHOWS_MAX: usize = 100;
-/// … and by itself: half a year of five a day, which is below a megabyte. The others are in the list
-/// of shows.
+/// … and by itself: half a year of five a day, which is below a megabyte. The others are in the
+/// list of shows.
 const MOVIE_SHOWS_MAX: usize = 1_000;
 
 /// A movie with its coming shows, by the date on the wall of the place.

@@ -1,5 +1,7 @@
 //! Services and their free slots.
 
+use std::ops::Range;
+
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use super::{FreeSlotView, ServiceView};
 use crate::app::AppState;
 use crate::domain::calendar::{YEARS_SENTENCE, has_instant};
 use crate::domain::refusal::Refusal;
+use crate::domain::timetable::Timetable;
 use crate::error::Result;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::paging::{Limit, Page, read_cursor};
@@ -86,24 +89,28 @@ pub async fn list_slots(
     Query(query): Query<ListSlots>,
 ) -> Result<Json<FreeSlots>> {
     let now = app.now();
-    let (from, to) = query.window(now)?;
+    let window = query.window(now)?;
     let mut db = app.acquire().await?;
     let service = services::find_by_slug(&mut db, &slug).await?;
     let service = service.ok_or(Refusal::NotFound("service"))?;
     let hours = query.hours.unwrap_or(service.min_hours);
     service.check_hours(hours)?;
     let resources = services::resources(&mut db, service.id).await?;
-    // The last slot begins before `to`, and ends at most a day and what lies after it later.
-    let until = service.taken_until(to + TimeDelta::days(1));
-    let taken = services::taken(&mut db, &resources, (from, until)).await?;
+    // The last slot begins before the end of the window, and ends at most a day and what lies after it later.
+    let until = service.taken_until(window.end + TimeDelta::days(1));
+    let taken = services::taken(&mut db, &resources, window.start..until).await?;
     drop(db);
-    let slots = service.free_slots(hours, (from, to), (&resources, &taken), now);
+    let timetable = Timetable {
+        resources: &resources,
+        taken: &taken,
+    };
+    let slots = service.free_slots(hours, window, timetable, now);
     let items = slots.into_iter().map(FreeSlotView::from).collect();
     Ok(Json(FreeSlots { items }))
 }
 
 impl ListSlots {
-    fn window(&self, now: DateTime<Utc>) -> Result<(DateTime<Utc>, DateTime<Utc>), Refusal> {
+    fn window(&self, now: DateTime<Utc>) -> Result<Range<DateTime<Utc>>, Refusal> {
         for (field, instant) in [("from", self.from), ("to", self.to)] {
             if instant.is_some_and(|instant| !has_instant(instant)) {
                 return Err(Refusal::field(field, YEARS_SENTENCE));
@@ -117,6 +124,6 @@ impl ListSlots {
             let message = format!("must be at most {DAYS_MAX} days after from");
             return Err(Refusal::field("to", message));
         }
-        Ok((from, to.max(from)))
+        Ok(from..to.max(from))
     }
 }

@@ -137,8 +137,8 @@ impl Job {
         serde_json::to_value(self).unwrap_or_default()
     }
 
-    /// For how long it may wait where no clock is wrong and holds last for `hold`. The end of a hold
-    /// may wait for longer, as its booking says.
+    /// For how long it may wait where no clock is wrong and holds last for `hold`. The end of a
+    /// hold may wait for longer, as its booking says.
     pub fn wait_max(&self, hold: TimeDelta) -> TimeDelta {
         match self {
             Self::EndHold { .. } => hold,

@@ -43,4 +43,5 @@ pub mod skew;
 pub mod slots;
 pub mod stripe_report;
 pub mod timeline;
+pub mod timetable;
 pub mod user;

@@ -1,5 +1,7 @@
 //! Slots: when a service can be had, and what that costs.
 
+use std::ops::Range;
+
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 
@@ -9,6 +11,7 @@ use super::catalogue::Service;
 use super::money::{AMOUNT_MINOR_MAX, Money};
 use super::quote::{Quote, QuoteItem};
 use super::refusal::Refusal;
+use super::timetable::{Resource, Timetable};
 
 /// A slot of a service that can be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,22 +20,6 @@ pub struct FreeSlot {
     pub(crate) ends_at: DateTime<Utc>,
     /// How many resources have it free.
     pub(crate) free: usize,
-}
-
-/// Some time of a resource that is taken, with what has to lie after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TakenTime {
-    pub(crate) resource_id: ResourceId,
-    pub(crate) starts_at: DateTime<Utc>,
-    /// The first instant that is free again.
-    pub(crate) ends_at: DateTime<Utc>,
-}
-
-/// Who or what does the work of a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resource {
-    pub(crate) id: ResourceId,
-    pub(crate) name: String,
 }
 
 /// Hours that pass, whatever the clock on the wall shows meanwhile.
@@ -66,32 +53,22 @@ impl Service {
     pub fn free_slots(
         &self,
         count: u32,
-        window: (DateTime<Utc>, DateTime<Utc>),
-        (resources, taken): (&[Resource], &[TakenTime]),
+        window: Range<DateTime<Utc>>,
+        timetable: Timetable<'_>,
         now: DateTime<Utc>,
     ) -> Vec<FreeSlot> {
         let (first, last) = self.bookable(now);
-        let (from, to) = window;
         let day_of = |at: DateTime<Utc>| at.with_timezone(&self.timezone).date_naive();
-        let days = day_of(from).iter_days();
-        let days = days.take_while(|date| *date <= day_of(to));
+        let days = day_of(window.start).iter_days();
+        let days = days.take_while(|date| *date <= day_of(window.end));
         let starts = days.flat_map(|date| self.starts(date, count));
-        let starts = starts.filter(|at| (from..to).contains(at) && (first..=last).contains(at));
+        let starts = starts.filter(|at| window.contains(at) && (first..=last).contains(at));
         let slots = starts.map(|starts_at| {
             let ends_at = starts_at + hours(count);
-            let until = self.taken_until(ends_at);
-            let is_free = |resource: &&Resource| {
-                let overlaps = |time: &TakenTime| {
-                    time.resource_id == resource.id
-                        && time.starts_at < until
-                        && starts_at < time.ends_at
-                };
-                !taken.iter().any(overlaps)
-            };
             FreeSlot {
                 starts_at,
                 ends_at,
-                free: resources.iter().filter(is_free).count(),
+                free: timetable.count_free(starts_at, self.taken_until(ends_at)),
             }
         });
         slots.filter(|slot| slot.free > 0).collect()
@@ -289,6 +266,7 @@ fn after_gap(date: NaiveDate, time: NaiveTime, timezone: Tz) -> Option<DateTime<
 
 #[cfg(test)]
 mod tests {
+    use super::super::timetable::TakenTime;
     use super::*;
     use crate::domain::ids::ServiceId;
 
@@ -329,8 +307,11 @@ mod tests {
     fn starts(service: &Service, from: &str, to: &str, count: u32) -> Vec<String> {
         let slots = service.free_slots(
             count,
-            (at(from), at(to)),
-            (&[carer()], &[]),
+            at(from)..at(to),
+            Timetable {
+                resources: &[carer()],
+                taken: &[],
+            },
             at("2026-01-01T00:00:00Z"),
         );
         slots
@@ -402,8 +383,11 @@ mod tests {
 
         let slots = service.free_slots(
             2,
-            (at("2026-03-02T00:00:00Z"), at("2026-03-03T00:00:00Z")),
-            (&[carer()], &[taken]),
+            at("2026-03-02T00:00:00Z")..at("2026-03-03T00:00:00Z"),
+            Timetable {
+                resources: &[carer()],
+                taken: &[taken],
+            },
             at("2026-01-01T00:00:00Z"),
         );
 

@@ -1,5 +1,7 @@
 //! Services, their resources, and what of their time is taken.
 
+use std::ops::Range;
+
 use chrono::{DateTime, NaiveTime, Utc};
 use sqlx::postgres::types::PgRange;
 
@@ -9,7 +11,7 @@ use crate::domain::booking::ResourceId;
 use crate::domain::catalogue::Service;
 use crate::domain::ids::ServiceId;
 use crate::domain::money::Money;
-use crate::domain::slots::{Resource, TakenTime};
+use crate::domain::timetable::{Resource, TakenTime};
 use crate::error::{Error, Result};
 
 /// The constraint that no two services have one slug.
@@ -183,7 +185,7 @@ pub async fn lock(db: &mut Connection, id: ServiceId) -> Result<()> {
 pub async fn taken(
     db: &mut Connection,
     resources: &[Resource],
-    (from, to): (DateTime<Utc>, DateTime<Utc>),
+    during: Range<DateTime<Utc>>,
 ) -> Result<Vec<TakenTime>> {
     let ids: Vec<ResourceId> = resources.iter().map(|resource| resource.id).collect();
     let taken = sqlx::query_as!(
@@ -196,7 +198,7 @@ pub async fn taken(
                   && int4range(resource.id, resource.id, '[]')
               and claim.during && $2::tstzrange"#,
         &ids as _,
-        PgRange::from(from..to),
+        PgRange::from(during),
     )
     .fetch_all(db)
     .await?;

@@ -1,5 +1,5 @@
-//! What there is to book: movies, shows with their tiers, services, and the cancellation policy that is
-//! frozen at sale.
+//! What there is to book: movies, shows with their tiers, services, and the cancellation policy
+//! that is frozen at sale.
 
 mod cancellation_policy;
 mod movie;

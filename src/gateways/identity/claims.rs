@@ -12,7 +12,7 @@ use serde_json::{Number, Value};
 use crate::config::IdentityConfig;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{Role, User, UserId};
-use crate::gateways::odd_json::simplify;
+use crate::gateways::simplify;
 
 /// How far the issuer's clock may be from ours.
 const LEEWAY: TimeDelta = TimeDelta::seconds(60);

@@ -12,7 +12,7 @@ use crate::domain::money::Money;
 use crate::domain::payment_intent::PaymentIntentReport;
 use crate::domain::refusal::Refusal;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
-use crate::gateways::odd_json::simplify;
+use crate::gateways::simplify;
 
 /// An event.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::StripeError;
-use crate::gateways::odd_json::simplify;
+use crate::gateways::simplify;
 
 /// The largest body that is read. A session has a few kilobytes.
 const BODY_BYTES_MAX: usize = 4 << 20;

@@ -8,10 +8,9 @@ use super::hold::{held, keys_in_use};
 use crate::app::{AppState, Batched, HeldBooking};
 use crate::domain::booking_request::BookingRequest;
 use crate::domain::booking_request::SlotRequest;
-use crate::domain::catalogue::Service;
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
-use crate::domain::slots::Resource;
+use crate::domain::timetable::Resource;
 use crate::error::{Error, Result};
 use crate::repositories::slots::{self, NewSlotHold};
 use crate::repositories::{jobs, services};
@@ -22,6 +21,8 @@ pub(super) async fn hold(
     request: &BookingRequest,
     slot: &SlotRequest,
 ) -> Result<HeldBooking> {
+    let hold = TimeDelta::from_std(app.config.hold);
+    let hold = hold.map_err(|error| Error::fault(error.to_string()))?;
     let mut db = app.acquire().await?;
     let service = services::find(&mut db, slot.service_id).await?;
     let service = service.ok_or(Refusal::NotFound("service"))?;
@@ -33,20 +34,19 @@ pub(super) async fn hold(
     };
     let first = resources.first().ok_or(Refusal::SlotUnavailable)?;
     // Refused before anything is locked.
-    drop(draft(app, &batched, &service, (slot, first))?);
+    service.quote(&slot.wanted, first, app.now())?;
 
     let mut tx = app.begin().await?;
     services::lock(&mut tx, service.id).await?;
-    let during = (
-        slot.wanted.starts_at,
-        service.taken_until(slot.wanted.ends_at()),
-    );
+    let taken_until = service.taken_until(slot.wanted.ends_at());
+    let during = slot.wanted.starts_at..taken_until;
     let taken = services::taken(&mut tx, &resources, during).await?;
     let is_free = |resource: &&Resource| taken.iter().all(|time| time.resource_id != resource.id);
     let resource = resources.iter().find(is_free);
     let resource = resource.ok_or(Refusal::SlotUnavailable)?;
-    let draft = draft(app, &batched, &service, (slot, resource))?;
     let now = app.now();
+    let quote = service.quote(&slot.wanted, resource, now)?;
+    let draft = Draft::new(&batched, quote, hold, now);
     if let Some(refused) = keys_in_use(&mut tx, &[&draft], now)
         .await?
         .into_values()
@@ -58,7 +58,7 @@ pub(super) async fn hold(
     let new = NewSlotHold {
         booking: draft.booking(),
         slot: reserved.ok_or_else(|| Error::fault("a slot is booked, and none is reserved"))?,
-        taken_until: during.1,
+        taken_until,
         details: slot.details.as_ref(),
         cancellation_policy: &draft.quote.cancellation_policy,
         attempt: draft.attempt.as_ref(),
@@ -79,17 +79,4 @@ pub(super) async fn hold(
     }
     app.commit(tx).await?;
     Ok(held(draft))
-}
-
-fn draft<'a>(
-    app: &AppState,
-    batched: &'a Batched<BookingRequest>,
-    service: &Service,
-    (slot, resource): (&SlotRequest, &Resource),
-) -> Result<Draft<'a>> {
-    let now = app.now();
-    let hold =
-        TimeDelta::from_std(app.config.hold).map_err(|error| Error::fault(error.to_string()))?;
-    let quote = service.quote(&slot.wanted, resource, now)?;
-    Ok(Draft::new(batched, quote, hold, now))
 }

@@ -59,8 +59,8 @@ pub async fn end_hold(app: &App, id: BookingId) -> Result<()> {
     }
 }
 
-/// Closes the attempt of a booking whose session's time is over, so that another can take its place:
-/// nobody may have heard yet that Stripe has closed it. Commits.
+/// Closes the attempt of a booking whose session's time is over, so that another can take its
+/// place: nobody may have heard yet that Stripe has closed it. Commits.
 pub async fn close_lapsed(app: &App, id: BookingId) -> Result<()> {
     let hold = attempts::find_hold(&mut app.acquire().await?, id).await?;
     let unclosed = hold.and_then(|hold| hold.unclosed);

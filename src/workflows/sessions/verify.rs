@@ -92,8 +92,8 @@ pub async fn verify(
     }
 }
 
-/// Where the booking stands as far as this session pays it: one that waits for the balance is as one
-/// that waits for all of it.
+/// Where the booking stands as far as this session pays it: one that waits for the balance is as
+/// one that waits for all of it.
 fn awaited(details: &BookingDetails, session_id: &str) -> BookingStatus {
     let pays_balance = |open: &OpenAttempt| {
         open.part == PaymentPart::Balance && open.checkout.session_id == session_id
