@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
 
 use super::attempt::PaymentPart;
-use super::booking::{BookedService, PaymentOption, Reservation, ReservedSlot, ResourceId};
+use super::booking::{BookedService, PaymentOption, Reservation, ReservedSlot};
 use super::catalogue::Service;
 use super::money::{AMOUNT_MINOR_MAX, Money};
 use super::quote::{Quote, QuoteItem};
