@@ -357,8 +357,8 @@ impl Booking {
         self.paid.amount_minor.saturating_add(self.conceded_minor)
     }
 
-    /// What was paid, whoever disputes it or has it back. A booking that costs nothing is paid once it is
-    /// confirmed.
+    /// What was paid, whoever disputes it or has it back. A booking that costs nothing is paid once
+    /// it is confirmed.
     fn status_of_paid(&self) -> PaymentStatus {
         let met_minor = self.met_minor();
         let due_is_met = met_minor >= self.due.amount_minor;

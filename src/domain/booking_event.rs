@@ -11,7 +11,7 @@ use super::funds::{Mismatch, SurplusReason};
 use super::ids::{AttemptId, BookingId, DisputeId, PaymentId, RefundId};
 use super::money::Money;
 use super::refund_state::RefundStatus;
-use super::review::Resolution;
+use super::resolution::Resolution;
 
 /// One thing that has happened to a booking. As JSON it is `{"kind": "confirmed", …}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -35,6 +35,7 @@ pub mod refund_refusal;
 pub mod refund_request;
 pub mod refund_state;
 pub mod refusal;
+pub mod resolution;
 pub mod review;
 pub mod seat_availability;
 pub mod seats;

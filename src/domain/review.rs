@@ -1,32 +1,11 @@
 //! Bookings that wait for a person: what can be decided, and what becomes of the money.
 
-use serde::{Deserialize, Serialize};
-
 use super::ids::PaymentId;
 use super::money::Money;
 use super::refund_request::GrantedRefund;
 use super::refund_state::RefundedPayment;
 use super::refusal::Refusal;
-
-/// What a person decides about a booking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Resolution {
-    /// It is confirmed for the money that came.
-    Confirm,
-    /// It is cancelled, and the money goes back.
-    Cancel,
-}
-
-impl Resolution {
-    /// The word of the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Confirm => "confirm",
-            Self::Cancel => "cancel",
-        }
-    }
-}
+use super::resolution::Resolution;
 
 /// What becomes of the money that was kept for a booking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,12 +27,12 @@ pub fn decide(
     let accepted = match resolution {
         Resolution::Cancel => None,
         Resolution::Confirm => {
-            let acceptable = surplus.clone().filter(|payment| {
+            let mut acceptable = surplus.clone().filter(|payment| {
                 payment.money.currency == due.currency
                     && payment.unreserved_minor() == payment.money.amount_minor
             });
             let right = acceptable.clone().find(|payment| payment.money == due);
-            let accepted = right.or_else(|| acceptable.last());
+            let accepted = right.or_else(|| acceptable.next_back());
             let message = "cannot be confirm: no money for it is here in its currency";
             let accepted = accepted.ok_or_else(|| Refusal::field("action", message))?;
             Some(accepted.id)

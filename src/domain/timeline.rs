@@ -7,8 +7,12 @@ use super::booking_event::BookingEvent;
 use super::dispute_status::DisputeStatus;
 use super::funds::{Mismatch, SurplusReason};
 use super::job::TroubledJob;
+use super::money::Money;
 use super::payment_event::PaymentEvent;
 use super::refund_state::RefundStatus;
+
+const CLAIMED_AGAIN: &str = "The payment came after the hold had ended; what was booked was still \
+                             free, and is kept for the buyer again.";
 
 /// What an item of the story is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -57,11 +61,7 @@ impl TimelineItem {
                 "The buyer has paid by a method that takes days; kept for them until {}.",
                 time(until)
             ),
-            BookingEvent::ClaimedAgain { .. } => {
-                "The payment came after the hold had ended; what was booked was still free, and is \
-                 kept for the buyer again."
-                    .to_owned()
-            }
+            BookingEvent::ClaimedAgain { .. } => CLAIMED_AGAIN.to_owned(),
             BookingEvent::Confirmed { payment_id: None } => {
                 "Confirmed; it costs nothing.".to_owned()
             }
@@ -76,12 +76,7 @@ impl TimelineItem {
             BookingEvent::PaymentDiffers { mismatch, .. } => {
                 format!("The booking stays as it is, but {}.", difference(*mismatch))
             }
-            BookingEvent::CancellationRequested { reason: None } => {
-                "Somebody asked to cancel it.".to_owned()
-            }
-            BookingEvent::CancellationRequested {
-                reason: Some(reason),
-            } => format!("Somebody asked to cancel it: {reason}"),
+            BookingEvent::CancellationRequested { reason } => called_off(reason.as_deref()),
             BookingEvent::Expired => "Nobody paid in time; free for others again.".to_owned(),
             BookingEvent::Cancelled => "Cancelled; free for others again.".to_owned(),
             BookingEvent::Failed => "The payment did not come; free for others again.".to_owned(),
@@ -91,10 +86,9 @@ impl TimelineItem {
                     resolution.as_str()
                 )
             }
-            BookingEvent::RefundRequested { amount, reason, .. } => match reason {
-                Some(reason) => format!("An admin has asked for a refund of {amount}: {reason}"),
-                None => format!("A refund of {amount} is on its way to Stripe."),
-            },
+            BookingEvent::RefundRequested { amount, reason, .. } => {
+                given_back(*amount, reason.as_deref())
+            }
             BookingEvent::RefundSettled { status, .. } => settled(*status).to_owned(),
             BookingEvent::RefundHeldBack { .. } => "The refund waits for a dispute.".to_owned(),
             BookingEvent::RefundRefused { reason, .. } => {
@@ -115,15 +109,13 @@ impl TimelineItem {
             }
             BookingEvent::DisputeUpdated { status, .. }
             | BookingEvent::DisputeClosed { status, .. } => disputed(*status).to_owned(),
-            BookingEvent::FraudWarned { fraud_type, .. } => format!(
-                "The card network warns of fraud: {}.",
-                fraud_type
-                    .as_deref()
-                    .unwrap_or("it does not say of which kind")
-            ),
+            BookingEvent::FraudWarned { fraud_type, .. } => warned(fraud_type.as_deref()),
         };
-        let kind = kind(event);
-        Self { at, kind, text }
+        Self {
+            at,
+            kind: kind(event),
+            text,
+        }
     }
 
     /// Work that has failed at least once.
@@ -184,6 +176,25 @@ fn kind(event: &BookingEvent) -> TimelineKind {
         | BookingEvent::RefundRefused { .. }
         | BookingEvent::RefundMadeByHand { .. } => TimelineKind::Refund,
     }
+}
+
+fn called_off(reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("Somebody asked to cancel it: {reason}"),
+        None => "Somebody asked to cancel it.".to_owned(),
+    }
+}
+
+fn given_back(amount: Money, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("An admin has asked for a refund of {amount}: {reason}"),
+        None => format!("A refund of {amount} is on its way to Stripe."),
+    }
+}
+
+fn warned(fraud_type: Option<&str>) -> String {
+    let fraud_type = fraud_type.unwrap_or("it does not say of which kind");
+    format!("The card network warns of fraud: {fraud_type}.")
 }
 
 fn why(reason: SurplusReason) -> &'static str {

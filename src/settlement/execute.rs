@@ -1,8 +1,12 @@
 //! Carries plans out, all of them in the caller's transaction.
 
+use chrono::{DateTime, Utc};
+
 use super::plan::{Item, Plan};
 use super::round::{ReportedAttempt, Round};
 use crate::connection::Connection;
+use crate::domain::attempt::AttemptOfBooking;
+use crate::domain::charge::FailedPayment;
 use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::domain::payment_event::EventStatus;
@@ -41,16 +45,7 @@ impl<'a> Round<'a> {
         let changed = plan.changes();
         let (status, sentence) = match plan {
             Plan::Ignore(reason) => (EventStatus::Ignored, reason),
-            Plan::Defer(until) => {
-                let event = item.event;
-                let event = event.ok_or_else(|| Error::fault("an answer was deferred"))?;
-                let event_id = event.id.to_owned();
-                self.jobs.push(Job::SettleEvent { event_id }.at(until));
-                (
-                    EventStatus::Deferred,
-                    "deferred: what it is about is not known yet",
-                )
-            }
+            Plan::Defer(until) => self.defer(item, until)?,
             Plan::Fault(sentence) => return Err(Error::fault(sentence)),
             Plan::GiveUp => {
                 tracing::error!("an event of ours has matched nothing for days");
@@ -69,17 +64,7 @@ impl<'a> Round<'a> {
                 self.settlement.charges.push(report.clone());
                 (EventStatus::Processed, "how it was paid is known")
             }
-            Plan::KeepFailure(failure, attempt) => {
-                self.settlement.failed_payments.push(NewFailedPayment {
-                    failure: failure.clone(),
-                    attempt,
-                    event_id: item.event.map(|event| event.id).unwrap_or_default(),
-                });
-                (
-                    EventStatus::Processed,
-                    "the try to pay has failed; the buyer may try again",
-                )
-            }
+            Plan::KeepFailure(failure, attempt) => self.keep_failure(item, failure, attempt),
             Plan::Dispute(payment, report, decision) => {
                 let sentence = self.change_dispute(db, payment, report, decision).await?;
                 (EventStatus::Processed, sentence)
@@ -116,5 +101,33 @@ impl<'a> Round<'a> {
             sentence,
             changed,
         })
+    }
+
+    fn defer(
+        &mut self,
+        item: &Item<'_>,
+        until: DateTime<Utc>,
+    ) -> Result<(EventStatus, &'static str)> {
+        let event = item.event;
+        let event = event.ok_or_else(|| Error::fault("an answer was deferred"))?;
+        let event_id = event.id.to_owned();
+        self.jobs.push(Job::SettleEvent { event_id }.at(until));
+        let sentence = "deferred: what it is about is not known yet";
+        Ok((EventStatus::Deferred, sentence))
+    }
+
+    fn keep_failure(
+        &mut self,
+        item: &'a Item<'a>,
+        failure: &FailedPayment,
+        attempt: AttemptOfBooking,
+    ) -> (EventStatus, &'static str) {
+        self.settlement.failed_payments.push(NewFailedPayment {
+            failure: failure.clone(),
+            attempt,
+            event_id: item.event.map(|event| event.id).unwrap_or_default(),
+        });
+        let sentence = "the try to pay has failed; the buyer may try again";
+        (EventStatus::Processed, sentence)
     }
 }

@@ -12,7 +12,8 @@ use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::domain::refund_request::GrantedRefund;
 use crate::domain::refusal::Refusal;
-use crate::domain::review::{self, Resolution};
+use crate::domain::resolution::Resolution;
+use crate::domain::review;
 use crate::error::Result;
 use crate::repositories::{bookings, discrepancies, payments, refund_requests, refunds};
 

@@ -14,8 +14,9 @@ fn refund(number: u32, rest: &str) -> String {
 fn refund_of(number: u32, booking: u32, rest: &str) -> String {
     let (id, payment, booking) = (id(number), id(101), id(booking));
     format!(
-        "insert into refunds (id, payment_id, booking_id, reason, created_at, amount_minor, currency,
-                              source, status, stripe_refund_id, next_look_at, settled_at)
+        "insert into refunds (id, payment_id, booking_id, reason, created_at, amount_minor,
+                              currency, source, status, stripe_refund_id, next_look_at,
+                              settled_at)
          values ('{id}', '{payment}', '{booking}', 'x', now(), {rest});"
     )
 }

@@ -10,7 +10,7 @@ use crate::controllers::BookingView;
 use crate::domain::audit::AdminAction;
 use crate::domain::ids::BookingId;
 use crate::domain::refusal::Refusal;
-use crate::domain::review::Resolution;
+use crate::domain::resolution::Resolution;
 use crate::error::Result;
 use crate::http::acting_admin::ActingAdmin;
 use crate::http::extract::Path;
@@ -28,14 +28,14 @@ pub struct ResolveBooking {
     reason: String,
 }
 
-/// Decides about a booking under review: it is confirmed for the money that came, or cancelled. What
-/// is not accepted goes back in the background.
+/// Decides about a booking under review: it is confirmed for the money that came, or cancelled.
+/// What is not accepted goes back in the background.
 #[utoipa::path(
     post, path = "/api/admin/bookings/{id}/resolve",
     params(("id" = BookingId, Path), Idempotent<ResolveBooking>), request_body = ResolveBooking,
     responses(
         (status = 200, body = BookingView),
-        (status = 409, description = "`booking_not_payable {bookingStatus}`: it is not under review"),
+        (status = 409, description = "`booking_not_payable {bookingStatus}`"),
     ),
 )]
 pub async fn resolve_booking(

@@ -79,12 +79,9 @@ async fn under_way(app: &AppState, id: BookingId) -> Result<BookingDetails> {
 
 fn new_attempt(app: &AppState, details: &BookingDetails, payer: &Payer) -> Result<NewAttempt> {
     let booking = &details.booking;
-    let balance = booking.total.checked_sub(booking.paid);
-    let (balance, slot, service) = balance
-        .zip(booking.reservation.slot())
-        .zip(details.service.as_ref())
-        .map(|((balance, slot), service)| (balance, slot, service))
-        .ok_or_else(|| Error::fault("only slots have a balance"))?;
+    let balance = booking.balance();
+    let of_service = booking.reservation.slot().zip(details.service.as_ref());
+    let (slot, service) = of_service.ok_or_else(|| Error::fault("only slots have a balance"))?;
     let timezone = service
         .timezone
         .parse()

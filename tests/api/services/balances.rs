@@ -51,6 +51,36 @@ async fn the_deposit_confirms_and_the_balance_is_the_exact_rest() {
 }
 
 #[tokio::test]
+async fn the_balance_stays_where_an_admin_has_accepted_another_deposit() {
+    let harness = TestApp::new().await;
+    let service = harness.service_with(json!({})).await;
+    let dana = harness.customer("dana");
+    let booked = dana.book_slot(&service, AFTERNOON, 1, "half").await.body;
+    let session = json!({ "session": booked["checkout"]["sessionId"] });
+    let events = harness.pay_unheard(session).await;
+    let mut less: Value = serde_json::from_str(&events["checkout.session.completed"]).unwrap();
+    less["data"]["object"]["amount_total"] = json!(499);
+    harness.deliver(&less.to_string()).await;
+    let path = format!(
+        "/api/admin/bookings/{}/resolve",
+        booked["id"].as_str().unwrap()
+    );
+    let wish = json!({ "action": "confirm", "reason": "close enough" });
+
+    let resolved = harness.admin().post(&path, wish).await.body;
+    let opened = checkout(&dana, &booked, json!({ "part": "balance" })).await;
+    harness.pay(&opened.body).await;
+
+    assert_eq!(resolved["paymentStatus"], "depositPaid", "{resolved}");
+    assert_eq!(resolved["balance"]["amountMinor"], 500);
+    let settled = dana.booking(&booked).await;
+    assert_eq!(settled["paymentStatus"], "paid");
+    assert_eq!(settled["paid"]["amountMinor"], 999);
+    assert_eq!(settled["balance"]["amountMinor"], 0);
+    harness.run_jobs().await;
+}
+
+#[tokio::test]
 async fn a_deposit_or_a_balance_that_is_too_small_is_refused_before_anything_is_held() {
     let harness = TestApp::new().await;
     let price = json!({ "amountMinor": 100, "currency": "usd" });
