@@ -65,7 +65,9 @@ impl Process {
         headers: &[(&'static str, &str)],
         body: String,
     ) -> Answer {
-        let mut request = Request::post(path).header("content-type", "application/json");
+        let mut request = Request::post(path)
+            .header("host", "holdfast.example")
+            .header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

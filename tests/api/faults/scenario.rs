@@ -203,6 +203,7 @@ impl<'a> Scenario<'a> {
     }
 
     async fn call(&self, request: RequestBuilder) -> Outcome {
+        let request = request.header("host", "holdfast.example");
         let request: Request<reqwest::Body> = request.build().unwrap().try_into().unwrap();
         let response = self
             .router
