@@ -24,6 +24,7 @@ pub mod ids;
 pub mod job;
 pub mod ledger;
 pub mod money;
+pub mod odd_json;
 pub mod payment;
 pub mod payment_event;
 pub mod payment_intent;

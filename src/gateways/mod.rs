@@ -2,8 +2,4 @@
 //! rules.
 
 pub mod identity;
-mod odd_json;
 pub mod stripe;
-
-// Whatever is sent to us may hold what cannot be read exactly.
-use odd_json::simplify;

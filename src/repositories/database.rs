@@ -113,8 +113,8 @@ pub async fn migrate(db: &PgPool) -> Result<()> {
 pub async fn wait_there(db: &mut Connection) -> Result<()> {
     let naps = sqlx::query(
         "do $$ begin
-           for nap in 1..20 loop
-             perform pg_sleep(0.025);
+           for nap in 1..10 loop
+             perform pg_sleep(0.05);
              commit;
            end loop;
          end $$",

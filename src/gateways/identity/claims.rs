@@ -10,9 +10,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 
 use crate::config::IdentityConfig;
+use crate::domain::odd_json::simplify;
 use crate::domain::refusal::Refusal;
 use crate::domain::user::{Role, User, UserId};
-use crate::gateways::simplify;
 
 /// How far the issuer's clock may be from ours.
 const LEEWAY: TimeDelta = TimeDelta::seconds(60);

@@ -9,10 +9,10 @@ use super::objects::{StripeObject, flag, lenient, text, time};
 use crate::domain::capture::Capture;
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::money::Money;
+use crate::domain::odd_json::simplify;
 use crate::domain::payment_intent::PaymentIntentReport;
 use crate::domain::refusal::Refusal;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
-use crate::gateways::simplify;
 
 /// An event.
 #[derive(Debug)]

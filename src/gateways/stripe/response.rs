@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::StripeError;
-use crate::gateways::simplify;
+use crate::domain::odd_json::simplify;
 
 /// The largest body that is read. A session has a few kilobytes.
 const BODY_BYTES_MAX: usize = 4 << 20;

@@ -13,7 +13,7 @@ const UNIT_LENGTH: usize = 5;
 
 /// The same JSON with null for what is no number of ours or lies too deep, and U+FFFD for half a
 /// surrogate pair. What is no JSON stays none, except where it lies too deep.
-pub(super) fn simplify(body: &str) -> String {
+pub fn simplify(body: &str) -> String {
     let mut simple = String::with_capacity(body.len());
     let mut depth: usize = 0;
     let mut rest = body;
