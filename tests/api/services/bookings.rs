@@ -111,3 +111,45 @@ async fn a_slot_whose_hold_ends_is_free_again_and_late_money_claims_it_or_goes_b
     harness.run_jobs().await;
     harness.reconcile().await;
 }
+
+#[tokio::test]
+async fn what_does_not_go_with_a_kind_of_booking_is_named() {
+    let harness = TestApp::new().await;
+    let service = harness.service_with(json!({})).await;
+    let dana = harness.customer("dana");
+    let slot = json!({
+        "kind": "service", "serviceId": service["id"], "startsAt": AFTERNOON, "hours": 1,
+    });
+
+    for (own, field) in [
+        (json!({ "seats": ["A1"] }), "seats"),
+        (json!({ "showId": service["id"] }), "showId"),
+        (json!({ "serviceId": null }), "serviceId"),
+        (json!({ "startsAt": null }), "startsAt"),
+        (json!({ "startsAt": "+012000-01-01T00:00:00Z" }), "startsAt"),
+        (json!({ "hours": null }), "hours"),
+        (json!({ "hours": 0 }), "hours"),
+        (json!({ "hours": u32::MAX }), "hours"),
+        (json!({ "details": "a child" }), "details"),
+        (
+            json!({ "details": { "child": "A".repeat(4_000) } }),
+            "details",
+        ),
+        (json!({ "kind": "show" }), "serviceId"),
+    ] {
+        let mut body = slot.clone();
+        for (name, value) in own.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+
+        let refused = dana.post("/api/bookings", body).await;
+
+        refused.refused(422, "validation_failed");
+        assert_eq!(refused.fields(), [field], "{own}");
+    }
+    let mut priced = slot;
+    priced["price"] = json!({ "amountMinor": 1, "currency": "usd" });
+    let refused = dana.post("/api/bookings", priced).await;
+    refused.refused(422, "validation_failed");
+    assert_eq!(harness.sql("select count(*) from bookings").await, "0");
+}
