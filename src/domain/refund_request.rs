@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 
 /// Of which payment, and how much, as far as the admin says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RefundWish {
+pub struct WantedRefund {
     /// The payment.
     pub payment_id: Option<PaymentId>,
     /// How much, more than nothing; all that is left if it is absent.
@@ -33,7 +33,7 @@ pub struct GrantedRefund {
     pub amount: Money,
 }
 
-impl RefundWish {
+impl WantedRefund {
     /// Whether this is as much as is wanted.
     fn is_met_by(&self, left_minor: i64) -> bool {
         match self.amount {
@@ -47,16 +47,18 @@ impl RefundWish {
 /// `nothing` is 0 in the currency of the booking.
 pub fn decide(
     payments: &[RefundablePayment],
-    wish: RefundWish,
+    wanted: WantedRefund,
     nothing: Money,
 ) -> Result<GrantedRefund, Refusal> {
-    let is_named = |one: &&RefundablePayment| wish.payment_id.is_none_or(|id| one.payment.id == id);
+    let is_named =
+        |one: &&RefundablePayment| wanted.payment_id.is_none_or(|id| one.payment.id == id);
     let named: Vec<_> = payments.iter().filter(is_named).collect();
-    if named.is_empty() && wish.payment_id.is_some() {
+    if named.is_empty() && wanted.payment_id.is_some() {
         return Err(Refusal::NotFound("payment"));
     }
     let is_in_currency = |one: &&&RefundablePayment| {
-        wish.amount
+        wanted
+            .amount
             .is_none_or(|amount| amount.currency == one.payment.money.currency)
     };
     let fitting: Vec<_> = named.iter().filter(is_in_currency).copied().collect();
@@ -69,17 +71,17 @@ pub fn decide(
     let free: Vec<_> = free.map(|one| &one.payment).collect();
     let enough = free
         .iter()
-        .find(|payment| wish.is_met_by(payment.unreserved_minor()));
+        .find(|payment| wanted.is_met_by(payment.unreserved_minor()));
     if let Some(payment) = enough {
         let all = Money::new(payment.unreserved_minor(), payment.money.currency);
         return Ok(GrantedRefund {
             payment_id: payment.id,
-            amount: wish.amount.unwrap_or(all),
+            amount: wanted.amount.unwrap_or(all),
         });
     }
     if free
         .iter()
-        .any(|payment| wish.is_met_by(payment.unreturned_minor()))
+        .any(|payment| wanted.is_met_by(payment.unreturned_minor()))
     {
         return Err(Refusal::RefundInProgress);
     }
@@ -137,11 +139,11 @@ mod tests {
 
     /// How much is granted of which of the payments, or why nothing is.
     fn said(payments: &[RefundablePayment], amount: Option<Money>) -> String {
-        let wish = RefundWish {
+        let wanted = WantedRefund {
             payment_id: None,
             amount,
         };
-        match decide(payments, wish, money(0, "eur")) {
+        match decide(payments, wanted, money(0, "eur")) {
             Ok(granted) => {
                 let is_granted = |one: &RefundablePayment| one.payment.id == granted.payment_id;
                 let place = payments.iter().position(is_granted).unwrap();
@@ -212,14 +214,14 @@ mod tests {
     #[test]
     fn a_payment_that_is_named_is_the_one_or_there_is_none() {
         let payments = [payment(&[]), payment(&[])];
-        let wish = |payment_id| RefundWish {
+        let wanted = |payment_id| WantedRefund {
             payment_id: Some(payment_id),
             amount: None,
         };
         let last = payments[1].payment.id;
 
-        let granted = decide(&payments, wish(last), money(0, "eur"));
-        let unknown = decide(&payments, wish(PaymentId::new()), money(0, "eur"));
+        let granted = decide(&payments, wanted(last), money(0, "eur"));
+        let unknown = decide(&payments, wanted(PaymentId::new()), money(0, "eur"));
 
         assert_eq!(granted.unwrap().payment_id, last);
         assert_eq!(unknown, Err(Refusal::NotFound("payment")));

@@ -10,7 +10,7 @@ use crate::domain::ids::{BookingId, RefundId};
 use crate::domain::job::Job;
 use crate::domain::money::Money;
 use crate::domain::refund_block;
-use crate::domain::refund_request::{self, RefundWish, RefundablePayment};
+use crate::domain::refund_request::{self, RefundablePayment, WantedRefund};
 use crate::domain::refusal::Refusal;
 use crate::error::Result;
 use crate::repositories::{booking_events, bookings, disputes, jobs, refund_requests, refunds};
@@ -21,7 +21,7 @@ pub struct RefundRequest<'a> {
     /// Whose money it is.
     pub booking_id: BookingId,
     /// Of which payment, and how much.
-    pub wish: RefundWish,
+    pub wanted: WantedRefund,
     /// Why.
     pub reason: &'a str,
     /// Whether the booking is cancelled, so that what it reserves is free for others.
@@ -47,7 +47,7 @@ pub async fn request_refund(
         payments.push(RefundablePayment { payment, block });
     }
     let nothing = Money::new(0, booking.due.currency);
-    let granted = refund_request::decide(&payments, request.wish, nothing)?;
+    let granted = refund_request::decide(&payments, request.wanted, nothing)?;
     let refund_id = refund_requests::request(db, granted, request.reason, now).await?;
     let requested = requested(refund_id, granted.amount, request.reason);
     let mut events = vec![requested];

@@ -118,12 +118,12 @@ impl History<'_> {
 
     /// All that is left of a payment, or a part of it.
     fn draw_refund(&mut self) -> Value {
-        let mut wish = json!({ "reason": "a whim", "releaseSeats": self.chance(30) });
+        let mut body = json!({ "reason": "a whim", "releaseSeats": self.chance(30) });
         if self.chance(50) {
             let amount = [1, 500, 1_200, 1_300][self.index(4)];
-            wish["amount"] = json!({ "amountMinor": amount, "currency": "eur" });
+            body["amount"] = json!({ "amountMinor": amount, "currency": "eur" });
         }
-        wish
+        body
     }
 
     fn draw_resolution(&mut self) -> Value {
@@ -213,15 +213,15 @@ impl History<'_> {
                 let answer = self.deliver(process, event).await;
                 format!("{} is delivered: {}", event.kind, answer.body["outcome"])
             }
-            Action::Admin(what, booking, wish) => {
+            Action::Admin(what, booking, body) => {
                 let call = Call {
                     path: &format!("/api/admin/bookings/{}/{what}", booking.id),
                     key: None,
-                    body: wish.clone(),
+                    body: body.clone(),
                 };
                 let answer = self.post(process, ADMIN, call).await;
                 self.check_answer(
-                    &format!("an admin: {what} of {} {wish}", booking.id),
+                    &format!("an admin: {what} of {} {body}", booking.id),
                     &answer,
                 )
             }

@@ -10,7 +10,7 @@ use crate::app::AppState;
 use crate::domain::audit::AdminAction;
 use crate::domain::ids::{BookingId, PaymentId};
 use crate::domain::money::Money;
-use crate::domain::refund_request::RefundWish;
+use crate::domain::refund_request::WantedRefund;
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
 use crate::http::acting_admin::ActingAdmin;
@@ -57,7 +57,7 @@ pub async fn refund_payment(
         let now = app.now();
         let request = RefundRequest {
             booking_id: id,
-            wish: RefundWish {
+            wanted: WantedRefund {
                 payment_id: body.payment_id,
                 amount: body.amount,
             },

@@ -114,11 +114,11 @@ async fn a_part_goes_back_and_then_the_rest() {
 async fn of_two_who_refund_the_rest_at_once_one_does() {
     let harness = TestApp::new().await;
     let (booking, _) = paid(&harness, VISA).await;
-    let wish = json!({ "reason": "both of us" });
+    let body = json!({ "reason": "both of us" });
 
     let (first, second) = tokio::join!(
-        refund(&harness, &booking, wish.clone()),
-        refund(&harness, &booking, wish.clone()),
+        refund(&harness, &booking, body.clone()),
+        refund(&harness, &booking, body.clone()),
     );
 
     let (granted, refused) = if first.status == 202 {
@@ -139,12 +139,12 @@ async fn a_refund_that_is_asked_for_again_under_its_key_is_the_same() {
     let harness = TestApp::new().await;
     let (booking, _) = paid(&harness, VISA).await;
     let path = format!("{}/refunds", path(&booking));
-    let wish = json!({ "amount": eur(500), "reason": "late" });
+    let body = json!({ "amount": eur(500), "reason": "late" });
     let other = json!({ "amount": eur(600), "reason": "late" });
     let admin = harness.admin();
 
-    let first = admin.post_keyed(&path, wish.clone(), "key").await;
-    let again = admin.post_keyed(&path, wish, "key").await;
+    let first = admin.post_keyed(&path, body.clone(), "key").await;
+    let again = admin.post_keyed(&path, body, "key").await;
     let reused = admin.post_keyed(&path, other, "key").await;
 
     assert_eq!(first.status, 202, "{first:?}");
@@ -239,16 +239,16 @@ async fn a_refund_can_give_the_seats_back_too() {
     let (booking, _) = paid(&harness, VISA).await;
     let show = booking["show"]["id"].as_str().unwrap();
 
-    let wish = json!({ "amount": eur(600), "reason": "half is fair", "releaseSeats": true });
-    refunded(&harness, &booking, wish).await;
+    let body = json!({ "amount": eur(600), "reason": "half is fair", "releaseSeats": true });
+    refunded(&harness, &booking, body).await;
 
     let after = harness.customer("dana").booking(&booking).await;
     assert_eq!(after["status"], "cancelled");
     assert_eq!(after["paymentStatus"], "partiallyRefunded");
     assert_ne!(after["cancelledAt"], Value::Null);
     harness.customer("emil").booked(show, &["A2"]).await;
-    let wish = json!({ "reason": "the other half", "releaseSeats": true });
-    refunded(&harness, &booking, wish).await;
+    let body = json!({ "reason": "the other half", "releaseSeats": true });
+    refunded(&harness, &booking, body).await;
     assert_eq!(harness.sql("select count(*) from seat_claims").await, "1");
     harness.reconcile().await;
 }

@@ -41,8 +41,8 @@ async fn a_booking_is_confirmed_for_the_money_that_came() {
         };
         let booking = under_review(&harness, odd).await;
 
-        let wish = json!({ "action": "confirm", "reason": "close enough" });
-        let resolved = resolve(&harness, &booking, wish).await;
+        let body = json!({ "action": "confirm", "reason": "close enough" });
+        let resolved = resolve(&harness, &booking, body).await;
 
         assert_eq!(resolved.status, 200, "{resolved:?}");
         assert_eq!(resolved.body["status"], "confirmed");
@@ -81,8 +81,8 @@ async fn a_booking_is_cancelled_and_its_money_goes_back() {
         let booking = under_review(&harness, odd).await;
         let show = booking["show"]["id"].as_str().unwrap();
 
-        let wish = json!({ "action": "cancel", "reason": "not theirs" });
-        let resolved = resolve(&harness, &booking, wish).await;
+        let body = json!({ "action": "cancel", "reason": "not theirs" });
+        let resolved = resolve(&harness, &booking, body).await;
         harness.run_jobs().await;
 
         assert_eq!(resolved.status, 200, "{resolved:?}");
@@ -149,8 +149,8 @@ async fn what_came_in_another_currency_cannot_confirm() {
     let harness = TestApp::new().await;
     let booking = under_review(&harness, json!({ "currency": "usd" })).await;
 
-    let wish = json!({ "action": "confirm", "reason": "dollars will do" });
-    let refused = resolve(&harness, &booking, wish).await;
+    let body = json!({ "action": "confirm", "reason": "dollars will do" });
+    let refused = resolve(&harness, &booking, body).await;
 
     refused.refused(422, "validation_failed");
     assert_eq!(refused.body["errors"][0]["field"], "action");

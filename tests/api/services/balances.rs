@@ -65,9 +65,9 @@ async fn the_balance_stays_where_an_admin_has_accepted_another_deposit() {
         "/api/admin/bookings/{}/resolve",
         booked["id"].as_str().unwrap()
     );
-    let wish = json!({ "action": "confirm", "reason": "close enough" });
+    let body = json!({ "action": "confirm", "reason": "close enough" });
 
-    let resolved = harness.admin().post(&path, wish).await.body;
+    let resolved = harness.admin().post(&path, body).await.body;
     let opened = checkout(&dana, &booked, json!({ "part": "balance" })).await;
     harness.pay(&opened.body).await;
 
