@@ -211,3 +211,36 @@ async fn a_balance_that_we_have_not_heard_of_is_found_by_asking() {
     assert_eq!(harness.sql("select count(*) from payments").await, "2");
     harness.reconcile().await;
 }
+
+#[tokio::test]
+async fn the_balance_is_the_same_where_another_deposit_was_accepted() {
+    for deposit in [400, 600] {
+        let harness = TestApp::new().await;
+        let service = harness.service_with(json!({})).await;
+        let dana = harness.customer("dana");
+        let booked = dana.book_slot(&service, AFTERNOON, 1, "half").await.body;
+        let session = &booked["checkout"]["sessionId"];
+        let odd = json!({ "session": session, "amount": deposit });
+        harness.knob("pay", odd).await;
+        harness.simulator.settled().await;
+        let path = format!(
+            "/api/admin/bookings/{}/resolve",
+            booked["id"].as_str().unwrap()
+        );
+        let wish = json!({ "action": "confirm", "reason": "close enough" });
+        let resolved = harness.admin().post(&path, wish).await;
+        assert_eq!(
+            resolved.body["paymentStatus"], "depositPaid",
+            "{resolved:?}"
+        );
+        harness.run_jobs().await;
+
+        let opened = checkout(&dana, &booked, json!({ "part": "balance" })).await;
+        harness.pay(&opened.body).await;
+
+        let settled = dana.booking(&booked).await;
+        assert_eq!(settled["paymentStatus"], "paid", "{opened:?}");
+        assert_eq!(settled["paid"]["amountMinor"], deposit + 500);
+        assert_eq!(settled["balance"]["amountMinor"], 0);
+    }
+}
