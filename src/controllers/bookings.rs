@@ -1,5 +1,7 @@
 //! Bookings: making one, and looking at one's own.
 
+mod body;
+
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -7,7 +9,6 @@ use serde::Deserialize;
 use tracing::Instrument;
 
 use super::BookingView;
-use super::CreateBooking;
 use crate::app::AppState;
 use crate::domain::booking::{BookingDetails, BookingStatus};
 use crate::domain::booking_request::BookingRequest;
@@ -21,6 +22,7 @@ use crate::http::paging::{Limit, Page, read_cursor};
 use crate::http::reply::Reply;
 use crate::repositories::bookings::{self, Filter};
 use crate::workflows::checkout;
+use body::CreateBooking;
 
 /// Holds seats or a slot, and opens the payment page.
 #[utoipa::path(

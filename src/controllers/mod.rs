@@ -1,7 +1,6 @@
 //! The endpoints: read the request, call, answer.
 
 pub mod admin;
-mod booking_body;
 pub mod bookings;
 pub mod cancellation;
 pub mod checkout;
@@ -16,7 +15,6 @@ pub mod stripe_webhook;
 mod views;
 
 // Endpoints do not know each other, but several show the same.
-use booking_body::CreateBooking;
 use views::{
     BookingView, FreeSlotView, MethodView, MovieView, PaymentView, PolicyStepView, ServiceView,
     ShowView,

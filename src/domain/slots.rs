@@ -266,6 +266,7 @@ fn after_gap(date: NaiveDate, time: NaiveTime, timezone: Tz) -> Option<DateTime<
 
 #[cfg(test)]
 mod tests {
+    use super::super::booking::ResourceId;
     use super::super::timetable::TakenTime;
     use super::*;
     use crate::domain::ids::ServiceId;

@@ -227,8 +227,8 @@ async fn the_balance_is_the_same_where_another_deposit_was_accepted() {
             "/api/admin/bookings/{}/resolve",
             booked["id"].as_str().unwrap()
         );
-        let wish = json!({ "action": "confirm", "reason": "close enough" });
-        let resolved = harness.admin().post(&path, wish).await;
+        let decision = json!({ "action": "confirm", "reason": "close enough" });
+        let resolved = harness.admin().post(&path, decision).await;
         assert_eq!(
             resolved.body["paymentStatus"], "depositPaid",
             "{resolved:?}"
