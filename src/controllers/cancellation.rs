@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::http::booking_access::AnyBooking;
 use crate::http::extract::Json;
 use crate::repositories::bookings;
-use crate::repositories::bookings::Cancellation;
+use crate::repositories::cancellations::Cancellation;
 use crate::workflows::sessions;
 
 const REASON_CHARACTERS_MAX: usize = 500;

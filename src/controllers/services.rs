@@ -96,7 +96,8 @@ pub async fn list_slots(
     let hours = query.hours.unwrap_or(service.min_hours);
     service.check_hours(hours)?;
     let resources = services::resources(&mut db, service.id).await?;
-    // The last slot begins before the end of the window, and ends at most a day and what lies after it later.
+    // The last slot begins before the end of the window, and ends at most a day, and what lies
+    // after it, later.
     let until = service.taken_until(window.end + TimeDelta::days(1));
     let taken = services::taken(&mut db, &resources, window.start..until).await?;
     drop(db);

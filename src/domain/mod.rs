@@ -30,6 +30,7 @@ pub mod payment_event;
 pub mod payment_intent;
 pub mod quote;
 pub mod reconciliation;
+pub mod reference;
 pub mod refund;
 pub mod refund_block;
 pub mod refund_refusal;

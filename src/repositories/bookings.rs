@@ -8,7 +8,6 @@ use crate::domain::booking::{
     BookedMovie, BookedService, BookedShow, Booking, BookingDetails, BookingKind, BookingStatus,
     OpenAttempt, PaymentOption, Reservation, ReservedSeats, ReservedSlot, ResourceId,
 };
-use crate::domain::booking_event::BookingEvent;
 use crate::domain::checkout_state::Ending;
 use crate::domain::dispute_status::DisputeStatus;
 use crate::domain::ids::{BookingId, MovieId, ServiceId, ShowId};
@@ -267,56 +266,6 @@ impl Row {
     }
 }
 
-/// Which booking is to be cancelled, and why.
-#[derive(Debug, Clone, Copy)]
-pub struct Cancellation<'a> {
-    /// The booking.
-    pub booking_id: BookingId,
-    /// The version that the caller has seen, if it matters to them.
-    pub version: Option<i64>,
-    /// Why, if they said so.
-    pub reason: Option<&'a str>,
-}
-
-/// Notes that a pending booking is to be cancelled, and why; what was noted before stays. False if
-/// it is not pending, or not at that version any more.
-pub async fn request_cancellation(
-    db: &mut Connection,
-    cancellation: Cancellation<'_>,
-    now: DateTime<Utc>,
-) -> Result<bool> {
-    let reason = cancellation.reason.map(str::to_owned);
-    let event = BookingEvent::CancellationRequested { reason };
-    let noted = sqlx::query_scalar!(
-        r#"with wanted as (
-             select id
-             from bookings
-             where id = $1 and status = 'pending'
-               and ($2::bigint is null or version = $2 or cancel_requested_at is not null)
-             for update
-           ), noted as (
-             update bookings
-             set cancel_requested_at = $4, cancel_reason = $3, updated_at = $4
-             from wanted
-             where bookings.id = wanted.id and cancel_requested_at is null
-             returning bookings.id
-           ), happened as (
-             insert into booking_events (booking_id, kind, payload, at)
-             select id, $5, $6::text::json, $4 from noted
-           )
-           select count(*) as "count!" from wanted"#,
-        cancellation.booking_id as _,
-        cancellation.version,
-        cancellation.reason,
-        now,
-        event.kind(),
-        event.json(),
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(noted == 1)
-}
-
 /// A booking under its lock.
 #[derive(Debug, Clone, Copy)]
 pub struct LockedBooking {
@@ -407,49 +356,4 @@ pub async fn end(
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// Claims what a booking reserved again, if it is still on sale; the booking must be live again.
-/// False if not all of it could be claimed: the caller must roll back.
-pub async fn claim_again(db: &mut Connection, id: BookingId, now: DateTime<Utc>) -> Result<bool> {
-    let is_complete = sqlx::query_scalar!(
-        r#"with wanted as (
-             select booking.id, booking.show_id, seat.label
-             from bookings as booking
-             join shows on shows.id = booking.show_id and shows.status = 'on_sale'
-               and shows.starts_at > $2
-             cross join unnest(booking.seats) as seat (label)
-             where booking.id = $1
-           ), claim as (
-             insert into seat_claims (show_id, label, booking_id)
-             select wanted.show_id, wanted.label, wanted.id
-             from wanted
-             join show_seats as seat using (show_id, label)
-             where seat.sellable
-             order by wanted.label collate "C"
-             on conflict (show_id, label) do nothing
-             returning label
-           ), slot as (
-             insert into slot_claims (booking_id, service_id, resource_id, during)
-             select booking.id, booking.service_id, booking.resource_id,
-                    tstzrange(booking.slot_starts_at,
-                              booking.slot_ends_at + make_interval(mins => buffer_minutes))
-             from bookings as booking
-             join services on services.id = booking.service_id
-             where booking.id = $1 and booking.slot_starts_at > $2
-             on conflict do nothing
-             returning booking_id
-           )
-           select case kind
-               when 'service' then exists (select from slot)
-               else (select count(*) from claim) = cardinality(seats)
-             end as "is_complete!"
-           from bookings
-           where id = $1"#,
-        id as _,
-        now,
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(is_complete)
 }

@@ -10,7 +10,7 @@ use crate::domain::funds::{CapturedFunds, SurplusReason};
 use crate::domain::job::Job;
 use crate::error::Result;
 use crate::repositories::payments::{self, Settlement};
-use crate::repositories::{attempts, bookings};
+use crate::repositories::{attempts, bookings, claims};
 
 impl<'a> Round<'a> {
     /// Changes an attempt and its booking as was decided.
@@ -92,7 +92,7 @@ impl<'a> Round<'a> {
         };
         db.set_savepoint().await?;
         payments::write(db, &paid, self.now).await?;
-        if !bookings::claim_again(db, reported.booking_id(), self.now).await? {
+        if !claims::claim_again(db, reported.booking_id(), self.now).await? {
             db.rollback_to_savepoint().await?;
             return Ok(self.keep_surplus(reported, funds, SurplusReason::LatePayment));
         }

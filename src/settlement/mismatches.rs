@@ -13,6 +13,7 @@ use crate::domain::funds::{CapturedFunds, Mismatch, SurplusReason};
 use crate::domain::stripe_report::StripeReport;
 use crate::error::Result;
 use crate::repositories::bookings;
+use crate::repositories::claims;
 use crate::repositories::discrepancies::{self, NewDiscrepancy};
 
 impl<'a> Round<'a> {
@@ -36,7 +37,7 @@ impl<'a> Round<'a> {
             BookingStatus::Expired | BookingStatus::Failed => {
                 db.set_savepoint().await?;
                 bookings::review(db, id, self.now).await?;
-                let is_claimed = bookings::claim_again(db, id, self.now).await?;
+                let is_claimed = claims::claim_again(db, id, self.now).await?;
                 if is_claimed {
                     db.release_savepoint().await?;
                 } else {

@@ -11,7 +11,7 @@ use holdfast::domain::user::{Role, User, UserId};
 use holdfast::error::{Error, Result};
 use holdfast::gateways::stripe::event;
 use holdfast::jobs;
-use holdfast::repositories::bookings::Cancellation;
+use holdfast::repositories::cancellations::Cancellation;
 use holdfast::settlement::settle_events;
 use holdfast::workflows::checkout::book;
 use holdfast::workflows::sessions;

@@ -182,7 +182,8 @@ const LEGAL: [(&str, &str); 10] = [
     (
         "bookings that still wait",
         "select string_agg(id || ' ' || status, ', ') from bookings b
-         where coalesce(b.show_id, b.service_id) = $1::uuid and status in ('pending', 'processing')",
+         where coalesce(b.show_id, b.service_id) = $1::uuid
+           and status in ('pending', 'processing')",
     ),
     (
         "seats that nobody has paid for",
@@ -208,13 +209,16 @@ const LEGAL: [(&str, &str); 10] = [
         "attempts that are still open",
         "select string_agg(a.id || ' ' || a.status || ' of ' || b.status, ', ')
          from checkout_attempts a join bookings b on b.id = a.booking_id
-         where coalesce(b.show_id, b.service_id) = $1::uuid and a.status in ('creating', 'open', 'processing')",
+         where coalesce(b.show_id, b.service_id) = $1::uuid
+           and a.status in ('creating', 'open', 'processing')",
     ),
     (
         "bookings that were paid twice",
         "select string_agg(n::text, ', ')
          from (select count(*) n from payments p join bookings b on b.id = p.booking_id
-               where coalesce(b.show_id, b.service_id) = $1::uuid and disposition = 'applied' group by b.id, p.part)
+               where coalesce(b.show_id, b.service_id) = $1::uuid
+                 and disposition = 'applied'
+               group by b.id, p.part)
               as applied
          where n > 1",
     ),
@@ -234,7 +238,8 @@ const LEGAL: [(&str, &str); 10] = [
         "refunds that nobody has asked for, of what was not surplus",
         "select string_agg(r.id::text, ', ') from refunds r join payments p on p.id = r.payment_id
          join bookings b on b.id = p.booking_id
-         where coalesce(b.show_id, b.service_id) = $1::uuid and p.disposition <> 'surplus' and r.source = 'surplus'",
+         where coalesce(b.show_id, b.service_id) = $1::uuid
+           and p.disposition <> 'surplus' and r.source = 'surplus'",
     ),
     (
         "events that nobody has decided",

@@ -1,7 +1,7 @@
 //! The balance of a booking whose deposit is paid: an attempt of its own, and the payment page for
 //! it.
 
-use super::open;
+use super::page::{nothing_due, open, resume};
 use super::remedy::session_end;
 use crate::app::{AppState, HeldBooking};
 use crate::domain::attempt::{NewAttempt, PaymentPart, Ui};
@@ -41,7 +41,7 @@ pub(super) async fn open_balance(
     let details = details.ok_or(Refusal::NotFound("booking"))?;
     let booking = &details.booking;
     if booking.part_due() != Some(PaymentPart::Balance) {
-        return Err(super::nothing_due(booking).into());
+        return Err(nothing_due(booking).into());
     }
     let hold = attempts::find_hold(&mut tx, id).await?;
     if hold.is_some_and(|hold| hold.unclosed.is_some()) {
@@ -61,13 +61,13 @@ pub(super) async fn open_balance(
 /// Somebody has asked for the page before: it is theirs that is given, unless it cannot be paid
 /// any more.
 async fn under_way(app: &AppState, id: BookingId) -> Result<BookingDetails> {
-    let details = super::resume(app, id).await?;
+    let details = resume(app, id).await?;
     if details.payable_checkout(app.now()).is_some() {
         return Ok(details);
     }
     let booking = &details.booking;
     if booking.part_due() != Some(PaymentPart::Balance) {
-        return Err(super::nothing_due(booking).into());
+        return Err(nothing_due(booking).into());
     }
     if details.open_attempt.is_some() {
         let sentence = "the last payment page is being closed";

@@ -6,11 +6,12 @@ use tracing::Span;
 use super::remedy::session_end;
 use crate::app::Batched;
 use crate::domain::attempt::NewAttempt;
-use crate::domain::booking::{Booking, BookingDetails, BookingStatus, reference_of};
+use crate::domain::booking::{Booking, BookingDetails, BookingStatus};
 use crate::domain::booking_request::BookingRequest;
 use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::money::Money;
 use crate::domain::quote::Quote;
+use crate::domain::reference::reference_of;
 use crate::gateways::stripe::checkout::SessionRequest;
 
 /// A request that can be granted, as far as is known.

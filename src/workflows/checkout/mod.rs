@@ -7,30 +7,25 @@
 mod balance;
 mod draft;
 mod hold;
+mod page;
 mod remedy;
 mod session;
 mod slot;
 
 pub use balance::Payer;
-use chrono::TimeDelta;
 pub use hold::HoldBookings;
+pub use page::resume;
 pub use session::StoreSessions;
 
-use crate::app::{AppState, HeldBooking};
+use crate::app::AppState;
 use crate::domain::attempt::PaymentPart;
-use crate::domain::booking::{Booking, BookingDetails, BookingStatus, OpenAttempt};
+use crate::domain::booking::{Booking, BookingDetails, BookingStatus};
 use crate::domain::booking_request::{BookingRequest, Wanted};
-use crate::domain::ids::BookingId;
-use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
-use crate::error::{Error, Result, explain};
+use crate::error::{Error, Result};
 use crate::repositories::holds::REFERENCE_KEY;
-use crate::repositories::unanswered_attempts::{self, UnansweredAttempt};
-use crate::repositories::{bookings, jobs};
-use session::open_session;
+use page::{nothing_due, open};
 
-/// When Stripe has not answered in a request, the first try in the background comes after this.
-const RETRY_SOON: TimeDelta = TimeDelta::seconds(3);
 /// References are drawn at random, nearly a billion of them; a second draw is rare and a fifth does
 /// not happen.
 const REFERENCE_DRAWS_MAX: usize = 5;
@@ -60,16 +55,6 @@ pub async fn book(app: &AppState, request: &BookingRequest) -> Result<BookingDet
         }
     }
     Err(Error::fault("no reference that is not taken was drawn"))
-}
-
-/// Goes on with a booking whose request was cut short: asks Stripe again, under the same key and
-/// with the same parameters, if the answer is still missing. The booking must be the caller's.
-pub async fn resume(app: &AppState, id: BookingId) -> Result<BookingDetails> {
-    let unanswered = unanswered_attempts::find(&mut app.acquire().await?, id).await?;
-    if let Some(unanswered) = unanswered {
-        open_session(app, unanswered, id).await?;
-    }
-    reload(app, id).await
 }
 
 /// The payment page of a booking again, for its buyer to pay what is due: the open one, the one
@@ -105,62 +90,4 @@ pub async fn reopen(
     }
     let booking_status = details.booking.status;
     Err(Refusal::BookingNotPayable { booking_status }.into())
-}
-
-fn nothing_due(booking: &Booking) -> Refusal {
-    match booking.status {
-        BookingStatus::Confirmed => Refusal::AlreadyPaid,
-        BookingStatus::Pending
-        | BookingStatus::Processing
-        | BookingStatus::Expired
-        | BookingStatus::Cancelled
-        | BookingStatus::Failed
-        | BookingStatus::Review => Refusal::BookingNotPayable {
-            booking_status: booking.status,
-        },
-    }
-}
-
-/// The call to Stripe and the second transaction, for a booking that is held.
-async fn open(app: &AppState, held: HeldBooking) -> Result<BookingDetails> {
-    let HeldBooking { details, attempt } = held;
-    let Some(attempt) = attempt else {
-        return Ok(details);
-    };
-    let id = details.booking.id;
-    let unanswered = UnansweredAttempt {
-        id: attempt.id,
-        parameters: attempt.parameters,
-        expires_at: attempt.expires_at,
-        hold_expires_at: details.booking.hold_expires_at,
-    };
-    match open_session(app, unanswered, id).await {
-        Ok(Some(checkout)) => {
-            let open_attempt = Some(OpenAttempt {
-                part: attempt.part,
-                checkout,
-            });
-            Ok(BookingDetails {
-                open_attempt,
-                ..details
-            })
-        }
-        Ok(None) => reload(app, id).await,
-        Err(error) => {
-            if let Err(lost) = try_again_soon(app, id).await {
-                tracing::warn!(booking.id = %id, "left to the sweep: {}", explain(&lost));
-            }
-            Err(error)
-        }
-    }
-}
-
-async fn try_again_soon(app: &AppState, booking_id: BookingId) -> Result<()> {
-    let again = Job::FinishCheckout { booking_id }.at(app.now() + RETRY_SOON);
-    jobs::enqueue(&mut app.acquire().await?, &[again]).await
-}
-
-async fn reload(app: &AppState, id: BookingId) -> Result<BookingDetails> {
-    let found = bookings::find(&mut app.acquire().await?, id).await?;
-    found.ok_or_else(|| Error::fault(format!("the booking {id} has gone")))
 }

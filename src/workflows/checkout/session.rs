@@ -17,7 +17,7 @@ use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::error::{Error, Result};
 use crate::repositories::attempts;
 use crate::repositories::unanswered_attempts::{self, UnansweredAttempt};
-use crate::repositories::{booking_events, jobs};
+use crate::repositories::{booking_events, jobs, sessions};
 use crate::settlement::{self, AttemptAnswer};
 
 /// Forms that one request is sent in, each under a key of its own, until Stripe takes one.
@@ -112,7 +112,7 @@ async fn store_session(
     }
     let mut tx = app.begin_payment().await?;
     // The buyer, who may have paid already, will come back with it.
-    if attempts::name_session(&mut tx, &session).await? {
+    if sessions::name_session(&mut tx, &session).await? {
         // The booking has gone on while Stripe was asked: its link must not live.
         jobs::enqueue(&mut tx, &[Job::EndHold { booking_id }.at(app.now())]).await?;
     }

@@ -12,7 +12,7 @@ use crate::domain::payment::SettledBy;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::{SessionLook, StripeError};
-use crate::repositories::attempts;
+use crate::repositories::sessions;
 use crate::settlement::{self, AttemptAnswer};
 
 /// Stripe closes sessions a little late. After its own end of a session, and this, what it says of
@@ -113,7 +113,7 @@ pub(super) async fn settle_unexplained(
         return Err(again());
     }
     let mut db = app.acquire().await?;
-    let since = attempts::note_unexplained(&mut db, attempt.attempt_id, now).await?;
+    let since = sessions::note_unexplained(&mut db, attempt.attempt_id, now).await?;
     drop(db);
     if now < since + SECOND_LOOK {
         return Err(again());

@@ -17,7 +17,7 @@ use crate::domain::payment::SettledBy;
 use crate::error::{Error, Result};
 use crate::gateways::stripe::{SessionLook, StripeError};
 use crate::repositories::attempts::{self, UnclosedAttempt};
-use crate::repositories::bookings::{self, Cancellation};
+use crate::repositories::cancellations::{self, Cancellation};
 use crate::repositories::jobs;
 use crate::settlement;
 
@@ -116,7 +116,7 @@ pub async fn cancel(app: &App, cancellation: Cancellation<'_>) -> Result<Option<
     let now = app.now();
     let booking_id = cancellation.booking_id;
     let mut tx = app.begin().await?;
-    if !bookings::request_cancellation(&mut tx, cancellation, now).await? {
+    if !cancellations::request_cancellation(&mut tx, cancellation, now).await? {
         return Ok(None);
     }
     let again = Job::EndHold { booking_id }.at(now + CANCEL_AGAIN);

@@ -12,7 +12,7 @@ use crate::domain::booking::{BookingDetails, BookingStatus, OpenAttempt};
 use crate::domain::refusal::Refusal;
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
-use crate::repositories::{attempts, bookings};
+use crate::repositories::{bookings, sessions};
 
 /// A webhook usually arrives within this; then nobody has to ask.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ pub async fn verify(
     owner: &UserId,
     wait: Duration,
 ) -> Result<BookingDetails> {
-    let found = attempts::find_by_session(&mut app.acquire().await?, session_id, owner).await?;
+    let found = sessions::find_by_session(&mut app.acquire().await?, session_id, owner).await?;
     let attempt = found.ok_or(Refusal::NotFound("payment session"))?;
     let booking_id = attempt.booking_id;
     // Before the first look, so that no change falls between the two.

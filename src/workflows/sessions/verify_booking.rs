@@ -7,7 +7,7 @@ use crate::domain::booking::BookingDetails;
 use crate::domain::ids::BookingId;
 use crate::domain::payment::SettledBy;
 use crate::error::{Error, Result};
-use crate::repositories::{attempts, bookings};
+use crate::repositories::{bookings, sessions};
 
 /// Attempts of one booking that Stripe is asked about, the newest; there are seldom more than two.
 const ATTEMPTS_MAX: i64 = 5;
@@ -16,7 +16,7 @@ const ATTEMPTS_MAX: i64 = 5;
 /// explain is left to the end of the hold. Commits.
 pub async fn verify_booking(app: &App, id: BookingId) -> Result<BookingDetails> {
     let mut db = app.acquire().await?;
-    let asked = attempts::list_with_session(&mut db, id, ATTEMPTS_MAX).await?;
+    let asked = sessions::list_with_session(&mut db, id, ATTEMPTS_MAX).await?;
     drop(db);
     for attempt in asked {
         let of_booking = AttemptOfBooking {
