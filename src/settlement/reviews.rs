@@ -15,7 +15,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::resolution::Resolution;
 use crate::domain::review;
 use crate::error::Result;
-use crate::repositories::{bookings, discrepancies, payments, refund_requests, refunds};
+use crate::repositories::{attempts, bookings, discrepancies, payments, refund_requests, refunds};
 
 /// A person's decision.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,10 @@ pub async fn resolve_review(
             let payment_id = Some(payment_id);
             round.happened(id, BookingEvent::Confirmed { payment_id });
         }
-        None => round.end_booking(db, id, Ending::Cancelled).await?,
+        None => {
+            attempts::refuse_payable(db, id).await?;
+            round.end_booking(db, id, Ending::Cancelled).await?;
+        }
     }
     for granted in outcome.refunds {
         round.give_back(db, id, granted, reason).await?;

@@ -13,7 +13,9 @@ use crate::domain::refund_block;
 use crate::domain::refund_request::{self, RefundablePayment, WantedRefund};
 use crate::domain::refusal::Refusal;
 use crate::error::Result;
-use crate::repositories::{booking_events, bookings, disputes, jobs, refund_requests, refunds};
+use crate::repositories::{
+    attempts, booking_events, bookings, disputes, jobs, refund_requests, refunds,
+};
 
 /// What an admin asks for.
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +55,10 @@ pub async fn request_refund(
     let mut events = vec![requested];
     let mut jobs = vec![Job::Refund { refund_id }.at(now)];
     if request.releases && is_releasable(booking.status)? {
+        attempts::refuse_payable(db, id).await?;
         bookings::end(db, id, Ending::Cancelled, now).await?;
         events.push(BookingEvent::Cancelled);
-        // What could still be paid of it is closed.
+        // What waits for a bank is asked about until it is decided.
         jobs.push(Job::EndHold { booking_id: id }.at(now));
     }
     let events: Vec<_> = events

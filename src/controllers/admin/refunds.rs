@@ -19,6 +19,7 @@ use crate::http::idempotency::{Idempotent, Keyed};
 use crate::http::reply::Reply;
 use crate::repositories::{audit_log, refunds};
 use crate::workflows::refund_requests::{self, RefundRequest};
+use crate::workflows::sessions;
 
 /// What is to be given back, and why.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -44,6 +45,8 @@ pub struct RefundPayment {
         (status = 202, body = RefundView, headers(("Location" = String))),
         (status = 409, description = "`refund_in_progress`"),
         (status = 422, description = "`refund_exceeds_payment {refundable}`"),
+        (status = 502, description = "`payment_provider_error`"),
+        (status = 503, description = "`payment_provider_unavailable`"),
     ),
 )]
 pub async fn refund_payment(
@@ -64,6 +67,9 @@ pub async fn refund_payment(
             reason: &body.reason,
             releases: body.release_seats,
         };
+        if request.releases {
+            sessions::close_payable(&app, id).await?;
+        }
         let mut tx = app.begin().await?;
         let refund_id = refund_requests::request_refund(&mut tx, request, now).await?;
         let entry = admin.entry(AdminAction::Refund, id, Some(body.reason.clone()));

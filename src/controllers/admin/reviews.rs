@@ -18,6 +18,7 @@ use crate::http::idempotency::{Idempotent, Keyed};
 use crate::http::reply::Reply;
 use crate::repositories::{audit_log, bookings};
 use crate::settlement::{self, ReviewDecision};
+use crate::workflows::sessions;
 
 /// What becomes of a booking under review, and why.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -36,6 +37,8 @@ pub struct ResolveBooking {
     responses(
         (status = 200, body = BookingView),
         (status = 409, description = "`booking_not_payable {bookingStatus}`"),
+        (status = 502, description = "`payment_provider_error`"),
+        (status = 503, description = "`payment_provider_unavailable`"),
     ),
 )]
 pub async fn resolve_booking(
@@ -52,6 +55,9 @@ pub async fn resolve_booking(
             resolution: body.action,
             reason: &body.reason,
         };
+        if body.action == Resolution::Cancel {
+            sessions::close_payable(&app, id).await?;
+        }
         let mut tx = app.begin().await?;
         settlement::resolve_review(&mut tx, decision, now).await?;
         let entry = admin.entry(AdminAction::ResolveReview, id, Some(body.reason.clone()));

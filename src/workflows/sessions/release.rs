@@ -70,6 +70,18 @@ pub async fn close_lapsed(app: &App, id: BookingId) -> Result<()> {
     }
 }
 
+/// Closes what could still be paid of a booking that an admin is about to cancel, and that is not
+/// waiting for its first payment. Commits.
+pub async fn close_payable(app: &App, id: BookingId) -> Result<()> {
+    let hold = attempts::find_hold(&mut app.acquire().await?, id).await?;
+    let cancellable = [BookingStatus::Confirmed, BookingStatus::Review];
+    let hold = hold.filter(|hold| cancellable.contains(&hold.status));
+    match hold.and_then(|hold| hold.unclosed) {
+        Some(attempt) => close(app, id, &attempt).await,
+        None => Ok(()),
+    }
+}
+
 /// Asks Stripe what has become of a delayed payment, of which we have not heard in all the time
 /// that it may take. While its bank has not decided, what is reserved is kept.
 async fn end_processing(app: &App, id: BookingId, attempt: Option<UnclosedAttempt>) -> Result<()> {
