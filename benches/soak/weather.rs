@@ -107,10 +107,12 @@ impl World {
                 sleeps(FAULT, closing).await;
             }
         }
-        // Our own sessions of that time are replaced.
-        let end = "select pg_terminate_backend(pid) from pg_stat_activity
+        // Our own sessions of that time are replaced, and this one is no more of that time.
+        let end = "set default_transaction_read_only = off;
+                   select pg_terminate_backend(pid) from pg_stat_activity
                    where datname = current_database() and application_name not like 'holdfast %'
                      and pid <> pg_backend_pid()";
+        let end = sqlx::raw_sql(end);
         self.database.pool().execute(end).await.unwrap();
     }
 

@@ -51,6 +51,38 @@ async fn the_deposit_confirms_and_the_balance_is_the_exact_rest() {
 }
 
 #[tokio::test]
+async fn an_admin_frees_the_slot_only_once_the_page_of_the_balance_is_closed() {
+    let harness = TestApp::new().await;
+    let service = harness.service_with(json!({})).await;
+    let dana = harness.customer("dana");
+    let booked = dana.book_slot(&service, AFTERNOON, 1, "half").await.body;
+    harness.pay(&booked).await;
+    let opened = checkout(&dana, &booked, json!({ "part": "balance" })).await;
+    let session = opened.body["checkout"]["sessionId"].as_str().unwrap();
+    let id = booked["id"].as_str().unwrap();
+    let path = format!("/api/admin/bookings/{id}/refunds");
+    let body = json!({ "reason": "the carer is ill", "releaseSeats": true });
+    let away = json!({
+        "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": 503,
+        "should_retry": false,
+    });
+
+    harness.knob("faults", away).await;
+    let unsure = harness.admin().post(&path, body.clone()).await;
+    let kept = dana.booking(&booked).await;
+    let refunded = harness.admin().post(&path, body).await;
+
+    unsure.refused(503, "payment_provider_unavailable");
+    assert_eq!(kept["status"], "confirmed");
+    assert_eq!(refunded.status, 202, "{refunded:?}");
+    assert_eq!(dana.booking(&booked).await["status"], "cancelled");
+    let path = format!("/v1/checkout/sessions/{session}");
+    assert_eq!(harness.ask_stripe(&path).await["status"], "expired");
+    harness.run_jobs().await;
+    harness.reconcile().await;
+}
+
+#[tokio::test]
 async fn the_balance_stays_where_an_admin_has_accepted_another_deposit() {
     let harness = TestApp::new().await;
     let service = harness.service_with(json!({})).await;
