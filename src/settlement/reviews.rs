@@ -51,16 +51,13 @@ pub async fn resolve_review(
         reason: reason.to_owned(),
     };
     round.happened(id, resolved);
-    match outcome.accepted {
-        Some(payment_id) => {
-            payments::accept(db, payment_id, now).await?;
-            let payment_id = Some(payment_id);
-            round.happened(id, BookingEvent::Confirmed { payment_id });
-        }
-        None => {
-            attempts::refuse_payable(db, id).await?;
-            round.end_booking(db, id, Ending::Cancelled).await?;
-        }
+    if let Some(payment_id) = outcome.accepted {
+        payments::accept(db, payment_id, now).await?;
+        let payment_id = Some(payment_id);
+        round.happened(id, BookingEvent::Confirmed { payment_id });
+    } else {
+        attempts::refuse_payable(db, id).await?;
+        round.end_booking(db, id, Ending::Cancelled).await?;
     }
     for granted in outcome.refunds {
         round.give_back(db, id, granted, reason).await?;
