@@ -81,8 +81,8 @@ create function bring_jobs_forward(latest timestamptz) returns void language sql
 $$;
 
 -- Brings forward the jobs that a clock which was ahead has put off for longer than their kind may wait: until the latest
--- time of the payload of that kind. How long the end of a hold may wait its booking says: until the hold ends, until `latest_look` while a bank has not
--- decided, and until `latest_retry` once it is cancelled.
+-- time of the payload of that kind. How long the end of a hold may wait its booking says: until the hold ends, until
+-- `latest_look` while a bank has not decided, and until `latest_retry` once it is cancelled.
 create function bring_misdated_jobs_forward(
   payloads json[], latest timestamptz[], latest_look timestamptz, latest_retry timestamptz
 ) returns void language sql as $$

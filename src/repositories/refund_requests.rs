@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
-use crate::domain::funds::SurplusReason;
 use crate::domain::ids::{BookingId, PaymentId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::refund_request::GrantedRefund;
@@ -29,41 +28,23 @@ pub struct RequestedRefund {
     pub created_at: DateTime<Utc>,
 }
 
-/// Asks for all of a payment that is surplus, in the transaction that stores it.
-pub async fn request_surplus(
-    db: &mut Connection,
-    payment_id: PaymentId,
-    reason: SurplusReason,
-    now: DateTime<Utc>,
-) -> Result<RefundId> {
-    let id = RefundId::new();
-    let written = sqlx::query!(
-        "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason,
-                              next_look_at, created_at)
-         select $1, id, booking_id, amount_minor, currency, $5, $3, $4, $4
-         from payments
-         where id = $2 and disposition = 'surplus'",
-        id as _,
-        payment_id as _,
-        reason.as_str(),
-        now,
-        RefundSource::Surplus as _,
-    )
-    .execute(db)
-    .await?;
-    if written.rows_affected() == 1 {
-        Ok(id)
-    } else {
-        Err(Error::fault("a surplus is to be refunded that is none"))
-    }
+/// What is to go back, who asks for it, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRefund<'a> {
+    /// Of which payment, and how much.
+    pub granted: GrantedRefund,
+    /// Who asks for it.
+    pub source: RefundSource,
+    /// Why.
+    pub reason: &'a str,
 }
 
-/// Asks for a part of a payment, or all of it, for an admin. The caller holds the lock of the
-/// payment.
+/// Asks for a part of a payment, or all of it. The caller holds the lock of the payment, or has
+/// stored it in this transaction. A fault where there is no such payment, and where one is refunded
+/// as surplus that is none.
 pub async fn request(
     db: &mut Connection,
-    granted: GrantedRefund,
-    reason: &str,
+    new: NewRefund<'_>,
     now: DateTime<Utc>,
 ) -> Result<RefundId> {
     let id = RefundId::new();
@@ -72,13 +53,13 @@ pub async fn request(
                               next_look_at, created_at)
          select $1, id, booking_id, $3, currency, $5, $6, $7, $7
          from payments
-         where id = $2 and currency = $4",
+         where id = $2 and currency = $4 and (disposition = 'surplus' or $5 <> 'surplus')",
         id as _,
-        granted.payment_id as _,
-        granted.amount.amount_minor,
-        granted.amount.currency.as_str(),
-        RefundSource::Admin as _,
-        reason,
+        new.granted.payment_id as _,
+        new.granted.amount.amount_minor,
+        new.granted.amount.currency.as_str(),
+        new.source as _,
+        new.reason,
         now,
     )
     .execute(db)

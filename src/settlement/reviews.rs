@@ -11,11 +11,13 @@ use crate::domain::funds::Mismatch;
 use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::domain::refund_request::GrantedRefund;
+use crate::domain::refund_state::RefundSource;
 use crate::domain::refusal::Refusal;
 use crate::domain::resolution::Resolution;
 use crate::domain::review;
 use crate::error::Result;
-use crate::repositories::{attempts, bookings, discrepancies, payments, refund_requests, refunds};
+use crate::repositories::refund_requests::{self, NewRefund};
+use crate::repositories::{attempts, bookings, discrepancies, payments, refunds};
 
 /// A person's decision.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +79,12 @@ impl Round<'_> {
         granted: GrantedRefund,
         reason: &str,
     ) -> Result<()> {
-        let refund_id = refund_requests::request(db, granted, reason, self.now).await?;
+        let new = NewRefund {
+            granted,
+            source: RefundSource::Admin,
+            reason,
+        };
+        let refund_id = refund_requests::request(db, new, self.now).await?;
         self.jobs.push(Job::Refund { refund_id }.at(self.now));
         let requested = BookingEvent::RefundRequested {
             refund_id,

@@ -10,9 +10,12 @@ use crate::domain::funds::{CapturedFunds, SurplusReason};
 use crate::domain::ids::{BookingId, PaymentId};
 use crate::domain::job::{Job, ScheduledJob};
 use crate::domain::money::Money;
+use crate::domain::refund_request::GrantedRefund;
+use crate::domain::refund_state::RefundSource;
 use crate::error::Result;
 use crate::repositories::payments::{self, NewPayment, Settlement};
-use crate::repositories::{booking_events, bookings, jobs, refund_requests};
+use crate::repositories::refund_requests::{self, NewRefund};
+use crate::repositories::{booking_events, bookings, jobs};
 
 /// What the reports of one round come to: written in one statement at its end, but for what has to
 /// be tried first.
@@ -99,9 +102,15 @@ impl Round<'_> {
             payments::write(db, &self.settlement, self.now).await?;
         }
         for surplus in self.to_refund {
-            let refund_id =
-                refund_requests::request_surplus(db, surplus.payment_id, surplus.reason, self.now)
-                    .await?;
+            let new = NewRefund {
+                granted: GrantedRefund {
+                    payment_id: surplus.payment_id,
+                    amount: surplus.amount,
+                },
+                source: RefundSource::Surplus,
+                reason: surplus.reason.as_str(),
+            };
+            let refund_id = refund_requests::request(db, new, self.now).await?;
             let event = BookingEvent::RefundRequested {
                 refund_id,
                 amount: surplus.amount,

@@ -11,11 +11,11 @@ use crate::domain::job::Job;
 use crate::domain::money::Money;
 use crate::domain::refund_block;
 use crate::domain::refund_request::{self, RefundablePayment, WantedRefund};
+use crate::domain::refund_state::RefundSource;
 use crate::domain::refusal::Refusal;
 use crate::error::Result;
-use crate::repositories::{
-    attempts, booking_events, bookings, disputes, jobs, refund_requests, refunds,
-};
+use crate::repositories::refund_requests::{self, NewRefund};
+use crate::repositories::{attempts, booking_events, bookings, disputes, jobs, refunds};
 
 /// What an admin asks for.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,12 @@ pub async fn request_refund(
     }
     let nothing = Money::new(0, booking.due.currency);
     let granted = refund_request::decide(&payments, request.wanted, nothing)?;
-    let refund_id = refund_requests::request(db, granted, request.reason, now).await?;
+    let new = NewRefund {
+        granted,
+        source: RefundSource::Admin,
+        reason: request.reason,
+    };
+    let refund_id = refund_requests::request(db, new, now).await?;
     let requested = requested(refund_id, granted.amount, request.reason);
     let mut events = vec![requested];
     let mut jobs = vec![Job::Refund { refund_id }.at(now)];
