@@ -221,14 +221,6 @@ pub async fn insert(
     Ok(())
 }
 
-/// Locks a booking.
-pub async fn lock_booking(db: &mut Connection, id: BookingId) -> Result<()> {
-    sqlx::query!("select from bookings where id = $1 for update", id as _)
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
 /// A pending booking that nobody can pay.
 #[derive(Debug, Clone, Copy)]
 pub struct Unpayable {

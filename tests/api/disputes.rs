@@ -159,32 +159,10 @@ async fn a_dispute_of_nothing_of_ours_is_ignored_in_the_end() {
     let (_, intent) = paid(&harness).await;
     disputed(&harness, &intent).await;
     let ours = events(&harness).await.remove(0);
-    let foreign = |id: &str, intent: Value, metadata: Value| {
-        let mut event: Value = serde_json::from_str(&ours).unwrap();
-        event["id"] = json!(id);
-        event["data"]["object"]["id"] = json!("du_other");
-        event["data"]["object"]["charge"] = intent.clone();
-        event["data"]["object"]["payment_intent"] = intent;
-        event["data"]["object"]["metadata"] = metadata;
-        event.to_string()
-    };
-    let other = foreign("evt_1", json!("pi_x"), json!({ "app": "another" }));
-    let unnamed = foreign("evt_2", Value::Null, json!({}));
-    let unknown = foreign("evt_3", json!("pi_x"), json!({}));
+    let ours: Value = serde_json::from_str(&ours).unwrap();
 
-    for (body, outcome) in [
-        (other, "ignored"),
-        (unnamed, "ignored"),
-        (unknown, "deferred"),
-    ] {
-        assert_eq!(harness.deliver(&body).await.body["outcome"], outcome);
-    }
-    harness.advance(chrono::TimeDelta::days(4)).await;
-    harness.run_jobs().await;
+    harness.hear_of_other_charges(&ours, "du_other").await;
 
-    let ignored =
-        "select count(*) from payment_events where id like 'evt__' and status = 'ignored'";
-    assert_eq!(harness.sql(ignored).await, "3");
     assert_eq!(harness.sql("select count(*) from disputes").await, "1");
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn open_balance(
 ) -> Result<BookingDetails> {
     let now = app.now();
     let mut tx = app.begin_payment().await?;
-    attempts::lock_booking(&mut tx, id).await?;
+    bookings::lock(&mut tx, id).await?;
     let details = bookings::find(&mut tx, id).await?;
     let details = details.ok_or(Refusal::NotFound("booking"))?;
     let booking = &details.booking;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chrono::TimeDelta;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -88,6 +89,37 @@ impl TestApp {
         )
         .await
         .body
+    }
+
+    /// Delivers events like this one that are about charges of others, or of nobody: each is
+    /// ignored in the end, at the latest after days.
+    pub(crate) async fn hear_of_other_charges(&self, ours: &Value, object_id: &str) {
+        let other = |id: &str, intent: Value, metadata: Value| {
+            let mut event = ours.clone();
+            event["id"] = json!(id);
+            event["data"]["object"]["id"] = json!(object_id);
+            event["data"]["object"]["charge"] = intent.clone();
+            event["data"]["object"]["payment_intent"] = intent;
+            event["data"]["object"]["metadata"] = metadata;
+            event.to_string()
+        };
+        let of_others = other("evt_1", json!("pi_x"), json!({ "app": "another" }));
+        let unnamed = other("evt_2", Value::Null, json!({}));
+        let unknown = other("evt_3", json!("pi_x"), json!({}));
+
+        for (body, outcome) in [
+            (of_others, "ignored"),
+            (unnamed, "ignored"),
+            (unknown, "deferred"),
+        ] {
+            assert_eq!(self.deliver(&body).await.body["outcome"], outcome);
+        }
+        self.advance(TimeDelta::days(4)).await;
+        self.run_jobs().await;
+
+        let ignored =
+            "select count(*) from payment_events where id like 'evt__' and status = 'ignored'";
+        assert_eq!(self.sql(ignored).await, "3");
     }
 
     /// Delivers a body as Stripe does, signed now.

@@ -199,31 +199,9 @@ async fn a_refund_of_nothing_of_ours_is_ignored_in_the_end() {
     let (_, intent) = paid(&harness, VISA).await;
     refund_by_hand(&harness, &intent, 500).await;
     let ours = told(&harness).await.remove(0);
-    let foreign = |id: &str, intent: Value, metadata: Value| {
-        let mut event = ours.clone();
-        event["id"] = json!(id);
-        event["data"]["object"]["id"] = json!("re_other");
-        event["data"]["object"]["charge"] = intent.clone();
-        event["data"]["object"]["payment_intent"] = intent;
-        event["data"]["object"]["metadata"] = metadata;
-        event.to_string()
-    };
-    let other = foreign("evt_1", json!("pi_x"), json!({ "app": "another" }));
-    let unnamed = foreign("evt_2", Value::Null, json!({}));
-    let unknown = foreign("evt_3", json!("pi_x"), json!({}));
 
-    for (body, outcome) in [
-        (other, "ignored"),
-        (unnamed, "ignored"),
-        (unknown, "deferred"),
-    ] {
-        assert_eq!(harness.deliver(&body).await.body["outcome"], outcome);
-    }
-    pass(&harness, TimeDelta::days(4)).await;
+    harness.hear_of_other_charges(&ours, "re_other").await;
 
-    let ignored =
-        "select count(*) from payment_events where id like 'evt__' and status = 'ignored'";
-    assert_eq!(harness.sql(ignored).await, "3");
     assert_eq!(harness.sql(REFUNDS).await, "dashboard succeeded 500");
 }
 
