@@ -4,9 +4,11 @@
 //! A step is a statement, be it BEGIN or COMMIT. Steps are not counted beforehand: each flow is
 //! spoilt at its first, its second, and so on, until it ends before the fault has come.
 
+mod admins;
 mod bookings;
 mod money;
 mod scenario;
+mod slots;
 mod stripe;
 
 use std::panic::AssertUnwindSafe;
@@ -134,6 +136,26 @@ async fn a_late_payment_for_sold_seats_goes_back_once() {
 #[tokio::test]
 async fn a_refund_is_made_once() {
     survives::<money::Refund>().await;
+}
+
+#[tokio::test]
+async fn an_admin_gives_back_and_frees_once() {
+    survives::<admins::Release>().await;
+}
+
+#[tokio::test]
+async fn an_admin_cancels_a_review_once() {
+    survives::<admins::CancelReview>().await;
+}
+
+#[tokio::test]
+async fn a_slot_is_booked_once() {
+    survives::<slots::BookSlot>().await;
+}
+
+#[tokio::test]
+async fn a_balance_is_paid_once() {
+    survives::<slots::OpenBalance>().await;
 }
 
 /// Whoever gives up while BEGIN is under way must not leave their connection inside a transaction:

@@ -14,13 +14,13 @@ const HOLD: TimeDelta = TimeDelta::minutes(10);
 const COMPLETED: &str = "checkout.session.completed";
 
 /// A booking that is paid, and what nobody has been told of it.
-struct Unheard {
-    booking: Value,
-    events: HashMap<String, String>,
+pub(super) struct Unheard {
+    pub(super) booking: Value,
+    pub(super) events: HashMap<String, String>,
 }
 
 impl Unheard {
-    async fn of(scenario: &Scenario<'_>, seat: &str) -> Self {
+    pub(super) async fn of(scenario: &Scenario<'_>, seat: &str) -> Self {
         let booking = scenario.booked(seat).await;
         let events = scenario
             .harness
@@ -36,12 +36,12 @@ impl Unheard {
         unheard
     }
 
-    fn completed(&self) -> &str {
+    pub(super) fn completed(&self) -> &str {
         &self.events[COMPLETED]
     }
 
     /// Whatever events come afterwards change nothing.
-    async fn deliver_all(&self, scenario: &Scenario<'_>) {
+    pub(super) async fn deliver_all(&self, scenario: &Scenario<'_>) {
         for body in self.events.values() {
             assert_eq!(scenario.harness.deliver(body).await.status, 200);
         }

@@ -75,6 +75,7 @@ impl Outcome {
             (503, "payment_provider_unavailable"),
             (409, "idempotency_in_progress"),
             (409, "seat_unavailable"),
+            (409, "slot_unavailable"),
         ];
         match self {
             Self::Job(_) => true,

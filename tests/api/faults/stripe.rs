@@ -8,7 +8,7 @@ use holdfast::routes;
 use serde_json::{Value, json};
 
 use super::scenario::{Flow, Scenario};
-use super::{bookings, ends_well, money};
+use super::{bookings, ends_well, money, slots};
 use crate::harness::{TestApp, send};
 
 #[tokio::test]
@@ -59,6 +59,16 @@ async fn a_buyer_who_asks_is_confirmed_once() {
 #[tokio::test]
 async fn a_refund_is_made_once() {
     survives::<money::Refund>().await;
+}
+
+#[tokio::test]
+async fn a_slot_is_booked_once() {
+    survives::<slots::BookSlot>().await;
+}
+
+#[tokio::test]
+async fn a_balance_is_paid_once() {
+    survives::<slots::OpenBalance>().await;
 }
 
 /// What Stripe does to a call and, where the client would try again at once, to the next.
