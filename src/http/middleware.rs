@@ -74,7 +74,11 @@ pub async fn time_limit(request: Request, next: Next) -> Response {
 
 /// Refuses a request of HTTP/1.1 that does not name one host, with 400.
 /// <https://www.rfc-editor.org/rfc/rfc9112#section-3.2>
-pub async fn one_host(request: Request, next: Next) -> Response {
+#[expect(
+    clippy::result_large_err,
+    reason = "the signature that the layer takes"
+)]
+pub fn one_host(request: &mut Request) -> Result<(), Response> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let is_one = match (hosts.next(), hosts.next()) {
         (Some(host), None) => {
@@ -85,11 +89,10 @@ pub async fn one_host(request: Request, next: Next) -> Response {
         (_, Some(_)) => false,
     };
     if is_one {
-        next.run(request).await
-    } else {
-        let detail = "The request must have one header Host.".to_owned();
-        Problem::from(Refusal::MalformedRequest(detail)).into_response()
+        return Ok(());
     }
+    let detail = "The request must have one header Host.".to_owned();
+    Err(Problem::from(Refusal::MalformedRequest(detail)).into_response())
 }
 
 /// The response of a handler that has panicked.
