@@ -62,8 +62,7 @@ pub async fn list_overdue(
 }
 
 /// Bookings with an attempt that is not closed although Stripe has closed its session before
-/// `before`, and that no job is about
-/// to end, at most `limit`.
+/// `before`, and that no job is about to end, at most `limit`.
 pub async fn list_left_open(
     db: &mut Connection,
     before: DateTime<Utc>,
