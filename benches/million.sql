@@ -48,7 +48,14 @@ order by n;
 insert into payment_events (id, type, api_version, livemode, stripe_created_at, stripe_session_id, stripe_payment_intent_id,
                             attempt_id, booking_id, payload, status, outcome, received_at, processed_at)
 select 'evt_' || md5(n::text), 'checkout.session.completed', '2026-09-30.endive', false, at, session_id, payment_intent_id, id, id,
-       '{"id": "evt_' || md5(n::text) || '", "object": "event", "data": {"object": {"id": "' || session_id || '"}}}',
+       json_build_object(
+         'id', 'evt_' || md5(n::text), 'object', 'event', 'type', 'checkout.session.completed', 'livemode', false,
+         'api_version', '2026-09-30.endive', 'created', extract(epoch from at)::bigint,
+         'data', json_build_object('object', json_build_object(
+           'id', session_id, 'object', 'checkout.session', 'mode', 'payment', 'status', 'complete', 'payment_status', 'paid',
+           'amount_total', 1250, 'currency', 'usd', 'client_reference_id', id, 'payment_intent', payment_intent_id,
+           'created', extract(epoch from at)::bigint, 'livemode', false,
+           'metadata', json_build_object('bookingId', id, 'attemptId', id, 'app', 'holdfast'))))::text,
        'processed', 'the payment is applied and the booking confirmed', at, at
 from million order by n;
 set session_replication_role = origin;
