@@ -64,7 +64,7 @@ pub async fn create_booking(
             .await
             .map_err(|error| Error::fault(format!("a booking broke off: {error}")))??;
         let location = format!("/api/bookings/{}", details.booking.id);
-        let view = BookingView::at(details, app.now());
+        let view = BookingView::of(&app, details);
         Ok(Kept::claimed(Reply::created(location, view)))
     };
     key.respond(&app, work).await
@@ -120,9 +120,8 @@ pub async fn list_bookings(
         limit.fetch(),
     )
     .await?;
-    let now = app.now();
     let page = limit.page(found, |details| details.booking.id.to_string());
-    Ok(Json(page.map(|details| BookingView::at(details, now))))
+    Ok(Json(page.map(|details| BookingView::of(&app, details))))
 }
 
 /// A booking of the caller's own, or any booking for an admin.
@@ -134,5 +133,5 @@ pub async fn find_booking(
     State(app): State<AppState>,
     AnyBooking(access): AnyBooking,
 ) -> Json<BookingView> {
-    Json(BookingView::at(access.details, app.now()))
+    Json(BookingView::of(&app, access.details))
 }

@@ -72,7 +72,7 @@ pub async fn cancel_booking(
             "the payment page is still open".to_owned(),
         )),
         BookingStatus::Expired | BookingStatus::Cancelled | BookingStatus::Failed => {
-            Ok(Json(BookingView::at(after, app.now())))
+            Ok(Json(BookingView::of(&app, after)))
         }
     }
 }

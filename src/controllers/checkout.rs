@@ -78,5 +78,5 @@ pub async fn reopen_checkout(
     }
     let part = body.part.map(PaymentPart::from);
     let details = checkout::reopen(&app, &before.booking, part, &payer).await?;
-    Ok(Json(BookingView::at(details, app.now())))
+    Ok(Json(BookingView::of(&app, details)))
 }

@@ -69,7 +69,7 @@ pub async fn verify_payment(
     let details = sessions::verify(&app, &body.session_id, &user.id, wait).await?;
     Ok(Json(VerifiedPayment {
         status: details.booking.status,
-        booking: BookingView::at(details, app.now()),
+        booking: BookingView::of(&app, details),
     }))
 }
 

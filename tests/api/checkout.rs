@@ -104,8 +104,8 @@ async fn an_allowed_origin_is_where_the_buyer_returns_to() {
 }
 
 #[tokio::test]
-async fn an_embedded_or_custom_page_gets_a_client_secret_and_one_return_url() {
-    let harness = TestApp::new().await;
+async fn an_embedded_or_custom_page_gets_a_client_secret_the_key_for_it_and_one_return_url() {
+    let harness = TestApp::with(&[("STRIPE_PUBLISHABLE_KEY", "pk_test_stage")]).await;
     let show = harness.show().await;
 
     for (ui, ui_mode, seat) in [
@@ -134,7 +134,10 @@ async fn an_embedded_or_custom_page_gets_a_client_secret_and_one_return_url() {
         assert_eq!((value("success_url"), value("cancel_url")), (None, None));
         assert!(booking["checkout"]["clientSecret"].is_string(), "{booking}");
         assert_eq!(booking["checkout"]["url"], Value::Null);
+        assert_eq!(booking["checkout"]["publishableKey"], "pk_test_stage");
     }
+    let hosted = harness.customer("dana").booked(&show, &["A4"]).await;
+    assert_eq!(hosted["checkout"].get("publishableKey"), None, "{hosted}");
 }
 
 #[tokio::test]

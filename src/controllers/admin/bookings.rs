@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,7 +12,7 @@ use super::views::{
     BookingOverview, CustomersBooking, DisputeView, FailedPaymentView, RefundView, Timeline,
     TimelineItemView,
 };
-use crate::app::AppState;
+use crate::app::{App, AppState};
 use crate::connection::Connection;
 use crate::controllers::{BookingView, PaymentView};
 use crate::domain::audit::AdminAction;
@@ -72,7 +71,7 @@ pub async fn search_bookings(
     let mut db = app.pools.reporting.acquire().await?;
     let found = bookings::list(&mut db, &filter, limit.fetch()).await?;
     let page = limit.page(found, |details| details.booking.id.to_string());
-    let of_customers = with_customers(&mut db, page.items, app.now()).await?;
+    let of_customers = with_customers(&app, &mut db, page.items).await?;
     Ok(Json(Page {
         items: of_customers,
         next_cursor: page.next_cursor,
@@ -99,7 +98,7 @@ pub async fn find_booking_overview(
     let refunds = refunds::list_of_booking(&mut db, id, SHOWN_MAX).await?;
     let disputes = disputes::list_of_booking(&mut db, id, SHOWN_MAX).await?;
     let failed = failed_payments::list_of_booking(&mut db, id, SHOWN_MAX).await?;
-    let booking = with_customers(&mut db, vec![details], app.now()).await?;
+    let booking = with_customers(&app, &mut db, vec![details]).await?;
     let booking = booking.into_iter().next();
     Ok(Json(BookingOverview {
         booking: booking.ok_or_else(|| Error::fault("a booking was lost on its way"))?,
@@ -148,9 +147,9 @@ async fn find(db: &mut Connection, id: BookingId) -> Result<BookingDetails> {
 
 /// Bookings with their customers, in the same order.
 async fn with_customers(
+    app: &App,
     db: &mut Connection,
     bookings: Vec<BookingDetails>,
-    now: DateTime<Utc>,
 ) -> Result<Vec<CustomersBooking>> {
     let ids: Vec<_> = bookings
         .iter()
@@ -165,7 +164,7 @@ async fn with_customers(
         let customer = customers.get(&details.booking.user_id).cloned();
         let customer = customer.ok_or_else(|| Error::fault("a booking has no customer"))?;
         Ok(CustomersBooking {
-            booking: BookingView::at(details, now),
+            booking: BookingView::of(app, details),
             customer: customer.into(),
         })
     });
@@ -213,6 +212,6 @@ pub async fn verify_booking(
     Ok(Json(VerifiedBooking {
         status: details.booking.status,
         changed: details.booking.version != before.booking.version,
-        booking: BookingView::at(details, app.now()),
+        booking: BookingView::of(&app, details),
     }))
 }

@@ -64,7 +64,7 @@ pub async fn resolve_booking(
         audit_log::append(&mut tx, &entry, now).await?;
         let resolved = bookings::find(&mut tx, id).await?;
         let resolved = resolved.ok_or(Refusal::NotFound("booking"))?;
-        let reply = Reply::ok(BookingView::at(resolved, now));
+        let reply = Reply::ok(BookingView::of(&app, resolved));
         let kept = keyed.keep(&mut tx, reply, now).await?;
         app.commit(tx).await?;
         Ok(kept)

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::app::App;
 use crate::domain::attempt::OpenCheckout;
 use crate::domain::booking::{
     BookedMovie, BookedService, BookedShow, BookingDetails, BookingKind, BookingStatus,
@@ -89,13 +90,18 @@ struct CheckoutView {
     session_id: String,
     url: Option<String>,
     client_secret: Option<String>,
+    /// The key with which a front end shows the page of a `clientSecret`, where Holdfast has one;
+    /// only there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publishable_key: Option<String>,
     expires_at: DateTime<Utc>,
 }
 
 impl BookingView {
-    /// The booking as it stands at `now`.
-    pub(crate) fn at(details: BookingDetails, now: DateTime<Utc>) -> Self {
-        let checkout = details.payable_checkout(now).cloned();
+    /// The booking as it stands now.
+    pub(crate) fn of(app: &App, details: BookingDetails) -> Self {
+        let checkout = details.payable_checkout(app.now()).cloned();
+        let key = app.config.stripe.publishable_key.as_ref();
         let booking = details.booking;
         let slot = booking.reservation.slot().zip(details.service.clone());
         Self {
@@ -119,7 +125,7 @@ impl BookingView {
             due_now: booking.due,
             paid: booking.paid,
             refunded: booking.refunded,
-            checkout: checkout.map(CheckoutView::from),
+            checkout: checkout.map(|checkout| CheckoutView::of(checkout, key.cloned())),
             hold_expires_at: booking.hold_expires_at,
             created_at: booking.created_at,
             confirmed_at: booking.confirmed_at,
@@ -174,11 +180,12 @@ impl From<BookedMovie> for BookedMovieView {
     }
 }
 
-impl From<OpenCheckout> for CheckoutView {
-    fn from(checkout: OpenCheckout) -> Self {
+impl CheckoutView {
+    fn of(checkout: OpenCheckout, publishable_key: Option<String>) -> Self {
         Self {
             session_id: checkout.session_id,
             url: checkout.url,
+            publishable_key: publishable_key.filter(|_| checkout.client_secret.is_some()),
             client_secret: checkout.client_secret,
             expires_at: checkout.expires_at,
         }
