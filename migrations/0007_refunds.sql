@@ -9,8 +9,9 @@ create table refunds (
   booking_id uuid not null,
   amount_minor bigint not null check (amount_minor > 0),
   currency text not null,
-  -- Who has asked for it: we, for money that is not owed, an admin, or somebody in Stripe's dashboard.
-  source text not null check (source in ('surplus', 'admin', 'dashboard')),
+  -- Who has asked for it: we, for money that is not owed, who cancels, by the booking's policy, an admin, or somebody
+  -- in Stripe's dashboard.
+  source text not null check (source in ('surplus', 'policy', 'admin', 'dashboard')),
   reason text not null,
   status refund_status not null default 'requested',
   -- Refuses one refund of Stripe's for two of ours.
@@ -38,6 +39,18 @@ create index refunds_by_next_look on refunds (next_look_at) where next_look_at i
 -- Refuses to give what is not owed back twice by itself.
 create unique index refunds_one_automatic on refunds (payment_id)
   where source = 'surplus' and status not in ('failed', 'canceled');
+
+-- Refuses to give back by the policy of cancellations what was never cancelled.
+create function refunds_check_cancelled() returns trigger language plpgsql as $$
+begin
+  if exists (select from bookings where id = new.booking_id and cancelled_at is null) then
+    raise exception 'booking % was not cancelled, and nothing of it goes back by its policy', new.booking_id
+      using errcode = 'check_violation', constraint = 'refunds_by_policy_of_cancelled';
+  end if;
+  return new;
+end $$;
+create trigger refunds_by_policy_of_cancelled before insert on refunds for each row
+  when (new.source = 'policy') execute function refunds_check_cancelled();
 
 -- Refuses a refund that becomes another one, or that goes back to where it was. What has succeeded can still fail.
 create function refunds_refuse_rewrite() returns trigger language plpgsql as $$

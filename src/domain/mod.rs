@@ -7,6 +7,7 @@ pub mod booking;
 pub mod booking_event;
 pub mod booking_request;
 pub mod calendar;
+pub mod cancellation;
 pub mod capture;
 pub mod catalogue;
 pub mod charge;

@@ -49,6 +49,8 @@ impl RefundStatus {
 pub enum RefundSource {
     /// We, for money that is not owed.
     Surplus,
+    /// Who cancels a booking, by its policy.
+    Policy,
     /// An admin.
     Admin,
     /// Somebody in Stripe's dashboard.

@@ -85,6 +85,9 @@ pub enum Refusal {
         /// What the booking is at now.
         version: i64,
     },
+    /// What is booked has begun.
+    #[error("What is booked has begun; it cannot be cancelled any more.")]
+    OutsidePolicy,
     /// Nobody has to decide about the booking.
     #[error("This booking is not under review: it is {}.", booking_status.as_str())]
     NotUnderReview {
@@ -151,6 +154,7 @@ impl Refusal {
             Self::AlreadyPaid => "already_paid",
             Self::BookingExpired => "booking_expired",
             Self::VersionConflict { .. } => "version_conflict",
+            Self::OutsidePolicy => "outside_policy",
             Self::RefundInProgress => "refund_in_progress",
             Self::RefundExceedsPayment { .. } => "refund_exceeds_payment",
             Self::ValidationFailed(_) => "validation_failed",

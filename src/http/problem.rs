@@ -262,6 +262,7 @@ impl From<&Refusal> for Problem {
             | Refusal::SlotUnavailable
             | Refusal::ShowClosed
             | Refusal::AlreadyPaid
+            | Refusal::OutsidePolicy
             | Refusal::BookingExpired
             | Refusal::RefundInProgress
             | Refusal::VoucherInvalid
@@ -292,6 +293,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::AmountRefused(_)
         | Refusal::VoucherInvalid
         | Refusal::RefundExceedsPayment { .. }
+        | Refusal::OutsidePolicy
         | Refusal::ValidationFailed(_)
         | Refusal::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
     }

@@ -1,11 +1,16 @@
-//! What buyers want to be cancelled.
+//! Cancellations of bookings: what decides about them, and that somebody wants one.
 
 use chrono::{DateTime, Utc};
 
+use super::StoredPolicy;
 use crate::connection::Connection;
+use crate::domain::attempt::PaymentPart;
+use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::BookingEvent;
-use crate::domain::ids::BookingId;
-use crate::error::Result;
+use crate::domain::cancellation::{CancellationTerms, PaidPart};
+use crate::domain::ids::{BookingId, PaymentId};
+use crate::domain::money::Money;
+use crate::error::{Error, Result};
 
 /// Which booking is to be cancelled, and why.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +21,79 @@ pub struct Cancellation<'a> {
     pub version: Option<i64>,
     /// Why, if they said so.
     pub reason: Option<&'a str>,
+}
+
+/// What decides about the cancellation of a booking, but for what is disputed; `None` if there is
+/// no such booking. Two round trips. Who cancels holds the locks of the booking and its payments.
+pub async fn find_terms(db: &mut Connection, id: BookingId) -> Result<Option<CancellationTerms>> {
+    let row = sqlx::query!(
+        r#"select booking.status as "status: BookingStatus", version, booking.currency,
+                  booking.cancellation_policy as "policy: StoredPolicy",
+                  coalesce(shows.starts_at, slot_starts_at) as "starts_at!",
+                  coalesce(shows.status = 'cancelled', false) as "is_called_off!"
+           from bookings as booking
+           left join shows on shows.id = booking.show_id
+           where booking.id = $1"#,
+        id as _,
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let currency = row.currency.parse().map_err(Error::Fault)?;
+    let payments = sqlx::query!(
+        r#"select id as "id: PaymentId", part as "part: PaymentPart", amount_minor,
+                  (select coalesce(sum(refunds.amount_minor), 0)::bigint
+                   from refunds
+                   where payment_id = payments.id
+                     and status in ('requested', 'pending', 'succeeded')) as "asked_back_minor!"
+           from payments
+           where booking_id = $1 and disposition = 'applied'
+           order by id desc"#,
+        id as _,
+    )
+    .fetch_all(db)
+    .await?;
+    let payments = payments.into_iter().map(|row| PaidPart {
+        payment_id: row.id,
+        part: row.part,
+        paid: Money::new(row.amount_minor, currency),
+        asked_back_minor: row.asked_back_minor,
+        block: None,
+    });
+    Ok(Some(CancellationTerms {
+        status: row.status,
+        version: row.version,
+        currency,
+        policy: row.policy.into(),
+        starts_at: row.starts_at,
+        is_called_off: row.is_called_off,
+        payments: payments.collect(),
+    }))
+}
+
+/// Cancels a confirmed booking, and frees what it reserves. The caller holds its lock.
+pub async fn cancel_confirmed(
+    db: &mut Connection,
+    cancellation: Cancellation<'_>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "with claim as (
+           delete from seat_claims where booking_id = $1
+         ), slot as (
+           delete from slot_claims where booking_id = $1
+         )
+         update bookings
+         set status = 'cancelled', cancel_requested_at = $3, cancel_reason = $2, cancelled_at = $3,
+             updated_at = $3
+         where id = $1 and status = 'confirmed'",
+        cancellation.booking_id as _,
+        cancellation.reason,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// Notes that a pending booking is to be cancelled, and why; what was noted before stays. False if

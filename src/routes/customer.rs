@@ -20,6 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(bookings::create_booking, bookings::list_bookings))
         .routes(routes!(bookings::find_booking))
         .routes(routes!(checkout::reopen_checkout))
+        .routes(routes!(cancellation::preview_cancellation))
         .routes(routes!(cancellation::cancel_booking))
         .routes(routes!(payments::verify_payment))
         .routes(routes!(payments::list_payments))

@@ -3,6 +3,7 @@
 
 pub mod audit;
 mod bookings;
+pub mod cancellation;
 pub mod checkout;
 pub mod reconciliation;
 pub mod refund_requests;

@@ -2,7 +2,7 @@
 //! database itself, whatever the code does.
 
 use crate::schema_harness::{
-    SchemaHarness, attempt_as, hold, id, payment_as, priced_booking, sale, set,
+    SchemaHarness, attempt_as, hold, id, payment_as, priced_booking, release, sale, set,
 };
 
 /// Inserts a refund of the payment 101 of the booking 1: its amount, currency, source, status,
@@ -153,6 +153,19 @@ fn review(amount: u32) -> String {
         set(1, "status = 'review'"),
     ]
     .concat()
+}
+
+#[tokio::test]
+async fn nothing_goes_back_by_policy_of_what_was_not_cancelled() {
+    let schema = SchemaHarness::new().await;
+    schema.allows(&sale(1, "S1")).await;
+    let by_policy = refund(401, "1000, 'eur', 'policy', 'requested', null, now(), null");
+    let cancelled = release(1) + &set(1, "status = 'cancelled', cancelled_at = now()");
+
+    schema
+        .refuses("refunds_by_policy_of_cancelled", &by_policy)
+        .await;
+    schema.allows(&(cancelled + &by_policy)).await;
 }
 
 /// What was kept is applied to the booking.

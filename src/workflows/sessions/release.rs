@@ -70,7 +70,7 @@ pub async fn close_lapsed(app: &App, id: BookingId) -> Result<()> {
     }
 }
 
-/// Closes what could still be paid of a booking that an admin is about to cancel, and that is not
+/// Closes what could still be paid of a booking that is about to be cancelled, and that is not
 /// waiting for its first payment. Commits.
 pub async fn close_payable(app: &App, id: BookingId) -> Result<()> {
     let hold = attempts::find_hold(&mut app.acquire().await?, id).await?;

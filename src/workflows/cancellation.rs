@@ -1,0 +1,97 @@
+//! Cancelling what is paid: what the policy gives back is the same for who asks and for who does
+//! it.
+
+use chrono::{DateTime, Utc};
+
+use crate::connection::Connection;
+use crate::domain::booking::BookingStatus;
+use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
+use crate::domain::cancellation::{self, CancellationQuote, CancellationTerms};
+use crate::domain::ids::BookingId;
+use crate::domain::job::Job;
+use crate::domain::refund_block;
+use crate::domain::refund_state::RefundSource;
+use crate::domain::refusal::Refusal;
+use crate::error::Result;
+use crate::repositories::cancellations::{self, Cancellation};
+use crate::repositories::refund_requests::{self, NewRefund};
+use crate::repositories::{attempts, booking_events, bookings, disputes, jobs, refunds};
+
+/// The reason of a refund, if who cancels has given none.
+const NO_REASON: &str = "cancelled";
+
+/// What a cancellation at `now` would give back, and the version of the booking that this is of.
+/// Refuses what cannot be cancelled.
+pub async fn preview(
+    db: &mut Connection,
+    id: BookingId,
+    now: DateTime<Utc>,
+) -> Result<(CancellationQuote, i64)> {
+    let terms = read_terms(db, id).await?;
+    Ok((cancellation::decide(&terms, now)?, terms.version))
+}
+
+/// Cancels a booking that is confirmed: what it reserves is free, and what its policy gives back is
+/// reserved, and left to jobs to ask Stripe for. One that is not confirmed any more is left alone.
+/// An error while a page of it can still be paid. The caller commits.
+///
+/// Locks the booking, then its payments: of two at once, the second sees what the first has done.
+pub async fn cancel_confirmed(
+    db: &mut Connection,
+    cancellation: Cancellation<'_>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let id = cancellation.booking_id;
+    let booking = bookings::lock(db, id).await?;
+    let booking = booking.ok_or(Refusal::NotFound("booking"))?;
+    if booking.status != BookingStatus::Confirmed {
+        return Ok(());
+    }
+    refunds::lock_payments_of(db, id).await?;
+    let terms = read_terms(db, id).await?;
+    let version = terms.version;
+    if cancellation.version.is_some_and(|seen| seen != version) {
+        return Err(Refusal::VersionConflict { version }.into());
+    }
+    let quote = cancellation::decide(&terms, now)?;
+    attempts::refuse_payable(db, id).await?;
+    cancellations::cancel_confirmed(db, cancellation, now).await?;
+    let reason = cancellation.reason.map(str::to_owned);
+    let mut events = vec![
+        BookingEvent::CancellationRequested { reason },
+        BookingEvent::Cancelled,
+    ];
+    // What waits for a bank is asked about until it is decided.
+    let mut jobs = vec![Job::EndHold { booking_id: id }.at(now)];
+    for granted in quote.refunds() {
+        let new = NewRefund {
+            granted,
+            source: RefundSource::Policy,
+            reason: cancellation.reason.unwrap_or(NO_REASON),
+        };
+        let refund_id = refund_requests::request(db, new, now).await?;
+        jobs.push(Job::Refund { refund_id }.at(now));
+        events.push(BookingEvent::RefundRequested {
+            refund_id,
+            amount: granted.amount,
+            reason: None,
+        });
+    }
+    let of_booking = |event| NewBookingEvent {
+        booking_id: id,
+        event,
+    };
+    let events: Vec<_> = events.into_iter().map(of_booking).collect();
+    booking_events::append(db, &events, now).await?;
+    jobs::enqueue(db, &jobs).await
+}
+
+async fn read_terms(db: &mut Connection, id: BookingId) -> Result<CancellationTerms> {
+    let terms = cancellations::find_terms(db, id).await?;
+    let mut terms = terms.ok_or(Refusal::NotFound("booking"))?;
+    for payment in &mut terms.payments {
+        let disputes = disputes::list_of_payment(db, payment.payment_id).await?;
+        payment.block = refund_block::of_disputes(&disputes);
+    }
+    Ok(terms)
+}
