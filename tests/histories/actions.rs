@@ -22,7 +22,8 @@ enum Action {
         key: Option<String>,
         is_half: bool,
     },
-    Cancel(Booking),
+    /// By whom, and as of which version.
+    Cancel(String, Booking, Value),
     Reopen(Booking),
     Verify(Booking),
     Deliver(StripeEvent),
@@ -93,9 +94,12 @@ impl History<'_> {
     }
 
     async fn draw_action(&mut self) -> Option<Action> {
-        Some(match self.draw(18) {
+        Some(match self.draw(20) {
             0..4 => self.draw_booking(),
-            4 => Action::Cancel(self.some_booking().await?),
+            4 => {
+                let booking = self.some_booking().await?;
+                Action::Cancel(booking.buyer.clone(), booking, json!({}))
+            }
             5 => Action::Reopen(self.some_booking().await?),
             6 => Action::Verify(self.some_booking().await?),
             7 => Action::EndHold(self.some_booking().await?),
@@ -109,11 +113,24 @@ impl History<'_> {
                 self.some_booking().await?,
                 self.draw_resolution(),
             ),
+            11 | 12 => self.draw_paid_cancellation().await?,
             _ => {
                 let events = self.events().await;
                 Action::Deliver(self.pick(&events)?)
             }
         })
+    }
+
+    /// By the buyer or an admin, of the version that they may have seen.
+    async fn draw_paid_cancellation(&mut self) -> Option<Action> {
+        let booking = self.some_paid_booking(false).await?;
+        let by = if self.chance(25) {
+            ADMIN.to_owned()
+        } else {
+            booking.buyer.clone()
+        };
+        let version = [Value::Null, json!(2), json!(3)][self.index(3)].clone();
+        Some(Action::Cancel(by, booking, json!({ "version": version })))
     }
 
     /// All that is left of a payment, or a part of it.
@@ -147,7 +164,7 @@ impl History<'_> {
     }
 
     /// One that admins may have something to do with.
-    async fn some_paid_booking(&mut self, is_under_review: bool) -> Option<Booking> {
+    pub(crate) async fn some_paid_booking(&mut self, is_under_review: bool) -> Option<Booking> {
         let which = if is_under_review {
             "b.status = 'review'"
         } else if self.chance(10) {
@@ -189,10 +206,15 @@ impl History<'_> {
                 };
                 self.hold(process, buyer, call).await
             }
-            Action::Cancel(booking) => self.check_answer(
-                &format!("{} cancels {}", booking.buyer, booking.id),
-                &self.ask(process, booking, "cancel").await,
-            ),
+            Action::Cancel(by, booking, body) => {
+                let call = Call {
+                    path: &format!("/api/bookings/{}/cancel", booking.id),
+                    key: None,
+                    body: body.clone(),
+                };
+                let answer = self.post(process, by, call).await;
+                self.check_answer(&format!("{by} cancels {} {body}", booking.id), &answer)
+            }
             Action::Reopen(booking) => self.check_answer(
                 &format!("{} reopens {}", booking.buyer, booking.id),
                 &self.ask(process, booking, "checkout").await,
@@ -235,7 +257,7 @@ impl History<'_> {
         }
     }
 
-    async fn ask(&self, process: &Process, booking: &Booking, what: &str) -> Answer {
+    pub(crate) async fn ask(&self, process: &Process, booking: &Booking, what: &str) -> Answer {
         let call = Call {
             path: &format!("/api/bookings/{}/{what}", booking.id),
             key: None,

@@ -110,9 +110,10 @@ impl History<'_> {
 
     /// A process dies in the middle of a booking, of a cancellation, or of an event.
     pub(crate) async fn crash(&mut self) {
-        let app = &self.process().app;
+        let process = self.process();
+        let app = &process.app;
         let polls = self.draw(30);
-        match self.draw(3) {
+        match self.draw(4) {
             0 => {
                 let name = BUYERS[self.index(BUYERS.len())];
                 let id = UserId(format!("user_{name}"));
@@ -147,6 +148,16 @@ impl History<'_> {
                 let done = cut_short(cancelled, polls).await.is_some();
                 self.note(&format!(
                     "{booking:?} is cancelled; a process dies after {polls}, done: {done}"
+                ));
+            }
+            2 => {
+                let Some(booking) = self.some_paid_booking(false).await else {
+                    return;
+                };
+                let asked = self.ask(process, &booking, "cancel");
+                let status = dies(app, asked, polls).await.map(|answer| answer.status);
+                self.note(&format!(
+                    "{booking:?} is cancelled; a process dies after {polls}: {status:?}"
                 ));
             }
             _ => {

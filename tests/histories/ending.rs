@@ -174,7 +174,7 @@ const OURS: &str = "
   where coalesce(b.show_id, b.service_id) = $1::uuid";
 
 /// Each names what must not be at the end.
-const LEGAL: [(&str, &str); 10] = [
+const LEGAL: [(&str, &str); 11] = [
     (
         "jobs that are left",
         "select string_agg(payload::text, ', ') from jobs",
@@ -240,6 +240,29 @@ const LEGAL: [(&str, &str); 10] = [
          join bookings b on b.id = p.booking_id
          where coalesce(b.show_id, b.service_id) = $1::uuid
            and p.disposition <> 'surplus' and r.source = 'surplus'",
+    ),
+    (
+        // A refund that has failed was asked for, too.
+        "cancellations that did not give back what the policy says",
+        "select string_agg(concat_ws(' ', b.id, share, by_policy, asked_back), ', ')
+         from bookings b
+         left join shows on shows.id = b.show_id and shows.status = 'cancelled'
+         cross join lateral (
+           select (b.paid_minor * (b.cancellation_policy -> 0 ->> 'refundPercent')::int + 50) / 100
+             as share
+         ) as policy
+         cross join lateral (
+           select coalesce(sum(r.amount_minor)
+                             filter (where r.source = 'policy'
+                                       and r.status not in ('failed', 'canceled')), 0) as by_policy,
+                  coalesce(sum(r.amount_minor), 0) as asked_back
+           from refunds r join payments p on p.id = r.payment_id
+           where p.booking_id = b.id and p.disposition = 'applied'
+         ) as back
+         where coalesce(b.show_id, b.service_id) = $1::uuid and b.status = 'cancelled'
+           and b.paid_minor > 0 and b.cancel_requested_at = b.cancelled_at
+           and b.confirmed_at is not null and (asked_back < share
+             or by_policy > case when shows.id is null then share else b.paid_minor end)",
     ),
     (
         "events that nobody has decided",

@@ -15,7 +15,7 @@ use holdfast::domain::slots::WantedSlot;
 use holdfast::routes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::json;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::harness::{Answer, TestApp};
@@ -134,13 +134,19 @@ pub(crate) struct History<'a> {
     steps: &'a Mutex<Vec<String>>,
 }
 
+/// What goes back of what is cancelled: all of it, a part, or nothing.
+fn policy(seed: u64) -> Value {
+    let percent = [100, 50, 33, 0][usize::try_from(seed / 4 % 4).unwrap()];
+    json!([{ "hoursBefore": 0, "refundPercent": percent }])
+}
+
 /// A service that is open all day, for twelve euros an hour.
 async fn new_service(harness: &TestApp, seed: u64) -> String {
     let service = json!({
         "slug": format!("service-{seed}"), "title": "Service", "timezone": "UTC",
         "pricePerHour": { "amountMinor": 1200, "currency": "eur" }, "depositPercent": 50,
         "minHours": 1, "maxHours": 8, "opensAt": "00:00", "closesAt": "23:59",
-        "resources": ["one"],
+        "resources": ["one"], "cancellationPolicy": policy(seed),
     });
     let made = harness.admin().post("/api/admin/services", service).await;
     assert_eq!(made.status, 201, "{made:?}");
@@ -168,7 +174,7 @@ impl<'a> History<'a> {
             new_service(harness, seed).await
         } else {
             let show = json!({
-                "startsAt": starts_at, "blocked": [],
+                "startsAt": starts_at, "blocked": [], "cancellationPolicy": policy(seed),
                 "rows": [{ "row": "A", "seats": SEATS.len(), "tier": "regular" }],
             });
             harness.show_with(show).await

@@ -193,7 +193,9 @@ impl History<'_> {
     pub(crate) async fn close_show(&mut self) {
         let status = self.pick(&["closed", "cancelled"]).unwrap();
         self.note(&format!("the show is {status}"));
-        let close = sqlx::query("update shows set status = $2::show_status where id = $1::uuid");
+        let close = sqlx::query(
+            "update shows set status = $2::show_status where id = $1::uuid and status = 'on_sale'",
+        );
         close
             .bind(&self.offer)
             .bind(status)
