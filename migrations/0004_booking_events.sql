@@ -8,11 +8,11 @@ create table booking_events (
   -- No foreign key: each would lock the booking once more, on every hot path, and bookings are never deleted.
   booking_id uuid not null,
   kind text not null check (kind in (
-    'held', 'holdShortened', 'attemptOpened', 'attemptClosed', 'attemptReplaced', 'awaitingFunds', 'claimedAgain',
-    'confirmed', 'balancePaid', 'surplusKept', 'review', 'reviewResolved', 'paymentDiffers', 'cancellationRequested',
-    'expired', 'cancelled', 'failed', 'refundRequested', 'refundSettled', 'refundHeldBack', 'refundRefused',
-    'refundMadeByHand', 'disputeOpened', 'disputeUpdated', 'disputeFundsWithdrawn', 'disputeFundsReinstated',
-    'disputeClosed', 'fraudWarned'
+    'held', 'voucherRedeemed', 'holdShortened', 'attemptOpened', 'attemptClosed', 'attemptReplaced', 'awaitingFunds',
+    'claimedAgain', 'confirmed', 'balancePaid', 'surplusKept', 'review', 'reviewResolved', 'paymentDiffers',
+    'cancellationRequested', 'expired', 'cancelled', 'failed', 'refundRequested', 'refundSettled', 'refundHeldBack',
+    'refundRefused', 'refundMadeByHand', 'disputeOpened', 'disputeUpdated', 'disputeFundsWithdrawn',
+    'disputeFundsReinstated', 'disputeClosed', 'fraudWarned'
   )),
   -- The event as JSON. Not jsonb: it is written on every hot path, and read seldom.
   payload json not null,

@@ -1,11 +1,12 @@
 //! Whatever happens, and in whatever order, the end is legal: the property behind every single
 //! scenario.
 //!
-//! A history is a show of a few seats or a service of a few hours, up to three buyers, two
-//! processes, and a few steps drawn from a seed: bookings, payments, events that come in any order,
-//! twice or never, jobs that run twice or die half-way, several of these at once, time that passes,
-//! and errors of Stripe's. When one fails, its seed and steps are printed; `HISTORY_SEED=… cargo
-//! test --test histories` runs it again alone, and `HISTORIES=…` runs so many.
+//! A history is a show of a few seats or a service of a few hours, a voucher of two uses, up to
+//! three buyers, two processes, and a few steps drawn from a seed: bookings, payments, events that
+//! come in any order, twice or never, jobs that run twice or die half-way, several of these at
+//! once, time that passes, and errors of Stripe's. When one fails, its seed and steps are printed;
+//! `HISTORY_SEED=… cargo test --test histories` runs it again alone, and `HISTORIES=…` runs so
+//! many.
 
 #![cfg(feature = "dev")]
 #![expect(

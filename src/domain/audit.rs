@@ -16,6 +16,10 @@ pub enum AdminAction {
     CreateShow,
     /// Adds a service.
     CreateService,
+    /// Adds a voucher.
+    CreateVoucher,
+    /// Changes a voucher.
+    ChangeVoucher,
     /// Has an event of Stripe's settled again.
     ReplayPaymentEvent,
     /// Wants nothing done about a discrepancy.
@@ -37,6 +41,8 @@ impl AdminAction {
             Self::CreateMovie => "createMovie",
             Self::CreateShow => "createShow",
             Self::CreateService => "createService",
+            Self::CreateVoucher => "createVoucher",
+            Self::ChangeVoucher => "changeVoucher",
             Self::ReplayPaymentEvent => "replayPaymentEvent",
             Self::DismissDiscrepancy => "dismissDiscrepancy",
             Self::VerifyBooking => "verifyBooking",

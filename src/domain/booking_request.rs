@@ -44,6 +44,8 @@ pub struct BookingRequest {
     pub user: User,
     /// What they want.
     pub wanted: Wanted,
+    /// The code of the voucher that they want to use.
+    pub voucher: Option<String>,
     /// Where they pay.
     pub ui: Ui,
     /// The front end that they come from.

@@ -67,6 +67,8 @@ ids! {
     DisputeId,
     /// A difference between what Stripe reports and our records.
     DiscrepancyId,
+    /// A voucher.
+    VoucherId,
     /// One comparison of all that Stripe has with our records.
     ReconciliationId,
 }

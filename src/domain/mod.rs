@@ -49,3 +49,4 @@ pub mod stripe_report;
 pub mod timeline;
 pub mod timetable;
 pub mod user;
+pub mod voucher;

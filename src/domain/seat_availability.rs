@@ -9,11 +9,12 @@ use super::booking::{
 use super::catalogue::{PolicyStep, ShowStatus};
 use super::currency::Currency;
 use super::ids::{BookingId, ShowId};
-use super::money::{AMOUNT_MINOR_MAX, Money};
-use super::quote::{Quote, QuoteItem};
+use super::money::Money;
+use super::quote::{Price, Quote, QuoteItem, refuse_too_large, refuse_too_small};
 use super::refusal::Refusal;
 use super::seats::sort_naturally;
 use super::user::UserId;
+use super::voucher::Voucher;
 
 /// A show and the wanted seats of it, as the database has them before a hold.
 #[derive(Debug, Clone)]
@@ -56,14 +57,15 @@ pub struct WantedSeat {
 }
 
 impl SeatAvailability {
-    /// What `wanted` costs `buyer`, or why they cannot have it. Nothing is held yet: the database
-    /// decides that.
+    /// What `wanted` costs `buyer` with a voucher, or why they cannot have it. Nothing is held yet:
+    /// the database decides that.
     ///
     /// `wanted` names each seat once.
     pub fn quote(
         &self,
         wanted: &[String],
         buyer: &UserId,
+        voucher: Option<&Voucher>,
         now: DateTime<Utc>,
     ) -> Result<Quote, Refusal> {
         if self.status.at(self.starts_at, now) != ShowStatus::OnSale {
@@ -77,7 +79,7 @@ impl SeatAvailability {
         sort_naturally(&mut wanted);
         let seats = self.known(&wanted)?;
         refuse_unavailable(&seats, buyer)?;
-        self.price(&seats)
+        self.price(&seats, voucher, now)
     }
 
     fn known(&self, wanted: &[String]) -> Result<Vec<&WantedSeat>, Refusal> {
@@ -94,7 +96,12 @@ impl SeatAvailability {
         }
     }
 
-    fn price(&self, seats: &[&WantedSeat]) -> Result<Quote, Refusal> {
+    fn price(
+        &self,
+        seats: &[&WantedSeat],
+        voucher: Option<&Voucher>,
+        now: DateTime<Utc>,
+    ) -> Result<Quote, Refusal> {
         let mut total_minor: i64 = 0;
         let mut tiers: Vec<(&WantedSeat, Vec<String>)> = Vec::new();
         for seat in seats {
@@ -104,8 +111,11 @@ impl SeatAvailability {
                 None => tiers.push((seat, vec![seat.label.clone()])),
             }
         }
-        let total = Money::new(total_minor, self.currency);
-        self.refuse_uncharged(total)?;
+        let full = Money::new(total_minor, self.currency);
+        refuse_too_large(full, "seats")?;
+        let price = Price::of(full, voucher, now)?;
+        let total = price.rest;
+        refuse_too_small(total)?;
         let items = tiers.into_iter().map(|(seat, labels)| QuoteItem {
             name: format!("{} · {} · {}", self.title, seat.tier, labels.join(", ")),
             unit: Money::new(seat.price_minor, self.currency),
@@ -122,22 +132,10 @@ impl SeatAvailability {
             payment_option: PaymentOption::Full,
             due: total,
             part: PaymentPart::Full,
-            items: items.collect(),
+            items: price.spread(items.collect()),
+            voucher: price.voucher,
             cancellation_policy: self.cancellation_policy.clone(),
         })
-    }
-
-    /// Refuses a sum that Stripe does not charge; nothing is not charged at all.
-    fn refuse_uncharged(&self, total: Money) -> Result<(), Refusal> {
-        let minimum = Money::new(self.currency.minimum_minor(), self.currency);
-        if total.amount_minor > 0 && total.amount_minor < minimum.amount_minor {
-            return Err(Refusal::AmountTooSmall { minimum });
-        }
-        if total.amount_minor > AMOUNT_MINOR_MAX {
-            let message = "cost more together than can be charged at once";
-            return Err(Refusal::field("seats", message));
-        }
-        Ok(())
     }
 
     fn booked_show(&self) -> BookedShow {
@@ -171,6 +169,7 @@ fn refuse_unavailable(seats: &[&WantedSeat], buyer: &UserId) -> Result<(), Refus
 
 #[cfg(test)]
 mod tests {
+    use super::super::money::AMOUNT_MINOR_MAX;
     use super::*;
 
     fn availability() -> SeatAvailability {
@@ -201,7 +200,12 @@ mod tests {
 
     fn quote(availability: &SeatAvailability, wanted: &[&str]) -> Result<Quote, Refusal> {
         let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-        availability.quote(&wanted, &buyer(), "2026-11-21T12:00:00Z".parse().unwrap())
+        availability.quote(
+            &wanted,
+            &buyer(),
+            None,
+            "2026-11-21T12:00:00Z".parse().unwrap(),
+        )
     }
 
     fn buyer() -> UserId {

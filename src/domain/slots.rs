@@ -8,10 +8,11 @@ use chrono_tz::Tz;
 use super::attempt::PaymentPart;
 use super::booking::{BookedService, PaymentOption, Reservation, ReservedSlot};
 use super::catalogue::Service;
-use super::money::{AMOUNT_MINOR_MAX, Money};
-use super::quote::{Quote, QuoteItem};
+use super::money::Money;
+use super::quote::{Price, Quote, QuoteItem, refuse_too_large, refuse_too_small};
 use super::refusal::Refusal;
 use super::timetable::{Resource, Timetable};
+use super::voucher::Voucher;
 
 /// A slot of a service that can be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,12 +96,13 @@ impl Service {
         Err(Refusal::field("hours", message))
     }
 
-    /// What the slot costs that begins at `starts_at`, or why it cannot be had. Whether a resource
-    /// has it free, the database decides.
+    /// What the slot costs with a voucher, or why it cannot be had. Whether a resource has it free,
+    /// the database decides.
     pub fn quote(
         &self,
         wanted: &WantedSlot,
         resource: &Resource,
+        voucher: Option<&Voucher>,
         now: DateTime<Utc>,
     ) -> Result<Quote, Refusal> {
         self.check_hours(wanted.hours)?;
@@ -108,13 +110,16 @@ impl Service {
         if !self.is_open(wanted.starts_at, ends_at, now) {
             return Err(Refusal::SlotUnavailable);
         }
-        let total = self.total(wanted.hours);
+        let full = self.total(wanted.hours);
+        refuse_too_large(full, "hours")?;
+        let price = Price::of(full, voucher, now)?;
+        let total = price.rest;
         let (part, due) = match wanted.payment_option {
             PaymentOption::Full => (PaymentPart::Full, total),
             PaymentOption::Half => (PaymentPart::Deposit, self.deposit(total)),
         };
-        refuse_uncharged(due)?;
-        refuse_uncharged(total.checked_sub(due).unwrap_or(total))?;
+        refuse_too_small(due)?;
+        refuse_too_small(total.checked_sub(due).unwrap_or(total))?;
         let slot = ReservedSlot {
             service_id: self.id,
             resource_id: resource.id,
@@ -136,6 +141,7 @@ impl Service {
             due,
             part,
             items: vec![item(&self.title, self.timezone, &slot, part, due)],
+            voucher: price.voucher,
             cancellation_policy: self.cancellation_policy.clone(),
         })
     }
@@ -195,18 +201,6 @@ impl WantedSlot {
     pub fn ends_at(&self) -> DateTime<Utc> {
         self.starts_at + hours(self.hours)
     }
-}
-
-/// Refuses a sum that Stripe does not charge; nothing is not charged at all.
-fn refuse_uncharged(sum: Money) -> Result<(), Refusal> {
-    let minimum = Money::new(sum.currency.minimum_minor(), sum.currency);
-    if sum.amount_minor > 0 && sum.amount_minor < minimum.amount_minor {
-        return Err(Refusal::AmountTooSmall { minimum });
-    }
-    if sum.amount_minor > AMOUNT_MINOR_MAX {
-        return Err(Refusal::field("hours", "cost more than can be charged"));
-    }
-    Ok(())
 }
 
 /// What is paid for, for the payment page: the service and its slot, in the time of its place.

@@ -11,6 +11,7 @@ use super::money::Money;
 use super::payment_event::PaymentEvent;
 use super::refund_state::RefundStatus;
 
+const FREE: &str = "Confirmed; it costs nothing.";
 const CLAIMED_AGAIN: &str = "The payment came after the hold had ended; what was booked was still \
                              free, and is kept for the buyer again.";
 
@@ -49,6 +50,7 @@ impl TimelineItem {
         let time = |time: &DateTime<Utc>| time.with_timezone(&zone).format("%-d %B %Y %H:%M %Z");
         let text = match event {
             BookingEvent::Held { until } => format!("Held for the buyer until {}.", time(until)),
+            BookingEvent::VoucherRedeemed { code, discount } => reduced(code, *discount),
             BookingEvent::HoldShortened { until } => {
                 format!("Held until {} only: a clock had been wrong.", time(until))
             }
@@ -62,9 +64,7 @@ impl TimelineItem {
                 time(until)
             ),
             BookingEvent::ClaimedAgain { .. } => CLAIMED_AGAIN.to_owned(),
-            BookingEvent::Confirmed { payment_id: None } => {
-                "Confirmed; it costs nothing.".to_owned()
-            }
+            BookingEvent::Confirmed { payment_id: None } => FREE.to_owned(),
             BookingEvent::Confirmed { .. } => "Paid and confirmed.".to_owned(),
             BookingEvent::BalancePaid { .. } => "The rest is paid.".to_owned(),
             BookingEvent::SurplusKept { amount, reason, .. } => {
@@ -148,6 +148,7 @@ impl TimelineItem {
 fn kind(event: &BookingEvent) -> TimelineKind {
     match event {
         BookingEvent::Held { .. }
+        | BookingEvent::VoucherRedeemed { .. }
         | BookingEvent::HoldShortened { .. }
         | BookingEvent::ClaimedAgain { .. }
         | BookingEvent::Confirmed { .. }
@@ -176,6 +177,10 @@ fn kind(event: &BookingEvent) -> TimelineKind {
         | BookingEvent::RefundRefused { .. }
         | BookingEvent::RefundMadeByHand { .. } => TimelineKind::Refund,
     }
+}
+
+fn reduced(code: &str, discount: Money) -> String {
+    format!("The voucher {code} takes {discount} off the price.")
 }
 
 fn called_off(reason: Option<&str>) -> String {

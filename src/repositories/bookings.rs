@@ -332,7 +332,7 @@ pub async fn review(db: &mut Connection, id: BookingId, now: DateTime<Utc>) -> R
     Ok(())
 }
 
-/// Ends a booking, and frees what it reserves. The caller holds its lock.
+/// Ends a booking, frees what it reserves, and gives its voucher back. The caller holds its lock.
 pub async fn end(
     db: &mut Connection,
     id: BookingId,
@@ -344,6 +344,8 @@ pub async fn end(
            delete from seat_claims where booking_id = $1
          ), slot as (
            delete from slot_claims where booking_id = $1
+         ), voucher as (
+           update voucher_redemptions set live = false, beyond_limit = false where booking_id = $1
          )
          update bookings
          set status = $2, updated_at = $3,

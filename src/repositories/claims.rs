@@ -1,13 +1,16 @@
-//! What a booking reserved, claimed once more.
+//! What a booking reserved, claimed once more, and its voucher, used once more.
 
 use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
-use crate::domain::ids::BookingId;
+use crate::domain::ids::{BookingId, VoucherId};
 use crate::error::Result;
 
-/// Claims what a booking reserved again, if it is still on sale; the booking must be live again.
-/// False if not all of it could be claimed: the caller must roll back.
+/// Claims what a booking reserved again, if it is still on sale, and uses its voucher again; the
+/// booking must be live again. False if not all of it could be claimed: the caller must roll back.
+///
+/// A voucher that cannot be used any more does not matter: the buyer has paid the price that they
+/// were asked for. If others have used it up meanwhile, it is used beyond its limit.
 pub async fn claim_again(db: &mut Connection, id: BookingId, now: DateTime<Utc>) -> Result<bool> {
     let is_complete = sqlx::query_scalar!(
         r#"with wanted as (
@@ -46,7 +49,44 @@ pub async fn claim_again(db: &mut Connection, id: BookingId, now: DateTime<Utc>)
         id as _,
         now,
     )
-    .fetch_one(db)
+    .fetch_one(&mut *db)
     .await?;
+    if is_complete {
+        redeem_again(db, id).await?;
+    }
     Ok(is_complete)
+}
+
+async fn redeem_again(db: &mut Connection, id: BookingId) -> Result<()> {
+    let voucher = sqlx::query_scalar!(
+        r#"select voucher.id as "id: VoucherId"
+           from vouchers as voucher
+           join voucher_redemptions as redemption on redemption.voucher_id = voucher.id
+           where redemption.booking_id = $1
+           for no key update of voucher"#,
+        id as _,
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some(voucher_id) = voucher else {
+        return Ok(());
+    };
+    // In a statement of its own, which sees what was committed while the lock was waited for.
+    sqlx::query!(
+        "update voucher_redemptions
+         set live = true,
+             beyond_limit = coalesce(
+               voucher.max_uses <= (
+                 select count(*) from voucher_redemptions where voucher_id = $2 and live
+               ),
+               false
+             )
+         from vouchers as voucher
+         where booking_id = $1 and voucher.id = $2",
+        id as _,
+        voucher_id as _,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }

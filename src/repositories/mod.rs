@@ -28,6 +28,7 @@ pub mod shows;
 pub mod slots;
 pub mod unanswered_attempts;
 pub mod users;
+pub mod vouchers;
 
 use cancellation_policy::StoredPolicy;
 

@@ -8,7 +8,7 @@ use super::problems::{ADMIN, GENERAL, SIGNED_IN};
 use crate::app::AppState;
 use crate::controllers::admin::{
     audit_log, bookings, discrepancies, movies, payment_events, reconciliations, refunds, reviews,
-    services, shows,
+    services, shows, vouchers,
 };
 
 const AUDIENCE: Audience = Audience {
@@ -23,6 +23,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(movies::create_movie))
         .routes(routes!(shows::create_show))
         .routes(routes!(services::create_service))
+        .routes(routes!(vouchers::create_voucher, vouchers::list_vouchers))
+        .routes(routes!(vouchers::find_voucher, vouchers::change_voucher))
         .routes(routes!(audit_log::list_audit_entries))
         .routes(routes!(bookings::search_bookings))
         .routes(routes!(bookings::find_booking_overview))

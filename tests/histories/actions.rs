@@ -21,6 +21,7 @@ enum Action {
         seats: Vec<&'static str>,
         key: Option<String>,
         is_half: bool,
+        has_voucher: bool,
     },
     /// By whom, and as of which version.
     Cancel(String, Booking, Value),
@@ -90,6 +91,7 @@ impl History<'_> {
                 .then(|| self.draw(2))
                 .map(|number| format!("key-{}-{number}", self.offer)),
             is_half: self.is_service && self.chance(60),
+            has_voucher: self.chance(30),
         }
     }
 
@@ -198,11 +200,16 @@ impl History<'_> {
                 seats,
                 key,
                 is_half,
+                has_voucher,
             } => {
+                let mut body = self.order(seats, *is_half);
+                if *has_voucher {
+                    body["voucher"] = json!(self.voucher);
+                }
                 let call = Call {
                     path: "/api/bookings",
                     key: key.as_deref(),
-                    body: self.order(seats, *is_half),
+                    body,
                 };
                 self.hold(process, buyer, call).await
             }

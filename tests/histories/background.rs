@@ -118,7 +118,9 @@ impl History<'_> {
                 let name = BUYERS[self.index(BUYERS.len())];
                 let id = UserId(format!("user_{name}"));
                 let seats = self.seats();
+                let voucher = self.chance(30).then(|| self.voucher.clone());
                 let request = BookingRequest {
+                    voucher,
                     user: User {
                         id,
                         email: None,

@@ -117,6 +117,8 @@ pub(crate) struct History<'a> {
     /// The show, or the service, that is sold.
     pub(crate) offer: String,
     pub(crate) is_service: bool,
+    /// The code of a voucher of two uses.
+    pub(crate) voucher: String,
     /// When the first hour of the service begins that anybody wants.
     first_hour: DateTime<Utc>,
     /// Of a hundred events, so many are never delivered.
@@ -151,6 +153,16 @@ async fn new_service(harness: &TestApp, seed: u64) -> String {
     let made = harness.admin().post("/api/admin/services", service).await;
     assert_eq!(made.status, 201, "{made:?}");
     made.body["id"].as_str().unwrap().to_owned()
+}
+
+/// A voucher that can be used twice, and takes off a third or all.
+async fn new_voucher(harness: &TestApp, seed: u64) -> String {
+    let code = format!("voucher-{seed}");
+    let percent = if seed.is_multiple_of(5) { 100 } else { 33 };
+    let voucher = json!({ "code": code, "percentOff": percent, "maxUses": 2 });
+    let made = harness.admin().post("/api/admin/vouchers", voucher).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    code
 }
 
 impl<'a> History<'a> {
@@ -189,6 +201,7 @@ impl<'a> History<'a> {
             },
             offer,
             is_service,
+            voucher: new_voucher(harness, seed).await,
             first_hour: starts_at.duration_trunc(TimeDelta::minutes(1)).unwrap(),
             lost_of_hundred,
             seen: Vec::new(),

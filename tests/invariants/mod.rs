@@ -1,7 +1,7 @@
 //! What must be true of the database whenever nothing is under way.
 
 /// Each counts what must not be.
-pub(crate) const INVARIANTS: [(&str, &str); 8] = [
+pub(crate) const INVARIANTS: [(&str, &str); 10] = [
     (
         "bookings whose paid sum is not that of their applied payments",
         "select count(*) from bookings b
@@ -44,6 +44,17 @@ pub(crate) const INVARIANTS: [(&str, &str); 8] = [
         "select count(*) from bookings b full join slot_claims c on c.booking_id = b.id
          where (b.live and b.kind = 'service') <> (c.booking_id is not null)
            or c.resource_id <> b.resource_id or lower(c.during) <> b.slot_starts_at",
+    ),
+    (
+        "uses of vouchers that do not count exactly as long as their bookings are live",
+        "select count(*) from voucher_redemptions r join bookings b on b.id = r.booking_id
+         where r.live <> b.live",
+    ),
+    (
+        "vouchers that are used more often than they may be",
+        "select count(*) from vouchers v
+         where max_uses < (select count(*) from voucher_redemptions r
+                           where r.voucher_id = v.id and live and not beyond_limit)",
     ),
     (
         "events that nobody has decided",

@@ -11,6 +11,7 @@ pub mod reviews;
 pub mod services;
 pub mod shows;
 mod views;
+pub mod vouchers;
 
 use serde::Deserialize;
 use utoipa::ToSchema;

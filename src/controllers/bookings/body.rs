@@ -39,6 +39,7 @@ pub struct CreateBooking {
     #[schema(value_type = Option<Object>)]
     details: Option<Value>,
     payment_option: Option<PaymentOption>,
+    /// The code of a voucher, in capitals or not.
     voucher: Option<String>,
     #[serde(default)]
     ui: Ui,
@@ -47,11 +48,7 @@ pub struct CreateBooking {
 impl CreateBooking {
     /// The request, checked as far as it can be without what is booked.
     pub(super) fn request(self, user: User, origin: String) -> Result<BookingRequest, Refusal> {
-        if self.voucher.is_some() {
-            // There are no vouchers yet, so none can be used.
-            return Err(Refusal::VoucherInvalid);
-        }
-        let ui = self.ui;
+        let (ui, voucher) = (self.ui, self.voucher.clone());
         let wanted = match self.kind {
             BookingKind::Show => Wanted::Seats(self.seats()?),
             BookingKind::Service => Wanted::Slot(self.slot()?),
@@ -59,6 +56,7 @@ impl CreateBooking {
         Ok(BookingRequest {
             user,
             wanted,
+            voucher,
             ui,
             origin,
             key: None,

@@ -1,5 +1,7 @@
 //! A booking as it would be stored: what was quoted, and the attempt to pay for it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::Span;
 
@@ -12,7 +14,11 @@ use crate::domain::ids::{AttemptId, BookingId};
 use crate::domain::money::Money;
 use crate::domain::quote::Quote;
 use crate::domain::reference::reference_of;
+use crate::error::Error;
 use crate::gateways::stripe::checkout::SessionRequest;
+
+/// Who cannot have what they want, and why.
+pub(super) type Refused = HashMap<BookingId, Error>;
 
 /// A request that can be granted, as far as is known.
 pub(super) struct Draft<'a> {

@@ -7,13 +7,14 @@ use std::sync::Weak;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 
-use super::draft::Draft;
+use super::draft::{Draft, Refused};
+use super::voucher::{Named, redeem};
 use crate::app::{App, BatchHandler, Batched, HeldBooking};
 use crate::connection::Connection;
 use crate::domain::booking::{Booking, BookingStatus, ReservedSeats};
 use crate::domain::booking_request::BookingRequest;
 use crate::domain::catalogue::BOOKING_SEATS_MAX;
-use crate::domain::ids::{BookingId, ShowId};
+use crate::domain::ids::ShowId;
 use crate::domain::job::Job;
 use crate::domain::quote::Quote;
 use crate::domain::refusal::Refusal;
@@ -46,15 +47,12 @@ impl BatchHandler for HoldBookings {
     }
 }
 
-/// Who cannot have what they want, and why.
-pub(super) type Refused = HashMap<BookingId, Error>;
-
 /// Holds what can be held, in one transaction, which it commits; who comes first gets a seat. No
 /// two of the requests have the same key. The quotes are made before it begins: in a rush most
 /// buyers learn from that look that they are too late.
 ///
 /// Round trips beside BEGIN and COMMIT: what is available, the holds; one more if there are
-/// idempotency keys.
+/// idempotency keys, and three more if there are vouchers.
 async fn hold_all(
     app: &App,
     batch: &[Batched<BookingRequest>],
@@ -140,7 +138,8 @@ fn in_order<'d, 'r>(drafts: &'d [Result<Draft<'r>>]) -> Order<'d, 'r> {
     order
 }
 
-/// What each of the requests costs, or why it cannot be granted. One round trip.
+/// What each of the requests costs, or why it cannot be granted. One round trip, and one more if
+/// there are vouchers.
 async fn quotes(
     app: &App,
     requests: impl Iterator<Item = &BookingRequest> + Clone,
@@ -156,7 +155,10 @@ async fn quotes(
         })
     });
     let wanted: Vec<_> = wanted.collect::<Result<_>>()?;
-    let available = shows::availabilities(&mut app.acquire().await?, &wanted).await?;
+    let mut db = app.acquire().await?;
+    let available = shows::availabilities(&mut db, &wanted).await?;
+    let vouchers = Named::find(&mut db, requests.clone()).await?;
+    drop(db);
     let now = app.now();
     let quotes = available
         .into_iter()
@@ -164,7 +166,8 @@ async fn quotes(
         .map(|(availability, request)| {
             let availability = availability.ok_or(Refusal::NotFound("show"))?;
             let seats = seats_of(request)?;
-            Ok(availability.quote(&seats.labels, &request.user.id, now)?)
+            let voucher = vouchers.of(request)?;
+            Ok(availability.quote(&seats.labels, &request.user.id, voucher, now)?)
         });
     Ok(quotes.collect())
 }
@@ -215,6 +218,11 @@ async fn store(app: &App, drafts: &[&Draft<'_>], now: DateTime<Utc>) -> Result<R
     if !lost.is_empty() {
         tx.rollback().await?;
         return seats_lost(app, lost).await;
+    }
+    let too_late = redeem(&mut tx, drafts, now).await?;
+    if !too_late.is_empty() {
+        tx.rollback().await?;
+        return Ok(too_late);
     }
     if !held.deferred_events.is_empty() {
         // Events that came before their attempt, in a database that was restored.

@@ -11,6 +11,7 @@ mod page;
 mod remedy;
 mod session;
 mod slot;
+mod voucher;
 
 pub use balance::Payer;
 pub use hold::HoldBookings;
@@ -34,12 +35,12 @@ const REFERENCE_DRAWS_MAX: usize = 5;
 /// at once.
 ///
 /// Refuses with `show_closed`, `too_many_seats`, `unknown_seat`, `seat_unavailable`,
-/// `slot_unavailable`, `validation_failed`, `amount_too_small`, `not_found`, or
+/// `slot_unavailable`, `validation_failed`, `amount_too_small`, `voucher_invalid`, `not_found`, or
 /// `idempotency_in_progress`; then nothing is held. Where Stripe cannot be reached, the booking
 /// stays and holds what it reserves, and [`resume`] goes on with it.
 ///
 /// Commits twice. Round trips beside BEGIN and COMMIT, for seats: what is available, the hold, the
-/// session; one more with a key.
+/// session; one more with a key, three more with a voucher.
 pub async fn book(app: &AppState, request: &BookingRequest) -> Result<BookingDetails> {
     for _ in 0..REFERENCE_DRAWS_MAX {
         let held = match &request.wanted {

@@ -1,11 +1,15 @@
 //! The first transaction of a booking of a slot. One at a time: a rush is for seats.
 
-use chrono::TimeDelta;
+use std::iter;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use tracing::Span;
 
-use super::draft::Draft;
+use super::draft::{Draft, Refused};
 use super::hold::{held, keys_in_use};
+use super::voucher::{Named, redeem};
 use crate::app::{AppState, Batched, HeldBooking};
+use crate::connection::Connection;
 use crate::domain::booking_request::BookingRequest;
 use crate::domain::booking_request::SlotRequest;
 use crate::domain::job::Job;
@@ -27,14 +31,16 @@ pub(super) async fn hold(
     let service = services::find(&mut db, slot.service_id).await?;
     let service = service.ok_or(Refusal::NotFound("service"))?;
     let resources = services::resources(&mut db, service.id).await?;
+    let vouchers = Named::find(&mut db, iter::once(request)).await?;
     drop(db);
+    let voucher = vouchers.of(request)?;
     let batched = Batched {
         request: request.clone(),
         span: Span::current(),
     };
     let first = resources.first().ok_or(Refusal::SlotUnavailable)?;
     // Refused before anything is locked.
-    service.quote(&slot.wanted, first, app.now())?;
+    service.quote(&slot.wanted, first, voucher, app.now())?;
 
     let mut tx = app.begin().await?;
     services::lock(&mut tx, service.id).await?;
@@ -45,15 +51,22 @@ pub(super) async fn hold(
     let resource = resources.iter().find(is_free);
     let resource = resource.ok_or(Refusal::SlotUnavailable)?;
     let now = app.now();
-    let quote = service.quote(&slot.wanted, resource, now)?;
+    let quote = service.quote(&slot.wanted, resource, voucher, now)?;
     let draft = Draft::new(&batched, quote, hold, now);
-    if let Some(refused) = keys_in_use(&mut tx, &[&draft], now)
-        .await?
-        .into_values()
-        .next()
-    {
-        return Err(refused);
-    }
+    store(&mut tx, slot, &draft, taken_until).await?;
+    app.commit(tx).await?;
+    Ok(held(draft))
+}
+
+/// Stores the booking with all that belongs to it, or refuses it: then the caller must roll back.
+async fn store(
+    tx: &mut Connection,
+    slot: &SlotRequest,
+    draft: &Draft<'_>,
+    taken_until: DateTime<Utc>,
+) -> Result<()> {
+    let now = draft.booking().created_at;
+    refuse_first(keys_in_use(tx, &[draft], now).await?)?;
     let reserved = draft.booking().reservation.slot();
     let new = NewSlotHold {
         booking: draft.booking(),
@@ -69,14 +82,18 @@ pub(super) async fn hold(
         .map(|end| Job::EndHold { booking_id }.at(end))
         .into_iter()
         .collect();
-    let deferred = slots::insert(&mut tx, new, &ends, now).await?;
+    let deferred = slots::insert(tx, new, &ends, now).await?;
     let settle = deferred.ok_or(Refusal::SlotUnavailable)?.into_iter();
     let settle: Vec<_> = settle
         .map(|event_id| Job::SettleEvent { event_id }.at(now))
         .collect();
+    refuse_first(redeem(tx, &[draft], now).await?)?;
     if !settle.is_empty() {
-        jobs::enqueue(&mut tx, &settle).await?;
+        jobs::enqueue(tx, &settle).await?;
     }
-    app.commit(tx).await?;
-    Ok(held(draft))
+    Ok(())
+}
+
+fn refuse_first(refused: Refused) -> Result<()> {
+    refused.into_values().next().map_or(Ok(()), Err)
 }

@@ -65,6 +65,16 @@ impl Caller<'_> {
         .await
     }
 
+    /// Changes a resource.
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        send(
+            self.request(Method::PATCH, path)
+                .header("content-type", "application/json")
+                .body(body.to_string()),
+        )
+        .await
+    }
+
     /// Posts JSON with an idempotency key.
     pub(crate) async fn post_keyed(&self, path: &str, body: Value, key: &str) -> Answer {
         let request = self
