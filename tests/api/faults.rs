@@ -10,6 +10,7 @@ mod money;
 mod scenario;
 mod slots;
 mod stripe;
+mod vouchers;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -151,6 +152,11 @@ async fn an_admin_cancels_a_review_once() {
 #[tokio::test]
 async fn a_slot_is_booked_once() {
     survives::<slots::BookSlot>().await;
+}
+
+#[tokio::test]
+async fn a_voucher_is_used_once() {
+    survives::<vouchers::BookWithVoucher>().await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::harness::TestApp;
 
 /// Statements that run in other pools than those of requests and payments, or outside of any, by
 /// words of theirs and of no other's.
-const NOT_HOT: [(&str, &str); 7] = [
+const NOT_HOT: [(&str, &str); 8] = [
     (
         "from movies where ($1::uuid is null",
         "a page of movies: reporting",
@@ -32,6 +32,10 @@ const NOT_HOT: [(&str, &str); 7] = [
         "a page of events: reporting",
     ),
     ("as \"refunded_minor!\"", "a page of payments: reporting"),
+    (
+        "from vouchers where $1::uuid is null",
+        "a page of vouchers: reporting",
+    ),
     (
         "from audit_log where ($1::text is null",
         "a page of the audit log: reporting",
@@ -189,6 +193,12 @@ async fn filled() -> TestApp {
     let service = harness.service_with(json!({})).await;
     dana.book_slot(&service, "2026-12-01T09:00:00Z", 1, "half")
         .await;
+    let voucher = json!({ "code": "ONE", "percentOff": 50, "maxUses": 1 });
+    let voucher = harness.admin().post("/api/admin/vouchers", voucher).await;
+    let with_voucher = json!({
+        "kind": "show", "showId": show, "seats": ["A5"], "voucher": voucher.body["code"],
+    });
+    dana.post("/api/bookings", with_voucher).await;
     // A booking that Stripe has not answered yet.
     let asked = dana.booked(&show, &["A4"]).await;
     let unanswered = "update checkout_attempts set status = 'creating', stripe_session_id = null
@@ -227,6 +237,7 @@ async fn multiply(harness: &TestApp, table: &str) {
     let columns: Vec<(String, String)> = sqlx::query_as(
         "select quote_ident(attname),
                 case
+                  when attname = 'code' then 'code || number'
                   when attname = 'reference' then '''HF-'' || lpad(number::text, 6, ''0'')'
                   when type.typname = 'uuid'
                     then format('case when %1$I is not null then gen_random_uuid() end', attname)
