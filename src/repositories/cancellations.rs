@@ -71,7 +71,8 @@ pub async fn find_terms(db: &mut Connection, id: BookingId) -> Result<Option<Can
     }))
 }
 
-/// Cancels a confirmed booking, and frees what it reserves. The caller holds its lock.
+/// Cancels a confirmed booking, frees what it reserves, and gives its voucher back. The caller
+/// holds its lock.
 pub async fn cancel_confirmed(
     db: &mut Connection,
     cancellation: Cancellation<'_>,
@@ -82,6 +83,8 @@ pub async fn cancel_confirmed(
            delete from seat_claims where booking_id = $1
          ), slot as (
            delete from slot_claims where booking_id = $1
+         ), voucher as (
+           update voucher_redemptions set live = false, beyond_limit = false where booking_id = $1
          )
          update bookings
          set status = 'cancelled', cancel_requested_at = $3, cancel_reason = $2, cancelled_at = $3,

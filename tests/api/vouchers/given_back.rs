@@ -112,6 +112,32 @@ async fn seats_that_go_back_with_a_refund_take_the_voucher_with_them() {
 }
 
 #[tokio::test]
+async fn a_confirmed_booking_that_is_cancelled_gives_its_voucher_back() {
+    for percent in [50, 100] {
+        let harness = TestApp::new().await;
+        let show = harness.show().await;
+        let voucher = harness.voucher_with(json!({ "percentOff": percent })).await;
+        let dana = harness.customer("dana");
+        let booking = dana.book_with(&show, &["A2"], "ONE").await.body;
+        if percent < 100 {
+            harness.pay(&booking).await;
+        }
+        let meanwhile = dana.booking(&booking).await;
+
+        let cancel = format!("/api/bookings/{}/cancel", booking["id"].as_str().unwrap());
+        let cancelled = dana.post(&cancel, json!({})).await;
+        harness.run_jobs().await;
+
+        assert_eq!(meanwhile["status"], "confirmed");
+        assert_eq!(cancelled.status, 200, "{cancelled:?}");
+        let refunds = "select coalesce(sum(amount_minor), 0) from refunds";
+        let refunded = (1_200 - 12 * percent).to_string();
+        assert_eq!(harness.sql(refunds).await, refunded);
+        passes_on(&harness, &show, &voucher, "cancelled").await;
+    }
+}
+
+#[tokio::test]
 async fn a_change_of_the_voucher_changes_no_booking_that_has_it() {
     let harness = TestApp::new().await;
     let (show, voucher, booking) = held(&harness).await;
