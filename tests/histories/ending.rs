@@ -260,8 +260,13 @@ const LEGAL: [(&str, &str); 11] = [
            where p.booking_id = b.id and p.disposition = 'applied'
          ) as back
          where coalesce(b.show_id, b.service_id) = $1::uuid and b.status = 'cancelled'
-           and b.paid_minor > 0 and b.cancel_requested_at = b.cancelled_at
-           and b.confirmed_at is not null and (asked_back < share
+           and b.paid_minor > 0 and b.confirmed_at is not null
+           -- Not one whose buyer wanted that before they paid, and whose seats an admin freed.
+           and exists (select from booking_events asked
+                       join booking_events ended using (booking_id, transaction_id)
+                       where asked.booking_id = b.id and asked.kind = 'cancellationRequested'
+                         and ended.kind = 'cancelled')
+           and (asked_back < share
              or by_policy > case when shows.id is null then share else b.paid_minor end)",
     ),
     (
