@@ -116,21 +116,11 @@ impl History<'_> {
         match self.draw(4) {
             0 => {
                 let name = BUYERS[self.index(BUYERS.len())];
-                let id = UserId(format!("user_{name}"));
                 let seats = self.seats();
                 let voucher = self.chance(30).then(|| self.voucher.clone());
                 let request = BookingRequest {
                     voucher,
-                    user: User {
-                        id,
-                        email: None,
-                        name: None,
-                        role: Role::User,
-                    },
-                    wanted: self.wanted(&seats),
-                    ui: Ui::default(),
-                    origin: ORIGIN.to_owned(),
-                    key: None,
+                    ..self.request(name, &seats)
                 };
                 let done = dies(app, book(app, &request), polls).await.is_some();
                 self.note(&format!(
@@ -187,6 +177,22 @@ impl History<'_> {
 }
 
 impl History<'_> {
+    fn request(&self, name: &str, seats: &[&str]) -> BookingRequest {
+        BookingRequest {
+            user: User {
+                id: UserId(format!("user_{name}")),
+                email: None,
+                name: None,
+                role: Role::User,
+            },
+            wanted: self.wanted(seats),
+            voucher: None,
+            ui: Ui::default(),
+            origin: ORIGIN.to_owned(),
+            key: None,
+        }
+    }
+
     fn wanted(&self, seats: &[&str]) -> Wanted {
         if self.is_service {
             return Wanted::Slot(SlotRequest {
