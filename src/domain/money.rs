@@ -43,6 +43,18 @@ impl Money {
         (self.currency == other.currency).then_some(Self::new(amount_minor, self.currency))
     }
 
+    /// A percentage of it, rounded half up to the step of the currency.
+    #[must_use]
+    pub fn percent(self, percent: u32) -> Self {
+        let step = self.currency.step_minor();
+        let hundredfold = self.amount_minor.saturating_mul(percent.into());
+        // Half a step more, rounded down.
+        let rounded = hundredfold.saturating_add(step.saturating_mul(50));
+        let steps = rounded.checked_div(step.saturating_mul(100));
+        let amount_minor = steps.unwrap_or_default().saturating_mul(step);
+        Self::new(amount_minor, self.currency)
+    }
+
     /// Why this cannot be a price, as a sentence, or `None` where it can.
     pub fn price_error(self) -> Option<String> {
         let step_minor = self.currency.step_minor();
@@ -96,6 +108,23 @@ mod tests {
             (money(10_000, "isk"), "100.00 ISK"),
         ] {
             assert_eq!(money.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_percentage_is_rounded_half_up_to_the_step_of_its_currency() {
+        for (amount, percent, currency, expected) in [
+            (1_001, 50, "eur", 501),
+            (1_001, 49, "eur", 490),
+            (999, 50, "jpy", 500),
+            (1_010, 50, "kwd", 510),
+            (1_010, 49, "kwd", 490),
+            (300, 50, "isk", 200),
+            (300, 49, "isk", 100),
+            (300, 100, "isk", 300),
+        ] {
+            let share = money(amount, currency).percent(percent);
+            assert_eq!(share, money(expected, currency), "{percent} % of {amount}");
         }
     }
 

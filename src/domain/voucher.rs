@@ -190,7 +190,7 @@ impl Voucher {
             return Err(Refusal::VoucherInvalid);
         }
         let discount_minor = match self.terms.reduction {
-            Reduction::Percent(percent) => part_of(price, percent),
+            Reduction::Percent(percent) => price.percent(percent).amount_minor,
             Reduction::Amount(amount) if amount.currency == price.currency => amount.amount_minor,
             Reduction::Amount(_) => return Err(Refusal::VoucherInvalid),
         };
@@ -209,17 +209,6 @@ impl VoucherTerms {
             && self.valid_from.is_none_or(|from| from <= now)
             && self.valid_until.is_none_or(|until| now < until)
     }
-}
-
-/// A percentage of a price, in minor units.
-fn part_of(price: Money, percent: u32) -> i64 {
-    let step = price.currency.step_minor();
-    let hundred_steps = step.saturating_mul(100);
-    let hundredfold = price.amount_minor.saturating_mul(percent.into());
-    // Half a step more, rounded down.
-    let rounded = hundredfold.saturating_add(step.saturating_mul(50));
-    let steps = rounded.checked_div(hundred_steps).unwrap_or_default();
-    steps.saturating_mul(step)
 }
 
 #[cfg(test)]

@@ -71,25 +71,16 @@ pub async fn find_terms(db: &mut Connection, id: BookingId) -> Result<Option<Can
     }))
 }
 
-/// Cancels a confirmed booking, frees what it reserves, and gives its voucher back. The caller
-/// holds its lock.
-pub async fn cancel_confirmed(
+/// Notes that a confirmed booking is cancelled, and why. The caller holds its lock, and ends it.
+pub async fn note_immediate(
     db: &mut Connection,
     cancellation: Cancellation<'_>,
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query!(
-        "with claim as (
-           delete from seat_claims where booking_id = $1
-         ), slot as (
-           delete from slot_claims where booking_id = $1
-         ), voucher as (
-           update voucher_redemptions set live = false, beyond_limit = false where booking_id = $1
-         )
-         update bookings
-         set status = 'cancelled', cancel_requested_at = $3, cancel_reason = $2, cancelled_at = $3,
-             updated_at = $3
-         where id = $1 and status = 'confirmed'",
+        "update bookings
+         set cancel_requested_at = $3, cancel_reason = $2, updated_at = $3
+         where id = $1",
         cancellation.booking_id as _,
         cancellation.reason,
         now,

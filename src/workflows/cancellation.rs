@@ -7,6 +7,7 @@ use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::cancellation::{self, CancellationQuote, CancellationTerms};
+use crate::domain::checkout_state::Ending;
 use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::domain::refund_block;
@@ -55,7 +56,8 @@ pub async fn cancel_confirmed(
     }
     let quote = cancellation::decide(&terms, now)?;
     attempts::refuse_payable(db, id).await?;
-    cancellations::cancel_confirmed(db, cancellation, now).await?;
+    cancellations::note_immediate(db, cancellation, now).await?;
+    bookings::end(db, id, Ending::Cancelled, now).await?;
     let reason = cancellation.reason.map(str::to_owned);
     let mut events = vec![
         BookingEvent::CancellationRequested { reason },

@@ -58,11 +58,7 @@ impl Flow for BookSlot {
     }
 
     async fn check(&self, scenario: &Scenario<'_>) {
-        let booking = scenario.own_booking().await;
-        scenario.harness.pay(&booking).await;
-        let paid = scenario.buyer().booking(&booking).await;
-        assert_eq!(paid["paymentStatus"], "depositPaid", "{paid}");
-        scenario.is_taken(&self.0).await;
+        check_paid(scenario, &self.0, "depositPaid").await;
     }
 }
 
@@ -93,10 +89,15 @@ impl Flow for OpenBalance {
     }
 
     async fn check(&self, scenario: &Scenario<'_>) {
-        let booking = scenario.own_booking().await;
-        scenario.harness.pay(&booking).await;
-        let paid = scenario.buyer().booking(&booking).await;
-        assert_eq!(paid["paymentStatus"], "paid", "{paid}");
-        scenario.is_taken(&self.service).await;
+        check_paid(scenario, &self.service, "paid").await;
     }
+}
+
+/// The page of the booking can be paid, which ends in this payment status, and the slot is taken.
+async fn check_paid(scenario: &Scenario<'_>, service: &Value, payment_status: &str) {
+    let booking = scenario.own_booking().await;
+    scenario.harness.pay(&booking).await;
+    let paid = scenario.buyer().booking(&booking).await;
+    assert_eq!(paid["paymentStatus"], payment_status, "{paid}");
+    scenario.is_taken(service).await;
 }
