@@ -10,8 +10,8 @@ create table booking_events (
   kind text not null check (kind in (
     'held', 'voucherRedeemed', 'holdShortened', 'attemptOpened', 'attemptClosed', 'attemptReplaced', 'awaitingFunds',
     'claimedAgain', 'confirmed', 'balancePaid', 'surplusKept', 'review', 'reviewResolved', 'paymentDiffers',
-    'cancellationRequested', 'expired', 'cancelled', 'failed', 'refundRequested', 'refundSettled', 'refundHeldBack',
-    'refundRefused', 'refundMadeByHand', 'disputeOpened', 'disputeUpdated', 'disputeFundsWithdrawn',
+    'cancellationRequested', 'showCancelled', 'expired', 'cancelled', 'failed', 'refundRequested', 'refundSettled',
+    'refundHeldBack', 'refundRefused', 'refundMadeByHand', 'disputeOpened', 'disputeUpdated', 'disputeFundsWithdrawn',
     'disputeFundsReinstated', 'disputeClosed', 'fraudWarned'
   )),
   -- The event as JSON. Not jsonb: it is written on every hot path, and read seldom.

@@ -14,6 +14,8 @@ pub enum AdminAction {
     CreateMovie,
     /// Adds a show.
     CreateShow,
+    /// Cancels a show and all that was booked of it.
+    CancelShow,
     /// Adds a service.
     CreateService,
     /// Adds a voucher.
@@ -40,6 +42,7 @@ impl AdminAction {
         match self {
             Self::CreateMovie => "createMovie",
             Self::CreateShow => "createShow",
+            Self::CancelShow => "cancelShow",
             Self::CreateService => "createService",
             Self::CreateVoucher => "createVoucher",
             Self::ChangeVoucher => "changeVoucher",

@@ -116,6 +116,11 @@ pub enum BookingEvent {
         /// Why, if they said so.
         reason: Option<String>,
     },
+    /// The show that it is of does not take place; it ends, and all its money goes back.
+    ShowCancelled {
+        /// Why.
+        reason: String,
+    },
     /// Its hold has ended unpaid.
     Expired,
     /// It is cancelled.
@@ -245,6 +250,7 @@ impl BookingEvent {
             Self::PaymentDiffers { .. } => "paymentDiffers",
             Self::ReviewResolved { .. } => "reviewResolved",
             Self::CancellationRequested { .. } => "cancellationRequested",
+            Self::ShowCancelled { .. } => "showCancelled",
             Self::Expired => "expired",
             Self::Cancelled => "cancelled",
             Self::Failed => "failed",

@@ -71,6 +71,8 @@ ids! {
     VoucherId,
     /// One comparison of all that Stripe has with our records.
     ReconciliationId,
+    /// The cancellation of a whole show.
+    RunId,
 }
 
 impl RefundId {

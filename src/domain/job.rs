@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ids::{BookingId, PaymentId, ReconciliationId, RefundId};
+use super::ids::{BookingId, PaymentId, ReconciliationId, RefundId, RunId};
 
 /// The longest pause between two tries of a job. The queue's own grow to hours, and meanwhile seats
 /// or money wait.
@@ -67,6 +67,12 @@ pub enum Job {
         /// The reconciliation.
         reconciliation_id: ReconciliationId,
     },
+    /// The cancellation of a show goes on: its next bookings end, and it is looked where the money
+    /// of the others is. One that is over is left alone.
+    CancelShow {
+        /// The run.
+        run_id: RunId,
+    },
     /// Once a minute: look for what dead processes have left, and for what is too old to keep.
     Sweep,
 }
@@ -117,6 +123,9 @@ impl Job {
     pub const REFUND: &'static str = "refund-";
     /// How the key of a job that looks at refunds begins; the payment's id follows.
     pub const LOOK_AT_REFUNDS: &'static str = "refunds-of-";
+    /// How the key of a job that goes on with the cancellation of a show begins; the run's id
+    /// follows.
+    pub const CANCEL_SHOW: &'static str = "cancel-show-";
 
     /// Jobs with the same key are one job: the later takes the place of the earlier.
     pub fn key(&self) -> String {
@@ -128,6 +137,7 @@ impl Job {
             Self::LookAtRefunds { payment_id } => format!("{}{payment_id}", Self::LOOK_AT_REFUNDS),
             Self::BeginReconciliation => "begin-reconciliation".to_owned(),
             Self::Reconcile { reconciliation_id } => format!("reconcile-{reconciliation_id}"),
+            Self::CancelShow { run_id } => format!("{}{run_id}", Self::CANCEL_SHOW),
             Self::Sweep => "sweep".to_owned(),
         }
     }
@@ -146,7 +156,8 @@ impl Job {
             Self::FinishCheckout { .. }
             | Self::Refund { .. }
             | Self::LookAtRefunds { .. }
-            | Self::Reconcile { .. } => RETRY_PAUSE_MAX,
+            | Self::Reconcile { .. }
+            | Self::CancelShow { .. } => RETRY_PAUSE_MAX,
             Self::BeginReconciliation => RECONCILIATION_PAUSE,
             Self::Sweep => SWEEP_PAUSE,
         }

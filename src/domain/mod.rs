@@ -40,6 +40,7 @@ pub mod refund_state;
 pub mod refusal;
 pub mod resolution;
 pub mod review;
+pub mod run;
 pub mod seat_availability;
 pub mod seats;
 pub mod session_meaning;

@@ -77,6 +77,7 @@ impl TimelineItem {
                 format!("The booking stays as it is, but {}.", difference(*mismatch))
             }
             BookingEvent::CancellationRequested { reason } => called_off(reason.as_deref()),
+            BookingEvent::ShowCancelled { reason } => format!("The show is cancelled: {reason}"),
             BookingEvent::Expired => "Nobody paid in time; free for others again.".to_owned(),
             BookingEvent::Cancelled => "Cancelled; free for others again.".to_owned(),
             BookingEvent::Failed => "The payment did not come; free for others again.".to_owned(),
@@ -155,6 +156,7 @@ fn kind(event: &BookingEvent) -> TimelineKind {
         | BookingEvent::Review { .. }
         | BookingEvent::ReviewResolved { .. }
         | BookingEvent::CancellationRequested { .. }
+        | BookingEvent::ShowCancelled { .. }
         | BookingEvent::Expired
         | BookingEvent::Cancelled
         | BookingEvent::Failed => TimelineKind::Booking,

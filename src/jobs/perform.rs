@@ -4,7 +4,7 @@ use crate::app::AppState;
 use crate::domain::job::Job;
 use crate::error::Result;
 use crate::settlement;
-use crate::workflows::{checkout, reconciliation, refunding, sessions, sweep};
+use crate::workflows::{cancellation, checkout, reconciliation, refunding, sessions, sweep};
 
 /// Does a job. An error makes the queue try again, later and later.
 pub async fn perform(app: &AppState, job: &Job) -> Result<()> {
@@ -18,6 +18,7 @@ pub async fn perform(app: &AppState, job: &Job) -> Result<()> {
         Job::Reconcile { reconciliation_id } => {
             reconciliation::go_on(app, *reconciliation_id).await
         }
+        Job::CancelShow { run_id } => cancellation::go_on_with_run(app, *run_id).await,
         Job::Sweep => sweep::sweep(app).await,
     }
 }

@@ -46,20 +46,24 @@ pub struct UnclosedAttempt {
 /// Refuses where a booking can still be paid, as nothing that it reserves may be free then. The
 /// caller holds its lock, so that nothing new can be paid either. One round trip.
 pub async fn refuse_payable(db: &mut Connection, id: BookingId) -> Result<()> {
+    if is_payable(db, id).await? {
+        let still_open = "a payment page of the booking is still open".to_owned();
+        return Err(Error::ProviderUnavailable(still_open));
+    }
+    Ok(())
+}
+
+/// Whether a booking can still be paid: a page of it is open, or may be. The caller holds its lock.
+/// One round trip.
+pub async fn is_payable(db: &mut Connection, id: BookingId) -> Result<bool> {
     let is_payable = sqlx::query_scalar!(
         r#"select exists (
              select from checkout_attempts
              where booking_id = $1 and status in ('creating', 'open')
            ) as "is_payable!""#,
         id as _,
-    )
-    .fetch_one(db)
-    .await?;
-    if is_payable {
-        let still_open = "a payment page of the booking is still open".to_owned();
-        return Err(Error::ProviderUnavailable(still_open));
-    }
-    Ok(())
+    );
+    Ok(is_payable.fetch_one(db).await?)
 }
 
 /// The hold of a booking, if there is such a booking. Nothing is locked.

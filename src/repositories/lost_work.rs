@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
-use crate::domain::ids::{BookingId, PaymentId, RefundId};
+use crate::domain::ids::{BookingId, PaymentId, RefundId, RunId};
 use crate::domain::job::Job;
 use crate::domain::refund_state::RefundStatus;
 use crate::error::Result;
@@ -156,4 +156,29 @@ pub async fn list_refunds_due(
     .fetch_all(db)
     .await?;
     Ok(due)
+}
+
+/// Runs that were begun before `before`, are not over, and that no job is about to go on with, at
+/// most `limit`.
+pub async fn list_runs(
+    db: &mut Connection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<RunId>> {
+    let lost = sqlx::query_scalar!(
+        r#"select id as "id: RunId"
+           from runs
+           where finished_at is null and begun_at < $1
+             and not exists (
+               select from jobs where jobs.key = $3 || runs.id and jobs.state <> 'buried'
+             )
+           order by begun_at
+           limit $2"#,
+        before,
+        limit,
+        Job::CANCEL_SHOW,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(lost)
 }

@@ -22,6 +22,7 @@ pub mod payments;
 pub mod reconciliations;
 pub mod refund_requests;
 pub mod refunds;
+pub mod runs;
 pub mod services;
 pub mod sessions;
 pub mod shows;

@@ -132,6 +132,18 @@ macro_rules! listed {
     };
 }
 
+/// Cancels a show: nothing of it is sold any more. Locks it, so that of two who cancel it the second
+/// sees what the first has done. False if there is no such show.
+pub async fn cancel(db: &mut Connection, id: ShowId) -> Result<bool> {
+    let cancelled = sqlx::query!(
+        "update shows set status = 'cancelled' where id = $1",
+        id as _
+    )
+    .execute(db)
+    .await?;
+    Ok(cancelled.rows_affected() == 1)
+}
+
 /// Shows, soonest first, at most `limit`. Its bounds are never null, so that one plan serves all.
 pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Vec<Show>> {
     let (after_start, after_id) = filter.after.unzip();

@@ -8,7 +8,7 @@ use super::problems::{ADMIN, GENERAL, SIGNED_IN};
 use crate::app::AppState;
 use crate::controllers::admin::{
     audit_log, bookings, discrepancies, movies, payment_events, reconciliations, refunds, reviews,
-    services, shows, vouchers,
+    runs, services, shows, vouchers,
 };
 
 const AUDIENCE: Audience = Audience {
@@ -22,6 +22,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     let routes = OpenApiRouter::new()
         .routes(routes!(movies::create_movie))
         .routes(routes!(shows::create_show))
+        .routes(routes!(runs::cancel_show))
+        .routes(routes!(runs::find_run))
         .routes(routes!(services::create_service))
         .routes(routes!(vouchers::create_voucher, vouchers::list_vouchers))
         .routes(routes!(vouchers::find_voucher, vouchers::change_voucher))

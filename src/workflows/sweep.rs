@@ -1,5 +1,5 @@
 //! What dead processes have left is finished: attempts without an answer, holds without an end, and
-//! events and refunds that wait for nobody.
+//! events, refunds and cancellations of shows that wait for nobody.
 
 use std::collections::BTreeSet;
 
@@ -27,6 +27,8 @@ const OVERDUE_AFTER: TimeDelta = TimeDelta::minutes(2);
 const LEFT_OPEN_AFTER: TimeDelta = TimeDelta::minutes(10);
 /// A deferred event that has come so long ago has had its first look, or has lost its job.
 const DEFERRED_AFTER: TimeDelta = TimeDelta::minutes(2);
+/// A run that was begun so long ago has lost its job, if it has none.
+const RUN_LOST_AFTER: TimeDelta = TimeDelta::minutes(2);
 /// How much is looked at in one sweep.
 const SWEEP_MAX: i64 = 500;
 
@@ -63,6 +65,7 @@ pub async fn sweep(app: &App) -> Result<()> {
     done.push(close_left_open(app, now).await);
     done.push(settle_deferred(app, now).await);
     done.push(ask_about_refunds(app, now).await);
+    done.push(go_on_with_runs(app, now).await);
     done.push(bring_failed_forward(app, now).await);
     done.push(forget(app, now).await);
     let mut failures = done.into_iter().filter_map(Result::err);
@@ -160,6 +163,13 @@ async fn ask_about_refunds(app: &App, now: DateTime<Utc>) -> Result<()> {
         .into_iter()
         .map(|payment_id| Job::LookAtRefunds { payment_id });
     enqueue(&mut db, ask.chain(look), now).await
+}
+
+async fn go_on_with_runs(app: &App, now: DateTime<Utc>) -> Result<()> {
+    let mut db = app.acquire().await?;
+    let lost = lost_work::list_runs(&mut db, now - RUN_LOST_AFTER, SWEEP_MAX).await?;
+    let job = |run_id| Job::CancelShow { run_id };
+    enqueue(&mut db, lost.into_iter().map(job), now).await
 }
 
 async fn enqueue(

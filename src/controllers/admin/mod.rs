@@ -8,6 +8,7 @@ pub mod payment_events;
 pub mod reconciliations;
 pub mod refunds;
 pub mod reviews;
+pub mod runs;
 pub mod services;
 pub mod shows;
 mod views;

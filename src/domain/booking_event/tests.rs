@@ -49,6 +49,9 @@ fn one_of_each() -> Vec<BookingEvent> {
             theirs,
         },
         BookingEvent::CancellationRequested { reason: None },
+        BookingEvent::ShowCancelled {
+            reason: "the film has torn".to_owned(),
+        },
         BookingEvent::ReviewResolved {
             resolution: Resolution::Confirm,
             reason: "a fair price".to_owned(),

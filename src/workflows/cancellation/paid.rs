@@ -3,23 +3,18 @@
 
 use chrono::{DateTime, Utc};
 
+use super::end;
 use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
-use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::cancellation::{self, CancellationQuote, CancellationTerms};
-use crate::domain::checkout_state::Ending;
 use crate::domain::ids::BookingId;
-use crate::domain::job::Job;
 use crate::domain::refund_block;
 use crate::domain::refund_state::RefundSource;
 use crate::domain::refusal::Refusal;
+use crate::domain::run::OwedRefund;
 use crate::error::Result;
 use crate::repositories::cancellations::{self, Cancellation};
-use crate::repositories::refund_requests::{self, NewRefund};
-use crate::repositories::{attempts, booking_events, bookings, disputes, jobs, refunds};
-
-/// The reason of a refund, if who cancels has given none.
-const NO_REASON: &str = "cancelled";
+use crate::repositories::{attempts, bookings, disputes, refunds};
 
 /// What a cancellation at `now` would give back, and the version of the booking that this is of.
 /// Refuses what cannot be cancelled.
@@ -56,36 +51,11 @@ pub async fn cancel_confirmed(
     }
     let quote = cancellation::decide(&terms, now)?;
     attempts::refuse_payable(db, id).await?;
-    cancellations::note_immediate(db, cancellation, now).await?;
-    bookings::end(db, id, Ending::Cancelled, now).await?;
-    let reason = cancellation.reason.map(str::to_owned);
-    let mut events = vec![
-        BookingEvent::CancellationRequested { reason },
-        BookingEvent::Cancelled,
-    ];
-    // What waits for a bank is asked about until it is decided.
-    let mut jobs = vec![Job::EndHold { booking_id: id }.at(now)];
-    for granted in quote.refunds() {
-        let new = NewRefund {
-            granted,
-            source: RefundSource::Policy,
-            reason: cancellation.reason.unwrap_or(NO_REASON),
-        };
-        let refund_id = refund_requests::request(db, new, now).await?;
-        jobs.push(Job::Refund { refund_id }.at(now));
-        events.push(BookingEvent::RefundRequested {
-            refund_id,
-            amount: granted.amount,
-            reason: None,
-        });
-    }
-    let of_booking = |event| NewBookingEvent {
-        booking_id: id,
-        event,
-    };
-    let events: Vec<_> = events.into_iter().map(of_booking).collect();
-    booking_events::append(db, &events, now).await?;
-    jobs::enqueue(db, &jobs).await
+    let owed = quote.refunds().map(|granted| OwedRefund {
+        granted,
+        source: RefundSource::Policy,
+    });
+    end(db, cancellation, &owed.collect::<Vec<_>>(), now).await
 }
 
 async fn read_terms(db: &mut Connection, id: BookingId) -> Result<CancellationTerms> {

@@ -1,0 +1,276 @@
+//! Runs: the bookings of cancelled shows, and what has become of each.
+
+use chrono::{DateTime, Utc};
+
+use crate::connection::Connection;
+use crate::domain::ids::{BookingId, RunId, ShowId};
+use crate::domain::run::{Run, RunFailure, RunOutcome, RunState};
+use crate::error::Result;
+
+/// Failures that are named in one go.
+const FAILURES_MAX: i64 = 100;
+
+/// Begins the run of a show that is cancelled; nothing is in it yet.
+pub async fn insert(
+    db: &mut Connection,
+    show_id: ShowId,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<RunId> {
+    let id = RunId::new();
+    sqlx::query!(
+        "insert into runs (id, show_id, reason, created_at, begun_at) values ($1, $2, $3, $4, $4)",
+        id as _,
+        show_id as _,
+        reason,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(id)
+}
+
+/// Locks the run of a show, if there is one.
+pub async fn lock_of_show(db: &mut Connection, show_id: ShowId) -> Result<Option<RunId>> {
+    let id = sqlx::query_scalar!(
+        r#"select id as "id: RunId" from runs where show_id = $1 for no key update"#,
+        show_id as _,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(id)
+}
+
+/// Puts the live bookings of its show into a run that is not over; those that are in it stay as
+/// they are. There are never more than the show has seats: each live booking has at least one.
+pub async fn add_live_bookings(db: &mut Connection, id: RunId, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "with run as (
+           select id, show_id from runs where id = $1 and finished_at is null for share
+         )
+         insert into run_bookings (run_id, booking_id, look_at)
+         select distinct run.id, claim.booking_id, $2::timestamptz
+         from run
+         join seat_claims as claim on claim.show_id = run.show_id
+         where not exists (
+           select from run_bookings
+           where run_id = run.id and run_bookings.booking_id = claim.booking_id
+         )
+         on conflict do nothing",
+        id as _,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Has what has failed in a run tried again. The caller holds its lock.
+pub async fn try_failed_again(db: &mut Connection, id: RunId, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "with again as (
+           update run_bookings
+           set state = 'waiting', error = null, look_at = $2
+           where run_id = $1 and state = 'failed'
+           returning booking_id
+         )
+         update runs
+         set begun_at = $2, finished_at = null
+         where id = $1 and exists (select from again)",
+        id as _,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The run, if there is one. Two round trips.
+pub async fn find(db: &mut Connection, id: RunId) -> Result<Option<Run>> {
+    let row = sqlx::query!(
+        r#"select finished_at,
+                  (select count(*) from run_bookings where run_id = runs.id) as "total!",
+                  (select count(*) from run_bookings where run_id = runs.id and state = 'done')
+                    as "done!",
+                  (select count(*) from run_bookings where run_id = runs.id and state = 'failed')
+                    as "failed!"
+           from runs
+           where id = $1"#,
+        id as _,
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let failures = sqlx::query_as!(
+        RunFailure,
+        r#"select booking_id as "booking_id: _", error as "error!"
+           from run_bookings
+           where run_id = $1 and state = 'failed'
+           order by booking_id
+           limit $2"#,
+        id as _,
+        FAILURES_MAX,
+    )
+    .fetch_all(db)
+    .await?;
+    let is_running = row.finished_at.is_none();
+    Ok(Some(Run {
+        id,
+        state: if is_running {
+            RunState::Running
+        } else {
+            RunState::Done
+        },
+        total: row.total,
+        done: row.done,
+        failed: row.failed,
+        failures,
+    }))
+}
+
+/// A run that is not over.
+#[derive(Debug, Clone)]
+pub struct UnfinishedRun {
+    /// The run.
+    pub id: RunId,
+    /// Why the show was cancelled.
+    pub reason: String,
+    /// When it was.
+    pub created_at: DateTime<Utc>,
+    /// Since when what has failed is tried again.
+    pub begun_at: DateTime<Utc>,
+}
+
+/// The run, if there is one and it is not over.
+pub async fn find_unfinished(db: &mut Connection, id: RunId) -> Result<Option<UnfinishedRun>> {
+    let run = sqlx::query_as!(
+        UnfinishedRun,
+        r#"select id as "id: _", reason, created_at, begun_at
+           from runs
+           where id = $1 and finished_at is null"#,
+        id as _,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(run)
+}
+
+/// Open bookings of a run that are to be looked at by `now`, at most `limit`. What was put off
+/// further than `latest` was so by a clock that was ahead.
+pub async fn list_due(
+    db: &mut Connection,
+    id: RunId,
+    now: DateTime<Utc>,
+    latest: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<BookingId>> {
+    let due = sqlx::query_scalar!(
+        r#"select booking_id as "booking_id: BookingId"
+           from run_bookings
+           where run_id = $1 and state in ('waiting', 'under_way')
+             and (look_at <= $2 or look_at > $3)
+           order by look_at, booking_id
+           limit $4"#,
+        id as _,
+        now,
+        latest,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(due)
+}
+
+/// A booking of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct BookingOfRun {
+    /// The run.
+    pub run_id: RunId,
+    /// The booking.
+    pub booking_id: BookingId,
+}
+
+/// An open booking of a run under its lock.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenBooking {
+    /// Whether nothing was done about it yet, or it is to be tried again.
+    pub is_waiting: bool,
+}
+
+/// Locks what a run knows of a booking; `None` if it is not open any more. The caller holds the
+/// lock of the booking.
+pub async fn lock_open(db: &mut Connection, of: BookingOfRun) -> Result<Option<OpenBooking>> {
+    let open = sqlx::query_as!(
+        OpenBooking,
+        r#"select state = 'waiting' as "is_waiting!"
+           from run_bookings
+           where run_id = $1 and booking_id = $2 and state in ('waiting', 'under_way')
+           for update"#,
+        of.run_id as _,
+        of.booking_id as _,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(open)
+}
+
+/// Notes how an open booking of a run stands, and when it is looked at next if it stays so.
+pub async fn note(
+    db: &mut Connection,
+    of: BookingOfRun,
+    outcome: &RunOutcome,
+    look_at: DateTime<Utc>,
+) -> Result<()> {
+    let (state, error) = match outcome {
+        RunOutcome::Open => ("under_way", None),
+        RunOutcome::Done => ("done", None),
+        RunOutcome::Failed(error) => ("failed", Some(error.as_str())),
+    };
+    sqlx::query!(
+        "update run_bookings
+         set state = $3, error = $4, look_at = $5
+         where run_id = $1 and booking_id = $2 and state in ('waiting', 'under_way')",
+        of.run_id as _,
+        of.booking_id as _,
+        state,
+        error,
+        look_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Locks a run that is not over; false if it is, or there is none.
+pub async fn lock_unfinished(db: &mut Connection, id: RunId) -> Result<bool> {
+    let unfinished = sqlx::query_scalar!(
+        "select 1 from runs where id = $1 and finished_at is null for no key update",
+        id as _,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(unfinished.is_some())
+}
+
+/// When an open booking of a run is to be looked at next; `None` if none is open.
+pub async fn next_look(db: &mut Connection, id: RunId) -> Result<Option<DateTime<Utc>>> {
+    let next = sqlx::query_scalar!(
+        "select min(look_at)
+         from run_bookings
+         where run_id = $1 and state in ('waiting', 'under_way')",
+        id as _,
+    );
+    Ok(next.fetch_one(db).await?)
+}
+
+/// Ends a run. The caller holds its lock, and has seen that none of its bookings is open.
+pub async fn finish(db: &mut Connection, id: RunId, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update runs set finished_at = $2 where id = $1",
+        id as _,
+        now
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

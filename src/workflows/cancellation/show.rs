@@ -1,0 +1,249 @@
+//! Cancelling a whole show: sales stop at once, and a run ends its bookings, one after the other,
+//! and gives all their money back, whatever their policies say.
+//!
+//! The run itself asks nothing of Stripe. It leaves that to the jobs that close payment pages and
+//! make refunds, a few bookings at a time, and looks what has come of it. Whatever breaks it off
+//! between two lines, the next job finds each booking as it stands.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{ask_back, end};
+use crate::app::App;
+use crate::connection::Connection;
+use crate::domain::booking::BookingStatus;
+use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
+use crate::domain::ids::{BookingId, RunId, ShowId};
+use crate::domain::job::{Job, RecurringJob};
+use crate::domain::refusal::Refusal;
+use crate::domain::resolution::Resolution;
+use crate::domain::run::{self, Run, RunOutcome, RunPayment};
+use crate::error::{Error, Result, explain};
+use crate::repositories::cancellations::{self, Cancellation};
+use crate::repositories::runs::{self, BookingOfRun, UnfinishedRun};
+use crate::repositories::{attempts, booking_events, bookings, disputes, jobs, refunds, shows};
+use crate::settlement::{self, ReviewDecision};
+
+/// Bookings that are looked at in one go …
+const BOOKINGS_OF_A_JOB: i64 = 20;
+/// … and the least pause until the next: a run asks Stripe for no more than ten things a second,
+/// fewer than half of what a sandbox allows, so that buyers are served beside it.
+const PAUSE_MIN: TimeDelta = TimeDelta::seconds(2);
+/// A transaction that has seen the show on sale may commit its booking a little after the show is
+/// cancelled: longer than any lasts, such bookings are looked for.
+const LATE_BOOKINGS_MAX: TimeDelta = TimeDelta::minutes(1);
+/// What is said of a booking that could not be ended by a fault of ours.
+const FAULT: &str = "It could not be cancelled by a fault of ours; the log says which.";
+
+/// Cancels a show, and begins the run that ends its bookings. One that is cancelled already keeps
+/// its run and its reason; what has failed in it is tried again. The caller commits.
+pub async fn begin_run(
+    db: &mut Connection,
+    show_id: ShowId,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<Run> {
+    if !shows::cancel(db, show_id).await? {
+        return Err(Refusal::NotFound("show").into());
+    }
+    let run_id = match runs::lock_of_show(db, show_id).await? {
+        Some(run_id) => {
+            runs::try_failed_again(db, run_id, now).await?;
+            run_id
+        }
+        None => runs::insert(db, show_id, reason, now).await?,
+    };
+    runs::add_live_bookings(db, run_id, now).await?;
+    jobs::enqueue(db, &[Job::CancelShow { run_id }.at(now)]).await?;
+    let begun = runs::find(db, run_id).await?;
+    begun.ok_or_else(|| Error::fault(format!("the run {run_id} has gone")))
+}
+
+/// Goes on with a run: looks at some of its bookings, each in a transaction of its own, and leaves
+/// the others to the next job. One that is over is left alone. A booking that cannot be ended holds
+/// up no other. Commits.
+pub async fn go_on_with_run(app: &App, id: RunId) -> Result<()> {
+    let now = app.now();
+    let mut db = app.acquire().await?;
+    let Some(run) = runs::find_unfinished(&mut db, id).await? else {
+        return Ok(());
+    };
+    runs::add_live_bookings(&mut db, id, now).await?;
+    let latest = run::latest_look_at(now);
+    let due = runs::list_due(&mut db, id, now, latest, BOOKINGS_OF_A_JOB).await?;
+    drop(db);
+    for booking_id in due {
+        go_on_with_booking(app, &run, booking_id).await?;
+    }
+    finish_or_wait(app, &run).await
+}
+
+/// A run is over when none of its bookings is open, and none can come any more.
+async fn finish_or_wait(app: &App, run: &UnfinishedRun) -> Result<()> {
+    let now = app.now();
+    let mut tx = app.begin().await?;
+    if !runs::lock_unfinished(&mut tx, run.id).await? {
+        return Ok(());
+    }
+    let complete_at = run.created_at + LATE_BOOKINGS_MAX;
+    let next = match runs::next_look(&mut tx, run.id).await? {
+        None if now >= complete_at => None,
+        None => Some(complete_at),
+        Some(next) => Some(next),
+    };
+    match next {
+        None => runs::finish(&mut tx, run.id, now).await?,
+        Some(next) => {
+            let next = next.clamp(now + PAUSE_MIN, run::latest_look_at(now));
+            let job = Job::CancelShow { run_id: run.id };
+            jobs::enqueue(&mut tx, &[job.at(next)]).await?;
+        }
+    }
+    app.commit(tx).await
+}
+
+/// Takes a booking a step on, or notes why that cannot be. What may go better another time is an
+/// error, so that the queue tries again.
+async fn go_on_with_booking(app: &App, run: &UnfinishedRun, booking_id: BookingId) -> Result<()> {
+    let now = app.now();
+    let of = BookingOfRun {
+        run_id: run.id,
+        booking_id,
+    };
+    let look_at = run::next_look_at(run.begun_at, now);
+    let mut tx = app.begin_payment().await?;
+    let outcome = match take_step(&mut tx, run, booking_id, now).await {
+        Ok(None) => return Ok(()),
+        Ok(Some(outcome)) => outcome,
+        Err(error) => {
+            let sentence = sentence_of(booking_id, error)?;
+            drop(tx);
+            tx = app.begin_payment().await?;
+            RunOutcome::Failed(sentence)
+        }
+    };
+    runs::note(&mut tx, of, &outcome, look_at).await?;
+    app.commit(tx).await
+}
+
+/// Why a booking cannot be ended, for people; the error itself, where it may go better another
+/// time.
+fn sentence_of(id: BookingId, error: Error) -> Result<String> {
+    match error {
+        Error::Refusal(refusal) => Ok(refusal.to_string()),
+        error @ (Error::Fault(_) | Error::Database(_))
+            if !error.is_database_unavailable() && !error.is_connection_broken() =>
+        {
+            tracing::error!(
+                booking.id = %id,
+                "the booking of a cancelled show does not end: {}",
+                explain(&error)
+            );
+            Ok(FAULT.to_owned())
+        }
+        error @ (Error::Fault(_)
+        | Error::Database(_)
+        | Error::Unavailable(_)
+        | Error::OutcomeUnknown(_)
+        | Error::ProviderUnavailable(_)
+        | Error::ProviderRefused(_)
+        | Error::IdentityUnavailable(_)) => Err(error),
+    }
+}
+
+/// Does what can be done about a booking now, and says how it stands then; `None` if somebody else
+/// has brought it to its end.
+///
+/// One that waits for its buyer, or has a payment page that is open, is closed at Stripe first. What
+/// a bank has still to decide is cancelled at once: if its money comes, it is surplus, and goes
+/// back by itself.
+async fn take_step(
+    db: &mut Connection,
+    run: &UnfinishedRun,
+    booking_id: BookingId,
+    now: DateTime<Utc>,
+) -> Result<Option<RunOutcome>> {
+    let booking = bookings::lock(db, booking_id).await?;
+    let booking = booking.ok_or_else(|| Error::fault("a booking of a run has gone"))?;
+    let of = BookingOfRun {
+        run_id: run.id,
+        booking_id,
+    };
+    let Some(open) = runs::lock_open(db, of).await? else {
+        return Ok(None);
+    };
+    let cancellation = Cancellation {
+        booking_id,
+        version: None,
+        reason: Some(&run.reason),
+    };
+    if open.is_waiting && booking.status.is_live() {
+        note_show_cancelled(db, run, booking_id, now).await?;
+    }
+    match booking.status {
+        BookingStatus::Pending => {
+            cancellations::request_cancellation(db, cancellation, now).await?;
+            close_pages(db, booking_id).await?;
+        }
+        BookingStatus::Processing | BookingStatus::Confirmed | BookingStatus::Review
+            if attempts::is_payable(db, booking_id).await? =>
+        {
+            close_pages(db, booking_id).await?;
+        }
+        BookingStatus::Processing | BookingStatus::Confirmed => {
+            let owed = run::owed(&lock_payments(db, booking_id).await?);
+            end(db, cancellation, &owed, now).await?;
+        }
+        BookingStatus::Review => {
+            let decision = ReviewDecision {
+                booking_id,
+                resolution: Resolution::Cancel,
+                reason: &run.reason,
+            };
+            settlement::resolve_review(db, decision, now).await?;
+        }
+        BookingStatus::Expired | BookingStatus::Cancelled | BookingStatus::Failed => {
+            let payments = lock_payments(db, booking_id).await?;
+            if open.is_waiting {
+                let owed = run::owed(&payments);
+                ask_back(db, cancellation, &owed, now).await?;
+                if !owed.is_empty() {
+                    return Ok(Some(RunOutcome::Open));
+                }
+            }
+            return Ok(Some(run::judge(&payments)));
+        }
+    }
+    Ok(Some(RunOutcome::Open))
+}
+
+async fn note_show_cancelled(
+    db: &mut Connection,
+    run: &UnfinishedRun,
+    booking_id: BookingId,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let reason = run.reason.clone();
+    let event = BookingEvent::ShowCancelled { reason };
+    let cancelled = NewBookingEvent { booking_id, event };
+    booking_events::append_once(db, &cancelled, now).await
+}
+
+/// Has what can still be paid of a booking closed at Stripe, now, in the background. A job that is
+/// at it already is left alone.
+async fn close_pages(db: &mut Connection, booking_id: BookingId) -> Result<()> {
+    let close = RecurringJob {
+        job: Job::EndHold { booking_id },
+        pause: TimeDelta::zero(),
+    };
+    jobs::keep_waiting(db, &[close]).await
+}
+
+/// The payments of a booking, newest first, under their locks.
+async fn lock_payments(db: &mut Connection, booking_id: BookingId) -> Result<Vec<RunPayment>> {
+    let mut payments = Vec::new();
+    for payment in refunds::lock_payments_of(db, booking_id).await? {
+        let disputes = disputes::list_of_payment(db, payment.id).await?;
+        payments.push(RunPayment { payment, disputes });
+    }
+    Ok(payments)
+}
