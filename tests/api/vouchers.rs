@@ -15,7 +15,7 @@ const VOUCHERS: &str = "/api/admin/vouchers";
 
 impl TestApp {
     /// A voucher that is called ONE and takes off half, once, with some members of its own.
-    async fn voucher_with(&self, own: Value) -> Value {
+    pub(crate) async fn voucher_with(&self, own: Value) -> Value {
         let mut voucher = json!({ "code": "ONE", "percentOff": 50, "maxUses": 1 });
         for (name, value) in own.as_object().unwrap() {
             voucher[name] = value.clone();
@@ -27,7 +27,7 @@ impl TestApp {
     }
 
     /// How often the voucher is used, by the word of the API.
-    async fn used(&self, voucher: &Value) -> i64 {
+    pub(crate) async fn used(&self, voucher: &Value) -> i64 {
         let path = format!("{VOUCHERS}/{}", voucher["id"].as_str().unwrap());
         let answer = self.admin().get(&path).await;
         answer.body["used"].as_i64().unwrap()
@@ -52,7 +52,7 @@ impl TestApp {
 
 impl Caller<'_> {
     /// Holds seats of a show with a voucher.
-    async fn book_with(&self, show_id: &str, seats: &[&str], voucher: &str) -> Answer {
+    pub(crate) async fn book_with(&self, show_id: &str, seats: &[&str], voucher: &str) -> Answer {
         self.post("/api/bookings", order(show_id, seats, voucher))
             .await
     }

@@ -1,0 +1,347 @@
+//! What becomes of the money of a cancelled show: whatever comes, and whenever, goes back once, and
+//! what does not is a failure with a reason.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use super::{REFUNDS, STAND, cancel, cancelled, goes_on, over, run};
+use crate::delayed::SEPA;
+use crate::harness::TestApp;
+
+/// A show that is far enough ahead for methods that take days.
+async fn show(harness: &TestApp) -> String {
+    let own = json!({ "startsAt": harness.now() + TimeDelta::days(60) });
+    harness.show_with(own).await
+}
+
+/// Dana has paid for a seat of a show; returns the show, the booking and its PaymentIntent.
+async fn paid(harness: &TestApp) -> (String, Value, String) {
+    let show = show(harness).await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let paid = harness.pay(&booking).await;
+    let intent = paid["paymentIntent"].as_str().unwrap().to_owned();
+    (show, booking, intent)
+}
+
+/// The bank of a cardholder disputes a payment; returns the knob that decides about that.
+async fn disputed(harness: &TestApp, intent: &str) -> String {
+    let wanted = json!({ "paymentIntent": intent });
+    let dispute = harness.knob("disputes", wanted).await;
+    harness.simulator.settled().await;
+    format!("disputes/{}", dispute["id"].as_str().unwrap())
+}
+
+async fn decided(harness: &TestApp, dispute: &str, status: &str) {
+    harness.knob(dispute, json!({ "status": status })).await;
+    harness.simulator.settled().await;
+}
+
+async fn refuse_refunds(harness: &TestApp, code: &str, times: u32) {
+    let refused = json!({
+        "route": "POST /v1/refunds", "kind": "status", "status": 400, "code": code, "stored": true,
+        "times": times,
+    });
+    harness.knob("faults", refused).await;
+}
+
+/// The one failure of a run that is over.
+fn failure(run: &Value, booking: &Value) -> String {
+    assert_eq!(
+        (&run["done"], &run["failed"]),
+        (&json!(0), &json!(1)),
+        "{run}"
+    );
+    assert_eq!(run["failures"][0]["bookingId"], booking["id"], "{run}");
+    run["failures"][0]["error"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn who_pays_before_their_page_is_closed_gets_it_back() {
+    for is_heard in [true, false] {
+        let harness = TestApp::new().await;
+        let show = show(&harness).await;
+        let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+
+        let path = cancelled(&harness, &show).await;
+        if is_heard {
+            harness.pay(&booking).await;
+        } else {
+            let session = json!({ "session": booking["checkout"]["sessionId"] });
+            harness.pay_unheard(session).await;
+        }
+        let end = over(&harness, &path).await;
+
+        assert_eq!(end["done"], 1, "{end}");
+        assert_eq!(harness.sql(STAND).await, "cancelled");
+        assert_eq!(harness.sql(REFUNDS).await, "policy succeeded 1200");
+        harness.reconcile().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_bank_has_to_decide_is_cancelled_at_once_and_its_money_goes_back_if_it_comes() {
+    for (outcome, back) in [("succeeded", "surplus pending 1200"), ("failed", "")] {
+        let harness = TestApp::new().await;
+        let show = show(&harness).await;
+        let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+        let session = &booking["checkout"]["sessionId"];
+        let delayed = json!({ "session": session, "card": SEPA });
+        harness.knob("pay", delayed).await;
+        harness.simulator.settled().await;
+        assert_eq!(harness.sql(STAND).await, "processing");
+
+        let path = cancelled(&harness, &show).await;
+        harness.run_jobs().await;
+        assert_eq!(harness.sql(STAND).await, "cancelled");
+        assert_eq!(harness.sql("select count(*) from seat_claims").await, "0");
+        let settled = json!({ "session": session, "outcome": outcome });
+        harness.knob("settle", settled).await;
+        harness.simulator.settled().await;
+        harness.advance(TimeDelta::hours(6)).await;
+        harness.run_jobs().await;
+        let end = over(&harness, &path).await;
+
+        assert_eq!(end["done"], 1, "{end}");
+        assert_eq!(harness.sql(REFUNDS).await, back);
+        harness.reconcile().await;
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_person_is_decided() {
+    let harness = TestApp::new().await;
+    let show = show(&harness).await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let less = json!({ "session": booking["checkout"]["sessionId"], "amount": 1_100 });
+    harness.knob("pay", less).await;
+    harness.simulator.settled().await;
+    assert_eq!(harness.sql(STAND).await, "review");
+
+    let path = cancelled(&harness, &show).await;
+    let end = over(&harness, &path).await;
+
+    assert_eq!(end["done"], 1, "{end}");
+    assert_eq!(harness.sql(STAND).await, "cancelled");
+    assert_eq!(harness.sql(REFUNDS).await, "admin succeeded 1100");
+    let seen_to = "select status || ' ' || dismiss_reason from discrepancies";
+    assert_eq!(harness.sql(seen_to).await, "dismissed the film has torn");
+    harness.reconcile().await;
+}
+
+#[tokio::test]
+async fn what_was_given_back_before_is_not_given_back_again() {
+    let harness = TestApp::new().await;
+    let (show, booking, _) = paid(&harness).await;
+    let id = booking["id"].as_str().unwrap();
+    let some = json!({ "amount": { "amountMinor": 500, "currency": "eur" }, "reason": "late" });
+    let refunds = format!("/api/admin/bookings/{id}/refunds");
+    let asked = harness.admin().post(&refunds, some).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+
+    let path = cancelled(&harness, &show).await;
+    let end = over(&harness, &path).await;
+
+    assert_eq!(end["done"], 1, "{end}");
+    let back = "admin succeeded 500, policy succeeded 700";
+    assert_eq!(harness.sql(REFUNDS).await, back);
+    harness.reconcile().await;
+}
+
+/// The buyer has cancelled by a policy that gives half, in a transaction that had seen the show on
+/// sale.
+#[tokio::test]
+async fn who_cancels_at_the_same_moment_gets_the_rest_back_too() {
+    let harness = TestApp::new().await;
+    let policy = json!([{ "hoursBefore": 0, "refundPercent": 50 }]);
+    let show = harness
+        .show_with(json!({ "cancellationPolicy": policy }))
+        .await;
+    let dana = harness.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    harness.pay(&booking).await;
+
+    let path = cancelled(&harness, &show).await;
+    let unseen = "begin;
+                  set local session_replication_role = replica;
+                  update shows set status = 'on_sale';
+                  commit";
+    sqlx::raw_sql(unseen).execute(harness.db()).await.unwrap();
+    let id = booking["id"].as_str().unwrap();
+    let half = dana
+        .post(&format!("/api/bookings/{id}/cancel"), json!({}))
+        .await;
+    assert_eq!(half.body["status"], "cancelled", "{half:?}");
+    assert_eq!(harness.sql(REFUNDS).await, "policy requested 600");
+    let seen = "update shows set status = 'cancelled'";
+    sqlx::query(seen).execute(harness.db()).await.unwrap();
+    let end = over(&harness, &path).await;
+
+    assert_eq!(end["done"], 1, "{end}");
+    let back = "policy succeeded 600, policy succeeded 600";
+    assert_eq!(harness.sql(REFUNDS).await, back);
+    harness.reconcile().await;
+}
+
+#[tokio::test]
+async fn a_refund_that_stripe_puts_off_is_waited_for() {
+    let harness = TestApp::new().await;
+    let (show, _, _) = paid(&harness).await;
+    let path = cancelled(&harness, &show).await;
+    refuse_refunds(&harness, "balance_insufficient", 2).await;
+
+    for _ in 0..40 {
+        assert!(goes_on(&harness).await);
+    }
+    let waiting = run(&harness, &path).await;
+    harness.advance(TimeDelta::hours(12)).await;
+    for _ in 0..2 {
+        let sweep = holdfast::domain::job::Job::Sweep;
+        holdfast::jobs::perform(&harness.app, &sweep).await.unwrap();
+        harness.run_jobs().await;
+        harness.advance(TimeDelta::hours(12)).await;
+    }
+    let end = over(&harness, &path).await;
+
+    assert_eq!(waiting["state"], "running", "{waiting}");
+    assert_eq!(
+        (&waiting["done"], &waiting["failed"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(end["done"], 1, "{end}");
+    assert_eq!(harness.sql(REFUNDS).await, "policy succeeded 1200");
+    harness.reconcile().await;
+}
+
+#[tokio::test]
+async fn a_refund_that_stripe_refuses_is_a_failure_that_can_be_tried_again() {
+    let harness = TestApp::new().await;
+    let (show, booking, _) = paid(&harness).await;
+    let emil = harness.customer("emil").booked(&show, &["A3"]).await;
+    let path = cancelled(&harness, &show).await;
+    refuse_refunds(&harness, "charge_already_refunded", 1).await;
+
+    let first = over(&harness, &path).await;
+    let again = cancel(&harness.admin(), &show, "once more").await;
+    let last = over(&harness, &path).await;
+
+    assert_eq!((&first["done"], &first["failed"]), (&json!(1), &json!(1)));
+    assert_eq!(first["failures"][0]["bookingId"], booking["id"]);
+    let error = first["failures"][0]["error"].as_str().unwrap();
+    assert!(
+        error.starts_with("A refund of 12.00 EUR has failed: "),
+        "{error}"
+    );
+    assert!(error.contains("charge_already_refunded"), "{error}");
+    let running = json!({
+        "id": first["id"], "state": "running", "total": 2, "done": 1, "failed": 0, "failures": [],
+    });
+    assert_eq!((again.status, again.body), (202, running));
+    assert_eq!((&last["done"], &last["failed"]), (&json!(2), &json!(0)));
+    let back = "policy failed 1200, policy succeeded 1200";
+    assert_eq!(harness.sql(REFUNDS).await, back);
+    let ended = harness.customer("emil").booking(&emil).await;
+    assert_eq!(ended["status"], "cancelled");
+    harness.reconcile().await;
+}
+
+#[tokio::test]
+async fn a_refund_that_a_bank_sends_back_fails_the_run_only_if_it_is_not_over() {
+    let harness = TestApp::new().await;
+    let show = show(&harness).await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let slowly = json!({
+        "session": booking["checkout"]["sessionId"], "card": "4000000000007726",
+    });
+    harness.knob("pay", slowly).await;
+    harness.simulator.settled().await;
+
+    let path = cancelled(&harness, &show).await;
+    let first = over(&harness, &path).await;
+    assert_eq!(harness.sql(REFUNDS).await, "policy pending 1200");
+    let refund = harness.sql("select stripe_refund_id from refunds").await;
+    let failed = json!({ "status": "failed" });
+    harness.knob(&format!("refunds/{refund}"), failed).await;
+    harness.simulator.settled().await;
+
+    assert_eq!(first["done"], 1, "{first}");
+    assert_eq!(run(&harness, &path).await, first);
+    let shown = "select kind from discrepancies where status = 'open'";
+    assert_eq!(harness.sql(shown).await, "refund_not_gone");
+    harness.reconcile().await;
+}
+
+#[tokio::test]
+async fn disputed_money_is_not_refunded_and_is_a_failure_until_its_bank_has_decided() {
+    let sentence = "The payment is disputed; its bank decides who gets the money.";
+    for (end, back) in [("won", "policy succeeded 1200"), ("lost", "")] {
+        let harness = TestApp::new().await;
+        let (show, booking, intent) = paid(&harness).await;
+        let dispute = disputed(&harness, &intent).await;
+
+        let path = cancelled(&harness, &show).await;
+        let first = over(&harness, &path).await;
+        cancel(&harness.admin(), &show, "once more").await;
+        let second = over(&harness, &path).await;
+        decided(&harness, &dispute, end).await;
+        cancel(&harness.admin(), &show, "once more").await;
+        let last = over(&harness, &path).await;
+
+        assert_eq!(failure(&first, &booking), sentence);
+        assert_eq!(failure(&second, &booking), sentence);
+        assert_eq!(harness.sql(STAND).await, "cancelled");
+        assert_eq!(
+            (&last["done"], &last["failed"]),
+            (&json!(1), &json!(0)),
+            "{last}"
+        );
+        assert_eq!(harness.sql(REFUNDS).await, back);
+    }
+}
+
+/// The refund waits for the bank, and goes by itself if that decides for us.
+#[tokio::test]
+async fn a_dispute_that_is_opened_before_the_refund_is_made_is_a_failure_too() {
+    let harness = TestApp::new().await;
+    let (show, booking, intent) = paid(&harness).await;
+    let path = cancelled(&harness, &show).await;
+    let down = json!({
+        "route": "POST /v1/refunds", "kind": "status", "status": 503, "should_retry": false,
+    });
+    harness.knob("faults", down).await;
+    harness.run_jobs().await;
+    assert_eq!(harness.sql(REFUNDS).await, "policy requested 1200");
+    let dispute = disputed(&harness, &intent).await;
+
+    harness.run_jobs().await;
+    let first = over(&harness, &path).await;
+    decided(&harness, &dispute, "won").await;
+    harness.run_jobs().await;
+
+    let sentence = "The payment is disputed; its bank decides who gets the money.";
+    assert_eq!(failure(&first, &booking), sentence);
+    assert_eq!(harness.sql(REFUNDS).await, "policy succeeded 1200");
+    cancel(&harness.admin(), &show, "once more").await;
+    let last = over(&harness, &path).await;
+    assert_eq!(last["done"], 1, "{last}");
+    harness.reconcile().await;
+}
+
+/// A second session of the booking is paid with another amount than it asked for.
+#[tokio::test]
+async fn money_that_fits_nothing_is_left_to_a_person() {
+    let harness = TestApp::new().await;
+    let show = show(&harness).await;
+    let (booking, other) = harness.booked_twice(&show, "A2").await;
+    harness.pay(&booking).await;
+    let odd = json!({ "session": other, "amount": 1_100 });
+    harness.knob("pay", odd).await;
+    harness.simulator.settled().await;
+
+    let path = cancelled(&harness, &show).await;
+    let end = over(&harness, &path).await;
+
+    let sentence = "11.00 EUR came beside the price, and waits for somebody to decide.";
+    assert_eq!(failure(&end, &booking), sentence);
+    assert_eq!(harness.sql(REFUNDS).await, "policy succeeded 1200");
+    harness.reconcile().await;
+}
