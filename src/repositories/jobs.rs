@@ -105,6 +105,21 @@ pub async fn keep_waiting(db: &mut Connection, jobs: &[RecurringJob]) -> Result<
     Ok(())
 }
 
+/// Whether this job runs, has failed and is tried again, or is due by `now`: then there is no need
+/// to enqueue it.
+pub async fn is_under_way(db: &mut Connection, job: &Job, now: DateTime<Utc>) -> Result<bool> {
+    let is_under_way = sqlx::query_scalar!(
+        r#"select exists (
+             select from jobs
+             where key = $1
+               and (state in ('running', 'retrying') or state = 'queued' and run_at <= $2)
+           ) as "is_under_way!""#,
+        job.key(),
+        now,
+    );
+    Ok(is_under_way.fetch_one(db).await?)
+}
+
 /// A try of a job that has failed.
 #[derive(Debug, Clone, Copy)]
 pub struct FailedTry {

@@ -8,6 +8,7 @@ mod admins;
 mod bookings;
 mod money;
 mod scenario;
+mod shows;
 mod slots;
 mod stripe;
 mod vouchers;
@@ -147,6 +148,36 @@ async fn an_admin_gives_back_and_frees_once() {
 #[tokio::test]
 async fn an_admin_cancels_a_review_once() {
     survives::<admins::CancelReview>().await;
+}
+
+#[tokio::test]
+async fn a_show_is_cancelled_once() {
+    survives::<shows::CancelShow>().await;
+}
+
+#[tokio::test]
+async fn a_sold_booking_of_a_cancelled_show_ends_once() {
+    survives::<shows::EndSoldSeats>().await;
+}
+
+#[tokio::test]
+async fn a_held_booking_of_a_cancelled_show_ends_once() {
+    survives::<shows::EndHeldSeats>().await;
+}
+
+#[tokio::test]
+async fn a_reviewed_booking_of_a_cancelled_show_ends_once() {
+    survives::<shows::EndReviewedSeats>().await;
+}
+
+#[tokio::test]
+async fn the_run_of_a_cancelled_show_ends_once() {
+    survives::<shows::EndRun>().await;
+}
+
+#[tokio::test]
+async fn what_has_failed_of_a_cancelled_show_is_tried_again_once() {
+    survives::<shows::TryAgain>().await;
 }
 
 #[tokio::test]

@@ -209,6 +209,14 @@ async fn filled() -> TestApp {
         .await
         .unwrap();
 
+    // A show that does not take place.
+    let cancelled = harness.show().await;
+    dana.booked(&cancelled, &["A2"]).await;
+    let cancel = format!("/api/admin/shows/{cancelled}/cancel");
+    let reason = json!({ "reason": "rain" });
+    let run = harness.admin().post(&cancel, reason).await;
+    assert_eq!(run.status, 202, "{run:?}");
+
     let tables: Vec<String> = query_scalar(
         "select tablename::text from pg_tables
          where schemaname = 'public'

@@ -100,6 +100,8 @@ async fn sales_stop_pages_are_closed_and_all_money_goes_back() {
         "id": id, "state": "done", "total": 3, "done": 3, "failed": 0, "failures": [],
     });
     assert_eq!(end, expected);
+    let soon: DateTime<Utc> = "2026-11-21T12:01:05Z".parse().unwrap();
+    assert!(harness.now() <= soon, "{}", harness.now());
     let ended = "cancelled, cancelled, cancelled";
     assert_eq!(harness.sql(STAND).await, ended);
     assert_eq!(harness.sql(REFUNDS).await, "policy succeeded 2400");

@@ -21,6 +21,7 @@ async fn what_fails_of_a_sweep_keeps_no_other_part_from_being_done() {
         "drop function forget_replaced_jobs",
         "alter table payment_events rename to away",
         "alter table idempotency_keys rename to away",
+        "alter table runs rename to away",
     ] {
         let harness = TestApp::new().await;
         let show = harness.show().await;
@@ -92,6 +93,7 @@ async fn each_kind_of_job_waits_for_as_long_as_it_may_and_no_longer() {
         (json!({ "kind": "lookAtRefunds", "paymentId": id }), 1),
         (json!({ "kind": "beginReconciliation" }), 5),
         (json!({ "kind": "reconcile", "reconciliationId": id }), 1),
+        (json!({ "kind": "cancelShow", "runId": id }), 1),
         (json!({ "kind": "sweep" }), 1),
     ] {
         let harness = TestApp::new().await;

@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::ids::{BookingId, RunId, ShowId};
-use crate::domain::job::{Job, RecurringJob};
+use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
 use crate::domain::resolution::Resolution;
 use crate::domain::run::{self, Run, RunOutcome, RunPayment};
@@ -182,12 +182,12 @@ async fn take_step(
     match booking.status {
         BookingStatus::Pending => {
             cancellations::request_cancellation(db, cancellation, now).await?;
-            close_pages(db, booking_id).await?;
+            close_pages(db, booking_id, now).await?;
         }
         BookingStatus::Processing | BookingStatus::Confirmed | BookingStatus::Review
             if attempts::is_payable(db, booking_id).await? =>
         {
-            close_pages(db, booking_id).await?;
+            close_pages(db, booking_id, now).await?;
         }
         BookingStatus::Processing | BookingStatus::Confirmed => {
             let owed = run::owed(&lock_payments(db, booking_id).await?);
@@ -228,14 +228,14 @@ async fn note_show_cancelled(
     booking_events::append_once(db, &cancelled, now).await
 }
 
-/// Has what can still be paid of a booking closed at Stripe, now, in the background. A job that is
-/// at it already is left alone.
-async fn close_pages(db: &mut Connection, booking_id: BookingId) -> Result<()> {
-    let close = RecurringJob {
-        job: Job::EndHold { booking_id },
-        pause: TimeDelta::zero(),
-    };
-    jobs::keep_waiting(db, &[close]).await
+/// Has what can still be paid of a booking closed at Stripe, in the background. A job that is at it
+/// keeps its pauses.
+async fn close_pages(db: &mut Connection, booking_id: BookingId, now: DateTime<Utc>) -> Result<()> {
+    let close = Job::EndHold { booking_id };
+    if jobs::is_under_way(db, &close, now).await? {
+        return Ok(());
+    }
+    jobs::enqueue(db, &[close.at(now)]).await
 }
 
 /// The payments of a booking, newest first, under their locks.
