@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, query_as};
 
 use super::generator::{BUYERS, FaultProfile, History, Process, SEATS, StripeEvent};
-use crate::harness::Answer;
+use crate::harness::{Answer, cut_short};
 
 /// Who may do what admins do.
 const ADMIN: &str = "admin";
@@ -31,6 +31,8 @@ enum Action {
     EndHold(Booking),
     /// What an admin asks for, and of which booking.
     Admin(&'static str, Booking, Value),
+    /// By an admin, with all that was booked of it.
+    CancelShow,
 }
 
 /// A booking of this history.
@@ -79,6 +81,28 @@ impl History<'_> {
     pub(crate) async fn book(&mut self) {
         let (process, action) = (self.process(), self.draw_booking());
         let outcome = self.perform(process, &action).await;
+        self.note(&outcome);
+    }
+
+    /// An admin cancels the whole show, perhaps twice at once, or their process dies over it. What
+    /// is booked by the hour has no show.
+    pub(crate) async fn cancel_show(&mut self) {
+        let processes = [self.process(), self.process()];
+        let polls = if self.chance(30) {
+            self.draw(40)
+        } else {
+            9_999
+        };
+        let twice = self.chance(30);
+        let history = &*self;
+        let one = cut_short(history.perform(processes[0], &Action::CancelShow), polls);
+        let outcome = if twice {
+            let other = history.perform(processes[1], &Action::CancelShow);
+            let (one, other) = tokio::join!(one, other);
+            format!("{one:?}, at once with {other}")
+        } else {
+            format!("{:?}", one.await)
+        };
         self.note(&outcome);
     }
 
@@ -253,6 +277,15 @@ impl History<'_> {
                     &format!("an admin: {what} of {} {body}", booking.id),
                     &answer,
                 )
+            }
+            Action::CancelShow => {
+                let call = Call {
+                    path: &format!("/api/admin/shows/{}/cancel", self.offer),
+                    key: None,
+                    body: json!({ "reason": "a whim" }),
+                };
+                let answer = self.post(process, ADMIN, call).await;
+                self.check_answer("an admin cancels the show", &answer)
             }
             Action::EndHold(booking) => {
                 let job = Job::EndHold {

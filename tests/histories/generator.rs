@@ -258,6 +258,7 @@ impl<'a> History<'a> {
                 self.advance(TimeDelta::seconds(seconds)).await;
             }
             24 | 25 => self.crash().await,
+            26 if !self.is_service && self.chance(70) => self.cancel_show().await,
             26 => self.close_show().await,
             27 | 28 => self.refund_by_hand().await,
             29 | 30 => self.decide_refund().await,
