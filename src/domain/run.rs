@@ -94,12 +94,17 @@ pub fn latest_look_at(now: DateTime<Utc>) -> DateTime<Utc> {
 
 /// What has to be asked back of a booking that does not take place, whatever its policy says: all
 /// that was applied to it. What came beside that waits for a person, unless it was to go back and
-/// has not gone. What a bank has, or may take, is not ours to give.
-pub fn owed(payments: &[RunPayment]) -> Vec<OwedRefund> {
+/// has not gone. What has failed is asked for again only if somebody `insists`, and what a bank
+/// has, or may take, is not ours to give.
+pub fn owed(payments: &[RunPayment], insists: bool) -> Vec<OwedRefund> {
     let owed = payments.iter().filter_map(|one| {
         let payment = &one.payment;
         let left_minor = payment.unreserved_minor();
-        let waits_for_person = payment.is_surplus && payment.refunds.is_empty();
+        let waits_for_person = if one.last_failed().is_some() {
+            !insists
+        } else {
+            payment.is_surplus
+        };
         if left_minor <= 0 || waits_for_person || one.block().is_some() {
             return None;
         }
@@ -249,9 +254,9 @@ mod tests {
         }
     }
 
-    /// What is asked back, and by whom, and how the booking stands.
+    /// What is asked back if somebody insists, and by whom, and how the booking stands.
     fn said(payments: &[RunPayment]) -> String {
-        let owed = owed(payments).into_iter().map(|owed| {
+        let owed = owed(payments, true).into_iter().map(|owed| {
             let source = match owed.source {
                 RefundSource::Policy => "policy",
                 RefundSource::Admin => "admin",
@@ -332,10 +337,32 @@ mod tests {
                 "open",
             ),
         ] {
-            assert_eq!(said(&[payment.clone()]), expected, "{payment:?}");
+            assert_eq!(
+                said(std::slice::from_ref(&payment)),
+                expected,
+                "{payment:?}"
+            );
         }
-        let owed = owed(&[disputed(Won, 1_000, &[])]);
-        assert_eq!(owed.len(), 1);
+        assert_eq!(owed(&[disputed(Won, 1_000, &[])], false).len(), 1);
+    }
+
+    #[test]
+    fn what_has_failed_is_asked_for_again_only_if_somebody_insists() {
+        let payments = [
+            paid(&[]),
+            paid(&[(400, RefundStatus::Succeeded)]),
+            paid(&[(1_000, RefundStatus::Failed)]),
+            surplus(&[(1_000, RefundStatus::Failed)]),
+            surplus(&[]),
+        ];
+
+        let asked = [false, true].map(|insists| {
+            let owed = owed(&payments, insists).into_iter();
+            owed.map(|owed| owed.granted.amount.amount_minor)
+                .collect::<Vec<_>>()
+        });
+
+        assert_eq!(asked, [vec![1_000, 600], vec![1_000, 600, 1_000, 1_000]]);
     }
 
     #[test]

@@ -132,8 +132,8 @@ macro_rules! listed {
     };
 }
 
-/// Cancels a show: nothing of it is sold any more. Locks it, so that of two who cancel it the second
-/// sees what the first has done. False if there is no such show.
+/// Cancels a show: nothing of it is sold any more. Locks it, so that of two who cancel it the
+/// second sees what the first has done. False if there is no such show.
 pub async fn cancel(db: &mut Connection, id: ShowId) -> Result<bool> {
     let cancelled = sqlx::query!(
         "update shows set status = 'cancelled' where id = $1",

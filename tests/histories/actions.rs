@@ -31,8 +31,6 @@ enum Action {
     EndHold(Booking),
     /// What an admin asks for, and of which booking.
     Admin(&'static str, Booking, Value),
-    /// By an admin, with all that was booked of it.
-    CancelShow,
 }
 
 /// A booking of this history.
@@ -94,16 +92,25 @@ impl History<'_> {
             9_999
         };
         let twice = self.chance(30);
-        let history = &*self;
-        let one = cut_short(history.perform(processes[0], &Action::CancelShow), polls);
+        let one = cut_short(self.post_cancellation(processes[0]), polls);
         let outcome = if twice {
-            let other = history.perform(processes[1], &Action::CancelShow);
+            let other = self.post_cancellation(processes[1]);
             let (one, other) = tokio::join!(one, other);
             format!("{one:?}, at once with {other}")
         } else {
             format!("{:?}", one.await)
         };
         self.note(&outcome);
+    }
+
+    async fn post_cancellation(&self, process: &Process) -> String {
+        let call = Call {
+            path: &format!("/api/admin/shows/{}/cancel", self.offer),
+            key: None,
+            body: json!({ "reason": "a whim" }),
+        };
+        let answer = self.post(process, ADMIN, call).await;
+        self.check_answer("an admin cancels the show", &answer)
     }
 
     fn draw_booking(&mut self) -> Action {
@@ -277,15 +284,6 @@ impl History<'_> {
                     &format!("an admin: {what} of {} {body}", booking.id),
                     &answer,
                 )
-            }
-            Action::CancelShow => {
-                let call = Call {
-                    path: &format!("/api/admin/shows/{}/cancel", self.offer),
-                    key: None,
-                    body: json!({ "reason": "a whim" }),
-                };
-                let answer = self.post(process, ADMIN, call).await;
-                self.check_answer("an admin cancels the show", &answer)
             }
             Action::EndHold(booking) => {
                 let job = Job::EndHold {

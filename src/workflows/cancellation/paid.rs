@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::end;
+use super::ending::end;
 use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
 use crate::domain::cancellation::{self, CancellationQuote, CancellationTerms};

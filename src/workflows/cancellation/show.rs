@@ -7,7 +7,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ask_back, end};
+use super::ending::{ask_back, end};
 use crate::app::App;
 use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
@@ -153,9 +153,9 @@ fn sentence_of(id: BookingId, error: Error) -> Result<String> {
 /// Does what can be done about a booking now, and says how it stands then; `None` if somebody else
 /// has brought it to its end.
 ///
-/// One that waits for its buyer, or has a payment page that is open, is closed at Stripe first. What
-/// a bank has still to decide is cancelled at once: if its money comes, it is surplus, and goes
-/// back by itself.
+/// One that waits for its buyer, or has a payment page that is open, is closed at Stripe first.
+/// What a bank has still to decide is cancelled at once: if its money comes, it is surplus, and
+/// goes back by itself.
 async fn take_step(
     db: &mut Connection,
     run: &UnfinishedRun,
@@ -190,7 +190,7 @@ async fn take_step(
             close_pages(db, booking_id, now).await?;
         }
         BookingStatus::Processing | BookingStatus::Confirmed => {
-            let owed = run::owed(&lock_payments(db, booking_id).await?);
+            let owed = run::owed(&lock_payments(db, booking_id).await?, open.is_waiting);
             end(db, cancellation, &owed, now).await?;
         }
         BookingStatus::Review => {
@@ -203,14 +203,11 @@ async fn take_step(
         }
         BookingStatus::Expired | BookingStatus::Cancelled | BookingStatus::Failed => {
             let payments = lock_payments(db, booking_id).await?;
-            if open.is_waiting {
-                let owed = run::owed(&payments);
-                ask_back(db, cancellation, &owed, now).await?;
-                if !owed.is_empty() {
-                    return Ok(Some(RunOutcome::Open));
-                }
+            let owed = run::owed(&payments, open.is_waiting);
+            if owed.is_empty() {
+                return Ok(Some(run::judge(&payments)));
             }
-            return Ok(Some(run::judge(&payments)));
+            ask_back(db, cancellation, &owed, now).await?;
         }
     }
     Ok(Some(RunOutcome::Open))

@@ -116,7 +116,7 @@ async fn a_show_with_300_bookings_is_cancelled_and_every_payment_goes_back_once(
         .step_by(10)
         .map(|one| &one["id"])
         .collect();
-    failed.sort_by_key(|id| id.to_string());
+    failed.sort_by_key(ToString::to_string);
     let sentence = "The payment is disputed; its bank decides who gets the money.";
     let expected = failed
         .iter()

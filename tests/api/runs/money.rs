@@ -182,6 +182,35 @@ async fn who_cancels_at_the_same_moment_gets_the_rest_back_too() {
     harness.reconcile().await;
 }
 
+/// An admin has freed the seats of a booking that was paid when it was to be closed, and has given
+/// a part of it back.
+#[tokio::test]
+async fn what_somebody_else_ends_meanwhile_gets_the_rest_back_too() {
+    let harness = TestApp::new().await;
+    let show = show(&harness).await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let session = json!({ "session": booking["checkout"]["sessionId"] });
+    let path = cancelled(&harness, &show).await;
+    harness.pay_unheard(session).await;
+    harness.run_jobs().await;
+    assert_eq!(harness.sql(STAND).await, "confirmed");
+
+    let id = booking["id"].as_str().unwrap();
+    let some = json!({
+        "amount": { "amountMinor": 500, "currency": "eur" }, "reason": "late",
+        "releaseSeats": true,
+    });
+    let refunds = format!("/api/admin/bookings/{id}/refunds");
+    let asked = harness.admin().post(&refunds, some).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    let end = over(&harness, &path).await;
+
+    assert_eq!(end["done"], 1, "{end}");
+    let back = "admin succeeded 500, policy succeeded 700";
+    assert_eq!(harness.sql(REFUNDS).await, back);
+    harness.reconcile().await;
+}
+
 #[tokio::test]
 async fn a_refund_that_stripe_puts_off_is_waited_for() {
     let harness = TestApp::new().await;
