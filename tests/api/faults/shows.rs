@@ -2,8 +2,9 @@
 
 use chrono::TimeDelta;
 use holdfast::domain::job::Job;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::bookings::id_of;
 use super::money::Unheard;
 use super::scenario::{Flow, Outcome, SEAT, Scenario};
 
@@ -35,6 +36,7 @@ impl Scenario<'_> {
     async fn is_called_off(&self, bookings: &str, back: &str) {
         for _ in 0..LOOKS {
             self.harness.advance(COMPLETE).await;
+            assert!(self.perform(&Job::Sweep).await.is_success());
             self.harness.run_jobs().await;
         }
         self.stand(bookings).await;
@@ -82,6 +84,45 @@ impl Flow for CancelShow {
     async fn check(&self, scenario: &Scenario<'_>) {
         let count = "select count(*) from runs where show_id = $show";
         scenario.finds(count, "1").await;
+        let back = "policy succeeded 1200";
+        scenario.is_called_off("cancelled,cancelled", back).await;
+    }
+}
+
+/// All that a run has Stripe asked for: a page is closed, and a payment goes back.
+pub(super) struct EndAllSeats {
+    pending: Value,
+}
+
+impl Flow for EndAllSeats {
+    async fn begin(scenario: &Scenario<'_>) -> Self {
+        sold(scenario).await;
+        let pending = scenario.rival().booked(&scenario.show, &[PENDING]).await;
+        assert!(scenario.cancel_show().await.is_success());
+        Self { pending }
+    }
+
+    async fn run(&self, scenario: &Scenario<'_>) -> Outcome {
+        let run = scenario.perform(&scenario.go_on().await).await;
+        let refund = format!(
+            "select r.id from refunds r join bookings b on b.id = r.booking_id
+             where show_id = '{}'",
+            scenario.show
+        );
+        let refund = Job::Refund {
+            refund_id: scenario.harness.sql(&refund).await.parse().unwrap(),
+        };
+        let close = Job::EndHold {
+            booking_id: id_of(&self.pending),
+        };
+        let refunded = scenario.perform(&refund).await;
+        let closed = scenario.perform(&close).await;
+        let all = [run, refunded, closed].into_iter();
+        all.reduce(|one, next| if one.is_success() { next } else { one })
+            .unwrap()
+    }
+
+    async fn check(&self, scenario: &Scenario<'_>) {
         let back = "policy succeeded 1200";
         scenario.is_called_off("cancelled,cancelled", back).await;
     }

@@ -8,7 +8,7 @@ use holdfast::routes;
 use serde_json::{Value, json};
 
 use super::scenario::{Flow, Scenario};
-use super::{bookings, ends_well, money, slots};
+use super::{bookings, ends_well, money, shows, slots};
 use crate::harness::{TestApp, send};
 
 #[tokio::test]
@@ -59,6 +59,11 @@ async fn a_buyer_who_asks_is_confirmed_once() {
 #[tokio::test]
 async fn a_refund_is_made_once() {
     survives::<money::Refund>().await;
+}
+
+#[tokio::test]
+async fn the_bookings_of_a_cancelled_show_end_once() {
+    survives::<shows::EndAllSeats>().await;
 }
 
 #[tokio::test]
