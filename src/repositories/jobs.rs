@@ -120,6 +120,17 @@ pub async fn is_under_way(db: &mut Connection, job: &Job, now: DateTime<Utc>) ->
     Ok(is_under_way.fetch_one(db).await?)
 }
 
+/// How many jobs are due that no worker has begun, counted up to `limit`.
+pub async fn count_due(db: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<i64> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!"
+           from (select from jobs where state = 'queued' and run_at <= $1 limit $2) as due"#,
+        now,
+        limit,
+    );
+    Ok(count.fetch_one(db).await?)
+}
+
 /// A try of a job that has failed.
 #[derive(Debug, Clone, Copy)]
 pub struct FailedTry {

@@ -155,13 +155,22 @@ pub async fn find_unfinished(db: &mut Connection, id: RunId) -> Result<Option<Un
     Ok(run)
 }
 
-/// Open bookings of a run that are to be looked at by `now`, at most `limit`. What was put off
-/// further than `latest` was so by a clock that was ahead.
+/// Which open bookings of a run are to be looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Those that are due by now …
+    pub now: DateTime<Utc>,
+    /// … or were put off further than this, by a clock that was ahead.
+    pub latest: DateTime<Utc>,
+    /// Whether those are among them of which nothing was done yet.
+    pub takes_waiting: bool,
+}
+
+/// Open bookings of a run that are to be looked at, at most `limit`.
 pub async fn list_due(
     db: &mut Connection,
     id: RunId,
-    now: DateTime<Utc>,
-    latest: DateTime<Utc>,
+    look: Look,
     limit: i64,
 ) -> Result<Vec<BookingId>> {
     let due = sqlx::query_scalar!(
@@ -169,11 +178,13 @@ pub async fn list_due(
            from run_bookings
            where run_id = $1 and state in ('waiting', 'under_way')
              and (look_at <= $2 or look_at > $3)
+             and (state = 'under_way' or $4)
            order by look_at, booking_id
-           limit $4"#,
+           limit $5"#,
         id as _,
-        now,
-        latest,
+        look.now,
+        look.latest,
+        look.takes_waiting,
         limit,
     )
     .fetch_all(db)

@@ -1,7 +1,7 @@
 //! What must be true of the database whenever nothing is under way.
 
 /// Each counts what must not be.
-pub(crate) const INVARIANTS: [(&str, &str); 10] = [
+pub(crate) const INVARIANTS: [(&str, &str); 12] = [
     (
         "bookings whose paid sum is not that of their applied payments",
         "select count(*) from bookings b
@@ -55,6 +55,20 @@ pub(crate) const INVARIANTS: [(&str, &str); 10] = [
         "select count(*) from vouchers v
          where max_uses < (select count(*) from voucher_redemptions r
                            where r.voucher_id = v.id and live and not beyond_limit)",
+    ),
+    (
+        "bookings that the run of a cancelled show has ended, and that are live",
+        "select count(*) from run_bookings r join bookings b on b.id = r.booking_id
+         where r.state = 'done' and b.live",
+    ),
+    (
+        // A refund that has failed was asked for, too, and a bank may have taken the money.
+        "payments that the run of a cancelled show has not asked back",
+        "select count(*) from run_bookings r join payments p on p.booking_id = r.booking_id
+         where r.state = 'done' and p.disposition = 'applied'
+           and not exists (select from disputes d where d.payment_id = p.id)
+           and p.amount_minor > (select coalesce(sum(amount_minor), 0) from refunds
+                                 where payment_id = p.id)",
     ),
     (
         "events that nobody has decided",

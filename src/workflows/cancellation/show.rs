@@ -19,7 +19,7 @@ use crate::domain::resolution::Resolution;
 use crate::domain::run::{self, Run, RunOutcome, RunPayment};
 use crate::error::{Error, Result, explain};
 use crate::repositories::cancellations::{self, Cancellation};
-use crate::repositories::runs::{self, BookingOfRun, UnfinishedRun};
+use crate::repositories::runs::{self, BookingOfRun, Look, UnfinishedRun};
 use crate::repositories::{attempts, booking_events, bookings, disputes, jobs, refunds, shows};
 use crate::settlement::{self, ReviewDecision};
 
@@ -28,6 +28,9 @@ const BOOKINGS_OF_A_JOB: i64 = 20;
 /// … and the least pause until the next: a run asks Stripe for no more than ten things a second,
 /// fewer than half of what a sandbox allows, so that buyers are served beside it.
 const PAUSE_MIN: TimeDelta = TimeDelta::seconds(2);
+/// While so many jobs wait for a worker, as when Stripe is slow, a run adds none: what buyers wait
+/// for would stand behind them.
+const WAITING_JOBS_MAX: i64 = 20;
 /// A transaction that has seen the show on sale may commit its booking a little after the show is
 /// cancelled: longer than any lasts, such bookings are looked for.
 const LATE_BOOKINGS_MAX: TimeDelta = TimeDelta::minutes(1);
@@ -68,8 +71,13 @@ pub async fn go_on_with_run(app: &App, id: RunId) -> Result<()> {
         return Ok(());
     };
     runs::add_live_bookings(&mut db, id, now).await?;
-    let latest = run::latest_look_at(now);
-    let due = runs::list_due(&mut db, id, now, latest, BOOKINGS_OF_A_JOB).await?;
+    let waiting_jobs = jobs::count_due(&mut db, now, WAITING_JOBS_MAX).await?;
+    let look = Look {
+        now,
+        latest: run::latest_look_at(now),
+        takes_waiting: waiting_jobs < WAITING_JOBS_MAX,
+    };
+    let due = runs::list_due(&mut db, id, look, BOOKINGS_OF_A_JOB).await?;
     drop(db);
     for booking_id in due {
         go_on_with_booking(app, &run, booking_id).await?;

@@ -4,6 +4,7 @@
 use chrono::TimeDelta;
 use holdfast::domain::job::Job;
 use holdfast::jobs;
+use holdfast::repositories::jobs::enqueue;
 use serde_json::json;
 use sqlx::Executor;
 use tokio::task::yield_now;
@@ -190,6 +191,34 @@ async fn while_stripe_is_away_nothing_is_free_and_the_others_go_on() {
     assert_eq!(waiting["status"], "pending");
     assert_eq!(end["done"], 2, "{end}");
     assert_eq!(harness.sql(REFUNDS).await, "policy succeeded 1200");
+    harness.reconcile().await;
+}
+
+/// As when Stripe is slow: what buyers wait for must not stand behind a whole show.
+#[tokio::test]
+async fn while_many_jobs_wait_a_run_adds_none_but_goes_on_with_what_is_under_way() {
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    harness.pay(&booking).await;
+    let path = cancelled(&harness, &show).await;
+    let run_id = job(&harness).await;
+    let others = (0..20).map(|number| {
+        let event_id = format!("evt_{number}");
+        Job::SettleEvent { event_id }.at(harness.now())
+    });
+    let mut db = harness.app.acquire().await.unwrap();
+    enqueue(&mut db, &others.collect::<Vec<_>>()).await.unwrap();
+
+    jobs::perform(&harness.app, &run_id).await.unwrap();
+    let kept = harness.sql(STAND).await;
+    let one = "delete from jobs where key = 'settle-evt_0'";
+    harness.db().execute(one).await.unwrap();
+    jobs::perform(&harness.app, &run_id).await.unwrap();
+
+    assert_eq!(kept, "confirmed");
+    assert_eq!(harness.sql(STAND).await, "cancelled");
+    assert_eq!(over(&harness, &path).await["done"], 1);
     harness.reconcile().await;
 }
 
