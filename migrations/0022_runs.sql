@@ -42,9 +42,12 @@ create table run_bookings (
   state text not null default 'waiting' check (state in ('waiting', 'under_way', 'done', 'failed')),
   -- Why not all of its money goes back, in a sentence for people.
   error text,
+  -- When something was first done about it, or again.
+  begun_at timestamptz,
   -- When it is looked at next.
   look_at timestamptz not null,
   primary key (run_id, booking_id),
+  constraint run_bookings_begun_has_time check ((state = 'waiting') = (begun_at is null)),
   constraint run_bookings_failed_has_error check ((state = 'failed') = (error is not null))
 );
 create index run_bookings_open on run_bookings (run_id, look_at) where state in ('waiting', 'under_way');

@@ -62,6 +62,15 @@ pub enum RunOutcome {
     Failed(String),
 }
 
+/// What has come of a booking of a run that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunStep {
+    /// When something was first done about it; `None` if that was now.
+    pub begun_at: Option<DateTime<Utc>>,
+    /// How it stands.
+    pub outcome: RunOutcome,
+}
+
 /// A payment of a booking, with all that goes back of it and all that is said against it, read
 /// under its lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +90,7 @@ pub struct OwedRefund {
     pub source: RefundSource,
 }
 
-/// When a booking is looked at again whose run was begun so long ago.
+/// When a booking is looked at again about which something was first done then.
 pub fn next_look_at(begun_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
     let waited = now.signed_duration_since(begun_at);
     now + waited.clamp(LOOK_PAUSES.0, LOOK_PAUSES.1)
@@ -366,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_booking_is_looked_at_again_after_as_long_as_its_run_has_taken() {
+    fn a_booking_is_looked_at_again_after_as_long_as_it_has_taken() {
         for (waited, pause) in [(-9, 2), (0, 2), (30, 30), (86_400, 60)] {
             let now = DateTime::UNIX_EPOCH + TimeDelta::seconds(waited);
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
 use crate::domain::ids::{BookingId, RunId, ShowId};
-use crate::domain::run::{Run, RunFailure, RunOutcome, RunState};
+use crate::domain::run::{Run, RunFailure, RunOutcome, RunState, RunStep, next_look_at};
 use crate::error::Result;
 
 /// Failures that are named in one go.
@@ -70,7 +70,7 @@ pub async fn try_failed_again(db: &mut Connection, id: RunId, now: DateTime<Utc>
     sqlx::query!(
         "with again as (
            update run_bookings
-           set state = 'waiting', error = null, look_at = $2
+           set state = 'waiting', error = null, begun_at = null, look_at = $2
            where run_id = $1 and state = 'failed'
            returning booking_id
          )
@@ -137,15 +137,13 @@ pub struct UnfinishedRun {
     pub reason: String,
     /// When it was.
     pub created_at: DateTime<Utc>,
-    /// Since when what has failed is tried again.
-    pub begun_at: DateTime<Utc>,
 }
 
 /// The run, if there is one and it is not over.
 pub async fn find_unfinished(db: &mut Connection, id: RunId) -> Result<Option<UnfinishedRun>> {
     let run = sqlx::query_as!(
         UnfinishedRun,
-        r#"select id as "id: _", reason, created_at, begun_at
+        r#"select id as "id: _", reason, created_at
            from runs
            where id = $1 and finished_at is null"#,
         id as _,
@@ -204,8 +202,9 @@ pub struct BookingOfRun {
 /// An open booking of a run under its lock.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenBooking {
-    /// Whether nothing was done about it yet, or it is to be tried again.
-    pub is_waiting: bool,
+    /// When something was first done about it; `None` if nothing was yet, or it is to be tried
+    /// again.
+    pub begun_at: Option<DateTime<Utc>>,
 }
 
 /// Locks what a run knows of a booking; `None` if it is not open any more. The caller holds the
@@ -213,10 +212,10 @@ pub struct OpenBooking {
 pub async fn lock_open(db: &mut Connection, of: BookingOfRun) -> Result<Option<OpenBooking>> {
     let open = sqlx::query_as!(
         OpenBooking,
-        r#"select state = 'waiting' as "is_waiting!"
-           from run_bookings
-           where run_id = $1 and booking_id = $2 and state in ('waiting', 'under_way')
-           for update"#,
+        "select begun_at
+         from run_bookings
+         where run_id = $1 and booking_id = $2 and state in ('waiting', 'under_way')
+         for update",
         of.run_id as _,
         of.booking_id as _,
     )
@@ -225,27 +224,30 @@ pub async fn lock_open(db: &mut Connection, of: BookingOfRun) -> Result<Option<O
     Ok(open)
 }
 
-/// Notes how an open booking of a run stands, and when it is looked at next if it stays so.
+/// Notes how an open booking of a run stands; if it stays open, it is looked at again later and
+/// later.
 pub async fn note(
     db: &mut Connection,
     of: BookingOfRun,
-    outcome: &RunOutcome,
-    look_at: DateTime<Utc>,
+    step: &RunStep,
+    now: DateTime<Utc>,
 ) -> Result<()> {
-    let (state, error) = match outcome {
+    let begun_at = step.begun_at.unwrap_or(now);
+    let (state, error) = match &step.outcome {
         RunOutcome::Open => ("under_way", None),
         RunOutcome::Done => ("done", None),
         RunOutcome::Failed(error) => ("failed", Some(error.as_str())),
     };
     sqlx::query!(
         "update run_bookings
-         set state = $3, error = $4, look_at = $5
+         set state = $3, error = $4, begun_at = $5, look_at = $6
          where run_id = $1 and booking_id = $2 and state in ('waiting', 'under_way')",
         of.run_id as _,
         of.booking_id as _,
         state,
         error,
-        look_at,
+        begun_at,
+        next_look_at(begun_at, now),
     )
     .execute(db)
     .await?;

@@ -80,20 +80,24 @@ async fn a_run_is_about_bookings_of_its_show_each_once() {
 async fn a_run_is_not_over_while_a_booking_of_it_is_open() {
     let schema = schema().await;
     let finish = "update runs set finished_at = now();";
-    let again = change(1, "state = 'waiting', error = null");
+    let again = change(1, "state = 'waiting', error = null, begun_at = null");
 
     schema.refuses(OVER, finish).await;
-    schema.allows(&change(1, "state = 'under_way'")).await;
+    schema
+        .allows(&change(1, "state = 'under_way', begun_at = now()"))
+        .await;
     schema.refuses(OVER, finish).await;
     schema
-        .allows(&(change(1, "state = 'failed', error = 'why'") + finish))
+        .allows(&(change(1, "state = 'failed', error = 'why', begun_at = now()") + finish))
         .await;
     schema.refuses(OVER, &again).await;
     schema.refuses(OVER, &of_run(2)).await;
     schema
         .allows(&(again + "update runs set finished_at = null;"))
         .await;
-    schema.allows(&(change(1, "state = 'done'") + finish)).await;
+    schema
+        .allows(&(change(1, "state = 'done', begun_at = now()") + finish))
+        .await;
 }
 
 #[tokio::test]
@@ -102,24 +106,37 @@ async fn a_failure_says_why_and_nothing_else_does() {
     let constraint = "run_bookings_failed_has_error";
 
     for wrong in [
-        "state = 'failed'",
+        "state = 'failed', begun_at = now()",
         "error = 'why'",
-        "state = 'done', error = 'why'",
+        "state = 'done', begun_at = now(), error = 'why'",
     ] {
         schema.refuses(constraint, &change(1, wrong)).await;
     }
     schema
-        .refuses("run_bookings_state_check", &change(1, "state = 'lost'"))
+        .refuses(
+            "run_bookings_state_check",
+            &change(1, "state = 'lost', begun_at = now()"),
+        )
         .await;
+    for wrong in ["begun_at = now()", "state = 'under_way'", "state = 'done'"] {
+        schema
+            .refuses("run_bookings_begun_has_time", &change(1, wrong))
+            .await;
+    }
     schema
-        .allows(&change(1, "state = 'failed', error = 'why'"))
+        .allows(&change(
+            1,
+            "state = 'failed', error = 'why', begun_at = now()",
+        ))
         .await;
 }
 
 #[tokio::test]
 async fn what_a_run_was_about_is_neither_rewritten_nor_forgotten() {
     let schema = schema().await;
-    schema.allows(&change(1, "state = 'under_way'")).await;
+    schema
+        .allows(&change(1, "state = 'under_way', begun_at = now()"))
+        .await;
 
     for wrong in [
         "update runs set reason = 'snow'".to_owned(),
@@ -127,13 +144,18 @@ async fn what_a_run_was_about_is_neither_rewritten_nor_forgotten() {
         "delete from run_bookings".to_owned(),
         "truncate run_bookings".to_owned(),
         "truncate runs cascade".to_owned(),
-        change(1, "state = 'waiting'"),
+        change(1, "state = 'waiting', begun_at = null"),
         change(1, &format!("booking_id = '{}'", id(2))),
     ] {
         schema.refuses(FORWARD, &wrong).await;
     }
-    schema.allows(&change(1, "state = 'done'")).await;
-    for wrong in ["state = 'waiting'", "state = 'failed', error = 'why'"] {
+    schema
+        .allows(&change(1, "state = 'done', begun_at = now()"))
+        .await;
+    for wrong in [
+        "state = 'waiting', begun_at = null",
+        "state = 'failed', error = 'why'",
+    ] {
         schema.refuses(FORWARD, &change(1, wrong)).await;
     }
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::crash_scenario::{BOOKING, CLAIMS, SESSION, SESSIONS, Scenario};
 use super::harness::{PATIENCE, Server};
+use super::world::Buyer;
 
 const TAKEN_OVER: Duration = Duration::from_secs(75);
 const SHORT_HOLD: (&str, &str) = ("HOLD_SECONDS", "1");
@@ -23,6 +24,8 @@ async fn the_jobs_of_dead_workers_are_finished_and_nothing_is_done_twice() {
         refund_that_was_answered(),
         refund_of_one_who_only_seemed_dead(),
         request_that_nobody_repeats(),
+        run_of_a_cancelled_show(),
+        run_whose_refund_was_being_made(),
     );
 }
 
@@ -178,7 +181,65 @@ async fn request_that_nobody_repeats() {
     scenario.pays(&second, &scenario.text(SESSION).await).await;
 }
 
+/// It dies while it ends a booking.
+async fn run_of_a_cancelled_show() {
+    let scenario = Scenario::new().await;
+    let (harness, first) = (&scenario.harness, scenario.harness.serve(&[]));
+    scenario.booked(&first).await;
+    scenario.pays(&first, &scenario.text(SESSION).await).await;
+
+    let lock = harness.lock("select from bookings for update").await;
+    scenario.cancels_show(&first).await;
+    let end = "%due_minor, currency%for update%";
+    scenario.kill_waiting(first, lock, end).await;
+    harness.finds(BOOKING, "confirmed").await;
+    let _second = harness.serve(&[]);
+
+    scenario.is_called_off().await;
+}
+
+async fn run_whose_refund_was_being_made() {
+    let scenario = Scenario::new().await;
+    let (harness, first) = (&scenario.harness, scenario.harness.serve(&[]));
+    scenario.booked(&first).await;
+    scenario.pays(&first, &scenario.text(SESSION).await).await;
+    harness
+        .fault(&format!(
+            r#"{{ "route": "POST {REFUNDS}", "kind": "hang", "after": true }}"#
+        ))
+        .await;
+
+    scenario.cancels_show(&first).await;
+    harness.until_at_stripe(REFUNDS, 1).await;
+    first.kill();
+    harness.finds(BOOKING, "cancelled").await;
+    let _second = harness.serve(&[]);
+
+    scenario.is_called_off().await;
+}
+
 impl Scenario {
+    async fn cancels_show(&self, server: &Server) {
+        let show = self.text("select show_id::text from bookings").await;
+        let path = format!("/api/admin/shows/{show}/cancel");
+        let body = json!({ "reason": "the film has torn" });
+        let admin = Buyer::admin(&self.harness);
+        let (status, run) = admin.post(server, &path, &body, None).await.unwrap();
+        assert_eq!((status, &run["total"]), (202, &json!(1)), "{run}");
+    }
+
+    async fn is_called_off(&self) {
+        let harness = &self.harness;
+        let run = "select string_agg(state, ',') from run_bookings";
+        harness.until(run, "done", TAKEN_OVER).await;
+        harness.finds(BOOKING, "cancelled").await;
+        harness.finds(CLAIMS, "0").await;
+        let refunds = "select string_agg(source || ' ' || status, ',') from refunds";
+        harness.finds(refunds, "policy succeeded").await;
+        assert_eq!(harness.at_stripe(REFUNDS).await, 1);
+        harness.reconcile().await;
+    }
+
     /// Money comes that is not owed: the sale has ended, and the booking too, before the
     /// event of the payment comes.
     async fn pays_too_late(&self, server: &Server) {

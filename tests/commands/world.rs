@@ -21,10 +21,19 @@ pub(crate) struct Buyer {
 
 impl Buyer {
     pub(crate) fn new(harness: &Harness, name: &str) -> Self {
+        Self::in_role(harness, name, "user")
+    }
+
+    /// Who may do what admins do.
+    pub(crate) fn admin(harness: &Harness) -> Self {
+        Self::in_role(harness, "admin", "admin")
+    }
+
+    fn in_role(harness: &Harness, name: &str, role: &str) -> Self {
         let now = Clock::system().now().timestamp();
         let token = harness.issuer.token(&json!({
             "sub": format!("user_{name}"), "iss": harness.issuer.url(), "azp": ORIGIN,
-            "iat": now, "nbf": now, "exp": now + 600,
+            "iat": now, "nbf": now, "exp": now + 600, "metadata": { "role": role },
         }));
         Self {
             http: reqwest::Client::new(),

@@ -16,10 +16,10 @@ use crate::domain::ids::{BookingId, RunId, ShowId};
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
 use crate::domain::resolution::Resolution;
-use crate::domain::run::{self, Run, RunOutcome, RunPayment};
+use crate::domain::run::{self, Run, RunOutcome, RunPayment, RunStep};
 use crate::error::{Error, Result, explain};
 use crate::repositories::cancellations::{self, Cancellation};
-use crate::repositories::runs::{self, BookingOfRun, Look, UnfinishedRun};
+use crate::repositories::runs::{self, BookingOfRun, Look, OpenBooking, UnfinishedRun};
 use crate::repositories::{attempts, booking_events, bookings, disputes, jobs, refunds, shows};
 use crate::settlement::{self, ReviewDecision};
 
@@ -117,19 +117,21 @@ async fn go_on_with_booking(app: &App, run: &UnfinishedRun, booking_id: BookingI
         run_id: run.id,
         booking_id,
     };
-    let look_at = run::next_look_at(run.begun_at, now);
     let mut tx = app.begin_payment().await?;
-    let outcome = match take_step(&mut tx, run, booking_id, now).await {
+    let step = match take_step(&mut tx, run, booking_id, now).await {
         Ok(None) => return Ok(()),
-        Ok(Some(outcome)) => outcome,
+        Ok(Some(step)) => step,
         Err(error) => {
-            let sentence = sentence_of(booking_id, error)?;
+            let outcome = RunOutcome::Failed(sentence_of(booking_id, error)?);
             drop(tx);
             tx = app.begin_payment().await?;
-            RunOutcome::Failed(sentence)
+            RunStep {
+                begun_at: None,
+                outcome,
+            }
         }
     };
-    runs::note(&mut tx, of, &outcome, look_at).await?;
+    runs::note(&mut tx, of, &step, now).await?;
     app.commit(tx).await
 }
 
@@ -158,67 +160,86 @@ fn sentence_of(id: BookingId, error: Error) -> Result<String> {
     }
 }
 
-/// Does what can be done about a booking now, and says how it stands then; `None` if somebody else
-/// has brought it to its end.
-///
-/// One that waits for its buyer, or has a payment page that is open, is closed at Stripe first.
-/// What a bank has still to decide is cancelled at once: if its money comes, it is surplus, and
-/// goes back by itself.
+/// Does what can be done about a booking now; `None` if somebody else has brought it to its end.
 async fn take_step(
     db: &mut Connection,
     run: &UnfinishedRun,
     booking_id: BookingId,
     now: DateTime<Utc>,
-) -> Result<Option<RunOutcome>> {
+) -> Result<Option<RunStep>> {
     let booking = bookings::lock(db, booking_id).await?;
     let booking = booking.ok_or_else(|| Error::fault("a booking of a run has gone"))?;
     let of = BookingOfRun {
         run_id: run.id,
         booking_id,
     };
-    let Some(open) = runs::lock_open(db, of).await? else {
+    let Some(OpenBooking { begun_at }) = runs::lock_open(db, of).await? else {
         return Ok(None);
     };
+    let is_new = begun_at.is_none();
     let cancellation = Cancellation {
         booking_id,
         version: None,
         reason: Some(&run.reason),
     };
-    if open.is_waiting && booking.status.is_live() {
-        note_show_cancelled(db, run, booking_id, now).await?;
+    let outcome = if booking.status.is_live() {
+        if is_new {
+            note_show_cancelled(db, run, booking_id, now).await?;
+        }
+        end_live(db, cancellation, booking.status, now).await?;
+        RunOutcome::Open
+    } else {
+        give_back(db, cancellation, is_new, now).await?
+    };
+    Ok(Some(RunStep { begun_at, outcome }))
+}
+
+/// Ends a booking that has what it reserves, or sees to it that it can be ended.
+///
+/// One that waits for its buyer, or has a payment page that is open, is closed at Stripe first.
+/// What a bank has still to decide is cancelled at once: if its money comes, it is surplus, and
+/// goes back by itself.
+async fn end_live(
+    db: &mut Connection,
+    cancellation: Cancellation<'_>,
+    status: BookingStatus,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let booking_id = cancellation.booking_id;
+    if status == BookingStatus::Pending {
+        cancellations::request_cancellation(db, cancellation, now).await?;
+        return close_pages(db, booking_id, now).await;
     }
-    match booking.status {
-        BookingStatus::Pending => {
-            cancellations::request_cancellation(db, cancellation, now).await?;
-            close_pages(db, booking_id, now).await?;
-        }
-        BookingStatus::Processing | BookingStatus::Confirmed | BookingStatus::Review
-            if attempts::is_payable(db, booking_id).await? =>
-        {
-            close_pages(db, booking_id, now).await?;
-        }
-        BookingStatus::Processing | BookingStatus::Confirmed => {
-            let owed = run::owed(&lock_payments(db, booking_id).await?, open.is_waiting);
-            end(db, cancellation, &owed, now).await?;
-        }
-        BookingStatus::Review => {
-            let decision = ReviewDecision {
-                booking_id,
-                resolution: Resolution::Cancel,
-                reason: &run.reason,
-            };
-            settlement::resolve_review(db, decision, now).await?;
-        }
-        BookingStatus::Expired | BookingStatus::Cancelled | BookingStatus::Failed => {
-            let payments = lock_payments(db, booking_id).await?;
-            let owed = run::owed(&payments, open.is_waiting);
-            if owed.is_empty() {
-                return Ok(Some(run::judge(&payments)));
-            }
-            ask_back(db, cancellation, &owed, now).await?;
-        }
+    if attempts::is_payable(db, booking_id).await? {
+        return close_pages(db, booking_id, now).await;
     }
-    Ok(Some(RunOutcome::Open))
+    if status == BookingStatus::Review {
+        let decision = ReviewDecision {
+            booking_id,
+            resolution: Resolution::Cancel,
+            reason: cancellation.reason.unwrap_or_default(),
+        };
+        return settlement::resolve_review(db, decision, now).await;
+    }
+    let owed = run::owed(&lock_payments(db, booking_id).await?, true);
+    end(db, cancellation, &owed, now).await
+}
+
+/// Asks back what is owed of a booking that has ended, and says how it stands. What has failed
+/// before is asked for again only if somebody `insists`.
+async fn give_back(
+    db: &mut Connection,
+    cancellation: Cancellation<'_>,
+    insists: bool,
+    now: DateTime<Utc>,
+) -> Result<RunOutcome> {
+    let payments = lock_payments(db, cancellation.booking_id).await?;
+    let owed = run::owed(&payments, insists);
+    if owed.is_empty() {
+        return Ok(run::judge(&payments));
+    }
+    ask_back(db, cancellation, &owed, now).await?;
+    Ok(RunOutcome::Open)
 }
 
 async fn note_show_cancelled(
