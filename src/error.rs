@@ -25,6 +25,10 @@ pub enum Error {
     /// not have happened.
     #[error("Stripe could not be reached: {0}")]
     ProviderUnavailable(String),
+    /// A payment page of the booking is still open, so that what it reserves cannot be freed:
+    /// Stripe has to close it first.
+    #[error("a payment page of the booking is still open")]
+    StillPayable,
     /// Stripe answered no, or what cannot be understood.
     #[error("Stripe refused: {0}")]
     ProviderRefused(String),
@@ -83,6 +87,7 @@ impl Error {
             Self::OutcomeUnknown(_)
             | Self::Refusal(_)
             | Self::ProviderUnavailable(_)
+            | Self::StillPayable
             | Self::ProviderRefused(_)
             | Self::IdentityUnavailable(_)
             | Self::Fault(_) => false,

@@ -152,8 +152,20 @@ async fn cancel_other(
     cancellation: Cancellation<'_>,
     keyed: Keyed,
 ) -> Result<Kept<BookingView>> {
+    let cancelled = cancel_at_once(app, cancellation, &keyed).await;
+    if !sessions::closed_for(app, cancellation.booking_id, &cancelled).await? {
+        return cancelled;
+    }
+    cancel_at_once(app, cancellation, &keyed).await
+}
+
+/// `StillPayable` while a page of the booking is open.
+async fn cancel_at_once(
+    app: &App,
+    cancellation: Cancellation<'_>,
+    keyed: &Keyed,
+) -> Result<Kept<BookingView>> {
     let now = app.now();
-    sessions::close_payable(app, cancellation.booking_id).await?;
     let mut tx = app.begin().await?;
     cancellation::cancel_confirmed(&mut tx, cancellation, now).await?;
     let after = bookings::find(&mut tx, cancellation.booking_id).await?;

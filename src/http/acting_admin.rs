@@ -35,17 +35,17 @@ impl FromRequestParts<AppState> for ActingAdmin {
 impl ActingAdmin {
     /// What they do, to be appended to the audit log.
     pub fn entry(
-        self,
+        &self,
         action: AdminAction,
         subject: impl fmt::Display,
         reason: Option<String>,
     ) -> NewAuditEntry {
         NewAuditEntry {
-            actor: self.user.id,
+            actor: self.user.id.clone(),
             action,
             subject: subject.to_string(),
             reason,
-            request_id: self.request_id,
+            request_id: self.request_id.clone(),
         }
     }
 }

@@ -199,7 +199,7 @@ impl From<Error> for Problem {
                               Repeat the request with the same Idempotency-Key.";
                 Self::unavailable("database_unavailable", detail).retry_after(1)
             }
-            Error::ProviderUnavailable(_) => {
+            Error::ProviderUnavailable(_) | Error::StillPayable => {
                 tracing::warn!("{description}");
                 let detail =
                     "Stripe did not answer. Repeat the request with the same Idempotency-Key.";

@@ -43,12 +43,11 @@ pub struct UnclosedAttempt {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Refuses where a booking can still be paid, as nothing that it reserves may be free then. The
-/// caller holds its lock, so that nothing new can be paid either. One round trip.
+/// `StillPayable` where a booking can still be paid, as nothing that it reserves may be free then.
+/// The caller holds its lock, so that nothing new can be paid either. One round trip.
 pub async fn refuse_payable(db: &mut Connection, id: BookingId) -> Result<()> {
     if is_payable(db, id).await? {
-        let still_open = "a payment page of the booking is still open".to_owned();
-        return Err(Error::ProviderUnavailable(still_open));
+        return Err(Error::StillPayable);
     }
     Ok(())
 }

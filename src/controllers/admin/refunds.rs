@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::views::RefundView;
-use crate::app::AppState;
+use crate::app::{App, AppState};
 use crate::domain::audit::AdminAction;
 use crate::domain::ids::{BookingId, PaymentId};
 use crate::domain::money::Money;
@@ -15,7 +15,7 @@ use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
 use crate::http::acting_admin::ActingAdmin;
 use crate::http::extract::Path;
-use crate::http::idempotency::{Idempotent, Keyed};
+use crate::http::idempotency::{Idempotent, Kept, Keyed};
 use crate::http::reply::Reply;
 use crate::repositories::{audit_log, refunds};
 use crate::workflows::refund_requests::{self, RefundRequest};
@@ -57,7 +57,6 @@ pub async fn refund_payment(
 ) -> Result<Response> {
     let work = async |keyed: Keyed| {
         body.check()?;
-        let now = app.now();
         let request = RefundRequest {
             booking_id: id,
             wanted: WantedRefund {
@@ -67,22 +66,35 @@ pub async fn refund_payment(
             reason: &body.reason,
             releases: body.release_seats,
         };
-        if request.releases {
-            sessions::close_payable(&app, id).await?;
+        let refunded = refund(&app, &admin, request, &keyed).await;
+        if !sessions::closed_for(&app, id, &refunded).await? {
+            return refunded;
         }
-        let mut tx = app.begin().await?;
-        let refund_id = refund_requests::request_refund(&mut tx, request, now).await?;
-        let entry = admin.entry(AdminAction::Refund, id, Some(body.reason.clone()));
-        audit_log::append(&mut tx, &entry, now).await?;
-        let refund = refunds::find(&mut tx, refund_id).await?;
-        let refund = refund.ok_or_else(|| Error::fault("a refund was lost on its way"))?;
-        let location = format!("/api/admin/bookings/{id}");
-        let reply = Reply::accepted(location, RefundView::from(refund));
-        let kept = keyed.keep(&mut tx, reply, now).await?;
-        app.commit(tx).await?;
-        Ok(kept)
+        refund(&app, &admin, request, &keyed).await
     };
     key.respond(&app, work).await
+}
+
+/// `StillPayable` while a page of a booking that is to be cancelled is open.
+async fn refund(
+    app: &App,
+    admin: &ActingAdmin,
+    request: RefundRequest<'_>,
+    keyed: &Keyed,
+) -> Result<Kept<RefundView>> {
+    let (id, now) = (request.booking_id, app.now());
+    let mut tx = app.begin().await?;
+    let refund_id = refund_requests::request_refund(&mut tx, request, now).await?;
+    let reason = Some(request.reason.to_owned());
+    let entry = admin.entry(AdminAction::Refund, id, reason);
+    audit_log::append(&mut tx, &entry, now).await?;
+    let refund = refunds::find(&mut tx, refund_id).await?;
+    let refund = refund.ok_or_else(|| Error::fault("a refund was lost on its way"))?;
+    let location = format!("/api/admin/bookings/{id}");
+    let reply = Reply::accepted(location, RefundView::from(refund));
+    let kept = keyed.keep(&mut tx, reply, now).await?;
+    app.commit(tx).await?;
+    Ok(kept)
 }
 
 impl RefundPayment {

@@ -5,7 +5,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::app::AppState;
+use crate::app::{App, AppState};
 use crate::controllers::BookingView;
 use crate::domain::audit::AdminAction;
 use crate::domain::ids::BookingId;
@@ -14,7 +14,7 @@ use crate::domain::resolution::Resolution;
 use crate::error::Result;
 use crate::http::acting_admin::ActingAdmin;
 use crate::http::extract::Path;
-use crate::http::idempotency::{Idempotent, Keyed};
+use crate::http::idempotency::{Idempotent, Kept, Keyed};
 use crate::http::reply::Reply;
 use crate::repositories::{audit_log, bookings};
 use crate::settlement::{self, ReviewDecision};
@@ -49,25 +49,37 @@ pub async fn resolve_booking(
 ) -> Result<Response> {
     let work = async |keyed: Keyed| {
         super::check_reason(&body.reason)?;
-        let now = app.now();
         let decision = ReviewDecision {
             booking_id: id,
             resolution: body.action,
             reason: &body.reason,
         };
-        if body.action == Resolution::Cancel {
-            sessions::close_payable(&app, id).await?;
+        let resolved = resolve(&app, &admin, decision, &keyed).await;
+        if !sessions::closed_for(&app, id, &resolved).await? {
+            return resolved;
         }
-        let mut tx = app.begin().await?;
-        settlement::resolve_review(&mut tx, decision, now).await?;
-        let entry = admin.entry(AdminAction::ResolveReview, id, Some(body.reason.clone()));
-        audit_log::append(&mut tx, &entry, now).await?;
-        let resolved = bookings::find(&mut tx, id).await?;
-        let resolved = resolved.ok_or(Refusal::NotFound("booking"))?;
-        let reply = Reply::ok(BookingView::of(&app, resolved));
-        let kept = keyed.keep(&mut tx, reply, now).await?;
-        app.commit(tx).await?;
-        Ok(kept)
+        resolve(&app, &admin, decision, &keyed).await
     };
     key.respond(&app, work).await
+}
+
+/// `StillPayable` while a page of a booking that is to be cancelled is open.
+async fn resolve(
+    app: &App,
+    admin: &ActingAdmin,
+    decision: ReviewDecision<'_>,
+    keyed: &Keyed,
+) -> Result<Kept<BookingView>> {
+    let (id, now) = (decision.booking_id, app.now());
+    let mut tx = app.begin().await?;
+    settlement::resolve_review(&mut tx, decision, now).await?;
+    let reason = Some(decision.reason.to_owned());
+    let entry = admin.entry(AdminAction::ResolveReview, id, reason);
+    audit_log::append(&mut tx, &entry, now).await?;
+    let resolved = bookings::find(&mut tx, id).await?;
+    let resolved = resolved.ok_or(Refusal::NotFound("booking"))?;
+    let reply = Reply::ok(BookingView::of(app, resolved));
+    let kept = keyed.keep(&mut tx, reply, now).await?;
+    app.commit(tx).await?;
+    Ok(kept)
 }

@@ -155,6 +155,7 @@ fn sentence_of(id: BookingId, error: Error) -> Result<String> {
         | Error::Unavailable(_)
         | Error::OutcomeUnknown(_)
         | Error::ProviderUnavailable(_)
+        | Error::StillPayable
         | Error::ProviderRefused(_)
         | Error::IdentityUnavailable(_)) => Err(error),
     }

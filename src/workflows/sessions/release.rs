@@ -70,6 +70,15 @@ pub async fn close_lapsed(app: &App, id: BookingId) -> Result<()> {
     }
 }
 
+/// Closes the page of a booking where that is all that has kept something from being done, which is
+/// to be done again then: true. What was refused for another reason leaves the page open. Commits.
+pub async fn closed_for<T>(app: &App, id: BookingId, done: &Result<T>) -> Result<bool> {
+    match done {
+        Err(Error::StillPayable) => close_payable(app, id).await.map(|()| true),
+        Ok(_) | Err(_) => Ok(false),
+    }
+}
+
 /// Closes what could still be paid of a booking that is about to be cancelled, and that is not
 /// waiting for its first payment. Commits.
 pub async fn close_payable(app: &App, id: BookingId) -> Result<()> {
