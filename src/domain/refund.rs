@@ -116,9 +116,12 @@ pub fn decide(payment: &RefundedPayment, found: &StripeRefund) -> RefundDecision
         return RefundDecision::LookFirst;
     };
     let gives_way = payment.giving_way(left_minor);
-    // Who has refunded as much as was asked for has done what was asked for.
-    match gives_way.iter().find(|one| one.refund.money == money) {
-        Some(same) => by_hand(Some(same.refund.clone()), Vec::new()),
+    // Who has refunded as much as was asked for has done what was asked for: where Stripe does not
+    // make it for now, or where there is not enough left for both.
+    let is_done = |one: &&RefundState| one.money == money;
+    let done = gives_way.iter().map(|one| &one.refund).find(is_done);
+    match done.or_else(|| payment.put_off().find(is_done)).cloned() {
+        Some(done) => by_hand(Some(done), Vec::new()),
         None => by_hand(None, gives_way),
     }
 }
@@ -164,6 +167,7 @@ mod tests {
     use RefundStatus as Status;
 
     use super::*;
+    use crate::domain::attempt::PaymentPart;
 
     fn eur(amount_minor: i64) -> Money {
         Money::new(amount_minor, "eur".parse().unwrap())
@@ -179,6 +183,7 @@ mod tests {
             status,
             failure_reason: None,
             created_at: DateTime::UNIX_EPOCH,
+            refused_since: None,
         }
     }
 
@@ -186,6 +191,7 @@ mod tests {
         RefundedPayment {
             id: PaymentId::new(),
             booking_id: BookingId::new(),
+            part: PaymentPart::Full,
             money: eur(1_000),
             is_surplus: true,
             refunds: refunds.to_vec(),
@@ -309,6 +315,24 @@ mod tests {
             let decision = decide(&payment(&refunds), &found(amount, status));
 
             assert_eq!(said(&decision), expected, "{refunds:?} {amount} {status:?}");
+        }
+    }
+
+    #[test]
+    fn a_refund_that_was_put_off_is_the_one_that_somebody_has_made_for_it() {
+        for (put_off, amount, expected) in [
+            (true, 400, "ours by hand Refund"),
+            (true, 300, "new Refund"),
+            (false, 400, "new Refund"),
+        ] {
+            let refund = RefundState {
+                refused_since: put_off.then_some(DateTime::UNIX_EPOCH),
+                ..ours(400, Status::Requested)
+            };
+
+            let decision = decide(&payment(&[refund]), &found(amount, Status::Succeeded));
+
+            assert_eq!(said(&decision), expected, "{put_off} {amount}");
         }
     }
 

@@ -14,7 +14,7 @@ const LOOK_PAUSES: (TimeDelta, TimeDelta) = (TimeDelta::hours(1), TimeDelta::day
 /// No pause is longer.
 pub const PAUSE_MAX: TimeDelta = LOOK_PAUSES.1;
 /// What is refused for so long is left to a person.
-const ASKED_FOR_MAX: TimeDelta = TimeDelta::days(30);
+const REFUSED_FOR_MAX: TimeDelta = TimeDelta::days(30);
 
 /// Stripe's refusal to make a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +49,9 @@ pub fn decide(
     let Some(refund) = payment.requested(refusal.refund_id) else {
         return RefusalDecision::NoChange("the refund was settled meanwhile");
     };
-    let asked_for = now.signed_duration_since(refund.created_at);
-    if refusal.is_final || asked_for > ASKED_FOR_MAX {
+    // What a dispute has held back was not refused meanwhile.
+    let refused_for = now.signed_duration_since(refund.refused_since.unwrap_or(now));
+    if refusal.is_final || refused_for > REFUSED_FOR_MAX {
         RefusalDecision::Fail(refund.clone())
     } else {
         RefusalDecision::AskAgain(refund.clone())
@@ -76,14 +77,16 @@ pub fn next_look_at(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::attempt::PaymentPart;
     use crate::domain::ids::{BookingId, PaymentId};
     use crate::domain::money::Money;
 
-    fn payment(status: RefundStatus) -> RefundedPayment {
+    fn payment(status: RefundStatus, refused_since: Option<DateTime<Utc>>) -> RefundedPayment {
         let money = Money::new(1_000, "eur".parse().unwrap());
         RefundedPayment {
             id: PaymentId::new(),
             booking_id: BookingId::new(),
+            part: PaymentPart::Full,
             money,
             is_surplus: true,
             refunds: vec![RefundState {
@@ -92,7 +95,8 @@ mod tests {
                 money,
                 status,
                 failure_reason: None,
-                created_at: DateTime::UNIX_EPOCH,
+                created_at: DateTime::UNIX_EPOCH - TimeDelta::days(90),
+                refused_since,
             }],
         }
     }
@@ -101,15 +105,17 @@ mod tests {
     fn a_refusal_counts_for_what_waits_and_fails_it_at_once_or_after_a_month() {
         let (requested, failed) = (RefundStatus::Requested, RefundStatus::Failed);
         for (status, is_final, days, expected) in [
-            (requested, false, 0, "again"),
-            (requested, false, 30, "again"),
-            (requested, false, 31, "failed"),
-            (requested, true, 0, "failed"),
-            (RefundStatus::Pending, true, 0, "stays"),
-            (RefundStatus::Succeeded, false, 0, "stays"),
-            (failed, true, 0, "stays"),
+            (requested, false, None, "again"),
+            (requested, false, Some(0), "again"),
+            (requested, false, Some(30), "again"),
+            (requested, false, Some(31), "failed"),
+            (requested, true, None, "failed"),
+            (RefundStatus::Pending, true, None, "stays"),
+            (RefundStatus::Succeeded, false, None, "stays"),
+            (failed, true, None, "stays"),
         ] {
-            let payment = payment(status);
+            let now = DateTime::UNIX_EPOCH;
+            let payment = payment(status, days.map(|days| now - TimeDelta::days(days)));
             let refusal = RefundRefusal {
                 refund_id: payment.refunds[0].id,
                 reason: "400 balance_insufficient".to_owned(),
@@ -117,14 +123,13 @@ mod tests {
                 spends_key: true,
             };
 
-            let now = DateTime::UNIX_EPOCH + TimeDelta::days(days);
             let decided = match decide(&payment, &refusal, now) {
                 RefusalDecision::AskAgain(_) => "again",
                 RefusalDecision::Fail(_) => "failed",
                 RefusalDecision::NoChange(_) => "stays",
             };
 
-            assert_eq!(decided, expected, "{status:?} {is_final} {days}");
+            assert_eq!(decided, expected, "{status:?} {is_final} {days:?}");
         }
     }
 

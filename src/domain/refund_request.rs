@@ -100,6 +100,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
+    use crate::domain::attempt::PaymentPart;
     use crate::domain::ids::{BookingId, DisputeId, RefundId};
     use crate::domain::refund_state::{RefundState, RefundStatus};
     use RefundStatus as Status;
@@ -117,11 +118,13 @@ mod tests {
             status: *status,
             failure_reason: None,
             created_at: DateTime::UNIX_EPOCH,
+            refused_since: None,
         });
         RefundablePayment {
             payment: RefundedPayment {
                 id: PaymentId::new(),
                 booking_id: BookingId::new(),
+                part: PaymentPart::Full,
                 money: money(1_000, "eur"),
                 is_surplus: false,
                 refunds: refunds.collect(),

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::attempt::PaymentPart;
 use super::ids::{BookingId, PaymentId, RefundId};
 use super::money::Money;
 
@@ -64,6 +65,8 @@ pub struct RefundedPayment {
     pub id: PaymentId,
     /// Its booking.
     pub booking_id: BookingId,
+    /// Which part of the booking it pays.
+    pub part: PaymentPart,
     /// What was captured.
     pub money: Money,
     /// Whether the payment was surplus; else it was applied to the booking.
@@ -87,6 +90,8 @@ pub struct RefundState {
     pub failure_reason: Option<String>,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
+    /// Since when Stripe has refused to make it for now.
+    pub refused_since: Option<DateTime<Utc>>,
 }
 
 /// What has to be done, in the transaction that holds the payment's lock.
@@ -172,6 +177,20 @@ impl RefundedPayment {
     fn all_requested(&self) -> impl Iterator<Item = &RefundState> {
         let requested = |one: &&RefundState| one.status == RefundStatus::Requested;
         self.refunds.iter().filter(requested)
+    }
+
+    /// Those of as much that have failed or were called off.
+    pub fn ended_like(&self, refund: &RefundState) -> impl Iterator<Item = &RefundState> {
+        self.refunds.iter().filter(|one| match one.status {
+            RefundStatus::Failed | RefundStatus::Canceled => one.money == refund.money,
+            RefundStatus::Requested | RefundStatus::Pending | RefundStatus::Succeeded => false,
+        })
+    }
+
+    /// Those that Stripe was asked for and does not make for now.
+    pub(super) fn put_off(&self) -> impl Iterator<Item = &RefundState> {
+        self.all_requested()
+            .filter(|one| one.refused_since.is_some())
     }
 
     /// Those that were asked for and do not fit any more when only so much is left.

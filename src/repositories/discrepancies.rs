@@ -61,6 +61,26 @@ pub async fn heal(db: &mut Connection, kind: &str, subjects: &[String]) -> Resul
     Ok(())
 }
 
+/// Heals the one of these that was found first, if one is open.
+pub async fn heal_oldest(db: &mut Connection, kind: &str, subjects: &[String]) -> Result<()> {
+    sqlx::query!(
+        "update discrepancies
+         set status = 'healed'
+         where id = (
+           select id
+           from discrepancies
+           where kind = $1 and subject = any($2) and status = 'open'
+           order by id
+           limit 1
+         )",
+        kind,
+        subjects,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Which discrepancies are listed.
 #[derive(Debug, Clone, Copy)]
 pub struct Filter {

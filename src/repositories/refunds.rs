@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::Columns;
 use crate::connection::Connection;
+use crate::domain::attempt::PaymentPart;
 use crate::domain::ids::{BookingId, PaymentId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::refund::{Refund, RefundReference, StripeRefund};
@@ -34,6 +35,7 @@ pub async fn insert_found(
         status: found.status,
         failure_reason: found.failure_reason.clone(),
         created_at: found.created_at.unwrap_or(now),
+        refused_since: None,
     };
     let next_look_at = next_look_at(refund.status, refund.created_at, now);
     sqlx::query!(
@@ -120,8 +122,9 @@ async fn lock(
     ids: &[PaymentId],
 ) -> Result<HashMap<PaymentId, RefundedPayment>> {
     let rows = sqlx::query!(
-        r#"select id as "id: PaymentId", booking_id as "booking_id: BookingId", amount_minor,
-                  currency, disposition = 'surplus' as "is_surplus!"
+        r#"select id as "id: PaymentId", booking_id as "booking_id: BookingId",
+                  part as "part: PaymentPart", amount_minor, currency,
+                  disposition = 'surplus' as "is_surplus!"
            from payments
            where id = any($1)
            order by id
@@ -135,7 +138,7 @@ async fn lock(
     let refunds = sqlx::query!(
         r#"select id as "id: RefundId", payment_id as "payment_id: PaymentId", stripe_refund_id,
                   amount_minor, currency, status as "status: RefundStatus", failure_reason,
-                  created_at
+                  created_at, refused_since
            from refunds
            where payment_id = any($1)
            order by id
@@ -157,6 +160,7 @@ async fn lock(
                 status: row.status,
                 failure_reason: row.failure_reason,
                 created_at: row.created_at,
+                refused_since: row.refused_since,
             });
     }
     let payments = rows.into_iter().map(|row| {
@@ -164,6 +168,7 @@ async fn lock(
         let payment = RefundedPayment {
             id: row.id,
             booking_id: row.booking_id,
+            part: row.part,
             money: Money::new(row.amount_minor, currency),
             is_surplus: row.is_surplus,
             refunds: of_payments.remove(&row.id).unwrap_or_default(),
@@ -232,12 +237,14 @@ pub async fn put_off(
 ) -> Result<()> {
     sqlx::query!(
         "update refunds
-         set failure_reason = $2, keys_spent = keys_spent + $3, next_look_at = $4
+         set failure_reason = $2, keys_spent = keys_spent + $3, next_look_at = $4,
+             refused_since = coalesce(refused_since, $5)
          where id = $1",
         refund.id as _,
         refusal.reason,
         i32::from(refusal.spends_key),
         next_look_at(refund.status, refund.created_at, now),
+        now,
     )
     .execute(db)
     .await?;

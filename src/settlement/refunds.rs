@@ -125,12 +125,7 @@ impl Round<'_> {
             }
             Bookkeeping::Refund => {
                 ledger::book_refund(db, payment, refund, TransferKind::Refund, self.now).await?;
-                // It has gone itself, or goes in the place of others.
-                let gone = payment.refunds.iter().filter(|other| {
-                    other.id == refund.id || other.money.amount_minor <= refund.money.amount_minor
-                });
-                let gone: Vec<_> = gone.map(|other| other.id.to_string()).collect();
-                discrepancies::heal(db, NOT_GONE, &gone).await
+                heal_gone(db, payment, refund).await
             }
         }
     }
@@ -244,4 +239,28 @@ impl Round<'_> {
             "deferred: the other refunds of its payment are looked at first",
         )
     }
+}
+
+/// Heals what was shown of refunds that did not go, as far as this one makes it good: it has gone
+/// itself, it repeats one that has failed, or nothing is left that could still go.
+async fn heal_gone(
+    db: &mut Connection,
+    payment: &RefundedPayment,
+    refund: &RefundState,
+) -> Result<()> {
+    let gone_minor = payment
+        .refunded_minor()
+        .saturating_add(refund.money.amount_minor);
+    if gone_minor >= payment.money.amount_minor {
+        let all: Vec<_> = payment
+            .refunds
+            .iter()
+            .map(|one| one.id.to_string())
+            .collect();
+        return discrepancies::heal(db, NOT_GONE, &all).await;
+    }
+    discrepancies::heal(db, NOT_GONE, &[refund.id.to_string()]).await?;
+    let repeated = payment.ended_like(refund).map(|one| one.id.to_string());
+    let repeated: Vec<_> = repeated.collect();
+    discrepancies::heal_oldest(db, NOT_GONE, &repeated).await
 }

@@ -1,6 +1,9 @@
 //! A bank takes a payment back, in any order of events: its money is booked once each way, and is
 //! not refunded meanwhile.
 
+use chrono::TimeDelta;
+use holdfast::domain::job::Job;
+use holdfast::jobs;
 use serde_json::{Value, json};
 
 use crate::harness::TestApp;
@@ -137,7 +140,7 @@ async fn its_events_come_in_any_order_each_twice_and_before_the_payment() {
             for body in told.iter().chain(&told) {
                 assert_eq!(harness.deliver(body).await.status, 200);
             }
-            harness.advance(chrono::TimeDelta::seconds(6)).await;
+            harness.advance(TimeDelta::seconds(6)).await;
             harness.run_jobs().await;
 
             let moved = format!("{WITHDRAWN}, {REINSTATED}");
@@ -246,6 +249,30 @@ async fn disputed_money_is_not_refunded_until_the_bank_has_decided() {
         assert_eq!(says_why, end == "lost");
         assert_eq!(harness.sql(HAPPENED).await, format!("{held_back} {last}"));
     }
+}
+
+/// The month after which Stripe's refusals are left to a person begins with the first of them.
+#[tokio::test]
+async fn a_refund_that_a_dispute_has_held_back_for_long_is_still_tried_again() {
+    let harness = TestApp::new().await;
+    let dispute = disputed_surplus(&harness).await;
+    harness.run_jobs().await;
+    harness.advance(TimeDelta::days(40)).await;
+    let refused = json!({
+        "route": "POST /v1/refunds", "kind": "status", "status": 400,
+        "code": "balance_insufficient", "times": 1,
+    });
+    harness.knob("faults", refused).await;
+
+    decided(&harness, &dispute, "won").await;
+    harness.run_jobs().await;
+    let status = "select status::text from refunds";
+    assert_eq!(harness.sql(status).await, "requested");
+    harness.advance(TimeDelta::days(1)).await;
+    jobs::perform(&harness.app, &Job::Sweep).await.unwrap();
+    harness.run_jobs().await;
+
+    assert_eq!(harness.sql(status).await, "succeeded");
 }
 
 #[tokio::test]

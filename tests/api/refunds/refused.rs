@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::{
-    HAPPENED, LEDGER, LEFT, OPEN, REFUNDS, VISA, asked, deafen, pass, refund_by_hand, surplus, told,
+    HAPPENED, LEDGER, LEFT, OPEN, REFUNDS, VISA, asked, deafen, paid, pass, refund_by_hand,
+    surplus, told,
 };
 use crate::harness::TestApp;
 
@@ -212,5 +213,67 @@ async fn a_refund_whose_key_may_be_forgotten_is_looked_for_first() {
     assert_eq!(harness.sql(REFUNDS).await, "surplus succeeded 1200");
     assert_eq!(asked(&harness).await.len(), before);
     assert_eq!(harness.all_at_stripe("refunds").await.len(), 1);
+    harness.reconcile().await;
+}
+
+/// Two refunds of as much fit into the payment: the one that Stripe does not make for now is the
+/// one that somebody has made in its place.
+#[tokio::test]
+async fn a_part_that_was_put_off_and_made_by_hand_is_made_once() {
+    let harness = TestApp::new().await;
+    let (booking, intent) = paid(&harness, VISA).await;
+    refuse(&harness, "balance_insufficient", 1).await;
+    let part = json!({ "amountMinor": 500, "currency": "eur" });
+    let path = format!(
+        "/api/admin/bookings/{}/refunds",
+        booking["id"].as_str().unwrap()
+    );
+    let body = json!({ "amount": part, "reason": "late" });
+    assert_eq!(harness.admin().post(&path, body).await.status, 202);
+    harness.run_jobs().await;
+    assert_eq!(harness.sql(REFUNDS).await, "admin requested 500");
+
+    refund_by_hand(&harness, &intent, 500).await;
+    pass(&harness, TimeDelta::days(1)).await;
+
+    assert_eq!(harness.sql(REFUNDS).await, "admin succeeded 500");
+    assert_eq!(harness.all_at_stripe("refunds").await.len(), 1);
+    assert_eq!(harness.sql(OPEN).await, "");
+    harness.reconcile().await;
+}
+
+/// What a person was shown stays until that has gone, or all has.
+#[tokio::test]
+async fn a_refund_that_goes_hides_no_other_that_did_not() {
+    let harness = TestApp::new().await;
+    let (booking, _) = paid(&harness, VISA).await;
+    let path = format!(
+        "/api/admin/bookings/{}/refunds",
+        booking["id"].as_str().unwrap()
+    );
+    let refund = async |amount: i64| {
+        let part = json!({ "amountMinor": amount, "currency": "eur" });
+        let body = json!({ "amount": part, "reason": "late" });
+        assert_eq!(harness.admin().post(&path, body).await.status, 202);
+        harness.run_jobs().await;
+    };
+    refuse(&harness, "charge_disputed", 3).await;
+    for amount in [200, 200, 300] {
+        refund(amount).await;
+    }
+    let shown = "select string_agg(ours #>> '{amount,amountMinor}', ', ' order by id)
+                 from discrepancies where status = 'open'";
+    assert_eq!(harness.sql(shown).await, "200, 200, 300");
+
+    for (amount, still_shown) in [
+        (400, "200, 200, 300"),
+        (200, "200, 300"),
+        (300, "200"),
+        (300, ""),
+    ] {
+        refund(amount).await;
+
+        assert_eq!(harness.sql(shown).await, still_shown, "{amount}");
+    }
     harness.reconcile().await;
 }
