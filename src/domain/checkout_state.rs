@@ -39,6 +39,13 @@ impl CheckoutState {
         }
     }
 
+    /// Whether the attempt pays a balance that the booking still waits for.
+    pub fn is_balance_due(&self) -> bool {
+        self.part == PaymentPart::Balance
+            && self.is_waited_for()
+            && self.paid.amount_minor < self.total.amount_minor
+    }
+
     /// Whether the booking is not confirmed yet and may still be.
     pub fn waits_for_money(&self) -> bool {
         match self.status {

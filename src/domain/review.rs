@@ -1,5 +1,6 @@
 //! Bookings that wait for a person: what can be decided, and what becomes of the money.
 
+use super::attempt::PaymentPart;
 use super::ids::PaymentId;
 use super::money::Money;
 use super::refund_request::GrantedRefund;
@@ -10,35 +11,44 @@ use super::resolution::Resolution;
 /// What becomes of the money that was kept for a booking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReviewOutcome {
-    /// The payment that confirms it; none if it is cancelled.
+    /// The payment that it is confirmed for, if there is one.
     pub accepted: Option<PaymentId>,
     /// All else goes back.
     pub refunds: Vec<GrantedRefund>,
 }
 
-/// Decides what becomes of the payments, newest first, of a booking of which so much is due. Of
-/// several the one is accepted that is right, else the oldest.
+/// What a booking under review waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Awaited {
+    /// What was asked for: what is due for confirmation, or the balance.
+    pub money: Money,
+    /// Whether the booking was confirmed before, so that it is the balance.
+    pub is_balance: bool,
+}
+
+/// Decides what becomes of the payments, newest first, of a booking. Of several the one is accepted
+/// that is right, else the oldest. A booking that was confirmed before stays so without any, and
+/// what was applied to it goes back only if it is cancelled.
 pub fn decide(
     resolution: Resolution,
-    due: Money,
+    awaited: Awaited,
     payments: &[RefundedPayment],
 ) -> Result<ReviewOutcome, Refusal> {
-    let surplus = payments.iter().filter(|payment| payment.is_surplus);
     let accepted = match resolution {
         Resolution::Cancel => None,
         Resolution::Confirm => {
-            let mut acceptable = surplus.clone().filter(|payment| {
-                payment.money.currency == due.currency
-                    && payment.unreserved_minor() == payment.money.amount_minor
-            });
-            let right = acceptable.clone().find(|payment| payment.money == due);
-            let accepted = right.or_else(|| acceptable.next_back());
-            let message = "cannot be confirm: no money for it is here in its currency";
-            let accepted = accepted.ok_or_else(|| Refusal::field("action", message))?;
-            Some(accepted.id)
+            let accepted = find_acceptable(awaited, payments);
+            if accepted.is_none() && !awaited.is_balance {
+                let message = "cannot be confirm: no money for it is here in its currency";
+                return Err(Refusal::field("action", message));
+            }
+            accepted
         }
     };
-    let others = surplus.filter(|payment| accepted != Some(payment.id));
+    let others = payments.iter().filter(|payment| match resolution {
+        Resolution::Cancel => true,
+        Resolution::Confirm => payment.is_surplus && accepted != Some(payment.id),
+    });
     let refunds = others.map(|payment| GrantedRefund {
         payment_id: payment.id,
         amount: Money::new(payment.unreserved_minor(), payment.money.currency),
@@ -49,6 +59,19 @@ pub fn decide(
             .filter(|refund| refund.amount.amount_minor > 0)
             .collect(),
     })
+}
+
+fn find_acceptable(awaited: Awaited, payments: &[RefundedPayment]) -> Option<PaymentId> {
+    let mut acceptable = payments.iter().filter(|payment| {
+        payment.is_surplus
+            && (payment.part == PaymentPart::Balance) == awaited.is_balance
+            && payment.money.currency == awaited.money.currency
+            && payment.unreserved_minor() == payment.money.amount_minor
+    });
+    let right = acceptable
+        .clone()
+        .find(|payment| payment.money == awaited.money);
+    right.or_else(|| acceptable.next_back()).map(|one| one.id)
 }
 
 #[cfg(test)]
@@ -70,14 +93,34 @@ mod tests {
             status: RefundStatus::Requested,
             failure_reason: None,
             created_at: DateTime::UNIX_EPOCH,
+            refused_since: None,
         };
         RefundedPayment {
             id: PaymentId::new(),
             booking_id: BookingId::new(),
+            part: PaymentPart::Full,
             money: money(amount_minor),
             is_surplus: true,
             refunds: (reserved_minor > 0).then_some(refund).into_iter().collect(),
         }
+    }
+
+    /// A decision in a few words.
+    fn said(resolution: Resolution, awaited: Awaited, payments: &[RefundedPayment]) -> String {
+        let Ok(outcome) = decide(resolution, awaited, payments) else {
+            return "refused".to_owned();
+        };
+        let accepted = outcome.accepted.map(|id| {
+            let accepted = payments.iter().find(|payment| payment.id == id);
+            format!("accepts {}", accepted.unwrap().money.amount_minor)
+        });
+        let done = match resolution {
+            Confirm => accepted.unwrap_or_else(|| "confirms".to_owned()),
+            Cancel => "cancels".to_owned(),
+        };
+        let back = outcome.refunds.iter();
+        let back = back.map(|refund| format!(", {} back", refund.amount.amount_minor));
+        done + &back.collect::<String>()
     }
 
     #[test]
@@ -113,27 +156,45 @@ mod tests {
                 "cancels, 600 back, 999 back",
             ),
         ] {
-            let due = Money::new(1_000, "eur".parse().unwrap());
-
-            let said = match decide(resolution, due, &payments) {
-                Err(_) => "refused".to_owned(),
-                Ok(outcome) => {
-                    let accepted = outcome.accepted.map(|id| {
-                        let accepted = payments.iter().find(|payment| payment.id == id);
-                        format!("accepts {}", accepted.unwrap().money.amount_minor)
-                    });
-                    let back = outcome
-                        .refunds
-                        .iter()
-                        .map(|refund| format!("{} back", refund.amount.amount_minor));
-                    let said = accepted.unwrap_or_else(|| "cancels".to_owned());
-                    [said]
-                        .into_iter()
-                        .chain(back)
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                }
+            let awaited = Awaited {
+                money: Money::new(1_000, "eur".parse().unwrap()),
+                is_balance: false,
             };
+
+            let said = said(resolution, awaited, &payments);
+
+            assert_eq!(said, expected, "{resolution:?} {payments:?}");
+        }
+    }
+
+    #[test]
+    fn a_balance_is_accepted_for_a_booking_that_stays_confirmed_without_it() {
+        let deposit = RefundedPayment {
+            part: PaymentPart::Deposit,
+            is_surplus: false,
+            ..surplus(501, "eur", 0)
+        };
+        let twice = RefundedPayment {
+            is_surplus: true,
+            ..deposit.clone()
+        };
+        let balance = |currency| RefundedPayment {
+            part: PaymentPart::Balance,
+            ..surplus(499, currency, 0)
+        };
+        for (resolution, other, expected) in [
+            (Confirm, balance("eur"), "accepts 499"),
+            (Confirm, balance("usd"), "confirms, 499 back"),
+            (Confirm, twice.clone(), "confirms, 501 back"),
+            (Cancel, balance("eur"), "cancels, 499 back, 501 back"),
+        ] {
+            let payments = [other, deposit.clone()];
+            let awaited = Awaited {
+                money: Money::new(500, "eur".parse().unwrap()),
+                is_balance: true,
+            };
+
+            let said = said(resolution, awaited, &payments);
 
             assert_eq!(said, expected, "{resolution:?} {payments:?}");
         }

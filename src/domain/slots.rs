@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::attempt::PaymentPart;
@@ -107,7 +107,7 @@ impl Service {
     ) -> Result<Quote, Refusal> {
         self.check_hours(wanted.hours)?;
         let ends_at = wanted.ends_at();
-        if !self.is_open(wanted.starts_at, ends_at, now) {
+        if !self.is_offered(wanted, now) {
             return Err(Refusal::SlotUnavailable);
         }
         let full = self.total(wanted.hours);
@@ -146,20 +146,13 @@ impl Service {
         })
     }
 
-    fn is_open(
-        &self,
-        starts_at: DateTime<Utc>,
-        ends_at: DateTime<Utc>,
-        now: DateTime<Utc>,
-    ) -> bool {
+    fn is_offered(&self, wanted: &WantedSlot, now: DateTime<Utc>) -> bool {
+        let starts_at = wanted.starts_at;
         let (first, last) = self.bookable(now);
         let date = starts_at.with_timezone(&self.timezone).date_naive();
-        let whole_minutes = starts_at.second() == 0 && starts_at.nanosecond() == 0;
-        let within = |(opens_at, closes_at)| opens_at <= starts_at && ends_at <= closes_at;
-        whole_minutes
-            && starts_at > now
+        starts_at > now
             && (first..=last).contains(&starts_at)
-            && self.opening(date).is_some_and(within)
+            && self.starts(date, wanted.hours).contains(&starts_at)
     }
 
     fn total(&self, count: u32) -> Money {
@@ -260,6 +253,8 @@ fn after_gap(date: NaiveDate, time: NaiveTime, timezone: Tz) -> Option<DateTime<
 
 #[cfg(test)]
 mod tests {
+    use chrono::Timelike;
+
     use super::super::booking::ResourceId;
     use super::super::timetable::TakenTime;
     use super::*;

@@ -273,12 +273,18 @@ pub struct LockedBooking {
     pub status: BookingStatus,
     /// What is due for confirmation.
     pub due: Money,
+    /// What is left to pay of it.
+    pub balance: Money,
+    /// Whether it has been confirmed, wherever it stands now.
+    pub was_confirmed: bool,
 }
 
 /// Locks a booking, if there is one.
 pub async fn lock(db: &mut Connection, id: BookingId) -> Result<Option<LockedBooking>> {
     let row = sqlx::query!(
-        r#"select status as "status: BookingStatus", due_minor, currency
+        r#"select status as "status: BookingStatus", due_minor, currency,
+                  total_minor - paid_minor - conceded_minor as "balance_minor!",
+                  confirmed_at is not null as "was_confirmed!"
            from bookings
            where id = $1
            for update"#,
@@ -291,6 +297,8 @@ pub async fn lock(db: &mut Connection, id: BookingId) -> Result<Option<LockedBoo
         Ok(LockedBooking {
             status: row.status,
             due: Money::new(row.due_minor, currency),
+            balance: Money::new(row.balance_minor, currency),
+            was_confirmed: row.was_confirmed,
         })
     })
     .transpose()
@@ -324,6 +332,21 @@ pub async fn review(db: &mut Connection, id: BookingId, now: DateTime<Utc>) -> R
         "update bookings
          set status = 'review', hold_expires_at = null, updated_at = $2
          where id = $1",
+        id as _,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Confirms again a booking under review that was confirmed before: nothing of what came is
+/// accepted for it. The caller holds its lock.
+pub async fn confirm_again(db: &mut Connection, id: BookingId, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update bookings
+         set status = 'confirmed', updated_at = $2
+         where id = $1 and status = 'review'",
         id as _,
         now,
     )

@@ -30,15 +30,24 @@ pub async fn claim_again(db: &mut Connection, id: BookingId, now: DateTime<Utc>)
              on conflict (show_id, label) do nothing
              returning label
            ), slot as (
+             -- The resource that it had, else the first that has the time: once one is claimed, the
+             -- booking has its slot, and all others conflict.
              insert into slot_claims (booking_id, service_id, resource_id, during)
-             select booking.id, booking.service_id, booking.resource_id,
+             select booking.id, booking.service_id, resource.id,
                     tstzrange(booking.slot_starts_at,
                               booking.slot_ends_at + make_interval(mins => buffer_minutes))
              from bookings as booking
              join services on services.id = booking.service_id
+             join service_resources as resource on resource.service_id = services.id
              where booking.id = $1 and booking.slot_starts_at > $2
+             order by (resource.id = booking.resource_id) desc, resource.position
              on conflict do nothing
-             returning booking_id
+             returning resource_id
+           ), moved as (
+             update bookings
+             set resource_id = slot.resource_id
+             from slot
+             where bookings.id = $1 and bookings.resource_id <> slot.resource_id
            )
            select case kind
                when 'service' then exists (select from slot)

@@ -183,7 +183,8 @@ fn failures_json(failures: &[NewFailedPayment<'_>]) -> Value {
 }
 
 /// Applies surplus to its booking, books it over, and confirms the booking, which is under review,
-/// for this money: what is less or more than was due is conceded. The caller holds the locks of
+/// for this money. By what is less than was due for this part, or more than the total, the buyer is
+/// let off; what is more than the deposit makes the balance smaller. The caller holds the locks of
 /// both.
 pub async fn accept(db: &mut Connection, id: PaymentId, now: DateTime<Utc>) -> Result<()> {
     let kind = TransferKind::Acceptance;
@@ -193,7 +194,7 @@ pub async fn accept(db: &mut Connection, id: PaymentId, now: DateTime<Utc>) -> R
            update payments
            set disposition = 'applied', surplus_reason = null
            where id = $1 and disposition = 'surplus'
-           returning id, booking_id, amount_minor, currency
+           returning id, booking_id, part, amount_minor, currency
          ), transfer as (
            insert into ledger_transfers (id, kind, debit, credit, amount_minor, currency,
                                          booking_id, payment_id, created_at)
@@ -202,7 +203,11 @@ pub async fn accept(db: &mut Connection, id: PaymentId, now: DateTime<Utc>) -> R
          )
          update bookings
          set status = 'confirmed', paid_minor = paid_minor + amount_minor,
-             conceded_minor = due_minor - paid_minor - amount_minor,
+             conceded_minor = case part
+               when 'balance' then total_minor - paid_minor - amount_minor
+               else greatest(due_minor - paid_minor - amount_minor, 0)
+                 + least(total_minor - paid_minor - amount_minor, 0)
+             end,
              confirmed_at = coalesce(confirmed_at, $6), hold_expires_at = null, updated_at = $6
          from accepted
          where bookings.id = accepted.booking_id and status = 'review'",

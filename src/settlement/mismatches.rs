@@ -45,6 +45,10 @@ impl<'a> Round<'a> {
                 }
                 is_claimed
             }
+            BookingStatus::Confirmed if reported.state.is_balance_due() => {
+                bookings::review(db, id, self.now).await?;
+                true
+            }
             BookingStatus::Confirmed | BookingStatus::Cancelled | BookingStatus::Review => false,
         };
         self.flag(db, reported, mismatch, is_reviewed).await?;

@@ -14,7 +14,7 @@ use crate::domain::refund_request::GrantedRefund;
 use crate::domain::refund_state::RefundSource;
 use crate::domain::refusal::Refusal;
 use crate::domain::resolution::Resolution;
-use crate::domain::review;
+use crate::domain::review::{self, Awaited};
 use crate::error::Result;
 use crate::repositories::refund_requests::{self, NewRefund};
 use crate::repositories::{attempts, bookings, discrepancies, payments, refunds};
@@ -31,8 +31,9 @@ pub struct ReviewDecision<'a> {
 }
 
 /// Confirms a booking under review for the money that came, or cancels it; what is not accepted
-/// goes back, and what was open about it is dismissed. The caller commits. Refuses a booking that
-/// is not under review, and to confirm where no money could be accepted.
+/// goes back, and what was open about it is dismissed. One that was confirmed before, and whose
+/// balance is odd, stays confirmed also where that cannot be accepted. The caller commits. Refuses
+/// a booking that is not under review, and to confirm where no money could be accepted.
 pub async fn resolve_review(
     db: &mut Connection,
     decision: ReviewDecision<'_>,
@@ -46,20 +47,36 @@ pub async fn resolve_review(
         return Err(Refusal::NotUnderReview { booking_status }.into());
     }
     let kept = refunds::lock_payments_of(db, id).await?;
-    let outcome = review::decide(decision.resolution, booking.due, &kept)?;
+    let is_balance = booking.was_confirmed;
+    let money = if is_balance {
+        booking.balance
+    } else {
+        booking.due
+    };
+    let awaited = Awaited { money, is_balance };
+    let outcome = review::decide(decision.resolution, awaited, &kept)?;
     let mut round = Round::new(now);
     let resolved = BookingEvent::ReviewResolved {
         resolution: decision.resolution,
         reason: reason.to_owned(),
     };
     round.happened(id, resolved);
-    if let Some(payment_id) = outcome.accepted {
-        payments::accept(db, payment_id, now).await?;
-        let payment_id = Some(payment_id);
-        round.happened(id, BookingEvent::Confirmed { payment_id });
-    } else {
-        attempts::refuse_payable(db, id).await?;
-        round.end_booking(db, id, Ending::Cancelled).await?;
+    match (decision.resolution, outcome.accepted) {
+        (Resolution::Confirm, Some(payment_id)) => {
+            payments::accept(db, payment_id, now).await?;
+            let accepted = if is_balance {
+                BookingEvent::BalancePaid { payment_id }
+            } else {
+                let payment_id = Some(payment_id);
+                BookingEvent::Confirmed { payment_id }
+            };
+            round.happened(id, accepted);
+        }
+        (Resolution::Confirm, None) => bookings::confirm_again(db, id, now).await?,
+        (Resolution::Cancel, _) => {
+            attempts::refuse_payable(db, id).await?;
+            round.end_booking(db, id, Ending::Cancelled).await?;
+        }
     }
     for granted in outcome.refunds {
         round.give_back(db, id, granted, reason).await?;

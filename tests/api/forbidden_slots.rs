@@ -115,6 +115,9 @@ async fn a_slot_that_was_sold_is_not_rewritten_and_one_of_nothing_is_none() {
             &set(1, "slot_ends_at = '2026-12-01T12:00Z'"),
         )
         .await;
+    schema
+        .refuses("bookings_live_has_slot", &set(1, "resource_id = 2"))
+        .await;
     let without = booking(2, 1, 13).replace("'service', '{}'", "'service', '{S1}'");
     schema.refuses("bookings_service_has_slot", &without).await;
     schema

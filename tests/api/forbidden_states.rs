@@ -39,7 +39,7 @@ const LEGAL_MOVES: [(&str, &[&str]); 7] = [
         "processing",
         &["confirmed", "failed", "cancelled", "review"],
     ),
-    ("confirmed", &["cancelled"]),
+    ("confirmed", &["cancelled", "review"]),
     ("expired", &["confirmed", "review"]),
     ("failed", &["confirmed", "review"]),
     ("cancelled", &["review"]),

@@ -83,6 +83,31 @@ async fn an_admin_frees_the_slot_only_once_the_page_of_the_balance_is_closed() {
 }
 
 #[tokio::test]
+async fn what_is_refused_leaves_the_page_of_the_balance_open() {
+    let harness = TestApp::new().await;
+    let service = harness.service_with(json!({})).await;
+    let dana = harness.customer("dana");
+    let booked = dana.book_slot(&service, AFTERNOON, 1, "half").await.body;
+    harness.pay(&booked).await;
+    let opened = checkout(&dana, &booked, json!({ "part": "balance" })).await;
+    let session = opened.body["checkout"]["sessionId"].as_str().unwrap();
+    let id = booked["id"].as_str().unwrap();
+    let too_much = json!({
+        "amount": { "amountMinor": 502, "currency": "usd" }, "reason": "ill", "releaseSeats": true,
+    });
+    let refunds = format!("/api/admin/bookings/{id}/refunds");
+    let cancel = format!("/api/bookings/{id}/cancel");
+
+    let refused = harness.admin().post(&refunds, too_much).await;
+    let outdated = dana.post(&cancel, json!({ "version": 1 })).await;
+
+    refused.refused(422, "refund_exceeds_payment");
+    outdated.refused(409, "version_conflict");
+    let path = format!("/v1/checkout/sessions/{session}");
+    assert_eq!(harness.ask_stripe(&path).await["status"], "open");
+}
+
+#[tokio::test]
 async fn the_balance_stays_where_an_admin_has_accepted_another_deposit() {
     let harness = TestApp::new().await;
     let service = harness.service_with(json!({})).await;
@@ -245,8 +270,8 @@ async fn a_balance_that_we_have_not_heard_of_is_found_by_asking() {
 }
 
 #[tokio::test]
-async fn the_balance_is_the_same_where_another_deposit_was_accepted() {
-    for deposit in [400, 600] {
+async fn what_is_more_than_the_deposit_makes_the_balance_smaller_and_what_is_less_is_let_off() {
+    for (deposit, balance) in [(400, 500), (600, 401)] {
         let harness = TestApp::new().await;
         let service = harness.service_with(json!({})).await;
         let dana = harness.customer("dana");
@@ -272,7 +297,104 @@ async fn the_balance_is_the_same_where_another_deposit_was_accepted() {
 
         let settled = dana.booking(&booked).await;
         assert_eq!(settled["paymentStatus"], "paid", "{opened:?}");
-        assert_eq!(settled["paid"]["amountMinor"], deposit + 500);
+        assert_eq!(settled["paid"]["amountMinor"], deposit + balance);
         assert_eq!(settled["balance"]["amountMinor"], 0);
     }
+}
+
+/// A booking whose deposit is paid, and whose balance comes with another amount.
+async fn with_odd_balance(harness: &TestApp, amount: i64) -> Value {
+    let service = harness.service_with(json!({})).await;
+    let dana = harness.customer("dana");
+    let booked = dana.book_slot(&service, AFTERNOON, 1, "half").await.body;
+    harness.pay(&booked).await;
+    let opened = checkout(&dana, &booked, json!({ "part": "balance" }))
+        .await
+        .body;
+    let odd = json!({ "session": opened["checkout"]["sessionId"], "amount": amount });
+    harness.knob("pay", odd).await;
+    harness.simulator.settled().await;
+    let reviewed = dana.booking(&booked).await;
+    assert_eq!(reviewed["status"], "review");
+    assert_eq!(reviewed["checkout"], Value::Null);
+    let again = checkout(&dana, &booked, json!({ "part": "balance" })).await;
+    again.refused(409, "booking_not_payable");
+    reviewed
+}
+
+async fn resolve(harness: &TestApp, booking: &Value, action: &str) -> Value {
+    let id = booking["id"].as_str().unwrap();
+    let path = format!("/api/admin/bookings/{id}/resolve");
+    let decision = json!({ "action": action, "reason": "talked to them" });
+    let resolved = harness.admin().post(&path, decision).await;
+    assert_eq!(resolved.status, 200, "{resolved:?}");
+    harness.run_jobs().await;
+    let of_booking = "select count(*) from discrepancies where status = 'open'";
+    assert_eq!(harness.sql(of_booking).await, "0");
+    resolved.body
+}
+
+#[tokio::test]
+async fn a_balance_of_another_amount_waits_for_a_person_who_accepts_it() {
+    for amount in [499, 501] {
+        let harness = TestApp::new().await;
+        let booking = with_odd_balance(&harness, amount).await;
+
+        let resolved = resolve(&harness, &booking, "confirm").await;
+
+        assert_eq!(resolved["status"], "confirmed");
+        assert_eq!(resolved["paymentStatus"], "paid");
+        assert_eq!(resolved["paid"]["amountMinor"], 501 + amount);
+        assert_eq!(resolved["balance"]["amountMinor"], 0);
+        assert_eq!(resolved["confirmedAt"], booking["confirmedAt"]);
+        let last = "select kind from booking_events order by id desc limit 1";
+        assert_eq!(harness.sql(last).await, "balancePaid");
+        let more = checkout(
+            &harness.customer("dana"),
+            &booking,
+            json!({ "part": "balance" }),
+        )
+        .await;
+        more.refused(409, "already_paid");
+    }
+}
+
+#[tokio::test]
+async fn a_booking_whose_odd_balance_is_not_wanted_is_cancelled_and_all_goes_back() {
+    let harness = TestApp::new().await;
+    let booking = with_odd_balance(&harness, 300).await;
+
+    let resolved = resolve(&harness, &booking, "cancel").await;
+
+    assert_eq!(resolved["status"], "cancelled");
+    let back = "select string_agg(concat_ws(' ', source, status, amount_minor), ', '
+                                  order by amount_minor) from refunds";
+    assert_eq!(
+        harness.sql(back).await,
+        "admin succeeded 300, admin succeeded 501"
+    );
+    assert_eq!(harness.sql("select count(*) from slot_claims").await, "0");
+}
+
+/// An admin has given the odd balance back before they decide.
+#[tokio::test]
+async fn a_booking_stays_confirmed_without_an_odd_balance_and_asks_for_it_again() {
+    let harness = TestApp::new().await;
+    let booking = with_odd_balance(&harness, 300).await;
+    let id = booking["id"].as_str().unwrap();
+    let body = json!({ "reason": "wrong amount" });
+    let path = format!("/api/admin/bookings/{id}/refunds");
+    assert_eq!(harness.admin().post(&path, body).await.status, 202);
+    harness.run_jobs().await;
+
+    let resolved = resolve(&harness, &booking, "confirm").await;
+    let dana = harness.customer("dana");
+    let opened = checkout(&dana, &booking, json!({ "part": "balance" })).await;
+    harness.pay(&opened.body).await;
+
+    assert_eq!(resolved["status"], "confirmed");
+    assert_eq!(resolved["balance"]["amountMinor"], 500);
+    let settled = dana.booking(&booking).await;
+    assert_eq!(settled["paymentStatus"], "paid", "{settled}");
+    assert_eq!(settled["balance"]["amountMinor"], 0);
 }

@@ -43,14 +43,14 @@ async fn what_lies_around_a_slot_is_taken_with_it() {
 
     for (starts_at, hours) in [
         ("2026-12-01T08:00:00Z", 1),
-        ("2026-12-01T07:31:00Z", 1),
-        ("2026-12-01T10:29:00Z", 1),
+        ("2026-12-01T10:00:00Z", 1),
+        ("2026-12-01T07:00:00Z", 2),
         ("2026-12-01T07:00:00Z", 8),
     ] {
         let refused = dana.book_slot(&service, starts_at, hours, "full").await;
         refused.refused(409, "slot_unavailable");
     }
-    for starts_at in ["2026-12-01T07:30:00Z", "2026-12-01T10:30:00Z"] {
+    for starts_at in ["2026-12-01T07:00:00Z", "2026-12-01T11:00:00Z"] {
         let booked = dana.book_slot(&service, starts_at, 1, "full").await;
         assert_eq!(booked.status, 201, "{booked:?}");
     }
@@ -68,6 +68,7 @@ async fn what_cannot_be_booked_is_refused() {
         ("2026-12-01T02:59:00Z", "before it opens"),
         ("2026-12-01T14:30:00Z", "until after it closes"),
         ("2026-12-01T09:00:30Z", "within a minute"),
+        ("2026-12-01T09:30:00Z", "between two that are offered"),
         ("2027-01-15T09:00:00Z", "beyond the horizon"),
         ("2020-12-01T09:00:00Z", "in the past"),
         (
@@ -108,6 +109,30 @@ async fn a_slot_whose_hold_ends_is_free_again_and_late_money_claims_it_or_goes_b
     assert_eq!(eve.booking(&second.body).await["status"], "expired");
     let surplus = "select surplus_reason from payments where disposition = 'surplus'";
     assert_eq!(harness.sql(surplus).await, "late_payment");
+    harness.run_jobs().await;
+    harness.reconcile().await;
+}
+
+/// Who gives their time is not for the buyer to choose: anybody who has it free does.
+#[tokio::test]
+async fn late_money_of_a_slot_finds_it_with_whoever_has_it_free() {
+    let harness = TestApp::new().await;
+    let own = json!({ "resources": ["Carer 1", "Carer 2"] });
+    let service = harness.service_with(own).await;
+    let (dana, eve) = (harness.customer("dana"), harness.customer("eve"));
+    let late = dana.book_slot(&service, AFTERNOON, 1, "half").await.body;
+    assert_eq!(late["slot"]["resource"], "Carer 1");
+    harness.hear_of_expiry(&late).await;
+    let taken = eve.book_slot(&service, AFTERNOON, 1, "full").await.body;
+    assert_eq!(taken["slot"]["resource"], "Carer 1");
+
+    harness.pay(&late).await;
+
+    let confirmed = dana.booking(&late).await;
+    assert_eq!(confirmed["status"], "confirmed");
+    assert_eq!(confirmed["slot"]["resource"], "Carer 2");
+    let third = eve.book_slot(&service, AFTERNOON, 1, "full").await;
+    third.refused(409, "slot_unavailable");
     harness.run_jobs().await;
     harness.reconcile().await;
 }
