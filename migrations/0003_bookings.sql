@@ -83,7 +83,8 @@ begin
     ('pending', 'processing'), ('pending', 'confirmed'), ('pending', 'expired'),
     ('pending', 'cancelled'), ('pending', 'failed'), ('pending', 'review'),
     ('processing', 'confirmed'), ('processing', 'failed'), ('processing', 'cancelled'), ('processing', 'review'),
-    ('confirmed', 'cancelled'),
+    -- A balance of a wrong amount waits for a person.
+    ('confirmed', 'cancelled'), ('confirmed', 'review'),
     ('expired', 'confirmed'), ('expired', 'review'),
     ('failed', 'confirmed'), ('failed', 'review'),
     ('cancelled', 'review'), ('review', 'confirmed'), ('review', 'cancelled')
@@ -110,21 +111,22 @@ create trigger bookings_born_without_concession before insert on bookings for ea
   when (new.conceded_minor <> 0) execute function bookings_refuse_concession();
 
 -- Refuses to rewrite what was sold, and for how much. The checks of seats and sums rely on it: they read the booking
--- without locking it.
+-- without locking it. Which of a service's resources gives its time is not for the buyer to choose: that may change with
+-- the claim.
 create function bookings_refuse_rewrite() returns trigger language plpgsql as $$
 begin
   raise exception 'what booking % has sold cannot be rewritten', old.id
     using errcode = 'check_violation', constraint = 'bookings_sale_is_final';
 end $$;
 create trigger bookings_sale_is_final
-  before update of id, kind, show_id, seats, service_id, resource_id, slot_starts_at, slot_ends_at, payment_option,
-    currency, total_minor, due_minor, cancellation_policy
+  before update of id, kind, show_id, seats, service_id, slot_starts_at, slot_ends_at, payment_option, currency,
+    total_minor, due_minor, cancellation_policy
   on bookings for each row
-  when ((old.id, old.kind, old.show_id, old.seats, old.service_id, old.resource_id, old.slot_starts_at,
-         old.slot_ends_at, old.payment_option, old.currency, old.total_minor, old.due_minor, old.cancellation_policy)
+  when ((old.id, old.kind, old.show_id, old.seats, old.service_id, old.slot_starts_at, old.slot_ends_at,
+         old.payment_option, old.currency, old.total_minor, old.due_minor, old.cancellation_policy)
     is distinct from
-    (new.id, new.kind, new.show_id, new.seats, new.service_id, new.resource_id, new.slot_starts_at,
-     new.slot_ends_at, new.payment_option, new.currency, new.total_minor, new.due_minor, new.cancellation_policy))
+    (new.id, new.kind, new.show_id, new.seats, new.service_id, new.slot_starts_at, new.slot_ends_at,
+     new.payment_option, new.currency, new.total_minor, new.due_minor, new.cancellation_policy))
   execute function bookings_refuse_rewrite();
 
 -- One row is one seat taken, held or sold; release deletes it. The primary key refuses the double sale.

@@ -19,6 +19,8 @@ create table refunds (
   keys_spent int not null default 0 check (keys_spent >= 0),
   -- Why it did not go, for good or so far.
   failure_reason text,
+  -- Since when Stripe has refused to make it for now.
+  refused_since timestamptz,
   -- When Stripe is asked next, for it or about it.
   next_look_at timestamptz,
   created_at timestamptz not null,

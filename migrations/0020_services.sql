@@ -89,6 +89,9 @@ create constraint trigger bookings_live_has_slot after insert on bookings
 create constraint trigger bookings_live_again_has_slot after update of status on bookings
   deferrable initially deferred for each row when (new.kind = 'service' and old.live <> new.live)
   execute function bookings_check_slot();
+create constraint trigger bookings_moved_has_slot after update of resource_id on bookings
+  deferrable initially deferred for each row when (old.resource_id is distinct from new.resource_id)
+  execute function bookings_check_slot();
 create constraint trigger slot_claims_of_live_booking after insert or update or delete on slot_claims
   deferrable initially deferred for each row execute function slot_claims_check_booking();
 

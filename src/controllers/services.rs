@@ -101,11 +101,8 @@ pub async fn list_slots(
     let until = service.taken_until(window.end + TimeDelta::days(1));
     let taken = services::taken(&mut db, &resources, window.start..until).await?;
     drop(db);
-    let timetable = Timetable {
-        resources: &resources,
-        taken: &taken,
-    };
-    let slots = service.free_slots(hours, window, timetable, now);
+    let timetable = Timetable::new(&resources, &taken);
+    let slots = service.free_slots(hours, window, &timetable, now);
     let items = slots.into_iter().map(FreeSlotView::from).collect();
     Ok(Json(FreeSlots { items }))
 }

@@ -318,7 +318,8 @@ impl Booking {
     /// True when everything due for confirmation has been captured, has not been given back, and no
     /// bank has taken it back for good.
     pub fn is_paid(&self) -> bool {
-        if self.disputed == Some(DisputeStatus::Lost) {
+        // Only one that has kept the money is among those that were prevented.
+        if let Some(DisputeStatus::Lost | DisputeStatus::Prevented) = self.disputed {
             return false;
         }
         let kept_minor = self.met_minor().saturating_sub(self.refunded.amount_minor);

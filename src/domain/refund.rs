@@ -9,6 +9,7 @@ use super::refund_state::{
     Bookkeeping, RefundChange, RefundDecision, RefundSource, RefundState, RefundStatus,
     RefundedPayment,
 };
+use super::skew::SKEW_MAX;
 
 /// What Stripe says of a refund that it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +119,10 @@ pub fn decide(payment: &RefundedPayment, found: &StripeRefund) -> RefundDecision
     let gives_way = payment.giving_way(left_minor);
     // Who has refunded as much as was asked for has done what was asked for: where Stripe does not
     // make it for now, or where there is not enough left for both.
-    let is_done = |one: &&RefundState| one.money == money;
+    let is_done = |one: &&RefundState| {
+        let first_possible = one.created_at - SKEW_MAX;
+        one.money == money && found.created_at.is_none_or(|at| at >= first_possible)
+    };
     let done = gives_way.iter().map(|one| &one.refund).find(is_done);
     match done.or_else(|| payment.put_off().find(is_done)).cloned() {
         Some(done) => by_hand(Some(done), Vec::new()),
@@ -165,6 +169,7 @@ fn bookkeeping(status: RefundStatus, reported: RefundStatus) -> Option<Bookkeepi
 #[cfg(test)]
 mod tests {
     use RefundStatus as Status;
+    use chrono::TimeDelta;
 
     use super::*;
     use crate::domain::attempt::PaymentPart;
@@ -320,19 +325,29 @@ mod tests {
 
     #[test]
     fn a_refund_that_was_put_off_is_the_one_that_somebody_has_made_for_it() {
-        for (put_off, amount, expected) in [
-            (true, 400, "ours by hand Refund"),
-            (true, 300, "new Refund"),
-            (false, 400, "new Refund"),
+        let asked_for_at = DateTime::UNIX_EPOCH;
+        let hour = TimeDelta::hours(1);
+        let (before, after) = (Some(asked_for_at - hour), Some(asked_for_at + hour));
+        for (put_off, amount, made_at, expected) in [
+            (true, 400, after, "ours by hand Refund"),
+            (true, 400, None, "ours by hand Refund"),
+            (true, 400, before, "new Refund"),
+            (true, 300, after, "new Refund"),
+            (false, 400, after, "new Refund"),
         ] {
             let refund = RefundState {
-                refused_since: put_off.then_some(DateTime::UNIX_EPOCH),
+                refused_since: put_off.then_some(asked_for_at),
+                created_at: asked_for_at,
                 ..ours(400, Status::Requested)
             };
+            let report = StripeRefund {
+                created_at: made_at,
+                ..found(amount, Status::Succeeded)
+            };
 
-            let decision = decide(&payment(&[refund]), &found(amount, Status::Succeeded));
+            let decision = decide(&payment(&[refund]), &report);
 
-            assert_eq!(said(&decision), expected, "{put_off} {amount}");
+            assert_eq!(said(&decision), expected, "{put_off} {amount} {made_at:?}");
         }
     }
 

@@ -42,28 +42,27 @@ impl Service {
         ends_at + TimeDelta::minutes(self.buffer_minutes.into())
     }
 
-    /// When a slot that is booked now may begin: first and last.
-    pub(crate) fn bookable(&self, now: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+    /// Whether a slot that begins then may be booked now.
+    fn is_bookable(&self, starts_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         let first = now + TimeDelta::minutes(self.lead_minutes.into());
         let last = now + TimeDelta::days(self.horizon_days.into());
-        (first, last)
+        starts_at > now && (first..=last).contains(&starts_at)
     }
 
-    /// The slots of `count` hours that begin within `[from, to)`, may be booked now, and that some
-    /// resource has free, soonest first, at most `limit`. One begins at each hour from opening.
+    /// The slots of `count` hours that begin within the window, may be booked now, and that some
+    /// resource has free, soonest first. One begins at each hour from opening.
     pub fn free_slots(
         &self,
         count: u32,
         window: Range<DateTime<Utc>>,
-        timetable: Timetable<'_>,
+        timetable: &Timetable,
         now: DateTime<Utc>,
     ) -> Vec<FreeSlot> {
-        let (first, last) = self.bookable(now);
         let day_of = |at: DateTime<Utc>| at.with_timezone(&self.timezone).date_naive();
         let days = day_of(window.start).iter_days();
         let days = days.take_while(|date| *date <= day_of(window.end));
         let starts = days.flat_map(|date| self.starts(date, count));
-        let starts = starts.filter(|at| window.contains(at) && (first..=last).contains(at));
+        let starts = starts.filter(|at| window.contains(at) && self.is_bookable(*at, now));
         let slots = starts.map(|starts_at| {
             let ends_at = starts_at + hours(count);
             FreeSlot {
@@ -148,11 +147,8 @@ impl Service {
 
     fn is_offered(&self, wanted: &WantedSlot, now: DateTime<Utc>) -> bool {
         let starts_at = wanted.starts_at;
-        let (first, last) = self.bookable(now);
         let date = starts_at.with_timezone(&self.timezone).date_naive();
-        starts_at > now
-            && (first..=last).contains(&starts_at)
-            && self.starts(date, wanted.hours).contains(&starts_at)
+        self.is_bookable(starts_at, now) && self.starts(date, wanted.hours).contains(&starts_at)
     }
 
     fn total(&self, count: u32) -> Money {
@@ -298,10 +294,7 @@ mod tests {
         let slots = service.free_slots(
             count,
             at(from)..at(to),
-            Timetable {
-                resources: &[carer()],
-                taken: &[],
-            },
+            &Timetable::new(&[carer()], &[]),
             at("2026-01-01T00:00:00Z"),
         );
         slots
@@ -374,10 +367,7 @@ mod tests {
         let slots = service.free_slots(
             2,
             at("2026-03-02T00:00:00Z")..at("2026-03-03T00:00:00Z"),
-            Timetable {
-                resources: &[carer()],
-                taken: &[taken],
-            },
+            &Timetable::new(&[carer()], &[taken]),
             at("2026-01-01T00:00:00Z"),
         );
 

@@ -102,8 +102,14 @@ macro_rules! details {
                        join payments on payments.id = disputes.payment_id
                          and payments.disposition = 'applied'
                        where disputes.booking_id = booking.id
-                         and disputes.status in ('needs_response', 'under_review', 'lost'))
-                        as "disputed?: _",
+                         and (disputes.status in ('needs_response', 'under_review', 'lost')
+                              or disputes.status = 'prevented' and exists (
+                                select from ledger_transfers as taken
+                                where taken.booking_id = booking.id
+                                  and taken.dispute_id = disputes.id
+                                having sum(case taken.kind when 'dispute_withdrawal' then 1
+                                           else -1 end) > 0
+                              ))) as "disputed?: _",
                       booking.service_id as "service_id?: _",
                       booking.resource_id as "resource_id?: _", slot_starts_at, slot_ends_at,
                       services.slug as "service_slug?", services.title as "service_title?",

@@ -184,9 +184,15 @@ fn failures_json(failures: &[NewFailedPayment<'_>]) -> Value {
 
 /// Applies surplus to its booking, books it over, and confirms the booking, which is under review,
 /// for this money. By what is less than was due for this part, or more than the total, the buyer is
-/// let off; what is more than the deposit makes the balance smaller. The caller holds the locks of
+/// let off; what is more than the deposit makes the balance smaller, and one of less than
+/// `minimum_minor`, which Stripe does not charge, is let off as well. The caller holds the locks of
 /// both.
-pub async fn accept(db: &mut Connection, id: PaymentId, now: DateTime<Utc>) -> Result<()> {
+pub async fn accept(
+    db: &mut Connection,
+    id: PaymentId,
+    minimum_minor: i64,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let kind = TransferKind::Acceptance;
     let entry = kind.accounts(Account::CustomerSurplus);
     let confirmed = sqlx::query!(
@@ -203,10 +209,10 @@ pub async fn accept(db: &mut Connection, id: PaymentId, now: DateTime<Utc>) -> R
          )
          update bookings
          set status = 'confirmed', paid_minor = paid_minor + amount_minor,
-             conceded_minor = case part
-               when 'balance' then total_minor - paid_minor - amount_minor
+             conceded_minor = case
+               when part = 'balance' or total_minor - paid_minor - amount_minor < $7
+                 then total_minor - paid_minor - amount_minor
                else greatest(due_minor - paid_minor - amount_minor, 0)
-                 + least(total_minor - paid_minor - amount_minor, 0)
              end,
              confirmed_at = coalesce(confirmed_at, $6), hold_expires_at = null, updated_at = $6
          from accepted
@@ -217,6 +223,7 @@ pub async fn accept(db: &mut Connection, id: PaymentId, now: DateTime<Utc>) -> R
         entry.debit.as_str(),
         entry.credit.as_str(),
         now,
+        minimum_minor,
     )
     .execute(db)
     .await?;

@@ -251,6 +251,21 @@ pub async fn put_off(
     Ok(())
 }
 
+/// Stripe is not asked for this refund before this time, while a bank has its money; what it has
+/// refused before that does not count any more. The caller holds the lock of its payment.
+pub async fn hold_back(db: &mut Connection, id: RefundId, until: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update refunds
+         set next_look_at = $2, refused_since = null
+         where id = $1 and next_look_at is not null",
+        id as _,
+        until,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Stripe is asked about this refund again only at this time, if it has not come to its end.
 pub async fn look_again_at(db: &mut Connection, id: RefundId, at: DateTime<Utc>) -> Result<()> {
     sqlx::query!(

@@ -216,10 +216,10 @@ pub async fn redeem(
                as wanted (booking_id, voucher_id, discount_minor, event_kind, event_payload, number)
            ), valid as materialized (
              -- How often each can still be used; null for any number.
-             select id, max_uses - (
+             select id, case when max_uses is not null then max_uses - (
                       select count(*) from voucher_redemptions
                       where voucher_id = vouchers.id and live
-                    ) as uses_left
+                    ) end as uses_left
              from vouchers
              where id = any($2) and active
                and (valid_from is null or valid_from <= $6)

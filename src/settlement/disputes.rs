@@ -141,7 +141,7 @@ pub async fn hold_back_refund(app: &App, id: RefundId, dispute_id: DisputeId) ->
     booking_events::append_once(&mut tx, &held_back, app.now()).await?;
     // The end of the dispute lets it go on; this is for an end that nobody hears of.
     if let Some(next) = next_look_at(refund.status, refund.created_at, app.now()) {
-        refunds::look_again_at(&mut tx, id, next).await?;
+        refunds::hold_back(&mut tx, id, next).await?;
     }
     app.commit(tx).await?;
     let block = RefundBlock::Disputed(dispute_id);

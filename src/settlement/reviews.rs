@@ -63,7 +63,8 @@ pub async fn resolve_review(
     round.happened(id, resolved);
     match (decision.resolution, outcome.accepted) {
         (Resolution::Confirm, Some(payment_id)) => {
-            payments::accept(db, payment_id, now).await?;
+            let minimum_minor = booking.due.currency.minimum_minor();
+            payments::accept(db, payment_id, minimum_minor, now).await?;
             let accepted = if is_balance {
                 BookingEvent::BalancePaid { payment_id }
             } else {

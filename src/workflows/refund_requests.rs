@@ -48,6 +48,9 @@ pub async fn request_refund(
         let block = refund_block::of_disputes(&disputes);
         payments.push(RefundablePayment { payment, block });
     }
+    if request.releases && request.wanted.payment_id.is_none() {
+        refuse_several(&payments)?;
+    }
     let nothing = Money::new(0, booking.due.currency);
     let granted = refund_request::decide(&payments, request.wanted, nothing)?;
     let new = NewRefund {
@@ -84,6 +87,16 @@ fn requested(refund_id: RefundId, amount: Money, reason: &str) -> BookingEvent {
         amount,
         reason: Some(reason.to_owned()),
     }
+}
+
+/// Refuses to release a booking of whose payments one is given back and another silently kept.
+fn refuse_several(payments: &[RefundablePayment]) -> Result<(), Refusal> {
+    let has_money = |one: &&RefundablePayment| one.payment.unreserved_minor() > 0;
+    if payments.iter().filter(has_money).count() > 1 {
+        let message = "must be given with releaseSeats: more than one payment has money left";
+        return Err(Refusal::field("paymentId", message));
+    }
+    Ok(())
 }
 
 /// Whether the booking has something to release; refuses where somebody else has to let go first.

@@ -256,6 +256,8 @@ async fn disputed_money_is_not_refunded_until_the_bank_has_decided() {
 async fn a_refund_that_a_dispute_has_held_back_for_long_is_still_tried_again() {
     let harness = TestApp::new().await;
     let dispute = disputed_surplus(&harness).await;
+    let before = "update refunds set refused_since = created_at - interval '1 day'";
+    sqlx::query(before).execute(harness.db()).await.unwrap();
     harness.run_jobs().await;
     harness.advance(TimeDelta::days(40)).await;
     let refused = json!({

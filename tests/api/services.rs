@@ -3,6 +3,7 @@
 mod balances;
 mod bookings;
 mod holds;
+mod odd_balances;
 mod rush;
 mod views;
 

@@ -217,7 +217,7 @@ const LEGAL: [(&str, &str); 14] = [
         "select string_agg(b.id || ' ' || b.status, ', ')
          from slot_claims c join bookings b on b.id = c.booking_id
          where c.service_id = $1::uuid and b.status <> 'review'
-           and (b.status <> 'confirmed' or b.paid_minor < b.due_minor)",
+           and (b.status <> 'confirmed' or b.paid_minor + b.conceded_minor < b.due_minor)",
     ),
     (
         "attempts that are still open",

@@ -97,7 +97,7 @@ pub async fn dismiss_discrepancy(
     Path(id): Path<DiscrepancyId>,
     Json(body): Json<Reasoned>,
 ) -> Result<Json<DiscrepancyView>> {
-    let entry = admin.entry(AdminAction::DismissDiscrepancy, id, body.reason);
+    let entry = admin.entry(AdminAction::DismissDiscrepancy, id, body.into_reason()?);
     let mut tx = app.begin().await?;
     let dismissed = discrepancies::dismiss(&mut tx, id, entry.reason.as_deref()).await?;
     let discrepancy = dismissed.ok_or(Refusal::NotFound("discrepancy"))?;

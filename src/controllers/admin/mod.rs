@@ -25,7 +25,18 @@ const REASON_CHARACTERS_MAX: usize = 500;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reasoned {
+    /// At most 500 characters.
     reason: Option<String>,
+}
+
+impl Reasoned {
+    /// The reason, if there is one; refuses one that says nothing, or too much.
+    fn into_reason(self) -> Result<Option<String>, Refusal> {
+        if let Some(reason) = &self.reason {
+            check_reason(reason)?;
+        }
+        Ok(self.reason)
+    }
 }
 
 /// Refuses a reason that says nothing, or too much.

@@ -126,7 +126,7 @@ pub async fn replay_payment_event(
     Json(body): Json<Reasoned>,
 ) -> Result<Json<PaymentEventView>> {
     find(&app, &id).await?;
-    let entry = admin.entry(AdminAction::ReplayPaymentEvent, &id, body.reason);
+    let entry = admin.entry(AdminAction::ReplayPaymentEvent, &id, body.into_reason()?);
     let mut tx = app.begin().await?;
     audit_log::append(&mut tx, &entry, app.now()).await?;
     app.commit(tx).await?;

@@ -75,11 +75,11 @@ impl StripeError {
 
     /// Whether a refund was refused because of its payment, so that it will be again. That less of
     /// it is left than was asked for is not among these: then there are refunds of it to be found.
+    /// Nor is a dispute, which may be won, and may not be known here yet.
     /// <https://docs.stripe.com/error-codes>
     pub fn forbids_refund(&self) -> bool {
-        const CODES: [&str; 4] = [
+        const CODES: [&str; 3] = [
             "charge_already_refunded",
-            "charge_disputed",
             "charge_not_refundable",
             "payment_intent_unexpected_state",
         ];

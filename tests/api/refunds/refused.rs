@@ -101,8 +101,8 @@ async fn a_refund_waits_for_a_key_that_is_accepted() {
 async fn a_refusal_that_is_about_the_payment_itself_is_final() {
     for (status, code) in [
         (404, "resource_missing"),
-        (400, "charge_disputed"),
         (400, "charge_already_refunded"),
+        (400, "charge_not_refundable"),
     ] {
         let harness = TestApp::new().await;
         let surplus = surplus(&harness, VISA).await;
@@ -257,7 +257,7 @@ async fn a_refund_that_goes_hides_no_other_that_did_not() {
         assert_eq!(harness.admin().post(&path, body).await.status, 202);
         harness.run_jobs().await;
     };
-    refuse(&harness, "charge_disputed", 3).await;
+    refuse(&harness, "charge_not_refundable", 3).await;
     for amount in [200, 200, 300] {
         refund(amount).await;
     }
