@@ -68,6 +68,15 @@ create trigger refunds_only_go_forward before update on refunds for each row
     or new.status < old.status
     or (old.status = 'failed' and new.status <> 'failed'))
   execute function refunds_refuse_rewrite();
+-- What goes back of its money, and what a bank takes, is a new version of a booking: the preview of a cancellation was of
+-- the one before. Who stores either has locked the booking.
+create function bookings_have_new_version() returns trigger language plpgsql as $$
+begin
+  update bookings set version = version where id = new.booking_id;
+  return null;
+end $$;
+create trigger refunds_make_new_version after insert or update of status on refunds
+  for each row execute function bookings_have_new_version();
 create trigger refunds_are_kept before delete on refunds
   for each row execute function refunds_refuse_rewrite();
 

@@ -44,6 +44,8 @@ create trigger disputes_only_go_forward before update on disputes for each row
       is distinct from (old.id, old.stripe_dispute_id, old.payment_id, old.booking_id)
     or new.status < least(old.status, 'prevented'))
   execute function disputes_refuse_rewrite();
+create trigger disputes_make_new_version after insert or update of status on disputes
+  for each row execute function bookings_have_new_version();
 create trigger disputes_are_kept before delete on disputes
   for each row execute function disputes_refuse_rewrite();
 

@@ -8,18 +8,19 @@ use utoipa::ToSchema;
 use super::BookingView;
 use crate::app::{App, AppState};
 use crate::domain::attempt::PaymentPart;
+use crate::domain::audit::{AdminAction, NewAuditEntry};
 use crate::domain::booking::{BookingDetails, BookingStatus};
-use crate::domain::cancellation::PartRefund;
+use crate::domain::cancellation::{CancelledBy, PartRefund};
 use crate::domain::ids::{BookingId, PaymentId};
 use crate::domain::money::Money;
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
-use crate::http::booking_access::{AnyBooking, OwnBooking};
+use crate::http::booking_access::{AccessedBy, AnyBooking, OwnBooking};
 use crate::http::extract::Json;
 use crate::http::idempotency::{Idempotent, Kept, Keyed};
 use crate::http::reply::Reply;
-use crate::repositories::bookings;
 use crate::repositories::cancellations::Cancellation;
+use crate::repositories::{audit_log, bookings};
 use crate::workflows::{cancellation, sessions};
 
 const REASON_CHARACTERS_MAX: usize = 500;
@@ -49,7 +50,8 @@ struct PartRefundView {
     refund: Money,
 }
 
-/// What goes back if the booking is cancelled now.
+/// What goes back if the booking is cancelled now; for who names its version, also if they cancel
+/// within five minutes.
 #[utoipa::path(
     get, path = "/api/bookings/{id}/cancellation", params(("id" = BookingId, Path)),
     responses(
@@ -106,30 +108,48 @@ pub async fn cancel_booking(
     let booking = before.details.booking;
     let work = async |keyed: Keyed| {
         body.check()?;
-        let cancellation = Cancellation {
-            booking_id: booking.id,
-            version: body.version,
-            reason: body.reason.as_deref(),
+        let (by, entry) = match &before.by {
+            AccessedBy::Owner(_) => (CancelledBy::Buyer, None),
+            AccessedBy::Admin(admin) => {
+                let (action, reason) = (AdminAction::CancelBooking, body.reason.clone());
+                let entry = admin.entry(action, booking.id, reason);
+                (CancelledBy::Admin, Some(entry))
+            }
+        };
+        let cancelling = Cancelling {
+            cancellation: Cancellation {
+                booking_id: booking.id,
+                by,
+                version: body.version,
+                reason: body.reason.as_deref(),
+            },
+            entry,
+            keyed,
         };
         match booking.status {
-            BookingStatus::Pending => cancel_pending(&app, cancellation, keyed).await,
+            BookingStatus::Pending => cancel_pending(&app, cancelling).await,
             BookingStatus::Confirmed
             | BookingStatus::Processing
             | BookingStatus::Review
             | BookingStatus::Expired
             | BookingStatus::Cancelled
-            | BookingStatus::Failed => cancel_other(&app, cancellation, keyed).await,
+            | BookingStatus::Failed => cancel_other(&app, cancelling).await,
         }
     };
     key.respond(&app, work).await
 }
 
-async fn cancel_pending(
-    app: &App,
-    cancellation: Cancellation<'_>,
+/// What is to be done, and kept of it.
+struct Cancelling<'a> {
+    cancellation: Cancellation<'a>,
+    /// For the audit log, if an admin does it.
+    entry: Option<NewAuditEntry>,
     keyed: Keyed,
-) -> Result<Kept<BookingView>> {
-    let cancelled = sessions::cancel(app, cancellation).await?;
+}
+
+async fn cancel_pending(app: &App, cancelling: Cancelling<'_>) -> Result<Kept<BookingView>> {
+    let (cancellation, entry) = (cancelling.cancellation, cancelling.entry.as_ref());
+    let cancelled = sessions::cancel(app, cancellation, entry).await?;
     let mut tx = app.begin().await?;
     // Where it was not pending any more, or at another version, it has gone on in the meantime.
     let after = bookings::find(&mut tx, cancellation.booking_id).await?;
@@ -142,35 +162,32 @@ async fn cancel_pending(
         });
     }
     let reply = reply(app, after)?;
-    let kept = keyed.keep(&mut tx, reply, app.now()).await?;
+    let kept = cancelling.keyed.keep(&mut tx, reply, app.now()).await?;
     app.commit(tx).await?;
     Ok(kept)
 }
 
-async fn cancel_other(
-    app: &App,
-    cancellation: Cancellation<'_>,
-    keyed: Keyed,
-) -> Result<Kept<BookingView>> {
-    let cancelled = cancel_at_once(app, cancellation, &keyed).await;
-    if !sessions::closed_for(app, cancellation.booking_id, &cancelled).await? {
+async fn cancel_other(app: &App, cancelling: Cancelling<'_>) -> Result<Kept<BookingView>> {
+    let cancelled = cancel_at_once(app, &cancelling).await;
+    let id = cancelling.cancellation.booking_id;
+    if !sessions::closed_for(app, id, &cancelled).await? {
         return cancelled;
     }
-    cancel_at_once(app, cancellation, &keyed).await
+    cancel_at_once(app, &cancelling).await
 }
 
 /// `StillPayable` while a page of the booking is open.
-async fn cancel_at_once(
-    app: &App,
-    cancellation: Cancellation<'_>,
-    keyed: &Keyed,
-) -> Result<Kept<BookingView>> {
-    let now = app.now();
+async fn cancel_at_once(app: &App, cancelling: &Cancelling<'_>) -> Result<Kept<BookingView>> {
+    let (cancellation, now) = (cancelling.cancellation, app.now());
     let mut tx = app.begin().await?;
-    cancellation::cancel_confirmed(&mut tx, cancellation, now).await?;
+    if cancellation::cancel_confirmed(&mut tx, cancellation, now).await? {
+        if let Some(entry) = &cancelling.entry {
+            audit_log::append(&mut tx, entry, now).await?;
+        }
+    }
     let after = bookings::find(&mut tx, cancellation.booking_id).await?;
     let reply = reply(app, after.ok_or(Refusal::NotFound("booking"))?)?;
-    let kept = keyed.keep(&mut tx, reply, now).await?;
+    let kept = cancelling.keyed.keep(&mut tx, reply, now).await?;
     app.commit(tx).await?;
     Ok(kept)
 }

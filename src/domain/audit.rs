@@ -30,6 +30,8 @@ pub enum AdminAction {
     VerifyBooking,
     /// Has all that Stripe has compared with our records.
     BeginReconciliation,
+    /// Cancels somebody's booking.
+    CancelBooking,
     /// Gives money back.
     Refund,
     /// Decides about a booking under review.
@@ -50,6 +52,7 @@ impl AdminAction {
             Self::DismissDiscrepancy => "dismissDiscrepancy",
             Self::VerifyBooking => "verifyBooking",
             Self::BeginReconciliation => "beginReconciliation",
+            Self::CancelBooking => "cancelBooking",
             Self::Refund => "refund",
             Self::ResolveReview => "resolveReview",
         }

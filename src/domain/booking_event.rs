@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::booking::Booking;
+use super::cancellation::CancelledBy;
 use super::dispute_status::DisputeStatus;
 use super::funds::{Mismatch, SurplusReason};
 use super::ids::{AttemptId, BookingId, DisputeId, PaymentId, RefundId};
@@ -113,6 +114,8 @@ pub enum BookingEvent {
     },
     /// Somebody wants it cancelled; Stripe is asked to close what could pay for it.
     CancellationRequested {
+        /// Who.
+        by: CancelledBy,
         /// Why, if they said so.
         reason: Option<String>,
     },

@@ -1,6 +1,7 @@
 //! What a buyer who cancels gets back, by the policy that was frozen into their booking.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::attempt::PaymentPart;
 use super::booking::BookingStatus;
@@ -11,6 +12,19 @@ use super::money::Money;
 use super::refund_block::RefundBlock;
 use super::refund_request::GrantedRefund;
 use super::refusal::Refusal;
+
+/// So long what a preview has said counts for who cancels by its version.
+const PREVIEW_KEPT: TimeDelta = TimeDelta::minutes(5);
+
+/// Who calls a booking off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CancelledBy {
+    /// Whose it is.
+    Buyer,
+    /// An admin.
+    Admin,
+}
 
 /// All that decides about a cancellation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +56,7 @@ pub struct PaidPart {
     pub paid: Money,
     /// How much of it is back with the buyer, or was asked back, in minor units.
     pub asked_back_minor: i64,
-    /// Why none of it can be given back.
+    /// Why none of it can be given back, for now or for good.
     pub block: Option<RefundBlock>,
 }
 
@@ -85,13 +99,34 @@ impl PaidPart {
     /// How much can be given back, in minor units.
     fn left_minor(&self) -> i64 {
         let left = self.paid.amount_minor.saturating_sub(self.asked_back_minor);
-        if self.block.is_some() { 0 } else { left.max(0) }
+        if self.is_gone() { 0 } else { left.max(0) }
+    }
+
+    /// Whether a bank has given it back for good. While it has not decided, a refund is owed, and
+    /// waits for that.
+    fn is_gone(&self) -> bool {
+        match self.block {
+            Some(RefundBlock::GivenBack(_)) => true,
+            Some(RefundBlock::Disputed(_)) | None => false,
+        }
     }
 }
 
+/// What the booking's buyer gets back who cancels at `now`, and was told so a moment before: a step
+/// of the policy that has passed since then does not count against them.
+pub fn decide_as_previewed(
+    terms: &CancellationTerms,
+    now: DateTime<Utc>,
+) -> Result<CancellationQuote, Refusal> {
+    let quote = decide(terms, now)?;
+    let previewed = decide(terms, now - PREVIEW_KEPT)?;
+    let is_more = previewed.refund.amount_minor > quote.refund.amount_minor;
+    Ok(if is_more { previewed } else { quote })
+}
+
 /// What the booking's buyer gets back who cancels at `now`: the percentage of what was paid, less
-/// what goes back already, of the newest payments first. What a bank has, or may take, does not
-/// count as paid. Refuses what has begun, and what waits for a bank or a person.
+/// what goes back already, of the newest payments first. What a bank has given back for good does
+/// not count as paid. Refuses what has begun, and what waits for a bank or a person.
 pub fn decide(terms: &CancellationTerms, now: DateTime<Utc>) -> Result<CancellationQuote, Refusal> {
     let refund_percent = match terms.status {
         BookingStatus::Confirmed if terms.is_called_off => 100,
@@ -100,7 +135,7 @@ pub fn decide(terms: &CancellationTerms, now: DateTime<Utc>) -> Result<Cancellat
         BookingStatus::Processing | BookingStatus::Review => return Err(Refusal::AlreadyPaid),
         BookingStatus::Expired | BookingStatus::Cancelled | BookingStatus::Failed => 0,
     };
-    let ours = || terms.payments.iter().filter(|one| one.block.is_none());
+    let ours = || terms.payments.iter().filter(|one| !one.is_gone());
     let paid_minor = sum(ours().map(|one| one.paid.amount_minor));
     let asked_back_minor = sum(ours().map(|one| one.asked_back_minor));
     let owed = Money::new(paid_minor, terms.currency).percent(refund_percent.into());
@@ -257,14 +292,37 @@ mod tests {
     }
 
     #[test]
-    fn what_a_bank_may_take_does_not_go_back() {
-        let mut payments = paid(&[(500, 0), (501, 100)]);
-        payments[1].block = Some(RefundBlock::Disputed(DisputeId::new()));
-        assert_eq!(
-            said(&terms(&[(0, 100)], payments.clone()), 1),
-            "100 %: 500 + 0"
-        );
-        assert_eq!(said(&terms(&[(0, 50)], payments), 1), "50 %: 250 + 0");
+    fn what_a_bank_has_given_back_is_not_owed_and_what_it_may_take_is() {
+        let dispute = DisputeId::new();
+        for (block, percent, expected) in [
+            (RefundBlock::GivenBack(dispute), 100, "100 %: 500 + 0"),
+            (RefundBlock::GivenBack(dispute), 50, "50 %: 250 + 0"),
+            (RefundBlock::Disputed(dispute), 100, "100 %: 500 + 401"),
+        ] {
+            let mut payments = paid(&[(500, 0), (501, 100)]);
+            payments[1].block = Some(block);
+            let terms = terms(&[(0, percent)], payments);
+            assert_eq!(said(&terms, 1), expected, "{block:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_has_just_passed_counts_for_who_has_seen_it() {
+        const HOUR: i64 = 3_600;
+        let terms = terms(&[(48, 100), (24, 50)], paid(&[(1_000, 0)]));
+        for (before, expected) in [
+            (48 * HOUR, Some(1_000)),
+            (48 * HOUR - 300, Some(1_000)),
+            (48 * HOUR - 301, Some(500)),
+            (0, None),
+        ] {
+            let now = terms.starts_at - TimeDelta::seconds(before);
+
+            let quote = decide_as_previewed(&terms, now).ok();
+
+            let refund = quote.map(|quote| quote.refund.amount_minor);
+            assert_eq!(refund, expected, "{before}");
+        }
     }
 
     #[test]

@@ -208,6 +208,7 @@ impl RunPayment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::attempt::PaymentPart;
     use crate::domain::dispute_status::DisputeStatus;
     use crate::domain::ids::{DisputeId, PaymentId, RefundId};
 
@@ -225,11 +226,13 @@ mod tests {
             failure_reason: (*status == RefundStatus::Failed)
                 .then(|| "the card is gone".to_owned()),
             created_at: DateTime::UNIX_EPOCH,
+            refused_since: None,
         });
         RunPayment {
             payment: RefundedPayment {
                 id: PaymentId::new(),
                 booking_id: BookingId::new(),
+                part: PaymentPart::Full,
                 money: eur(1_000),
                 is_surplus: false,
                 refunds: refunds.collect(),

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::booking_event::BookingEvent;
+use super::cancellation::CancelledBy;
 use super::dispute_status::DisputeStatus;
 use super::funds::{Mismatch, SurplusReason};
 use super::job::TroubledJob;
@@ -76,7 +77,9 @@ impl TimelineItem {
             BookingEvent::PaymentDiffers { mismatch, .. } => {
                 format!("The booking stays as it is, but {}.", difference(*mismatch))
             }
-            BookingEvent::CancellationRequested { reason } => called_off(reason.as_deref()),
+            BookingEvent::CancellationRequested { by, reason } => {
+                called_off(*by, reason.as_deref())
+            }
             BookingEvent::ShowCancelled { reason } => format!("The show is cancelled: {reason}"),
             BookingEvent::Expired => "Nobody paid in time; free for others again.".to_owned(),
             BookingEvent::Cancelled => "Cancelled; free for others again.".to_owned(),
@@ -185,10 +188,14 @@ fn reduced(code: &str, discount: Money) -> String {
     format!("The voucher {code} takes {discount} off the price.")
 }
 
-fn called_off(reason: Option<&str>) -> String {
+fn called_off(by: CancelledBy, reason: Option<&str>) -> String {
+    let who = match by {
+        CancelledBy::Buyer => "The buyer",
+        CancelledBy::Admin => "An admin",
+    };
     match reason {
-        Some(reason) => format!("Somebody asked to cancel it: {reason}"),
-        None => "Somebody asked to cancel it.".to_owned(),
+        Some(reason) => format!("{who} has cancelled it: {reason}"),
+        None => format!("{who} has cancelled it."),
     }
 }
 

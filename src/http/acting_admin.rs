@@ -24,15 +24,20 @@ impl FromRequestParts<AppState> for ActingAdmin {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
         let Admin(user) = Admin::from_request_parts(parts, app).await?;
-        let request_id = parts.headers.get(REQUEST_ID);
-        let request_id = request_id
-            .and_then(|id| id.to_str().ok())
-            .map(str::to_owned);
-        Ok(Self { user, request_id })
+        Ok(Self::new(user, parts))
     }
 }
 
 impl ActingAdmin {
+    /// This user, who is an admin, in this request.
+    pub(super) fn new(user: User, parts: &Parts) -> Self {
+        let request_id = parts.headers.get(REQUEST_ID);
+        let request_id = request_id
+            .and_then(|id| id.to_str().ok())
+            .map(str::to_owned);
+        Self { user, request_id }
+    }
+
     /// What they do, to be appended to the audit log.
     pub fn entry(
         &self,

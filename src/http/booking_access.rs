@@ -7,6 +7,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
+use super::acting_admin::ActingAdmin;
 use super::extract::Path;
 use super::identity::CurrentUser;
 use super::problem::Problem;
@@ -38,7 +39,7 @@ pub enum AccessedBy {
     /// It is theirs, whatever their role.
     Owner(User),
     /// It is somebody else's.
-    Admin(User),
+    Admin(ActingAdmin),
 }
 
 impl FromRequestParts<AppState> for OwnBooking {
@@ -73,7 +74,7 @@ async fn load(parts: &mut Parts, app: &AppState) -> Result<BookingAccess, Proble
     let is_owner = details.booking.user_id == user.id;
     let by = match user.role {
         Role::User | Role::Admin if is_owner => AccessedBy::Owner(user),
-        Role::Admin => AccessedBy::Admin(user),
+        Role::Admin => AccessedBy::Admin(ActingAdmin::new(user, parts)),
         Role::User => return Err(not_found()),
     };
     Ok(BookingAccess { details, by })

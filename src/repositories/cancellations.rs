@@ -7,7 +7,7 @@ use crate::connection::Connection;
 use crate::domain::attempt::PaymentPart;
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::BookingEvent;
-use crate::domain::cancellation::{CancellationTerms, PaidPart};
+use crate::domain::cancellation::{CancellationTerms, CancelledBy, PaidPart};
 use crate::domain::ids::{BookingId, PaymentId};
 use crate::domain::money::Money;
 use crate::error::{Error, Result};
@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 pub struct Cancellation<'a> {
     /// The booking.
     pub booking_id: BookingId,
+    /// Who wants it.
+    pub by: CancelledBy,
     /// The version that the caller has seen, if it matters to them.
     pub version: Option<i64>,
     /// Why, if they said so.
@@ -98,7 +100,8 @@ pub async fn request_cancellation(
     now: DateTime<Utc>,
 ) -> Result<bool> {
     let reason = cancellation.reason.map(str::to_owned);
-    let event = BookingEvent::CancellationRequested { reason };
+    let by = cancellation.by;
+    let event = BookingEvent::CancellationRequested { by, reason };
     let noted = sqlx::query_scalar!(
         r#"with wanted as (
              select id

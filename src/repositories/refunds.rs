@@ -62,8 +62,8 @@ pub async fn insert_found(
     Ok(refund)
 }
 
-/// Finds the payments that these name, locks them in the order of their ids, and reads what goes
-/// back of them. Three round trips; what names no payment of ours is left out.
+/// Finds the payments that these name, locks them and their bookings in the order of their ids, and
+/// reads what goes back of them. Four round trips; what names no payment of ours is left out.
 pub async fn lock_payments(
     db: &mut Connection,
     references: &[RefundReference],
@@ -100,7 +100,7 @@ pub async fn lock_payments(
     Ok(named.collect())
 }
 
-/// Locks the payments of a booking, and reads what goes back of them, newest first. Three round
+/// Locks the payments of a booking, and reads what goes back of them, newest first. Four round
 /// trips.
 pub async fn lock_payments_of(
     db: &mut Connection,
@@ -121,6 +121,16 @@ async fn lock(
     db: &mut Connection,
     ids: &[PaymentId],
 ) -> Result<HashMap<PaymentId, RefundedPayment>> {
+    // Bookings come before payments, and what changes of a refund is a new version of its booking.
+    sqlx::query!(
+        "select from bookings
+         where id in (select booking_id from payments where id = any($1))
+         order by id
+         for no key update",
+        ids as _,
+    )
+    .execute(&mut *db)
+    .await?;
     let rows = sqlx::query!(
         r#"select id as "id: PaymentId", booking_id as "booking_id: BookingId",
                   part as "part: PaymentPart", amount_minor, currency,

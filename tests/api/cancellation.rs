@@ -1,6 +1,7 @@
 //! The buyer's ways out of a booking, and back into a pending one.
 
 mod paid;
+mod previewed;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

@@ -26,14 +26,14 @@ async fn paid(harness: &TestApp) -> (Value, String) {
     (booking, intent)
 }
 
-async fn disputed(harness: &TestApp, intent: &str) -> String {
+pub(crate) async fn disputed(harness: &TestApp, intent: &str) -> String {
     let wanted = json!({ "paymentIntent": intent });
     let dispute = harness.knob("disputes", wanted).await;
     harness.simulator.settled().await;
     format!("disputes/{}", dispute["id"].as_str().unwrap())
 }
 
-async fn decided(harness: &TestApp, dispute: &str, status: &str) {
+pub(crate) async fn decided(harness: &TestApp, dispute: &str, status: &str) {
     harness.knob(dispute, json!({ "status": status })).await;
     harness.simulator.settled().await;
 }

@@ -5,6 +5,7 @@ use holdfast::app::{AppState, Batched, Batcher, ReceivedEvent};
 use holdfast::domain::attempt::Ui;
 use holdfast::domain::booking::ReservedSeats;
 use holdfast::domain::booking_request::{BookingRequest, SlotRequest, Wanted};
+use holdfast::domain::cancellation::CancelledBy;
 use holdfast::domain::job::Job;
 use holdfast::domain::payment::SettledBy;
 use holdfast::domain::user::{Role, User, UserId};
@@ -133,10 +134,11 @@ impl History<'_> {
                 };
                 let cancellation = Cancellation {
                     booking_id: booking.id.parse().unwrap(),
+                    by: CancelledBy::Buyer,
                     version: None,
                     reason: None,
                 };
-                let cancelled = sessions::cancel(app, cancellation);
+                let cancelled = sessions::cancel(app, cancellation, None);
                 let done = cut_short(cancelled, polls).await.is_some();
                 self.note(&format!(
                     "{booking:?} is cancelled; a process dies after {polls}, done: {done}"

@@ -48,7 +48,10 @@ fn one_of_each() -> Vec<BookingEvent> {
             ours,
             theirs,
         },
-        BookingEvent::CancellationRequested { reason: None },
+        BookingEvent::CancellationRequested {
+            by: CancelledBy::Buyer,
+            reason: None,
+        },
         BookingEvent::ShowCancelled {
             reason: "the film has torn".to_owned(),
         },

@@ -29,7 +29,10 @@ pub(super) async fn end(
     bookings::end(db, booking_id, Ending::Cancelled, now).await?;
     let reason = cancellation.reason.map(str::to_owned);
     let ended = [
-        BookingEvent::CancellationRequested { reason },
+        BookingEvent::CancellationRequested {
+            by: cancellation.by,
+            reason,
+        },
         BookingEvent::Cancelled,
     ];
     let ended = ended.map(|event| NewBookingEvent { booking_id, event });

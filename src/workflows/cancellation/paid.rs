@@ -28,20 +28,20 @@ pub async fn preview(
 }
 
 /// Cancels a booking that is confirmed: what it reserves is free, and what its policy gives back is
-/// reserved, and left to jobs to ask Stripe for. One that is not confirmed any more is left alone.
-/// An error while a page of it can still be paid. The caller commits.
+/// reserved, and left to jobs to ask Stripe for. False for one that is not confirmed any more, which
+/// is left alone. `StillPayable` while a page of it can still be paid. The caller commits.
 ///
 /// Locks the booking, then its payments: of two at once, the second sees what the first has done.
 pub async fn cancel_confirmed(
     db: &mut Connection,
     cancellation: Cancellation<'_>,
     now: DateTime<Utc>,
-) -> Result<()> {
+) -> Result<bool> {
     let id = cancellation.booking_id;
     let booking = bookings::lock(db, id).await?;
     let booking = booking.ok_or(Refusal::NotFound("booking"))?;
     if booking.status != BookingStatus::Confirmed {
-        return Ok(());
+        return Ok(false);
     }
     refunds::lock_payments_of(db, id).await?;
     let terms = read_terms(db, id).await?;
@@ -49,13 +49,17 @@ pub async fn cancel_confirmed(
     if cancellation.version.is_some_and(|seen| seen != version) {
         return Err(Refusal::VersionConflict { version }.into());
     }
-    let quote = cancellation::decide(&terms, now)?;
+    let quote = match cancellation.version {
+        Some(_) => cancellation::decide_as_previewed(&terms, now)?,
+        None => cancellation::decide(&terms, now)?,
+    };
     attempts::refuse_payable(db, id).await?;
     let owed = quote.refunds().map(|granted| OwedRefund {
         granted,
         source: RefundSource::Policy,
     });
-    end(db, cancellation, &owed.collect::<Vec<_>>(), now).await
+    end(db, cancellation, &owed.collect::<Vec<_>>(), now).await?;
+    Ok(true)
 }
 
 async fn read_terms(db: &mut Connection, id: BookingId) -> Result<CancellationTerms> {

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
+use crate::domain::cancellation::CancelledBy;
 use crate::domain::ids::{BookingId, RunId, ShowId};
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
@@ -180,6 +181,7 @@ async fn take_step(
     let is_new = begun_at.is_none();
     let cancellation = Cancellation {
         booking_id,
+        by: CancelledBy::Admin,
         version: None,
         reason: Some(&run.reason),
     };

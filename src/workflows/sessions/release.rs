@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use super::check::{self, AFTER_EXPIRY, OverdueSession};
 use crate::app::App;
 use crate::domain::attempt::{AttemptOfBooking, NewSession};
+use crate::domain::audit::NewAuditEntry;
 use crate::domain::booking::BookingStatus;
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::BookingId;
@@ -18,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::gateways::stripe::{SessionLook, StripeError};
 use crate::repositories::attempts::{self, UnclosedAttempt};
 use crate::repositories::cancellations::{self, Cancellation};
-use crate::repositories::jobs;
+use crate::repositories::{audit_log, jobs};
 use crate::settlement;
 
 /// When Stripe has not confirmed a cancellation in a request, the background asks again after this.
@@ -132,13 +133,20 @@ async fn ask_again(app: &App, id: BookingId) -> Result<()> {
 
 /// Cancels a pending booking. Returns where it stands then: it may have been paid in the meantime.
 /// `None` if it was not pending at this version any more. Where Stripe does not answer, the intent
-/// stays and the background goes on with it. Commits.
-pub async fn cancel(app: &App, cancellation: Cancellation<'_>) -> Result<Option<BookingStatus>> {
+/// stays and the background goes on with it; `entry` is logged with it. Commits.
+pub async fn cancel(
+    app: &App,
+    cancellation: Cancellation<'_>,
+    entry: Option<&NewAuditEntry>,
+) -> Result<Option<BookingStatus>> {
     let now = app.now();
     let booking_id = cancellation.booking_id;
     let mut tx = app.begin().await?;
     if !cancellations::request_cancellation(&mut tx, cancellation, now).await? {
         return Ok(None);
+    }
+    if let Some(entry) = entry {
+        audit_log::append(&mut tx, entry, now).await?;
     }
     let again = Job::EndHold { booking_id }.at(now + CANCEL_AGAIN);
     jobs::enqueue(&mut tx, &[again]).await?;

@@ -8,7 +8,8 @@ use crate::delayed::SEPA;
 use crate::harness::{Answer, Caller, TestApp};
 
 /// Who, how it stands, and how much, newest payment first.
-const REFUNDS: &str = "select string_agg(concat_ws(' ', source, refunds.status, amount_minor), ', '
+pub(super) const REFUNDS: &str =
+    "select string_agg(concat_ws(' ', source, refunds.status, amount_minor), ', '
                                          order by payment_id desc, refunds.id) from refunds";
 const LEDGER: &str = "select string_agg(concat_ws(' ', kind, debit, credit, amount_minor), ', '
                                         order by payment_id desc) from ledger_transfers
@@ -32,7 +33,7 @@ fn usd(amount: i64) -> Value {
 }
 
 /// Dana has paid for a seat.
-async fn paid(harness: &TestApp) -> Value {
+pub(super) async fn paid(harness: &TestApp) -> Value {
     let show = harness
         .show_with(json!({ "cancellationPolicy": policy() }))
         .await;
@@ -41,7 +42,7 @@ async fn paid(harness: &TestApp) -> Value {
     booking
 }
 
-async fn preview(caller: &Caller<'_>, booking: &Value) -> Answer {
+pub(super) async fn preview(caller: &Caller<'_>, booking: &Value) -> Answer {
     let id = booking["id"].as_str().unwrap();
     caller
         .get(&format!("/api/bookings/{id}/cancellation"))
@@ -49,7 +50,7 @@ async fn preview(caller: &Caller<'_>, booking: &Value) -> Answer {
 }
 
 /// So long before the show begins.
-async fn before_start(harness: &TestApp, left: TimeDelta) {
+pub(super) async fn before_start(harness: &TestApp, left: TimeDelta) {
     let start = "2026-12-24T19:30:00Z".parse::<chrono::DateTime<chrono::Utc>>();
     let now = start.unwrap() - left;
     harness.advance(now - harness.now()).await;
@@ -93,7 +94,7 @@ async fn what_the_preview_says_goes_back_and_the_seats_are_free() {
     let timeline = format!("/api/admin/bookings/{id}/timeline");
     let told = harness.admin().get(&timeline).await.body.to_string();
     for sentence in [
-        "Somebody asked to cancel it: ill",
+        "The buyer has cancelled it: ill",
         "Cancelled; free for others again.",
         "A refund of 12.00 EUR is on its way to Stripe.",
     ] {
