@@ -170,7 +170,7 @@ async fn cancel_pending(app: &App, cancelling: Cancelling<'_>) -> Result<Kept<Bo
 async fn cancel_other(app: &App, cancelling: Cancelling<'_>) -> Result<Kept<BookingView>> {
     let cancelled = cancel_at_once(app, &cancelling).await;
     let id = cancelling.cancellation.booking_id;
-    if !sessions::closed_for(app, id, &cancelled).await? {
+    if !sessions::close_if_still_payable(app, id, &cancelled).await? {
         return cancelled;
     }
     cancel_at_once(app, &cancelling).await

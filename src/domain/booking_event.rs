@@ -67,6 +67,8 @@ pub enum BookingEvent {
     ClaimedAgain {
         /// The attempt that was paid late.
         attempt_id: AttemptId,
+        /// The resource whose time it has instead of its own, if that had been taken.
+        moved_to: Option<String>,
     },
     /// All that is due is there.
     Confirmed {

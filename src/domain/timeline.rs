@@ -64,7 +64,7 @@ impl TimelineItem {
                 "The buyer has paid by a method that takes days; kept for them until {}.",
                 time(until)
             ),
-            BookingEvent::ClaimedAgain { .. } => CLAIMED_AGAIN.to_owned(),
+            BookingEvent::ClaimedAgain { moved_to, .. } => claimed_again(moved_to.as_deref()),
             BookingEvent::Confirmed { payment_id: None } => FREE.to_owned(),
             BookingEvent::Confirmed { .. } => "Paid and confirmed.".to_owned(),
             BookingEvent::BalancePaid { .. } => "The rest is paid.".to_owned(),
@@ -186,6 +186,13 @@ fn kind(event: &BookingEvent) -> TimelineKind {
 
 fn reduced(code: &str, discount: Money) -> String {
     format!("The voucher {code} takes {discount} off the price.")
+}
+
+fn claimed_again(moved_to: Option<&str>) -> String {
+    match moved_to {
+        None => CLAIMED_AGAIN.to_owned(),
+        Some(resource) => format!("{CLAIMED_AGAIN} It is with {resource} now."),
+    }
 }
 
 fn called_off(by: CancelledBy, reason: Option<&str>) -> String {

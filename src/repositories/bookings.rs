@@ -1,6 +1,7 @@
 //! Bookings and what they reserve.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use crate::connection::Connection;
 use crate::domain::attempt::{OpenCheckout, PaymentPart};
@@ -270,6 +271,12 @@ impl Row {
             resource: self.resource_name.clone()?,
         })
     }
+}
+
+/// What the buyer of a service wants it to know, if they have said so: a JSON object.
+pub async fn find_wishes(db: &mut Connection, id: BookingId) -> Result<Option<Value>> {
+    let wishes = sqlx::query_scalar!("select details from bookings where id = $1", id as _);
+    Ok(wishes.fetch_optional(db).await?.flatten())
 }
 
 /// A booking under its lock.

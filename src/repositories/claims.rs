@@ -6,13 +6,25 @@ use crate::connection::Connection;
 use crate::domain::ids::{BookingId, VoucherId};
 use crate::error::Result;
 
+/// What a booking has again of what it reserved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedAgain {
+    /// The resource whose time it has instead, if its own had been taken.
+    pub moved_to: Option<String>,
+}
+
 /// Claims what a booking reserved again, if it is still on sale, and uses its voucher again; the
-/// booking must be live again. False if not all of it could be claimed: the caller must roll back.
+/// booking must be live again. The time of a slot may be another resource's: who gives it was not
+/// for the buyer to choose. `None` if not all of it could be claimed: the caller must roll back.
 ///
 /// A voucher that cannot be used any more does not matter: the buyer has paid the price that they
 /// were asked for. If others have used it up meanwhile, it is used beyond its limit.
-pub async fn claim_again(db: &mut Connection, id: BookingId, now: DateTime<Utc>) -> Result<bool> {
-    let is_complete = sqlx::query_scalar!(
+pub async fn claim_again(
+    db: &mut Connection,
+    id: BookingId,
+    now: DateTime<Utc>,
+) -> Result<Option<ClaimedAgain>> {
+    let claimed = sqlx::query!(
         r#"with wanted as (
              select booking.id, booking.show_id, seat.label
              from bookings as booking
@@ -52,7 +64,13 @@ pub async fn claim_again(db: &mut Connection, id: BookingId, now: DateTime<Utc>)
            select case kind
                when 'service' then exists (select from slot)
                else (select count(*) from claim) = cardinality(seats)
-             end as "is_complete!"
+             end as "is_complete!",
+             (
+               select name
+               from service_resources
+               join slot on slot.resource_id = service_resources.id
+               where slot.resource_id <> bookings.resource_id
+             ) as moved_to
            from bookings
            where id = $1"#,
         id as _,
@@ -60,10 +78,13 @@ pub async fn claim_again(db: &mut Connection, id: BookingId, now: DateTime<Utc>)
     )
     .fetch_one(&mut *db)
     .await?;
-    if is_complete {
-        redeem_again(db, id).await?;
+    if !claimed.is_complete {
+        return Ok(None);
     }
-    Ok(is_complete)
+    redeem_again(db, id).await?;
+    Ok(Some(ClaimedAgain {
+        moved_to: claimed.moved_to,
+    }))
 }
 
 async fn redeem_again(db: &mut Connection, id: BookingId) -> Result<()> {

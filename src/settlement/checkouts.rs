@@ -92,15 +92,19 @@ impl<'a> Round<'a> {
         };
         db.set_savepoint().await?;
         payments::write(db, &paid, self.now).await?;
-        if !claims::claim_again(db, reported.booking_id(), self.now).await? {
+        let claimed = claims::claim_again(db, reported.booking_id(), self.now).await?;
+        let Some(claimed) = claimed else {
             db.rollback_to_savepoint().await?;
             return Ok(self.keep_surplus(reported, funds, SurplusReason::LatePayment));
-        }
+        };
         db.release_savepoint().await?;
         let attempt_id = reported.state.attempt.attempt_id;
         self.happened(
             reported.booking_id(),
-            BookingEvent::ClaimedAgain { attempt_id },
+            BookingEvent::ClaimedAgain {
+                attempt_id,
+                moved_to: claimed.moved_to,
+            },
         );
         self.happened(
             reported.booking_id(),

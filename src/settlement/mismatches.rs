@@ -37,7 +37,7 @@ impl<'a> Round<'a> {
             BookingStatus::Expired | BookingStatus::Failed => {
                 db.set_savepoint().await?;
                 bookings::review(db, id, self.now).await?;
-                let is_claimed = claims::claim_again(db, id, self.now).await?;
+                let is_claimed = claims::claim_again(db, id, self.now).await?.is_some();
                 if is_claimed {
                     db.release_savepoint().await?;
                 } else {

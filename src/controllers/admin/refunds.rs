@@ -67,7 +67,7 @@ pub async fn refund_payment(
             releases: body.release_seats,
         };
         let refunded = refund(&app, &admin, request, &keyed).await;
-        if !sessions::closed_for(&app, id, &refunded).await? {
+        if !sessions::close_if_still_payable(&app, id, &refunded).await? {
             return refunded;
         }
         refund(&app, &admin, request, &keyed).await

@@ -55,7 +55,7 @@ pub async fn resolve_booking(
             reason: &body.reason,
         };
         let resolved = resolve(&app, &admin, decision, &keyed).await;
-        if !sessions::closed_for(&app, id, &resolved).await? {
+        if !sessions::close_if_still_payable(&app, id, &resolved).await? {
             return resolved;
         }
         resolve(&app, &admin, decision, &keyed).await

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::controllers::{BookingView, MethodView, PaymentView};
@@ -29,6 +30,9 @@ pub struct CustomersBooking {
 pub struct BookingOverview {
     #[serde(flatten)]
     pub(super) booking: CustomersBooking,
+    /// What the buyer of a service wants it to know.
+    #[schema(value_type = Option<Object>)]
+    pub(super) details: Option<Value>,
     pub(super) payments: Vec<PaymentView>,
     pub(super) refunds: Vec<RefundView>,
     pub(super) disputes: Vec<DisputeView>,

@@ -28,7 +28,10 @@ fn one_of_each() -> Vec<BookingEvent> {
             next_attempt_id: attempt_id,
         },
         BookingEvent::AwaitingFunds { attempt_id, until },
-        BookingEvent::ClaimedAgain { attempt_id },
+        BookingEvent::ClaimedAgain {
+            attempt_id,
+            moved_to: None,
+        },
         BookingEvent::Confirmed {
             payment_id: Some(payment_id),
         },

@@ -6,6 +6,6 @@ mod release;
 mod verify;
 mod verify_booking;
 
-pub use release::{cancel, close_lapsed, close_payable, closed_for, end_hold};
+pub use release::{cancel, close_if_still_payable, close_lapsed, close_payable, end_hold};
 pub use verify::verify;
 pub use verify_booking::verify_booking;

@@ -73,7 +73,7 @@ pub async fn close_lapsed(app: &App, id: BookingId) -> Result<()> {
 
 /// Closes the page of a booking where that is all that has kept something from being done, which is
 /// to be done again then: true. What was refused for another reason leaves the page open. Commits.
-pub async fn closed_for<T>(app: &App, id: BookingId, done: &Result<T>) -> Result<bool> {
+pub async fn close_if_still_payable<T>(app: &App, id: BookingId, done: &Result<T>) -> Result<bool> {
     match done {
         Err(Error::StillPayable) => close_payable(app, id).await.map(|()| true),
         Ok(_) | Err(_) => Ok(false),

@@ -29,6 +29,9 @@ async fn a_slot_is_booked_paid_and_shown() {
     });
     assert_eq!(booking["slot"], slot);
     assert_eq!(booking["total"]["amountMinor"], 2_002);
+    let path = format!("/api/admin/bookings/{}", booking["id"].as_str().unwrap());
+    let overview = harness.admin().get(&path).await.body;
+    assert_eq!(overview["details"], json!({ "child": "Ada" }));
     harness.reconcile().await;
 }
 
@@ -133,6 +136,12 @@ async fn late_money_of_a_slot_finds_it_with_whoever_has_it_free() {
     assert_eq!(confirmed["slot"]["resource"], "Carer 2");
     let third = eve.book_slot(&service, AFTERNOON, 1, "full").await;
     third.refused(409, "slot_unavailable");
+    let path = format!(
+        "/api/admin/bookings/{}/timeline",
+        late["id"].as_str().unwrap()
+    );
+    let told = harness.admin().get(&path).await.body.to_string();
+    assert!(told.contains("It is with Carer 2 now."), "{told}");
     harness.run_jobs().await;
     harness.reconcile().await;
 }
