@@ -98,3 +98,22 @@ async fn events_are_delivered_when_every_endpoint_has_acknowledged() {
     assert_eq!(kinds(&delivered).len(), 4);
     assert_eq!(delivered["data"][0]["pending_webhooks"], 0);
 }
+
+/// It is a place in the list of all events, even when it would not be listed any more.
+#[tokio::test]
+async fn a_page_begins_after_an_event_that_was_delivered_since() {
+    let harness = Harness::new().await;
+    harness.knob("deliveries", json!({ "hold": true })).await;
+    harness.paid().await;
+    let undelivered = "/v1/events?delivery_success=false&limit=2";
+    let first = harness.get(undelivered).await.json();
+    assert_eq!(first["has_more"], true);
+
+    let after = text(&first["data"][1], "id");
+    let order = json!({ "order": [after] });
+    harness.knob("deliver_due", order).await;
+    let rest = format!("{undelivered}&starting_after={after}");
+    let rest = harness.get(&rest).await.json();
+
+    assert_eq!(rest["has_more"], false);
+}

@@ -122,12 +122,9 @@ fn list<T: Row>(
     let page = PageRequest::read(&mut parameters)?;
     let range = CreatedRange::read(&mut parameters)?;
     parameters.finish()?;
-    let rows: Vec<&T> = table
-        .iter()
-        .rev()
-        .filter(|row| range.holds(row.created()) && wanted(row))
-        .collect();
-    page.of(&rows, url)
+    let rows: Vec<&T> = table.iter().rev().collect();
+    let wanted = |row: &T| range.holds(row.created()) && wanted(row);
+    page.of(&rows, wanted, url)
 }
 
 fn list_sessions(
@@ -163,7 +160,7 @@ fn list_line_items(
     let page = PageRequest::read(&mut parameters)?;
     parameters.finish()?;
     let items: Vec<_> = account.session(id)?.line_items.iter().collect();
-    page.of(&items, url)
+    page.of(&items, |_| true, url)
 }
 
 fn list_intents(account: &Account, parameters: Parameters, url: &str) -> Result<Value, Refusal> {

@@ -39,30 +39,34 @@ impl PageRequest {
         })
     }
 
-    /// The page of `rows`, which come newest first.
-    pub(super) fn of<T: Row>(&self, rows: &[&T], url: &str) -> Result<Value, Refusal> {
+    /// The page of those of `rows`, which come newest first, that are wanted. The object that the
+    /// page begins or ends at need not be one of them: it may have been when it was listed.
+    pub(super) fn of<T: Row>(
+        &self,
+        rows: &[&T],
+        wanted: impl Fn(&T) -> bool,
+        url: &str,
+    ) -> Result<Value, Refusal> {
         let place = |id: &str, param: &str| {
             rows.iter()
                 .position(|row| row.id() == id)
                 .ok_or_else(|| Refusal::no_such("object", id, param))
         };
-        let (start, end) = if let Some(id) = &self.ending_before {
-            let end = place(id, "ending_before")?;
-            (end.saturating_sub(self.limit), end)
-        } else {
-            let start = match &self.starting_after {
-                Some(id) => place(id, "starting_after")?.saturating_add(1),
-                None => 0,
-            };
-            (start, start.saturating_add(self.limit).min(rows.len()))
+        let range = match (&self.ending_before, &self.starting_after) {
+            (Some(id), _) => 0..place(id, "ending_before")?,
+            (None, Some(id)) => place(id, "starting_after")?.saturating_add(1)..rows.len(),
+            (None, None) => 0..rows.len(),
         };
-        let more = if self.ending_before.is_some() {
-            start > 0
+        let rows = rows.get(range).unwrap_or_default().iter();
+        let rows: Vec<_> = rows.filter(|row| wanted(row)).collect();
+        let more = rows.len() > self.limit;
+        let skipped = if self.ending_before.is_some() {
+            rows.len().saturating_sub(self.limit)
         } else {
-            end < rows.len()
+            0
         };
-        let page = rows.get(start..end).unwrap_or_default();
-        let data: Vec<Value> = page.iter().map(|row| row.render()).collect();
+        let page = rows.into_iter().skip(skipped).take(self.limit);
+        let data: Vec<Value> = page.map(|row| row.render()).collect();
         Ok(json!({ "object": "list", "url": url, "has_more": more, "data": data }))
     }
 }
