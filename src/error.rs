@@ -70,6 +70,22 @@ impl Error {
         matches!(self, Self::Database(error) if is_broken(error))
     }
 
+    /// Whether it says nothing of what was asked for: the database or Stripe is not there, and
+    /// anything else that is asked for now fails in the same way.
+    pub fn is_of_the_world(&self) -> bool {
+        match self {
+            Self::OutcomeUnknown(_)
+            | Self::ProviderUnavailable(_)
+            | Self::IdentityUnavailable(_) => true,
+            Self::Database(_) | Self::Unavailable(_) => {
+                self.is_database_unavailable()
+                    || self.is_connection_broken()
+                    || self.sqlstate() == Some(SqlState::UndefinedTable)
+            }
+            Self::Refusal(_) | Self::ProviderRefused(_) | Self::Fault(_) => false,
+        }
+    }
+
     /// Whether the database could not be reached, or had no connection or lock to give in time, so
     /// that asking again may help.
     pub fn is_database_unavailable(&self) -> bool {

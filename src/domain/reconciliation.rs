@@ -7,6 +7,10 @@ use super::currency::Currency;
 use super::ids::{BookingId, DiscrepancyId, ReconciliationId};
 use super::stripe_report::Change;
 
+/// So much of each kind is kept of what one finds: its row is read and written whole after each
+/// page. Discrepancies are all kept as rows of their own, and so is what has happened to bookings.
+pub const FINDINGS_KEPT_MAX: usize = 1_000;
+
 /// Where a reconciliation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, Serialize, utoipa::ToSchema)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
@@ -30,6 +34,12 @@ pub enum Progress {
     Sessions(Option<String>),
     /// PaymentIntents, for what was captured and what was given back of it.
     Captures(Option<String>),
+    /// Refunds, whenever their payments were made.
+    Refunds(Option<String>),
+    /// Disputes, likewise.
+    Disputes(Option<String>),
+    /// Payments of ours that were on no page, and what a person was to look at before: in one go.
+    Payments(Option<String>),
 }
 
 impl Progress {
@@ -38,7 +48,10 @@ impl Progress {
         match self {
             Self::Events(_) => Some(Self::Sessions(None)),
             Self::Sessions(_) => Some(Self::Captures(None)),
-            Self::Captures(_) => None,
+            Self::Captures(_) => Some(Self::Refunds(None)),
+            Self::Refunds(_) => Some(Self::Disputes(None)),
+            Self::Disputes(_) => Some(Self::Payments(None)),
+            Self::Payments(_) => None,
         }
     }
 
@@ -49,6 +62,9 @@ impl Progress {
             Self::Events(_) => Self::Events(Some(id)),
             Self::Sessions(_) => Self::Sessions(Some(id)),
             Self::Captures(_) => Self::Captures(Some(id)),
+            Self::Refunds(_) => Self::Refunds(Some(id)),
+            Self::Disputes(_) => Self::Disputes(Some(id)),
+            Self::Payments(_) => Self::Payments(Some(id)),
         }
     }
 }
@@ -90,15 +106,33 @@ pub struct Sums {
     pub stripe_refunded: i64,
 }
 
+impl Sums {
+    /// Nothing of this currency.
+    pub fn none(currency: Currency) -> Self {
+        Self {
+            currency,
+            captured: 0,
+            refunded: 0,
+            disputed: 0,
+            stripe_captured: 0,
+            stripe_refunded: 0,
+        }
+    }
+}
+
 /// What one page of Stripe's list has come to.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
     /// Objects that were compared.
     pub checked: i64,
-    /// What was put right.
+    /// What was put right, at most [`FINDINGS_KEPT_MAX`].
     pub healed: Vec<Healed>,
-    /// What a person has to look at.
+    /// How much more than that was put right.
+    pub healed_more: i64,
+    /// What a person has to look at, at most [`FINDINGS_KEPT_MAX`].
     pub discrepancies: Vec<DiscrepancyId>,
+    /// How much more than that a person has to look at.
+    pub discrepancies_more: i64,
     /// The sums, one for each currency.
     pub sums: Vec<Sums>,
 }
@@ -126,7 +160,15 @@ impl Findings {
     pub fn and(mut self, others: Self) -> Self {
         self.checked = self.checked.saturating_add(others.checked);
         self.healed.extend(others.healed);
+        self.healed_more = self
+            .healed_more
+            .saturating_add(others.healed_more)
+            .saturating_add(cut(&mut self.healed));
         self.discrepancies.extend(others.discrepancies);
+        self.discrepancies_more = self
+            .discrepancies_more
+            .saturating_add(others.discrepancies_more)
+            .saturating_add(cut(&mut self.discrepancies));
         for sums in others.sums {
             self.add(&sums);
         }
@@ -150,6 +192,13 @@ impl Findings {
             *sum = sum.saturating_add(more);
         }
     }
+}
+
+/// Leaves as much as is kept; returns how much more there was.
+fn cut<T>(found: &mut Vec<T>) -> i64 {
+    let more = found.len().saturating_sub(FINDINGS_KEPT_MAX);
+    found.truncate(FINDINGS_KEPT_MAX);
+    i64::try_from(more).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -185,6 +234,30 @@ mod tests {
     }
 
     #[test]
+    fn so_much_is_kept_of_what_is_found_and_the_rest_is_counted() {
+        let page = |count: usize| Findings {
+            healed: vec![
+                Healed {
+                    booking_id: BookingId::new(),
+                    what: "the booking is confirmed".to_owned(),
+                };
+                count
+            ],
+            discrepancies: (0..count).map(|_| DiscrepancyId::new()).collect(),
+            ..Findings::default()
+        };
+        let first = page(FINDINGS_KEPT_MAX - 1);
+        let kept = first.discrepancies.clone();
+
+        let all = first.and(page(3)).and(page(4));
+
+        assert_eq!(all.healed.len(), FINDINGS_KEPT_MAX);
+        assert_eq!(all.discrepancies.len(), FINDINGS_KEPT_MAX);
+        assert_eq!(all.discrepancies[..kept.len()], kept);
+        assert_eq!((all.healed_more, all.discrepancies_more), (6, 6));
+    }
+
+    #[test]
     fn every_step_is_followed_by_the_next_until_the_last() {
         let mut progress = Progress::Events(None);
         let mut steps = 1;
@@ -193,7 +266,7 @@ mod tests {
             steps += 1;
         }
 
-        assert_eq!(steps, 3);
-        assert_eq!(progress, Progress::Captures(None));
+        assert_eq!(steps, 6);
+        assert_eq!(progress, Progress::Payments(None));
     }
 }

@@ -81,6 +81,27 @@ pub async fn heal_oldest(db: &mut Connection, kind: &str, subjects: &[String]) -
     Ok(())
 }
 
+/// About what discrepancies of this kind are open, those that were found last first, at most
+/// `limit`.
+pub async fn list_open_subjects(
+    db: &mut Connection,
+    kind: &str,
+    limit: i64,
+) -> Result<Vec<String>> {
+    let subjects = sqlx::query_scalar!(
+        "select subject
+         from discrepancies
+         where kind = $1 and status = 'open'
+         order by found_at desc, subject
+         limit $2",
+        kind,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(subjects)
+}
+
 /// Which discrepancies are listed.
 #[derive(Debug, Clone, Copy)]
 pub struct Filter {

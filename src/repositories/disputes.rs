@@ -134,6 +134,12 @@ pub async fn store(
     Ok(())
 }
 
+/// When the oldest dispute was opened that has not come to its end, if there is one.
+pub async fn oldest_open(db: &mut Connection) -> Result<Option<DateTime<Utc>>> {
+    let oldest = sqlx::query_scalar!("select min(opened_at) from disputes where closed_at is null");
+    Ok(oldest.fetch_one(db).await?)
+}
+
 /// The disputes of a booking's payments, newest first, at most `limit`. One round trip.
 pub async fn list_of_booking(
     db: &mut Connection,

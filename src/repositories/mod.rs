@@ -6,6 +6,7 @@ pub mod booking_events;
 pub mod bookings;
 mod cancellation_policy;
 pub mod cancellations;
+pub mod captures;
 pub mod claims;
 pub mod database;
 pub mod discrepancies;

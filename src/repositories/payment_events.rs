@@ -130,6 +130,19 @@ pub async fn lock(db: &mut Connection, id: &str) -> Result<Option<(RecordedEvent
     }))
 }
 
+/// Those of the events that were decided, or given up and left to a person. One round trip.
+pub async fn list_decided(db: &mut Connection, ids: &[&str]) -> Result<Vec<String>> {
+    let decided = sqlx::query_scalar!(
+        "select id
+         from payment_events
+         where id = any($1) and status in ('processed', 'ignored', 'failed')",
+        ids as _,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(decided)
+}
+
 /// Which events are listed.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {

@@ -335,57 +335,6 @@ pub async fn list(db: &mut Connection, filter: &Filter, limit: i64) -> Result<Ve
     payments.collect()
 }
 
-/// What is recorded of a capture, in minor units.
-#[derive(Debug, Clone)]
-pub struct RecordedCapture {
-    /// `pi_…`
-    pub payment_intent_id: String,
-    /// The booking that it was made for.
-    pub booking_id: BookingId,
-    /// How much was captured.
-    pub captured: i64,
-    /// How much of that is back, or on its way back at Stripe.
-    pub refunded: i64,
-    /// How much of it banks have taken back, and not given back.
-    pub disputed: i64,
-    /// Whether Stripe has been asked for a refund and has not answered.
-    pub is_refund_open: bool,
-}
-
-/// What is recorded of these PaymentIntents. One round trip.
-pub async fn list_captures(
-    db: &mut Connection,
-    payment_intent_ids: &[&str],
-) -> Result<Vec<RecordedCapture>> {
-    let captures = sqlx::query_as!(
-        RecordedCapture,
-        r#"select payment.stripe_payment_intent_id as "payment_intent_id!",
-                  payment.booking_id as "booking_id: _", payment.amount_minor as captured,
-                  back.refunded as "refunded!", back.is_open as "is_refund_open!",
-                  taken.disputed as "disputed!"
-           from payments as payment
-           cross join lateral (
-             select coalesce(sum(amount_minor) filter (where status in ('pending', 'succeeded')),
-                             0)::bigint as refunded,
-                    coalesce(bool_or(status = 'requested'), false) as is_open
-             from refunds
-             where payment_id = payment.id
-           ) as back
-           cross join lateral (
-             select coalesce(sum(case kind when 'dispute_withdrawal' then amount_minor
-                                 else -amount_minor end), 0)::bigint as disputed
-             from ledger_transfers
-             where booking_id = payment.booking_id and payment_id = payment.id
-               and kind in ('dispute_withdrawal', 'dispute_reinstatement')
-           ) as taken
-           where payment.stripe_payment_intent_id = any($1)"#,
-        payment_intent_ids as _,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(captures)
-}
-
 fn is_count(written: i64, expected: usize) -> bool {
     usize::try_from(written) == Ok(expected)
 }

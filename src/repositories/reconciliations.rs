@@ -34,8 +34,8 @@ pub async fn find(db: &mut Connection, id: ReconciliationId) -> Result<Option<Re
     let row = sqlx::query!(
         r#"select state as "state: ReconciliationState", since,
                   progress as "progress: Json<Progress>", checked,
-                  healed as "healed: Json<Vec<Healed>>",
-                  discrepancy_ids as "discrepancy_ids: Vec<DiscrepancyId>",
+                  healed as "healed: Json<Vec<Healed>>", healed_more,
+                  discrepancy_ids as "discrepancy_ids: Vec<DiscrepancyId>", discrepancies_more,
                   sums as "sums: Json<Vec<Sums>>", created_at
            from reconciliations
            where id = $1"#,
@@ -51,20 +51,60 @@ pub async fn find(db: &mut Connection, id: ReconciliationId) -> Result<Option<Re
         findings: Findings {
             checked: row.checked,
             healed: row.healed.0,
+            healed_more: row.healed_more,
             discrepancies: row.discrepancy_ids,
+            discrepancies_more: row.discrepancies_more,
             sums: row.sums.0,
         },
         created_at: row.created_at,
     }))
 }
 
-/// Whether one was begun since then.
-pub async fn is_begun_since(db: &mut Connection, since: DateTime<Utc>) -> Result<bool> {
-    let begun = sqlx::query_scalar!(
-        r#"select exists (select from reconciliations where created_at > $1) as "begun!""#,
-        since,
+/// Which reconciliations keep the next from being begun.
+#[derive(Debug, Clone, Copy)]
+pub struct Recent {
+    /// Any that was begun since then.
+    pub begun_since: DateTime<Utc>,
+    /// One that was begun since then and is still under way.
+    pub running_since: DateTime<Utc>,
+}
+
+/// Whether one keeps the next from being begun. One that was begun by a clock that was ahead does
+/// not.
+pub async fn is_one_recent(
+    db: &mut Connection,
+    recent: Recent,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let is_recent = sqlx::query_scalar!(
+        r#"select exists (
+             select
+             from reconciliations
+             where created_at <= $3
+               and (created_at > $1 or (state = 'running' and created_at > $2))
+           ) as "is_recent!""#,
+        recent.begun_since,
+        recent.running_since,
+        now,
     );
-    Ok(begun.fetch_one(db).await?)
+    Ok(is_recent.fetch_one(db).await?)
+}
+
+/// Gives up those that were begun before then and are still under way; returns them.
+pub async fn give_up(
+    db: &mut Connection,
+    before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Vec<ReconciliationId>> {
+    let given_up = sqlx::query_scalar!(
+        r#"update reconciliations
+           set state = 'failed', finished_at = $2
+           where state = 'running' and created_at < $1
+           returning id as "id: ReconciliationId""#,
+        before,
+        now,
+    );
+    Ok(given_up.fetch_all(db).await?)
 }
 
 /// Stores how far a running one has come, and all that it has found. False if it is not where it
@@ -82,7 +122,7 @@ pub async fn save(
     let saved = sqlx::query!(
         "update reconciliations
          set state = $3, progress = $4, checked = $5, healed = $6, discrepancy_ids = $7, sums = $8,
-             finished_at = $9
+             finished_at = $9, healed_more = $10, discrepancies_more = $11
          where id = $1 and state = 'running' and progress::text = $2::json::text",
         before.id as _,
         Json(&before.progress) as _,
@@ -93,6 +133,8 @@ pub async fn save(
         &after.findings.discrepancies as _,
         Json(&after.findings.sums) as _,
         finished_at,
+        after.findings.healed_more,
+        after.findings.discrepancies_more,
     )
     .execute(db)
     .await?;

@@ -314,6 +314,38 @@ pub async fn list_pending(db: &mut Connection, id: PaymentId) -> Result<Vec<Pend
     Ok(pending)
 }
 
+/// A refund of Stripe's whose payment is here.
+#[derive(Debug, Clone)]
+pub struct KnownRefund {
+    /// `re_…`
+    pub stripe_refund_id: String,
+    /// Where it stands here; `None` if it is not recorded.
+    pub status: Option<RefundStatus>,
+}
+
+/// Those of the refunds of which the payment is here. One round trip.
+pub async fn list_known(db: &mut Connection, found: &[StripeRefund]) -> Result<Vec<KnownRefund>> {
+    let known = sqlx::query_as!(
+        KnownRefund,
+        r#"select named.id as "stripe_refund_id!", refund.status as "status?: RefundStatus"
+           from unnest($1::text[], $2::text[], $3::text[])
+             as named (id, payment_intent_id, charge_id)
+           join payments as payment
+             on payment.stripe_payment_intent_id = coalesce(
+               named.payment_intent_id,
+               (select stripe_payment_intent_id from charges
+                where stripe_charge_id = named.charge_id limit 1)
+             )
+           left join refunds as refund on refund.stripe_refund_id = named.id"#,
+        &found.column(|refund| refund.id.as_str()) as _,
+        &found.column(|refund| refund.charge.payment_intent_id.as_deref()) as _,
+        &found.column(|refund| refund.charge.charge_id.as_deref()) as _,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(known)
+}
+
 /// The refunds of a booking, newest first, at most `limit`. One round trip.
 pub async fn list_of_booking(
     db: &mut Connection,

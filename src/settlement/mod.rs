@@ -19,6 +19,6 @@ mod unpayable;
 
 pub use disputes::hold_back_refund;
 pub use events::{SettleEvents, replay, settle_deferred, settle_events};
-pub use reports::{AttemptAnswer, settle_answer, settle_refunds, settle_refusal};
+pub use reports::{AttemptAnswer, settle_answer, settle_dispute, settle_refunds, settle_refusal};
 pub use reviews::{ReviewDecision, resolve_review};
 pub use unpayable::end_unpayable;

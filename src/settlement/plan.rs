@@ -249,7 +249,7 @@ fn look_first<'a>(item: &Item<'_>, payment: &'a RefundedPayment, now: DateTime<U
 fn unmatched_charge<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Plan<'a> {
     const NOT_OURS: Plan<'_> = Plan::Ignore("ignored: it is about no payment of ours");
     if item.event.is_none() {
-        return Plan::Fault("we have asked about a refund, and it is of no payment of ours");
+        return Plan::Fault("Stripe was asked about a payment that is not here");
     }
     if item.attempt.is_some() || item.reference.is_ours() {
         return wait(item, now).unwrap_or(Plan::GiveUp);
@@ -386,7 +386,7 @@ mod tests {
             is_final: true,
             spends_key: true,
         });
-        assert!(planned(Ok(&refused), None, None).starts_with("we have asked"));
+        assert!(planned(Ok(&refused), None, None).starts_with("Stripe was asked"));
     }
 
     #[test]

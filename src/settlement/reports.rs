@@ -8,6 +8,7 @@ use super::plan::Item;
 use super::settle::settle;
 use crate::app::App;
 use crate::domain::attempt::AttemptOfBooking;
+use crate::domain::dispute::DisputeReport;
 use crate::domain::payment::SettledBy;
 use crate::domain::refund::StripeRefund;
 use crate::domain::refund_refusal::RefundRefusal;
@@ -46,17 +47,24 @@ pub async fn settle_refunds(app: &App, mut found: Vec<StripeRefund>) -> Result<V
     // What has failed makes room for what was made after it.
     found.sort_by_key(|refund| (refund.status.has_left(), refund.created_at));
     let reports = found.into_iter().map(StripeReport::Refund).collect();
-    settle_about_refunds(app, reports).await
+    settle_about_charges(app, reports).await
+}
+
+/// Settles how a dispute of a payment of ours stands at Stripe, and says what that has changed.
+/// Commits.
+pub async fn settle_dispute(app: &App, found: DisputeReport) -> Result<Option<Change>> {
+    let reports = vec![StripeReport::Dispute(found)];
+    Ok(settle_about_charges(app, reports).await?.pop())
 }
 
 /// Settles that Stripe does not make a refund. Commits. One that was settled meanwhile is left
 /// alone.
 pub async fn settle_refusal(app: &App, refusal: RefundRefusal) -> Result<()> {
     let reports = vec![StripeReport::RefundRefused(refusal)];
-    settle_about_refunds(app, reports).await.map(drop)
+    settle_about_charges(app, reports).await.map(drop)
 }
 
-async fn settle_about_refunds(app: &App, reports: Vec<StripeReport>) -> Result<Vec<Change>> {
+async fn settle_about_charges(app: &App, reports: Vec<StripeReport>) -> Result<Vec<Change>> {
     let span = Span::current();
     let reference = AttemptReference::default();
     let items = reports.iter().map(|report| Item {

@@ -1,5 +1,9 @@
 //! What Stripe has is compared with our records, and what we have not heard of is put right.
 
+mod captures;
+mod runs;
+mod withheld;
+
 use chrono::TimeDelta;
 use holdfast::domain::job::Job;
 use holdfast::jobs;
@@ -31,6 +35,24 @@ fn healed(reconciliation: &Value) -> Vec<&str> {
         .collect();
     bookings.sort_unstable();
     bookings
+}
+
+/// The kinds of its discrepancies, in order.
+fn kinds(reconciliation: &Value) -> Vec<&str> {
+    let discrepancies = reconciliation["discrepancies"].as_array().unwrap();
+    let mut kinds: Vec<_> = discrepancies
+        .iter()
+        .map(|discrepancy| discrepancy["kind"].as_str().unwrap())
+        .collect();
+    kinds.sort_unstable();
+    kinds
+}
+
+/// The next answer on a route is an empty list.
+async fn hide(harness: &TestApp, route: &str) {
+    let empty = json!({ "has_more": false, "data": [] });
+    let fault = json!({ "route": route, "kind": "altered", "members": empty });
+    harness.knob("faults", fault).await;
 }
 
 async fn paid_unheard(harness: &TestApp, booking: &Value) {
@@ -105,10 +127,7 @@ async fn what_was_lost_is_found_by_whatever_stripe_still_knows() {
         let booking = dana.booked(&show, &["A2"]).await;
         paid_unheard(&harness, &booking).await;
         for route in &hidden {
-            let fault = json!({
-                "route": route, "kind": "altered", "members": { "has_more": false, "data": [] },
-            });
-            harness.knob("faults", fault).await;
+            hide(&harness, route).await;
         }
 
         let found = reconcile(&harness, json!({})).await;
@@ -247,14 +266,7 @@ async fn a_session_of_ours_that_nobody_here_knows_is_left_to_a_person_once_it_is
         .await;
     let paid = reconcile(&harness, json!({})).await;
 
-    let mut kinds: Vec<_> = paid["discrepancies"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|discrepancy| discrepancy["kind"].as_str().unwrap())
-        .collect();
-    kinds.sort_unstable();
-    assert_eq!(kinds, ["capture_unrecorded", "session_unmatched"]);
+    assert_eq!(kinds(&paid), ["capture_unrecorded", "session_unmatched"]);
     assert_eq!(paid["sums"][0]["captured"]["amountMinor"], 0);
     assert_eq!(paid["sums"][0]["stripeCaptured"]["amountMinor"], 900);
 }

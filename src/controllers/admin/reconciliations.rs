@@ -131,12 +131,19 @@ async fn view(app: &App, reconciliation: Reconciliation) -> Result<Reconciliatio
     } else {
         discrepancies::find_all(&mut app.acquire().await?, &findings.discrepancies).await?
     };
+    let mut healed = findings.healed;
+    if let (more @ 1.., Some(last)) = (findings.healed_more, healed.last_mut()) {
+        last.what = format!(
+            "{}; {more} more were put right, and are not listed",
+            last.what
+        );
+    }
     Ok(ReconciliationView {
         id: reconciliation.id,
         state: reconciliation.state,
         since: reconciliation.since,
         checked: findings.checked,
-        healed: findings.healed,
+        healed,
         discrepancies: found.into_iter().map(DiscrepancyView::from).collect(),
         sums: findings.sums.into_iter().map(SumsView::from).collect(),
     })

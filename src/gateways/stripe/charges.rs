@@ -47,13 +47,13 @@ impl StripeObject {
         })
     }
 
-    /// How a dispute stands, by an event of the type `charge.dispute.<what>`; `None` where it has
-    /// no id. Each dispute lists all movements of its money that there were when it was printed, so
-    /// that no event depends on the others.
+    /// How a dispute stands; `None` where it has no id. It lists all movements of its money that
+    /// there were when it was printed, so that no event depends on the others; an event may know
+    /// of one by its type.
     /// <https://docs.stripe.com/api/disputes/object>
     pub(super) fn dispute_report(
         &self,
-        what: &str,
+        by_type: DisputedFunds,
         reported_at: DateTime<Utc>,
     ) -> Option<DisputeReport> {
         let moved = self.balance_transactions.as_array().into_iter().flatten();
@@ -65,11 +65,6 @@ impl StripeObject {
                 DisputedFunds::Reinstated
             }
         });
-        let by_type = match what {
-            "funds_withdrawn" => DisputedFunds::Withdrawn,
-            "funds_reinstated" => DisputedFunds::Reinstated,
-            _ => DisputedFunds::Untouched,
-        };
         let status = self.status.clone().map(Value::String);
         Some(DisputeReport {
             stripe_dispute_id: self.id.clone()?,
@@ -92,6 +87,15 @@ impl StripeObject {
             charge: self.charge_reference(),
             fraud_type: self.fraud_type.clone(),
         })
+    }
+}
+
+/// Where the money of a dispute is, by an event of the type `charge.dispute.<what>` alone.
+pub(super) fn funds_by_type(what: &str) -> DisputedFunds {
+    match what {
+        "funds_withdrawn" => DisputedFunds::Withdrawn,
+        "funds_reinstated" => DisputedFunds::Reinstated,
+        _ => DisputedFunds::Untouched,
     }
 }
 

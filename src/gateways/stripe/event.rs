@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::charges::funds_by_type;
 use super::objects::{StripeObject, flag, lenient, text, time};
 use crate::domain::capture::Capture;
 use crate::domain::checkout::CheckoutReport;
@@ -13,6 +14,28 @@ use crate::domain::odd_json::simplify;
 use crate::domain::payment_intent::PaymentIntentReport;
 use crate::domain::refusal::Refusal;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
+
+/// The types of event that say something about a booking: the webhook endpoint is subscribed to
+/// these, and those that were not delivered are asked for. Stripe lists at most twenty at once.
+pub const SUBSCRIBED_TYPES: [&str; 17] = [
+    "checkout.session.completed",
+    "checkout.session.expired",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "payment_intent.succeeded",
+    "payment_intent.payment_failed",
+    "charge.succeeded",
+    "charge.refunded",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "radar.early_fraud_warning.created",
+];
 
 /// An event.
 #[derive(Debug)]
@@ -204,7 +227,7 @@ fn report(
             .ok_or("the charge does not say how much of it has gone back"),
         "payment_intent" | "charge" => Err(IRRELEVANT),
         "charge.dispute" => object
-            .dispute_report(what, at)
+            .dispute_report(funds_by_type(what), at)
             .map(StripeReport::Dispute)
             .ok_or(UNNAMED),
         "radar.early_fraud_warning" => object

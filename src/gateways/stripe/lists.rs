@@ -1,5 +1,5 @@
-//! What Stripe has made, listed page by page, newest first.
-//! <https://docs.stripe.com/api/pagination>
+//! What Stripe has made, listed page by page, newest first, and single objects as the lists have
+//! them. <https://docs.stripe.com/api/pagination>
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -7,21 +7,18 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use stripe_client_core::{RequestBuilder, StripeMethod};
 
+use super::client::path_id;
+use super::event::SUBSCRIBED_TYPES;
 use super::objects::{RetrievedSession, StripeObject};
 use super::{Stripe, StripeError};
 use crate::domain::capture::Capture;
+use crate::domain::dispute::DisputeReport;
+use crate::domain::dispute_status::DisputedFunds;
+use crate::domain::refund::StripeRefund;
 use crate::domain::stripe_report::AttemptReference;
 
 /// Stripe's largest page.
 const PAGE_MAX: usize = 100;
-/// The types of event that say something about a booking; Stripe takes at most twenty.
-const EVENT_TYPES: [&str; 5] = [
-    "checkout.session.completed",
-    "checkout.session.expired",
-    "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed",
-    "payment_intent.succeeded",
-];
 
 /// A page of a list.
 #[derive(Debug)]
@@ -42,7 +39,7 @@ pub struct PageOf<'a> {
 }
 
 /// A PaymentIntent whose money was captured.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ListedCapture {
     /// `pi_…`
     pub id: String,
@@ -54,29 +51,51 @@ pub struct ListedCapture {
     pub refunded: i64,
 }
 
+/// A list as Stripe gives it.
 #[derive(Deserialize)]
-struct List<T> {
-    data: Vec<T>,
+pub(super) struct List {
+    data: Vec<Value>,
     #[serde(default)]
     has_more: bool,
 }
 
+impl List {
+    /// What can be read of it: an entry that is not even an object hides no other.
+    pub(super) fn page<T>(
+        self,
+        read: impl Fn(Value) -> Option<T>,
+    ) -> Result<ListPage<T>, StripeError> {
+        let id = |entry: &Value| entry.get("id").and_then(Value::as_str).map(str::to_owned);
+        let next_after = if self.has_more {
+            let last = self.data.iter().rev().find_map(id);
+            // Without one, all that comes after this page would be taken for not there.
+            Some(last.ok_or_else(|| StripeError::Unusable("a page without an id".to_owned()))?)
+        } else {
+            None
+        };
+        let objects = self.data.into_iter().filter(|entry| {
+            if !entry.is_object() {
+                tracing::warn!("an entry of a list of Stripe's is no object");
+            }
+            entry.is_object()
+        });
+        let items = objects.filter_map(read).collect();
+        Ok(ListPage { items, next_after })
+    }
+}
+
 impl Stripe {
-    /// Events that not every endpoint has acknowledged, as they would have been delivered. Stripe
-    /// keeps them for thirty days.
+    /// Events of the types that are subscribed to and that not every endpoint has acknowledged, as
+    /// they would have been delivered. Stripe keeps them for thirty days.
     /// <https://docs.stripe.com/webhooks/process-undelivered-events>
     pub async fn list_undelivered_events(
         &self,
         page: PageOf<'_>,
     ) -> Result<ListPage<String>, StripeError> {
         let mut query = vec![("delivery_success", "false".to_owned())];
-        query.extend(EVENT_TYPES.map(|kind| ("types[]", kind.to_owned())));
-        let list: List<Value> = self.list("/events", page, query).await?;
-        let id = |event: &Value| event.get("id").and_then(Value::as_str).map(str::to_owned);
-        Ok(ListPage {
-            next_after: list.data.last().filter(|_| list.has_more).and_then(id),
-            items: list.data.iter().map(Value::to_string).collect(),
-        })
+        query.extend(SUBSCRIBED_TYPES.map(|kind| ("types[]", kind.to_owned())));
+        let list = self.list("/events", page, query).await?;
+        list.page(|event| Some(event.to_string()))
     }
 
     /// Checkout Sessions, with their PaymentIntents.
@@ -86,12 +105,8 @@ impl Stripe {
         page: PageOf<'_>,
     ) -> Result<ListPage<RetrievedSession>, StripeError> {
         let query = vec![("expand[]", "data.payment_intent".to_owned())];
-        let listed: List<RetrievedSession> = self.list("/checkout/sessions", page, query).await?;
-        let end = listed.data.last().filter(|_| listed.has_more);
-        Ok(ListPage {
-            next_after: end.and_then(|session| session.reference().session_id),
-            items: listed.data,
-        })
+        let list = self.list("/checkout/sessions", page, query).await?;
+        list.page(|session| RetrievedSession::deserialize(session).ok())
     }
 
     /// PaymentIntents whose money was captured; others are on no page.
@@ -99,25 +114,71 @@ impl Stripe {
     pub async fn list_captures(
         &self,
         page: PageOf<'_>,
+        now: DateTime<Utc>,
     ) -> Result<ListPage<ListedCapture>, StripeError> {
         let query = vec![("expand[]", "data.latest_charge".to_owned())];
-        let listed: List<StripeObject> = self.list("/payment_intents", page, query).await?;
-        let end = listed.data.last().filter(|_| listed.has_more);
-        Ok(ListPage {
-            next_after: end.and_then(|intent| intent.id.clone()),
-            items: listed.data.iter().filter_map(captured).collect(),
-        })
+        let list = self.list("/payment_intents", page, query).await?;
+        list.page(|intent| captured(&object(intent)?, now))
     }
 
-    async fn list<T: DeserializeOwned>(
+    /// The capture of a PaymentIntent, as it is listed; `None` if Stripe does not know it, or has
+    /// not captured it.
+    /// <https://docs.stripe.com/api/payment_intents/retrieve>
+    pub async fn retrieve_capture(
+        &self,
+        payment_intent_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<ListedCapture>, StripeError> {
+        let retrieved = async {
+            let path = format!("/payment_intents/{}", path_id(payment_intent_id)?);
+            let query = vec![("expand[]", "latest_charge".to_owned())];
+            self.get::<Value>(&path, query).await
+        };
+        match retrieved.await {
+            Ok(intent) => Ok(object(intent).and_then(|intent| captured(&intent, now))),
+            Err(error) if error.is_unknown() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refunds of whatever payment, whoever has made them.
+    /// <https://docs.stripe.com/api/refunds/list>
+    pub async fn list_recent_refunds(
+        &self,
+        page: PageOf<'_>,
+    ) -> Result<ListPage<StripeRefund>, StripeError> {
+        let list = self.list("/refunds", page, Vec::new()).await?;
+        list.page(|refund| object(refund)?.refund())
+    }
+
+    /// Disputes of whatever payment, as they stood at `now`.
+    /// <https://docs.stripe.com/api/disputes/list>
+    pub async fn list_disputes(
+        &self,
+        page: PageOf<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<ListPage<DisputeReport>, StripeError> {
+        let list = self.list("/disputes", page, Vec::new()).await?;
+        list.page(|dispute| object(dispute)?.dispute_report(DisputedFunds::Untouched, now))
+    }
+
+    async fn list(
         &self,
         path: &str,
         page: PageOf<'_>,
         mut query: Vec<(&str, String)>,
-    ) -> Result<List<T>, StripeError> {
+    ) -> Result<List, StripeError> {
         query.push(("limit", PAGE_MAX.to_string()));
         query.push(("created[gte]", page.since.timestamp().to_string()));
         query.extend(page.after.map(|after| ("starting_after", after.to_owned())));
+        self.get(path, query).await
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: Vec<(&str, String)>,
+    ) -> Result<T, StripeError> {
         let mut request = RequestBuilder::new(StripeMethod::Get, path);
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(query)
@@ -127,7 +188,12 @@ impl Stripe {
     }
 }
 
-fn captured(intent: &StripeObject) -> Option<ListedCapture> {
+fn object(entry: Value) -> Option<StripeObject> {
+    StripeObject::deserialize(entry).ok()
+}
+
+/// What was captured of a PaymentIntent, as it is seen at `now`; `None` if nothing was.
+fn captured(intent: &StripeObject, now: DateTime<Utc>) -> Option<ListedCapture> {
     if intent.status.as_deref() != Some("succeeded") {
         return None;
     }
@@ -143,7 +209,7 @@ fn captured(intent: &StripeObject) -> Option<ListedCapture> {
             money: intent.received(),
             payment_intent_id: Some(id.clone()),
             booking_id: intent.booking_id(),
-            captured_at: intent.created?,
+            captured_at: intent.created.unwrap_or(now),
             remarks: intent.remarks(None),
         },
         refunded: intent.refunded(),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use stripe_client_core::StripeRequest;
 use stripe_core::refund::{CreateRefund, ListRefund};
 
+use super::lists::List;
 use super::objects::StripeObject;
 use super::{Stripe, StripeError};
 use crate::domain::ids::{BookingId, RefundId};
@@ -13,8 +14,10 @@ use crate::domain::refund::{RefundedCharge, StripeRefund};
 use crate::domain::refund_state::RefundStatus;
 use crate::domain::stripe_report::APP;
 
-/// How many refunds of one payment are looked through: Stripe's largest page.
-const LIST_MAX: i64 = 100;
+/// Stripe's largest page.
+const PAGE_MAX: i64 = 100;
+/// How many pages of one payment's refunds are looked through.
+const PAGES_MAX: usize = 10;
 
 /// What is to be given back.
 #[derive(Debug, Clone)]
@@ -29,11 +32,6 @@ pub struct RefundRequest<'a> {
     pub payment_intent_id: &'a str,
     /// How much, in the payment's currency.
     pub amount_minor: i64,
-}
-
-#[derive(Deserialize)]
-struct List {
-    data: Vec<StripeObject>,
 }
 
 impl Stripe {
@@ -65,16 +63,33 @@ impl Stripe {
         })
     }
 
-    /// The refunds of a payment, whoever has made them, newest first.
+    /// The refunds of a payment, whoever has made them, newest first; of more than a thousand, the
+    /// oldest are left out.
     pub async fn list_refunds(
         &self,
         payment_intent_id: &str,
     ) -> Result<Vec<StripeRefund>, StripeError> {
-        let list = ListRefund::new()
-            .payment_intent(payment_intent_id)
-            .limit(LIST_MAX);
-        let list: List = self.call(list.build(), None).await?;
-        Ok(list.data.iter().filter_map(StripeObject::refund).collect())
+        let mut found = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let page = ListRefund::new()
+                .payment_intent(payment_intent_id)
+                .limit(PAGE_MAX);
+            let page = match after {
+                Some(after) => page.starting_after(after),
+                None => page,
+            };
+            let list: List = self.call(page.build(), None).await?;
+            let page = list.page(|refund| StripeObject::deserialize(refund).ok()?.refund())?;
+            found.extend(page.items);
+            after = page.next_after;
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
+        let count = found.len();
+        tracing::error!("{payment_intent_id} has more refunds than the {count} that are looked at");
+        Ok(found)
     }
 }
 

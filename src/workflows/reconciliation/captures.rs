@@ -2,86 +2,67 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
-
 use super::compared::Compared;
+use super::settling::Settling;
+use super::sides::{self, Sides};
 use crate::app::App;
-use crate::domain::ids::DiscrepancyId;
 use crate::domain::payment::SettledBy;
 use crate::domain::payment_intent::PaymentIntentReport;
-use crate::domain::reconciliation::{Findings, Healed, Sums};
-use crate::domain::stripe_report::StripeReport;
-use crate::error::Result;
+use crate::domain::reconciliation::Findings;
+use crate::domain::stripe_report::{Change, StripeReport};
+use crate::error::{Error, Result};
+use crate::gateways::stripe::StripeError;
 use crate::gateways::stripe::lists::{ListedCapture, PageOf};
 use crate::repositories::attempts::{self, FoundAttempt};
-use crate::repositories::discrepancies::{self, NewDiscrepancy};
-use crate::repositories::payments::{self, RecordedCapture};
+use crate::repositories::captures::{self, RecordedCapture};
 use crate::settlement::{self, AttemptAnswer};
 
-/// Settles the captures of a page that are not recorded, and their refunds, and adds up what Stripe
-/// and we have of it. Where they differ then, a person has to look.
+/// As what a capture is left to a person that cannot be settled.
+pub(super) const UNSETTLED: &str = "capture_unsettled";
+
+/// A capture that is ours.
+struct Ours {
+    listed: ListedCapture,
+    attempt: Option<FoundAttempt>,
+}
+
+/// Settles the captures of a page, and compares what Stripe and we have of them then.
 pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
-    let page = app.stripe.list_captures(page).await?;
-    let ours = ours(app, page.items).await?;
-    let mut findings = Findings {
-        checked: i64::try_from(ours.len()).unwrap_or(i64::MAX),
-        ..Findings::default()
-    };
-    let before = recorded(app, &ours).await?;
-    for (listed, found) in &ours {
-        let Some(found) = found.as_ref().filter(|_| !before.contains_key(&listed.id)) else {
-            continue;
-        };
-        let report = PaymentIntentReport::Succeeded(listed.capture.clone());
-        let answer = AttemptAnswer {
-            attempt: found.attempt,
-            reference: listed.reference.clone(),
-            report: StripeReport::PaymentIntent(report),
-            settled_by: SettledBy::Reconciliation,
-        };
-        let change = settlement::settle_answer(app, answer).await?;
-        findings.healed.extend(change.map(Healed::from));
-    }
-    findings.healed.extend(settle_refunds(app, &ours).await?);
-    let recorded = recorded(app, &ours).await?;
-    for (listed, _) in &ours {
-        let ours = recorded.get(&listed.id);
-        if let Some(sums) = sums(listed, ours) {
-            findings.add(&sums);
-        }
-        let opened = open_differences(app, listed, ours).await?;
-        findings.discrepancies.extend(opened);
-    }
+    let page = app.stripe.list_captures(page, app.now()).await?;
     Ok(Compared {
-        findings,
+        findings: settle_and_compare(app, page.items).await?,
         next_after: page.next_after,
     })
 }
 
-/// Settles how the refunds of those stand of which Stripe has given back more or less than is
-/// recorded.
-async fn settle_refunds(
-    app: &App,
-    ours: &[(ListedCapture, Option<FoundAttempt>)],
-) -> Result<Vec<Healed>> {
-    let recorded = recorded(app, ours).await?;
-    let mut healed = Vec::new();
-    for (listed, _) in ours {
-        let ours = recorded.get(&listed.id);
-        if ours.is_some_and(|ours| ours.refunded != listed.refunded) {
-            let refunds = app.stripe.list_refunds(&listed.id).await?;
-            let changes = settlement::settle_refunds(app, refunds).await?;
-            healed.extend(changes.into_iter().map(Healed::from));
-        }
+/// Settles captures that are not recorded, and their refunds, and adds up what Stripe and we have
+/// of all that are ours. Where they differ then, a person has to look.
+pub(super) async fn settle_and_compare(app: &App, listed: Vec<ListedCapture>) -> Result<Findings> {
+    let ids: Vec<_> = listed.iter().map(|listed| listed.id.as_str()).collect();
+    let before = recorded(app, &ids).await?;
+    let ours = ours(app, listed, &before).await?;
+    let mut settling = Settling::new(app, UNSETTLED);
+    for one in &ours {
+        let settled = settle(app, one, before.get(&one.listed.id)).await;
+        settling.note(&one.listed.id, settled).await?;
     }
-    Ok(healed)
+    let findings = settling.end().await?;
+    let ids: Vec<_> = ours.iter().map(|one| one.listed.id.as_str()).collect();
+    let mut after = recorded(app, &ids).await?;
+    let mut all = Vec::new();
+    for Ours { listed, .. } in ours {
+        let recorded = after.remove(&listed.id);
+        all.push(look_again(app, Sides { listed, recorded }).await?);
+    }
+    sides::conclude(app, &all, findings).await
 }
 
-/// Those that are about an attempt of ours, or say that they are ours, with the attempt.
+/// Those that are about an attempt of ours, say that they are ours, or are recorded.
 async fn ours(
     app: &App,
     listed: Vec<ListedCapture>,
-) -> Result<Vec<(ListedCapture, Option<FoundAttempt>)>> {
+    recorded: &HashMap<String, RecordedCapture>,
+) -> Result<Vec<Ours>> {
     let references: Vec<_> = listed
         .iter()
         .map(|listed| listed.reference.clone())
@@ -92,60 +73,86 @@ async fn ours(
         .map(|found| (found.found_for.clone(), found))
         .collect();
     let ours = listed.into_iter().filter_map(|listed| {
-        let found = found.remove(&listed.id);
-        (found.is_some() || listed.reference.is_ours()).then_some((listed, found))
+        let attempt = found.remove(&listed.id);
+        let is_ours = listed.reference.is_ours() || recorded.contains_key(&listed.id);
+        (attempt.is_some() || is_ours).then_some(Ours { listed, attempt })
     });
     Ok(ours.collect())
 }
 
-async fn recorded(
-    app: &App,
-    ours: &[(ListedCapture, Option<FoundAttempt>)],
-) -> Result<HashMap<String, RecordedCapture>> {
-    let ids: Vec<_> = ours.iter().map(|(listed, _)| listed.id.as_str()).collect();
-    let recorded = payments::list_captures(&mut app.acquire().await?, &ids).await?;
+/// Settles a capture if it is not recorded, and its refunds if Stripe has given back more or less
+/// of it than is.
+async fn settle(app: &App, one: &Ours, before: Option<&RecordedCapture>) -> Result<Vec<Change>> {
+    let Ours { listed, attempt } = one;
+    let mut changes = Vec::new();
+    if let (None, Some(found)) = (before, attempt) {
+        let report = PaymentIntentReport::Succeeded(listed.capture.clone());
+        let answer = AttemptAnswer {
+            attempt: found.attempt,
+            reference: listed.reference.clone(),
+            report: StripeReport::PaymentIntent(report),
+            settled_by: SettledBy::Reconciliation,
+        };
+        changes.extend(settlement::settle_answer(app, answer).await?);
+    }
+    let refunded = match before {
+        Some(before) => Some(before.refunded),
+        None if listed.refunded == 0 => None,
+        None => find_recorded(app, &listed.id)
+            .await?
+            .map(|recorded| recorded.refunded),
+    };
+    if refunded.is_some_and(|refunded| refunded != listed.refunded) {
+        let refunds = app.stripe.list_refunds(&listed.id).await;
+        let refunds = refunds.map_err(about_one)?;
+        changes.extend(settlement::settle_refunds(app, refunds).await?);
+    }
+    Ok(changes)
+}
+
+/// An answer about one object that cannot be used says nothing of the others.
+fn about_one(error: StripeError) -> Error {
+    match error {
+        StripeError::Unusable(_) => Error::ProviderRefused(error.to_string()),
+        StripeError::Refused { .. }
+        | StripeError::Unavailable(_)
+        | StripeError::ReplayedFailure(_) => error.into(),
+    }
+}
+
+/// Where the sides differ, each may have gone on since the other was asked: Stripe is asked again,
+/// and then our records, so that only what equals neither of ours differs.
+async fn look_again(app: &App, sides: Sides) -> Result<Sides> {
+    if sides.difference().is_none() {
+        return Ok(sides);
+    }
+    let asked = app.stripe.retrieve_capture(&sides.listed.id, app.now());
+    let sides = match asked.await.map_err(about_one) {
+        Ok(Some(listed)) => Sides { listed, ..sides },
+        // It has just been listed: that stands.
+        Ok(None) => sides,
+        Err(error) if error.is_of_the_world() => return Err(error),
+        Err(error) => {
+            tracing::warn!("{} cannot be looked at again: {error}", sides.listed.id);
+            sides
+        }
+    };
+    if sides.difference().is_none() {
+        return Ok(sides);
+    }
+    let recorded = find_recorded(app, &sides.listed.id).await?;
+    Ok(Sides { recorded, ..sides })
+}
+
+async fn find_recorded(app: &App, id: &str) -> Result<Option<RecordedCapture>> {
+    Ok(recorded(app, &[id]).await?.remove(id))
+}
+
+/// What is recorded of these PaymentIntents, by their ids.
+pub(super) async fn recorded(app: &App, ids: &[&str]) -> Result<HashMap<String, RecordedCapture>> {
+    let recorded = captures::list(&mut app.acquire().await?, ids).await?;
     let by_id = recorded
         .into_iter()
         .map(|recorded| (recorded.payment_intent_id.clone(), recorded));
     Ok(by_id.collect())
-}
-
-fn sums(listed: &ListedCapture, ours: Option<&RecordedCapture>) -> Option<Sums> {
-    let money = listed.capture.money?;
-    Some(Sums {
-        currency: money.currency,
-        captured: ours.map_or(0, |ours| ours.captured),
-        refunded: ours.map_or(0, |ours| ours.refunded),
-        disputed: ours.map_or(0, |ours| ours.disputed),
-        stripe_captured: money.amount_minor,
-        stripe_refunded: listed.refunded,
-    })
-}
-
-/// Opens a discrepancy where Stripe has captured what is not recorded, or another amount, or has
-/// given back more or less than is recorded. A refund that Stripe is being asked for is still to
-/// be settled, and counts as no difference.
-async fn open_differences(
-    app: &App,
-    listed: &ListedCapture,
-    ours: Option<&RecordedCapture>,
-) -> Result<Option<DiscrepancyId>> {
-    let captured = listed.capture.money.map(|money| money.amount_minor);
-    let kind = match ours {
-        None => "capture_unrecorded",
-        Some(ours) if captured != Some(ours.captured) => "capture_differs",
-        Some(ours) if listed.refunded != ours.refunded && !ours.is_refund_open => "refund_differs",
-        Some(_) => return Ok(None),
-    };
-    let discrepancy = NewDiscrepancy {
-        kind,
-        subject: &listed.id,
-        booking_id: ours.map(|ours| ours.booking_id),
-        ours: ours.map_or(
-            Value::Null,
-            |ours| json!({ "captured": ours.captured, "refunded": ours.refunded }),
-        ),
-        theirs: json!({ "said": listed.capture.statement(), "refunded": listed.refunded }),
-    };
-    discrepancies::open(&mut app.acquire().await?, &discrepancy, app.now()).await
 }

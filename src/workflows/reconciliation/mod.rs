@@ -3,8 +3,13 @@
 
 mod captures;
 mod compared;
+mod disputes;
 mod events;
+mod payments;
+mod refunds;
 mod sessions;
+mod settling;
+mod sides;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,9 +17,10 @@ use crate::app::App;
 use crate::connection::Connection;
 use crate::domain::ids::ReconciliationId;
 use crate::domain::job::Job;
-use crate::domain::reconciliation::{Progress, Reconciliation, ReconciliationState};
+use crate::domain::reconciliation::{Findings, Progress, Reconciliation, ReconciliationState};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::lists::PageOf;
+use crate::repositories::reconciliations::Recent;
 use crate::repositories::{jobs, reconciliations};
 
 /// What Stripe has made since then is compared, if nobody says otherwise: sessions live for less.
@@ -24,6 +30,9 @@ const LOOK_BACK: TimeDelta = TimeDelta::days(1);
 pub const LOOK_BACK_MAX: TimeDelta = TimeDelta::days(30);
 /// Where several processes would begin one every so often, no more are begun.
 const PERIOD_MIN: TimeDelta = TimeDelta::minutes(4);
+/// For so long one that is under way keeps the next from being begun. One that takes longer may be
+/// held up at a step that the next need not be held up at: what was never delivered comes first.
+const UNDER_WAY_MAX: TimeDelta = TimeDelta::minutes(30);
 /// How long what was found can be looked at.
 const KEPT_FOR: TimeDelta = TimeDelta::days(30);
 /// Pages that one job compares; then the next goes on.
@@ -47,12 +56,20 @@ pub async fn begin(
     begun.ok_or_else(|| Error::fault(format!("the reconciliation {id} has gone")))
 }
 
-/// Begins one of what Stripe has made in the last day, unless one was begun a moment ago. Commits.
+/// Begins one of what Stripe has made in the last day, unless one was begun a moment ago or is
+/// still under way. One whose job was lost is given up. Commits.
 pub async fn begin_if_due(app: &App) -> Result<()> {
     let now = app.now();
     let mut tx = app.begin().await?;
     reconciliations::forget(&mut tx, now - KEPT_FOR).await?;
-    if !reconciliations::is_begun_since(&mut tx, now - PERIOD_MIN).await? {
+    for id in reconciliations::give_up(&mut tx, now - GIVEN_UP_AFTER, now).await? {
+        tracing::error!("the reconciliation {id} has taken too long and is given up");
+    }
+    let recent = Recent {
+        begun_since: now - PERIOD_MIN,
+        running_since: now - UNDER_WAY_MAX,
+    };
+    if !reconciliations::is_one_recent(&mut tx, recent, now).await? {
         begin(&mut tx, None, now).await?;
     }
     app.commit(tx).await
@@ -80,6 +97,9 @@ pub async fn go_on(app: &App, id: ReconciliationId) -> Result<()> {
         if !reconciliations::save(&mut db, &running, &after, app.now()).await? {
             return Ok(());
         }
+        if after.state == ReconciliationState::Done {
+            say_how_much_more(&after);
+        }
     }
     let next = Job::Reconcile {
         reconciliation_id: id,
@@ -88,22 +108,22 @@ pub async fn go_on(app: &App, id: ReconciliationId) -> Result<()> {
 }
 
 async fn compare_page(app: &App, running: &Reconciliation) -> Result<Reconciliation> {
-    let since = running.since;
+    let of = |after| PageOf {
+        since: running.since,
+        after,
+    };
     let compared = match &running.progress {
         Progress::Events(after) => {
-            let after = after.as_deref();
             // However little else is compared: what was never delivered is known to nobody.
             let since = app.now() - LOOK_BACK_MAX;
+            let after = after.as_deref();
             events::compare(app, PageOf { since, after }).await?
         }
-        Progress::Sessions(after) => {
-            let after = after.as_deref();
-            sessions::compare(app, PageOf { since, after }).await?
-        }
-        Progress::Captures(after) => {
-            let after = after.as_deref();
-            captures::compare(app, PageOf { since, after }).await?
-        }
+        Progress::Sessions(after) => sessions::compare(app, of(after.as_deref())).await?,
+        Progress::Captures(after) => captures::compare(app, of(after.as_deref())).await?,
+        Progress::Refunds(after) => refunds::compare(app, of(after.as_deref())).await?,
+        Progress::Disputes(after) => disputes::compare(app, of(after.as_deref())).await?,
+        Progress::Payments(_) => payments::compare(app, running).await?,
     };
     let next = match compared.next_after {
         Some(id) => Some(running.progress.rest_after(id)),
@@ -120,4 +140,19 @@ async fn compare_page(app: &App, running: &Reconciliation) -> Result<Reconciliat
         findings: running.findings.clone().and(compared.findings),
         ..running.clone()
     })
+}
+
+fn say_how_much_more(over: &Reconciliation) {
+    let Findings {
+        healed_more,
+        discrepancies_more,
+        ..
+    } = over.findings;
+    if healed_more > 0 || discrepancies_more > 0 {
+        tracing::warn!(
+            "the reconciliation {} has put {healed_more} more right than it lists, and found \
+             {discrepancies_more} more discrepancies",
+            over.id
+        );
+    }
 }

@@ -5,19 +5,22 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::compared::Compared;
+use super::settling::Settling;
 use crate::app::App;
 use crate::domain::attempt::AttemptStatus;
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::DiscrepancyId;
 use crate::domain::payment::SettledBy;
-use crate::domain::reconciliation::{Findings, Healed};
-use crate::domain::stripe_report::{AttemptReference, StripeReport};
+use crate::domain::stripe_report::{AttemptReference, Change, StripeReport};
 use crate::error::Result;
 use crate::gateways::stripe::lists::PageOf;
 use crate::gateways::stripe::{RetrievedSession, SessionLook};
 use crate::repositories::attempts::{self, FoundAttempt};
 use crate::repositories::discrepancies::{self, NewDiscrepancy};
 use crate::settlement::{self, AttemptAnswer};
+
+/// As what a session is left to a person that is paid and has no attempt here.
+const UNMATCHED: &str = "session_unmatched";
 
 /// Settles what a page of them says, where that is news; one that says that it is ours and is paid,
 /// and of which there is no attempt here, is left to a person.
@@ -29,38 +32,52 @@ pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
         .iter()
         .map(|found| (found.found_for.as_str(), found))
         .collect();
-    let mut findings = Findings::default();
+    let mut settling = Settling::new(app, "session_unsettled");
+    let mut matched = Vec::new();
     for (session, reference) in page.items.iter().zip(references) {
         let SessionLook::Settled(report) = session.look(app.now()) else {
             continue;
         };
-        let id = reference.session_id.as_deref().unwrap_or_default();
-        match found.get(id) {
+        let id = reference.session_id.clone().unwrap_or_default();
+        match found.get(id.as_str()) {
             Some(found) => {
-                findings.checked = findings.checked.saturating_add(1);
-                if is_news(found.status, &report) {
-                    let answer = AttemptAnswer {
-                        attempt: found.attempt,
-                        reference,
-                        report: StripeReport::Checkout(report),
-                        settled_by: SettledBy::Reconciliation,
-                    };
-                    let change = settlement::settle_answer(app, answer).await?;
-                    findings.healed.extend(change.map(Healed::from));
-                }
+                let settled = settle(app, found, reference, report).await;
+                settling.note(&id, settled).await?;
+                matched.push(id);
             }
             None if reference.is_ours() => {
-                findings
-                    .discrepancies
-                    .extend(leave(app, &reference, &report).await?);
+                let left = leave(app, &reference, &report).await?;
+                settling.findings.discrepancies.extend(left);
             }
             None => {}
         }
     }
+    if !matched.is_empty() {
+        discrepancies::heal(&mut app.acquire().await?, UNMATCHED, &matched).await?;
+    }
     Ok(Compared {
-        findings,
+        findings: settling.end().await?,
         next_after: page.next_after,
     })
+}
+
+/// Settles what a session says of an attempt of ours, if that is news.
+async fn settle(
+    app: &App,
+    found: &FoundAttempt,
+    reference: AttemptReference,
+    report: CheckoutReport,
+) -> Result<Option<Change>> {
+    if !is_news(found.status, &report) {
+        return Ok(None);
+    }
+    let answer = AttemptAnswer {
+        attempt: found.attempt,
+        reference,
+        report: StripeReport::Checkout(report),
+        settled_by: SettledBy::Reconciliation,
+    };
+    settlement::settle_answer(app, answer).await
 }
 
 /// Whether a report may change an attempt that stands so. What was paid before is compared by its
@@ -93,7 +110,7 @@ async fn leave(
         return Ok(None);
     };
     let discrepancy = NewDiscrepancy {
-        kind: "session_unmatched",
+        kind: UNMATCHED,
         subject: reference
             .session_id
             .as_deref()
