@@ -106,14 +106,14 @@ pub struct Expected {
     pub by: ReconciliationId,
     /// … which was begun then.
     pub begun_at: DateTime<Utc>,
-    /// As what a discrepancy is open about those that were not seen before either.
+    /// As what discrepancy a person was told of those that were not seen before either.
     pub unseen_as: &'static str,
 }
 
 /// The PaymentIntents of payments that should have been seen at Stripe and were not, at most
 /// `limit`: of attempts that were made in the time that was looked at, and recorded before that
-/// began, as their ids say. Those about which no such discrepancy is open come first, and of these
-/// the newest. One round trip.
+/// began, as their ids say. Those that no person was told of come first, and of these the newest.
+/// One round trip.
 pub async fn list_unseen(
     db: &mut Connection,
     expected: Expected,
@@ -135,7 +135,9 @@ pub async fn list_unseen(
            select intent as "id!"
            from unseen
            order by exists (
-             select from discrepancies where kind = $4 and subject = intent and status = 'open'
+             select
+             from discrepancies
+             where kind = $4 and subject = intent and status in ('open', 'dismissed')
            ), id desc
            limit $5"#,
         expected.since,

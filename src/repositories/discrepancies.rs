@@ -47,6 +47,31 @@ pub async fn open(
     Ok(opened)
 }
 
+/// Opens a discrepancy; `None` if it is open already, or if the same was found before and a person
+/// wants nothing done about it.
+pub async fn open_unless_dismissed(
+    db: &mut Connection,
+    discrepancy: &NewDiscrepancy<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<DiscrepancyId>> {
+    let is_dismissed = sqlx::query_scalar!(
+        r#"select exists (
+             select
+             from discrepancies
+             where subject = $2 and kind = $1 and status = 'dismissed'
+               and ours::text = $3::json::text and theirs::text = $4::json::text
+           ) as "is_dismissed!""#,
+        discrepancy.kind,
+        discrepancy.subject,
+        discrepancy.ours,
+        discrepancy.theirs,
+    );
+    if is_dismissed.fetch_one(&mut *db).await? {
+        return Ok(None);
+    }
+    open(db, discrepancy, now).await
+}
+
 /// Heals what is open of this kind about these subjects.
 pub async fn heal(db: &mut Connection, kind: &str, subjects: &[String]) -> Result<()> {
     sqlx::query!(

@@ -38,6 +38,9 @@ pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
 /// Settles captures that are not recorded, and their refunds, and adds up what Stripe and we have
 /// of all that are ours. Where they differ then, a person has to look.
 pub(super) async fn settle_and_compare(app: &App, listed: Vec<ListedCapture>) -> Result<Findings> {
+    if listed.is_empty() {
+        return Ok(Findings::default());
+    }
     let ids: Vec<_> = listed.iter().map(|listed| listed.id.as_str()).collect();
     let before = recorded(app, &ids).await?;
     let ours = ours(app, listed, &before).await?;

@@ -63,7 +63,8 @@ impl<'a> Settling<'a> {
             theirs: Value::Null,
         };
         let mut db = self.app.acquire().await?;
-        let opened = discrepancies::open(&mut db, &discrepancy, self.app.now()).await?;
+        let opened =
+            discrepancies::open_unless_dismissed(&mut db, &discrepancy, self.app.now()).await?;
         if opened.is_some() {
             tracing::error!("{id} cannot be settled, and is left to a person: {why}");
         } else {

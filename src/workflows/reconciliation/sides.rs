@@ -91,7 +91,9 @@ pub(super) async fn conclude(app: &App, all: &[Sides], mut findings: Findings) -
             findings.add(&sums);
         }
         if let Some(kind) = sides.difference() {
-            let opened = discrepancies::open(&mut db, &sides.discrepancy(kind), app.now()).await?;
+            let opened =
+                discrepancies::open_unless_dismissed(&mut db, &sides.discrepancy(kind), app.now())
+                    .await?;
             findings.discrepancies.extend(opened);
         }
     }
@@ -123,7 +125,7 @@ pub(super) async fn conclude_unknown(
             theirs: Value::Null,
         };
         let mut db = app.acquire().await?;
-        let opened = discrepancies::open(&mut db, &discrepancy, app.now()).await?;
+        let opened = discrepancies::open_unless_dismissed(&mut db, &discrepancy, app.now()).await?;
         findings.discrepancies.extend(opened);
     }
     Ok(findings)

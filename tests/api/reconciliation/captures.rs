@@ -83,6 +83,26 @@ async fn what_differed_is_healed_once_it_agrees_however_old_it_is() {
     }
 }
 
+#[tokio::test]
+async fn what_was_dismissed_is_opened_again_only_if_it_differs_otherwise() {
+    let harness = TestApp::new().await;
+    let (_, intent) = paid_and_deaf(&harness).await;
+    hear_of_refund(&harness, "re_odd", "succeeded", &intent).await;
+    let first = reconcile(&harness, json!({})).await;
+    let id = first["discrepancies"][0]["id"].as_str().unwrap();
+    let path = format!("/api/admin/discrepancies/{id}/dismiss");
+    let dismissed = harness.admin().post(&path, json!({})).await;
+    assert_eq!(dismissed.status, 200, "{dismissed:?}");
+
+    let second = reconcile(&harness, json!({})).await;
+    assert_eq!(second["discrepancies"], json!([]));
+    hear_of_refund(&harness, "re_other", "succeeded", &intent).await;
+    let third = reconcile(&harness, json!({})).await;
+
+    assert_eq!(kinds(&third), ["refund_differs"]);
+    assert_eq!(third["discrepancies"][0]["ours"]["refunded"], 1_000);
+}
+
 /// What is asked about a payment says that Stripe does not have it.
 async fn forget(harness: &TestApp, data: Value) {
     for fault in [
