@@ -82,7 +82,9 @@ impl Error {
                     || self.is_connection_broken()
                     || self.sqlstate() == Some(SqlState::UndefinedTable)
             }
-            Self::Refusal(_) | Self::ProviderRefused(_) | Self::Fault(_) => false,
+            Self::Refusal(_) | Self::StillPayable | Self::ProviderRefused(_) | Self::Fault(_) => {
+                false
+            }
         }
     }
 
