@@ -180,10 +180,9 @@ async fn cancel_other(app: &App, cancelling: Cancelling<'_>) -> Result<Kept<Book
 async fn cancel_at_once(app: &App, cancelling: &Cancelling<'_>) -> Result<Kept<BookingView>> {
     let (cancellation, now) = (cancelling.cancellation, app.now());
     let mut tx = app.begin().await?;
-    if cancellation::cancel_confirmed(&mut tx, cancellation, now).await? {
-        if let Some(entry) = &cancelling.entry {
-            audit_log::append(&mut tx, entry, now).await?;
-        }
+    let is_cancelled = cancellation::cancel_confirmed(&mut tx, cancellation, now).await?;
+    if let Some(entry) = cancelling.entry.as_ref().filter(|_| is_cancelled) {
+        audit_log::append(&mut tx, entry, now).await?;
     }
     let after = bookings::find(&mut tx, cancellation.booking_id).await?;
     let reply = reply(app, after.ok_or(Refusal::NotFound("booking"))?)?;

@@ -13,6 +13,7 @@ use super::payment_event::PaymentEvent;
 use super::refund_state::RefundStatus;
 
 const FREE: &str = "Confirmed; it costs nothing.";
+const REPLACED: &str = "Stripe gave no payment page; another one was asked for in its place.";
 const CLAIMED_AGAIN: &str = "The payment came after the hold had ended; what was booked was still \
                              free, and is kept for the buyer again.";
 
@@ -57,9 +58,7 @@ impl TimelineItem {
             }
             BookingEvent::AttemptOpened { .. } => "A payment page was opened.".to_owned(),
             BookingEvent::AttemptClosed { .. } => "A payment page was closed.".to_owned(),
-            BookingEvent::AttemptReplaced { .. } => {
-                "Stripe gave no payment page; another one was asked for in its place.".to_owned()
-            }
+            BookingEvent::AttemptReplaced { .. } => REPLACED.to_owned(),
             BookingEvent::AwaitingFunds { until, .. } => format!(
                 "The buyer has paid by a method that takes days; kept for them until {}.",
                 time(until)
