@@ -1,7 +1,7 @@
 //! What must be true of the database whenever nothing is under way.
 
 /// Each counts what must not be.
-pub(crate) const INVARIANTS: [(&str, &str); 12] = [
+pub(crate) const INVARIANTS: [(&str, &str); 13] = [
     (
         "bookings whose paid sum is not that of their applied payments",
         "select count(*) from bookings b
@@ -22,6 +22,10 @@ pub(crate) const INVARIANTS: [(&str, &str); 12] = [
          where 1 <> (select count(*) from ledger_transfers l
                      where l.payment_id = p.id and l.kind = 'capture'
                        and l.amount_minor = p.amount_minor and l.currency = p.currency)",
+    ),
+    (
+        "captured money that is not in exactly one place",
+        "select coalesce(sum(unplaced_minor), 0) from money_unplaced",
     ),
     (
         "confirmed bookings that have not been paid",
