@@ -37,5 +37,6 @@ mod commands {
     mod rollback;
     mod serve;
     mod two_processes;
+    mod verify;
     mod weather;
 }

@@ -55,6 +55,9 @@ const HISTORIES: u64 = 2_100;
 /// Worlds side by side, each on a thread of its own. In a storm, the client's pauses between tries
 /// cost real time.
 const WORLDS: usize = 6;
+/// After one of so many histories, all that is there is verified, as `holdfast verify` does; and at
+/// the end. `VERIFIED_EVERY=1` does it after each, and shows which one has brought a difference.
+const VERIFIED_EVERY: u64 = 100;
 /// Enough to see what goes wrong.
 const FAILURES_MAX: usize = 5;
 
@@ -98,13 +101,19 @@ fn setting(variable: &str) -> Option<u64> {
 /// made anew.
 async fn run(next: &AtomicU64, end: u64, failures: &Mutex<Vec<String>>) {
     let mut world = World::new().await;
+    let verified_every = setting("VERIFIED_EVERY").unwrap_or(VERIFIED_EVERY);
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= end || failures.lock().unwrap().len() >= FAILURES_MAX {
             break;
         }
         let steps = Mutex::new(Vec::new());
-        let history = async { History::begin(&world, seed, &steps).await.run().await };
+        let history = async {
+            History::begin(&world, seed, &steps).await.run().await;
+            if seed.is_multiple_of(verified_every) {
+                assert_eq!(world.harness.verify().await, Vec::<String>::new());
+            }
+        };
         if let Err(panic) = AssertUnwindSafe(history).catch_unwind().await {
             let steps = steps
                 .lock()
@@ -120,6 +129,7 @@ async fn run(next: &AtomicU64, end: u64, failures: &Mutex<Vec<String>>) {
     for (what, query) in INVARIANTS {
         assert_eq!(world.harness.sql(query).await, "0", "{what}");
     }
+    assert_eq!(world.harness.verify().await, Vec::<String>::new());
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

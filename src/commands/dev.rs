@@ -53,7 +53,7 @@ pub(super) async fn run() -> Result<(), Failure> {
         Clock::system(),
     )?;
     database::migrate(&app::command_pool(&app.config.database_url)?).await?;
-    seed::load(&app.pools.requests, app.now()).await?;
+    seed::load(&app.pools.requests, app.now(), |_, _| ()).await?;
     world.introduce(&app, &api)?;
     serve::until_stopped(listener, app).await
 }

@@ -6,10 +6,12 @@ mod doctor;
 mod failure;
 mod migrate;
 mod output;
+mod progress;
 mod seed;
 mod serve;
 #[cfg(feature = "dev")]
 mod simulator;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -47,6 +49,13 @@ pub(crate) enum Command {
     Simulator(simulator::Settings),
     /// Load shows for the coming two weeks, unless there is one.
     Seed,
+    /// Replay all events of Stripe's, compare with what is stored, and check all sums.
+    ///
+    /// Changes nothing, and may run beside servers: it sees all as it was when it began. A line for
+    /// each difference, and exit status 1 if there is one. On a terminal it shows how far it has
+    /// come. Needs DATABASE_URL alone, of a primary, and past a pooler that gives each transaction
+    /// another session.
+    Verify,
 }
 
 /// Runs a command to its end.
@@ -71,6 +80,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
                 #[cfg(feature = "dev")]
                 Command::Simulator(settings) => simulator::run(settings).await?,
                 Command::Seed => seed::run().await?,
+                Command::Verify => return verify::run().await,
             }
             Ok(ExitCode::SUCCESS)
         })

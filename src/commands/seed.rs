@@ -7,11 +7,16 @@ use holdfast::workflows::seed;
 
 use super::failure::{Failure, connect};
 use super::output::say;
+use super::progress::Bar;
 
 pub(super) async fn run() -> Result<(), Failure> {
     let url = Config::read_database_url(config::environment)?;
     database::schema(&mut connect(&url).await?).await?.suits()?;
-    let line = match seed::load(&Pools::new(&url)?.requests, Clock::system().now()).await? {
+    let bar = Bar::new("shows");
+    let pool = Pools::new(&url)?.requests;
+    let added = seed::load(&pool, Clock::system().now(), |done, of| bar.show(done, of)).await?;
+    bar.end();
+    let line = match added {
         0 => "there are shows to come already; nothing was added".to_owned(),
         added => format!("{added} shows added for the coming two weeks"),
     };

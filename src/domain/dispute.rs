@@ -9,6 +9,9 @@ use super::ids::{BookingId, DisputeId, PaymentId};
 use super::ledger::TransferKind;
 use super::money::Money;
 
+/// Of a report that says less than is known.
+pub const NOTHING_NEW: &str = "the dispute had got as far before";
+
 /// A dispute, as admins see it.
 #[derive(Debug, Clone)]
 pub struct DisputeOfBooking {
@@ -131,7 +134,7 @@ pub fn decide(payment: &DisputedPayment, report: &DisputeReport) -> DisputeDecis
         Some(known) => merge(known, &reported, report.status.is_some()),
     };
     if before == Some(&after) {
-        return DisputeDecision::NoChange("the dispute had got as far before");
+        return DisputeDecision::NoChange(NOTHING_NEW);
     }
     DisputeDecision::Store(DisputeChange {
         before: before.cloned(),

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::attempt::AttemptOfBooking;
 use super::ids::BookingId;
 use super::stripe_report::Change;
 
@@ -56,6 +57,35 @@ pub struct PaymentEvent {
     pub processed_at: Option<DateTime<Utc>>,
     /// The body as it came.
     pub payload: String,
+}
+
+/// An event that was decided, with all that is needed to decide it again.
+#[derive(Debug, Clone)]
+pub struct StoredEvent {
+    /// `evt_…`
+    pub id: String,
+    /// Such as `checkout.session.completed`; empty if it could not be read.
+    pub kind: String,
+    /// Whether it speaks of real money, if it says so.
+    pub livemode: Option<bool>,
+    /// When it happened at Stripe, if it says so.
+    pub created_at: Option<DateTime<Utc>>,
+    /// The session that it is about.
+    pub session_id: Option<String>,
+    /// The PaymentIntent that it is about.
+    pub payment_intent_id: Option<String>,
+    /// The attempt that it was found to be about, if there was one.
+    pub attempt: Option<AttemptOfBooking>,
+    /// The body as it came.
+    pub payload: String,
+    /// Where it stands.
+    pub status: EventStatus,
+    /// A sentence that says what became of it.
+    pub outcome: Option<String>,
+    /// When it first came.
+    pub received_at: DateTime<Utc>,
+    /// When it was settled, if it was.
+    pub processed_at: Option<DateTime<Utc>>,
 }
 
 /// What became of a delivery of an event, and what it has changed.

@@ -11,6 +11,9 @@ use super::refund_state::{
 };
 use super::skew::SKEW_MAX;
 
+/// Of a report that says less than is known.
+pub const NOTHING_NEW: &str = "the refund had got as far before";
+
 /// What Stripe says of a refund that it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StripeRefund {
@@ -88,7 +91,7 @@ pub fn decide(payment: &RefundedPayment, found: &StripeRefund) -> RefundDecision
                 bookkeeping,
                 gives_way: Vec::new(),
             }),
-            None => RefundDecision::NoChange("the refund had got as far before"),
+            None => RefundDecision::NoChange(NOTHING_NEW),
         };
     }
     let captured = payment.money;

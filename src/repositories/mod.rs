@@ -23,13 +23,16 @@ pub mod payments;
 pub mod reconciliations;
 pub mod refund_requests;
 pub mod refunds;
+pub mod replays;
 pub mod runs;
+pub mod scratch;
 pub mod services;
 pub mod sessions;
 pub mod shows;
 pub mod slots;
 pub mod unanswered_attempts;
 pub mod users;
+pub mod verification;
 pub mod vouchers;
 
 use cancellation_policy::StoredPolicy;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::round::Round;
+use super::sentences;
 use crate::app::App;
 use crate::connection::Connection;
 use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
@@ -45,9 +46,9 @@ impl Round<'_> {
         if change.before.is_none() {
             let id = payment.booking_id;
             tracing::error!(booking.id = %id, "a payment is disputed: answer the bank at Stripe");
-            return Ok("the payment is disputed; its money is not refunded meanwhile");
+            return Ok(sentences::DISPUTE_OPENED);
         }
-        Ok("the dispute has gone on")
+        Ok(sentences::DISPUTE_GONE_ON)
     }
 
     /// A dispute that has come to its end lets the refunds go on that have waited for it.
@@ -114,7 +115,7 @@ impl Round<'_> {
         };
         self.happened(booking_id, warned);
         tracing::error!(booking.id = %booking_id, "a payment is probably fraud: refund it?");
-        Ok("the payment is probably fraud; a person decides whether it is refunded")
+        Ok(sentences::FRAUD_FLAGGED)
     }
 }
 

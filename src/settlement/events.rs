@@ -159,7 +159,7 @@ fn new_event(received: &ReceivedEvent) -> NewEvent<'_> {
 fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &'a Span) -> Item<'a> {
     Item {
         span,
-        report: relevant(app, event),
+        report: relevant(app.config.stripe.livemode(), event),
         reference: &event.reference,
         attempt: recorded.attempt,
         settled_by: SettledBy::Webhook,
@@ -170,10 +170,11 @@ fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &'a 
     }
 }
 
-/// What an event says, or why that does not matter here, whatever it is about.
-fn relevant<'a>(app: &App, event: &'a Event) -> Result<&'a StripeReport, &'static str> {
+/// What an event says, or why that does not matter where Stripe is in this mode, whatever it is
+/// about.
+pub(super) fn relevant(livemode: bool, event: &Event) -> Result<&StripeReport, &'static str> {
     match event.livemode {
-        Some(livemode) if livemode == app.config.stripe.livemode() => {}
+        Some(of_event) if of_event == livemode => {}
         Some(_) => return Err("ignored: test and live mode do not mix"),
         None => return Err("ignored: it does not say whether it is of test or of live mode"),
     }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::plan::{Item, Plan};
 use super::round::{ReportedAttempt, Round};
+use super::sentences;
 use crate::connection::Connection;
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::charge::FailedPayment;
@@ -50,10 +51,7 @@ impl<'a> Round<'a> {
             Plan::GiveUp => {
                 tracing::error!("an event of ours has matched nothing for days");
                 self.leave_unmatched(db, item).await?;
-                (
-                    EventStatus::Failed,
-                    "failed: what it is about has never come",
-                )
+                (EventStatus::Failed, sentences::GIVEN_UP)
             }
             Plan::Checkout(state, decision) => {
                 let reported = ReportedAttempt { item, state };
@@ -62,7 +60,7 @@ impl<'a> Round<'a> {
             }
             Plan::KeepCharge(report) => {
                 self.settlement.charges.push(report.clone());
-                (EventStatus::Processed, "how it was paid is known")
+                (EventStatus::Processed, sentences::CHARGE_KEPT)
             }
             Plan::KeepFailure(failure, attempt) => self.keep_failure(item, failure, attempt),
             Plan::Dispute(payment, report, decision) => {
@@ -112,8 +110,7 @@ impl<'a> Round<'a> {
         let event = event.ok_or_else(|| Error::fault("an answer was deferred"))?;
         let event_id = event.id.to_owned();
         self.jobs.push(Job::SettleEvent { event_id }.at(until));
-        let sentence = "deferred: what it is about is not known yet";
-        Ok((EventStatus::Deferred, sentence))
+        Ok((EventStatus::Deferred, sentences::DEFERRED))
     }
 
     fn keep_failure(
@@ -127,7 +124,6 @@ impl<'a> Round<'a> {
             attempt,
             event_id: item.event.map(|event| event.id).unwrap_or_default(),
         });
-        let sentence = "the try to pay has failed; the buyer may try again";
-        (EventStatus::Processed, sentence)
+        (EventStatus::Processed, sentences::FAILURE_KEPT)
     }
 }

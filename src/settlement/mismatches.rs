@@ -24,7 +24,7 @@ impl<'a> Round<'a> {
         reported: ReportedAttempt<'a, '_>,
         funds: Option<CapturedFunds>,
         mismatch: Mismatch,
-    ) -> Result<&'static str> {
+    ) -> Result<()> {
         if let Some(funds) = funds {
             self.keep_surplus(reported, funds, SurplusReason::Mismatch);
         }
@@ -51,8 +51,7 @@ impl<'a> Round<'a> {
             }
             BookingStatus::Confirmed | BookingStatus::Cancelled | BookingStatus::Review => false,
         };
-        self.flag(db, reported, mismatch, is_reviewed).await?;
-        Ok("what Stripe says does not match what was asked for; a person decides")
+        self.flag(db, reported, mismatch, is_reviewed).await
     }
 
     /// Leaves to a person whether a session was paid, and with it a booking that waits for that.
@@ -61,7 +60,7 @@ impl<'a> Round<'a> {
         db: &mut Connection,
         reported: ReportedAttempt<'a, '_>,
         mismatch: Mismatch,
-    ) -> Result<&'static str> {
+    ) -> Result<()> {
         if reported.state.waits_for_money() {
             return self.review(db, reported, None, mismatch).await;
         }
@@ -70,8 +69,7 @@ impl<'a> Round<'a> {
             reported.booking_id(),
             BookingEvent::AttemptClosed { attempt_id },
         );
-        self.flag(db, reported, mismatch, false).await?;
-        Ok("the attempt is given up; the booking had gone on without it")
+        self.flag(db, reported, mismatch, false).await
     }
 
     /// Opens a discrepancy for an attempt, once however often the same report comes.

@@ -11,14 +11,17 @@ mod execute;
 mod mismatches;
 mod plan;
 mod refunds;
+mod replay;
 mod reports;
 mod reviews;
 mod round;
+mod sentences;
 mod settle;
 mod unpayable;
 
 pub use disputes::hold_back_refund;
 pub use events::{SettleEvents, replay, settle_deferred, settle_events};
+pub use replay::{ReadEvent, read, replay_checkouts, replay_returns, replay_unmatched};
 pub use reports::{AttemptAnswer, settle_answer, settle_dispute, settle_refunds, settle_refusal};
 pub use reviews::{ReviewDecision, resolve_review};
 pub use unpayable::end_unpayable;

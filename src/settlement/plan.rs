@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::Span;
 
+use super::sentences;
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::charge::{ChargeReference, ChargeReport, FailedPayment};
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState};
@@ -209,7 +210,7 @@ pub(super) fn plan<'a>(
         }
         (StripeReport::Refunded(charge), Some(State::Refunds(payment))) => {
             if charge.refunded_minor == payment.refunded_minor() {
-                Plan::NoChange("what has gone back is known")
+                Plan::NoChange(sentences::REFUNDS_KNOWN)
             } else {
                 Plan::LookAtRefunds(payment, None)
             }
@@ -221,7 +222,7 @@ pub(super) fn plan<'a>(
             if fraud_warning::is_new(payment, report) {
                 Plan::FlagFraud(payment, report)
             } else {
-                Plan::Ignore("ignored: the payment is flagged already")
+                Plan::Ignore(sentences::FRAUD_KNOWN)
             }
         }
         (
@@ -392,9 +393,7 @@ mod tests {
     #[test]
     fn what_does_not_matter_is_ignored_with_its_reason() {
         let reason = "ignored: it is of test mode";
-        assert_eq!(
-            planned(Err(reason), Some(APP), Some(TimeDelta::zero())),
-            reason
-        );
+        let said = planned(Err(reason), Some(APP), Some(TimeDelta::zero()));
+        assert_eq!(said, reason);
     }
 }

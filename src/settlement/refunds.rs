@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::plan::Item;
 use super::round::Round;
+use super::sentences;
 use crate::connection::Connection;
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::job::Job;
@@ -63,15 +64,15 @@ impl Round<'_> {
                 let reason = found.failure_reason.as_deref();
                 let reason = reason.unwrap_or("no reason given");
                 self.flag_not_gone(db, payment, &refund, reason).await?;
-                "the refund has failed; a person decides"
+                sentences::REFUND_FAILED
             }
             RefundStatus::Requested | RefundStatus::Pending | RefundStatus::Succeeded
                 if change.is_by_hand =>
             {
-                "the refund was made in Stripe's dashboard, and is recorded"
+                sentences::REFUND_BY_HAND
             }
-            RefundStatus::Requested | RefundStatus::Pending => "the refund is on its way",
-            RefundStatus::Succeeded => "the refund has succeeded",
+            RefundStatus::Requested | RefundStatus::Pending => sentences::REFUND_UNDER_WAY,
+            RefundStatus::Succeeded => sentences::REFUND_SUCCEEDED,
         })
     }
 
@@ -165,7 +166,7 @@ impl Round<'_> {
                 refunds::end_unmade(db, refund.id, status, reason, self.now).await?;
                 self.settled(payment, &refund, status);
                 self.flag_not_gone(db, payment, &refund, reason).await?;
-                Ok("the refund has failed; a person decides")
+                Ok(sentences::REFUND_FAILED)
             }
         }
     }
@@ -215,7 +216,7 @@ impl Round<'_> {
             let id = payment.booking_id;
             tracing::error!(booking.id = %id, "a refund is not of an amount of its payment");
         }
-        Ok("the refund is of an amount that its payment cannot have; a person decides")
+        Ok(sentences::REFUND_LEFT)
     }
 
     /// Has Stripe asked how the refunds of a payment stand, and takes the event up again after
@@ -230,7 +231,7 @@ impl Round<'_> {
         self.jobs
             .push(Job::LookAtRefunds { payment_id }.at(self.now));
         let Some((event, at)) = item.event.zip(again_at) else {
-            return (EventStatus::Processed, "its refunds are looked at");
+            return (EventStatus::Processed, sentences::REFUNDS_LOOKED_AT);
         };
         let event_id = event.id.to_owned();
         self.jobs.push(Job::SettleEvent { event_id }.at(at));

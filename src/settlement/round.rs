@@ -98,9 +98,7 @@ impl Round<'_> {
 
     /// Writes what the round has come to, and what follows from it.
     pub(super) async fn finish(mut self, db: &mut Connection) -> Result<()> {
-        if !self.settlement.is_empty() {
-            payments::write(db, &self.settlement, self.now).await?;
-        }
+        self.write(db).await?;
         for surplus in self.to_refund {
             let new = NewRefund {
                 granted: GrantedRefund {
@@ -127,5 +125,13 @@ impl Round<'_> {
             jobs::enqueue(db, &self.jobs).await?;
         }
         Ok(())
+    }
+
+    /// Writes what the round has come to.
+    pub(super) async fn write(&self, db: &mut Connection) -> Result<()> {
+        if self.settlement.is_empty() {
+            return Ok(());
+        }
+        payments::write(db, &self.settlement, self.now).await
     }
 }

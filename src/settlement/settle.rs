@@ -31,14 +31,32 @@ pub(super) async fn settle(
 ) -> Result<Vec<Done>> {
     let mut done: Vec<Option<Done>> = vec![None; items.len()];
     while done.iter().any(Option::is_none) {
-        let open: Vec<_> = items
-            .iter()
-            .zip(&mut done)
-            .filter(|(_, done)| done.is_none())
-            .collect();
-        settle_round(db, open, now).await?;
+        let round = settle_round(db, open(items, &mut done), now).await?;
+        round.finish(db).await?;
     }
     Ok(done.into_iter().flatten().collect())
+}
+
+/// The same, without what follows: no job, and no refund of what is not owed.
+pub(super) async fn settle_without_consequences(
+    db: &mut Connection,
+    items: &[Item<'_>],
+    now: DateTime<Utc>,
+) -> Result<Vec<Done>> {
+    let mut done: Vec<Option<Done>> = vec![None; items.len()];
+    while done.iter().any(Option::is_none) {
+        let round = settle_round(db, open(items, &mut done), now).await?;
+        round.write(db).await?;
+    }
+    Ok(done.into_iter().flatten().collect())
+}
+
+fn open<'a, 's>(
+    items: &'a [Item<'s>],
+    done: &'a mut [Option<Done>],
+) -> Vec<(&'a Item<'s>, &'a mut Option<Done>)> {
+    let all = items.iter().zip(done);
+    all.filter(|(_, done)| done.is_none()).collect()
 }
 
 /// How what the reports are about stands, under its locks.
@@ -143,7 +161,7 @@ async fn settle_round<'a>(
     db: &mut Connection,
     open: Vec<(&'a Item<'a>, &mut Option<Done>)>,
     now: DateTime<Utc>,
-) -> Result<()> {
+) -> Result<Round<'a>> {
     let states = States::lock(db, open.iter().map(|(item, _)| *item)).await?;
     let mut changed: HashSet<BookingId> = HashSet::new();
     let mut round = Round::new(now);
@@ -160,5 +178,5 @@ async fn settle_round<'a>(
             .await?;
         *done = Some(executed);
     }
-    round.finish(db).await
+    Ok(round)
 }

@@ -13,6 +13,7 @@ pub mod seed;
 pub mod sessions;
 pub mod sweep;
 mod users;
+pub mod verification;
 
 use std::sync::Weak;
 

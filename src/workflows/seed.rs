@@ -45,8 +45,12 @@ struct House {
 }
 
 /// Loads the seed in one transaction, unless there are shows to come already. Returns how many
-/// shows it added.
-pub async fn load(db: &Pool, now: DateTime<Utc>) -> Result<usize> {
+/// shows it added; `on_progress` is told how many it has added, of how many.
+pub async fn load(
+    db: &Pool,
+    now: DateTime<Utc>,
+    mut on_progress: impl FnMut(u64, u64),
+) -> Result<u64> {
     let seed: Seed = serde_json::from_str(include_str!("seed.json"))
         .map_err(|error| Error::fault(format!("the seed is unreadable: {error}")))?;
     let mut tx = db.begin().await?;
@@ -65,10 +69,13 @@ pub async fn load(db: &Pool, now: DateTime<Utc>) -> Result<usize> {
         .houses
         .iter()
         .flat_map(|house| house.fortnight(&movies, now));
-    let mut added: usize = 0;
+    let drafts: Vec<_> = drafts.collect();
+    let of = u64::try_from(drafts.len()).unwrap_or_default();
+    let mut added: u64 = 0;
     for draft in drafts {
         shows::insert(&mut tx, &draft.check(now)?, now).await?;
         added = added.saturating_add(1);
+        on_progress(added, of);
     }
     tx.commit().await?;
     Ok(added)

@@ -74,6 +74,7 @@ mod sweep;
 mod two_sessions;
 mod users;
 mod verification;
+mod verify;
 mod vouchers;
 mod weather;
 mod webhook_storm;

@@ -54,6 +54,9 @@ const NOT_HOT: [(&str, &str); 10] = [
     ),
 ];
 
+/// What names tables with their schema is read by `holdfast verify`, on connections of its own.
+const VERIFICATION: &str = "from public.";
+
 /// Copies that are made of each row.
 const COPIES: u32 = 1_000;
 
@@ -97,7 +100,8 @@ async fn complaints(harness: &TestApp) -> Vec<String> {
     let mut db = harness.app.acquire().await.unwrap();
     let mut complaints = Vec::new();
     for statement in statements() {
-        if NOT_HOT.iter().any(|(words, _)| statement.contains(words)) {
+        let is_not_hot = NOT_HOT.iter().any(|(words, _)| statement.contains(words));
+        if is_not_hot || statement.contains(VERIFICATION) {
             continue;
         }
         let whole = whole_reads(&plan(&mut db, &statement).await);
@@ -173,7 +177,7 @@ fn whole_reads(plan: &Value) -> Vec<String> {
 
 /// A database with some thousand rows in every table that bookings of all sorts leave something in.
 async fn filled() -> TestApp {
-    let harness = TestApp::new().await;
+    let harness = TestApp::new().await.without_gauge();
     let movie = json!({ "title": "Metropolis" });
     let movie = harness.admin().post("/api/admin/movies", movie).await;
     let show = harness

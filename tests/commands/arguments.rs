@@ -20,7 +20,15 @@ fn every_command_explains_itself() {
     assert_eq!(all.code, Some(0));
     assert!(all.stdout.contains("Exit status:"), "{all:?}");
 
-    for command in ["dev", "serve", "migrate", "doctor", "simulator", "seed"] {
+    for command in [
+        "dev",
+        "serve",
+        "migrate",
+        "doctor",
+        "simulator",
+        "seed",
+        "verify",
+    ] {
         assert!(
             all.stdout.contains(&format!("\n  {command} ")),
             "{command} is not in {all:?}"

@@ -225,6 +225,8 @@ impl Harness {
                 .unwrap();
             assert_eq!(found, "0", "{what}");
         }
+        let verified = self.run(&["verify"], &[]);
+        assert_eq!(verified.code, Some(0), "{verified:?}");
         let sum = |list: Value| -> i64 {
             list["data"]
                 .as_array()

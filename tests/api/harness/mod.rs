@@ -11,6 +11,7 @@ mod stripe;
 use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
 use std::task::Poll;
+use std::thread;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use holdfast::app::{AppState, Clock};
@@ -18,12 +19,14 @@ use holdfast::config::Config;
 use holdfast::dev::identity::{Issuer, IssuerSettings};
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
 use holdfast::dev::test_database::TestDatabase;
+use holdfast::workflows::verification;
 use holdfast::{jobs, routes, workflows};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 
 pub(crate) use answer::{Answer, send};
 pub(crate) use caller::Caller;
@@ -35,6 +38,8 @@ pub(crate) use stripe::sign;
 pub(crate) const ORIGIN: &str = "http://front.example";
 /// The secret of the webhook endpoint.
 pub(crate) const SECRET: &str = "whsec_test";
+/// The gauge of money, over all currencies.
+const UNPLACED: &str = "select coalesce(sum(unplaced_minor), 0)::bigint from money_unplaced";
 const ANY_PORT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
@@ -48,6 +53,8 @@ pub(crate) struct TestApp {
     config: Config,
     clock: Clock,
     database: TestDatabase,
+    /// Whether the gauge of money must say 0 at the end.
+    is_gauged: bool,
 }
 
 impl TestApp {
@@ -118,7 +125,14 @@ impl TestApp {
             config,
             clock,
             database,
+            is_gauged: true,
         }
+    }
+
+    /// Whose rows are made by hand, so that captured money may be anywhere.
+    pub(crate) fn without_gauge(mut self) -> Self {
+        self.is_gauged = false;
+        self
     }
 
     /// Starts another process of the same service on the same database; returns its URL.
@@ -199,6 +213,14 @@ impl TestApp {
         self.database.pool()
     }
 
+    /// What `holdfast verify` finds, a line for each difference.
+    pub(crate) async fn verify(&self) -> Vec<String> {
+        let url = &self.config.database_url;
+        let findings = verification::verify(url, self.now(), |_| ()).await.unwrap();
+        let differences = findings.differences.iter();
+        differences.map(ToString::to_string).collect()
+    }
+
     /// One value of the database, as text; SQL's null as "".
     pub(crate) async fn sql(&self, query: &str) -> String {
         let query = format!("select coalesce(({query})::text, '')");
@@ -206,6 +228,29 @@ impl TestApp {
             .fetch_one(self.db())
             .await
             .unwrap()
+    }
+}
+
+/// After each test, captured money is in exactly one place.
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if thread::panicking() || !self.is_gauged {
+            return;
+        }
+        let database = self.database.options();
+        let unplaced = thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut db = database.connect().await.unwrap();
+                let unplaced = sqlx::query_scalar(UNPLACED).fetch_one(&mut db);
+                unplaced.await.unwrap()
+            })
+        });
+        let unplaced: i64 = unplaced.join().unwrap();
+        assert_eq!(
+            unplaced, 0,
+            "captured money that is not in exactly one place"
+        );
     }
 }
 

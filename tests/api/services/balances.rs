@@ -48,6 +48,7 @@ async fn the_deposit_confirms_and_the_balance_is_the_exact_rest() {
     .await;
     eve.refused(404, "not_found");
     harness.reconcile().await;
+    assert_eq!(harness.verify().await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -80,6 +81,7 @@ async fn an_admin_frees_the_slot_only_once_the_page_of_the_balance_is_closed() {
     assert_eq!(harness.ask_stripe(&path).await["status"], "expired");
     harness.run_jobs().await;
     harness.reconcile().await;
+    assert_eq!(harness.verify().await, Vec::<String>::new());
 }
 
 /// One of two payments is not kept silently when the slot goes.
@@ -245,6 +247,7 @@ async fn two_who_ask_for_the_balance_at_once_get_one_page_and_later_ones_a_fresh
         one.body["checkout"]["sessionId"]
     );
     harness.reconcile().await;
+    assert_eq!(harness.verify().await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -269,6 +272,7 @@ async fn a_balance_that_stripe_does_not_answer_for_is_opened_in_the_background()
     harness.pay(&opened).await;
     assert_eq!(dana.booking(&booked).await["paymentStatus"], "paid");
     harness.reconcile().await;
+    assert_eq!(harness.verify().await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -299,4 +303,5 @@ async fn a_balance_that_we_have_not_heard_of_is_found_by_asking() {
     }
     assert_eq!(harness.sql("select count(*) from payments").await, "2");
     harness.reconcile().await;
+    assert_eq!(harness.verify().await, Vec::<String>::new());
 }

@@ -1,0 +1,239 @@
+-- What is stored of bookings and cannot be beside what else is stored of them.
+with booking as (
+  select * from public.bookings where id = any($1)
+), event as (
+  -- What names money: the others may hold texts that are no JSON of Postgres'.
+  select booking_id, id, kind,
+         payload ->> 'paymentId' as payment_id, payload ->> 'refundId' as refund_id,
+         payload ->> 'disputeId' as dispute_id, payload ->> 'status' as status,
+         payload ->> 'warningId' as warning_id,
+         (payload -> 'amount' ->> 'amountMinor')::bigint as amount_minor,
+         (payload -> 'discount' ->> 'amountMinor')::bigint as discount_minor
+  from public.booking_events
+  where booking_id = any($1)
+    and kind in ('confirmed', 'balancePaid', 'surplusKept', 'refundRequested', 'refundSettled',
+                 'refundMadeByHand', 'disputeOpened', 'voucherRedeemed')
+), payment as (
+  select payment.*, coalesce(born.was_kept, false) as was_kept, born.is_told,
+         capture.payment_event_id is not null as is_by_event
+  from public.payments as payment
+  left join (
+    select payment_id, max(payment_event_id) as payment_event_id
+    from public.ledger_transfers
+    where booking_id = any($1) and kind = 'capture'
+    group by payment_id
+  ) as capture on capture.payment_id = payment.id
+  left join (
+    select payment_id::uuid, bool_or(kind = 'surplusKept') as was_kept, true as is_told
+    from event
+    where kind in ('confirmed', 'balancePaid', 'surplusKept') and payment_id is not null
+    group by payment_id
+  ) as born on born.payment_id = payment.id
+  where payment.booking_id = any($1)
+), refund as (
+  select refund.*, told.amount_minor as told_minor, told.ended
+  from public.refunds as refund
+  left join (
+    select refund_id::uuid, max(amount_minor) as amount_minor,
+           (array_agg(status order by id desc) filter (where kind = 'refundSettled'))[1] as ended
+    from event
+    where refund_id is not null
+    group by refund_id
+  ) as told on told.refund_id = refund.id
+  where refund.booking_id = any($1)
+), side_by_side as (
+  select 'what is paid of booking ' || booking.id as subject,
+         concat_ws(' ', booking.paid_minor, booking.currency) as stored,
+         'its payments say' as witness,
+         concat_ws(' ', sum(coalesce(payment.amount_minor, 0)),
+                   coalesce(min(payment.currency), booking.currency)) as said
+  from booking
+  left join payment on payment.booking_id = booking.id and payment.disposition = 'applied'
+  group by booking.id, booking.paid_minor, booking.currency
+  union all
+  -- What was conceded in a review lets a booking be confirmed for less.
+  select 'booking ' || id, 'confirmed for ' || paid_minor + conceded_minor || ' ' || currency,
+         'what is due says', due_minor || ' ' || currency
+  from booking
+  where status = 'confirmed' and paid_minor + conceded_minor < due_minor
+  union all
+  select 'attempt ' || attempt.id,
+         concat_ws(' ', attempt.part, attempt.amount_minor, booking.currency),
+         'its booking says',
+         concat_ws(' ', booking.due_minor, booking.currency, 'of', booking.total_minor)
+  from public.checkout_attempts as attempt
+  join booking on booking.id = attempt.booking_id
+  where case attempt.part
+      when 'balance' then attempt.amount_minor <> booking.total_minor - booking.due_minor
+      else attempt.amount_minor <> booking.due_minor
+    end
+  union all
+  select 'attempt ' || attempt.id, attempt.status::text, 'its payments say',
+         case when attempt.status = 'paid' then 'unpaid' else 'paid' end
+  from public.checkout_attempts as attempt
+  where attempt.booking_id = any($1)
+    and (attempt.status = 'paid') <> exists (
+      select from payment where payment.attempt_id = attempt.id
+    )
+  union all
+  select 'booking ' || booking.id, 'live, with the seats ' || array_to_string(booking.seats, ', '),
+         'its claims say', coalesce(nullif(array_to_string(claimed.labels, ', '), ''), 'none')
+  from booking
+  cross join lateral (
+    select array(select label from public.seat_claims
+                 where booking_id = booking.id and show_id = booking.show_id
+                 order by label) as labels
+  ) as claimed
+  where booking.live and booking.kind = 'show'
+    and claimed.labels <> array(select label from unnest(booking.seats) as wanted (label)
+                                order by label collate "C")
+  union all
+  select 'seat ' || claim.label || ' of show ' || claim.show_id,
+         'claimed by booking ' || claim.booking_id, 'that says', 'that it has ended'
+  from public.seat_claims as claim
+  join booking on booking.id = claim.booking_id
+  where not booking.live
+  union all
+  select 'booking ' || booking.id,
+         case when claim.booking_id is null then 'no slot' else 'a slot, ' || claim.during end,
+         'it has a right to',
+         case when booking.live and booking.kind = 'service'
+           then concat_ws(' ', 'that of resource', booking.resource_id, 'from',
+                          booking.slot_starts_at, 'to', booking.slot_ends_at) else 'none' end
+  from booking
+  left join public.slot_claims as claim on claim.booking_id = booking.id
+  where case
+      when booking.live and booking.kind = 'service' then
+        (claim.service_id = booking.service_id and claim.resource_id = booking.resource_id
+          and lower(claim.during) = booking.slot_starts_at
+          and upper(claim.during) >= booking.slot_ends_at) is not true
+      else claim.booking_id is not null
+    end
+  union all
+  select 'the voucher of booking ' || booking.id,
+         case when use.booking_id is not null then
+           use.discount_minor || case when use.live then ', counts' else ', does not count' end end,
+         'the booking says',
+         case when told.discount_minor is not null then
+           told.discount_minor
+             || case when booking.live then ', counts' else ', does not count' end end
+  from booking
+  left join public.voucher_redemptions as use on use.booking_id = booking.id
+  left join event as told on told.booking_id = booking.id and told.kind = 'voucherRedeemed'
+  where use.booking_id is not null or told.booking_id is not null
+  union all
+  select 'payment ' || payment.id, 'settled by ' || settled_by, 'the ledger says',
+         'that no event has brought it'
+  from payment
+  where settled_by in ('webhook', 'replay') and not is_by_event
+  union all
+  select 'payment ' || payment.id, payment.amount_minor || ' ' || payment.currency,
+         'its booking''s past says', null
+  from payment
+  where is_told is null
+  union all
+  select 'payment ' || told.payment_id, null, 'its booking''s past says', told.kind
+  from event as told
+  where told.kind in ('confirmed', 'balancePaid', 'surplusKept') and told.payment_id is not null
+    and not exists (select from payment where payment.id = told.payment_id::uuid)
+  union all
+  select 'payment ' || payment.id, payment.amount_minor || ' ' || payment.currency,
+         'what is kept of it says', told.amount_minor || ' ' || payment.currency
+  from payment
+  join event as told on told.kind = 'surplusKept' and told.payment_id = payment.id::text
+  where told.amount_minor <> payment.amount_minor
+  union all
+  select 'payment ' || payment.id, 'surplus, ' || surplus_reason, 'its refunds say', 'not returned'
+  from payment
+  where surplus_reason in ('already_paid', 'late_payment', 'cancelled')
+    and not exists (select from refund
+                    where refund.payment_id = payment.id and refund.source = 'surplus')
+  union all
+  select 'payment ' || payment.id, payment.amount_minor || ' ' || payment.currency,
+         'its refunds say',
+         (select sum(refund.amount_minor) || ' ' || payment.currency from refund
+          where refund.payment_id = payment.id and refund.status not in ('failed', 'canceled'))
+  from payment
+  where payment.amount_minor < (
+      select sum(refund.amount_minor) from refund
+      where refund.payment_id = payment.id and refund.status not in ('failed', 'canceled')
+    )
+  union all
+  select 'refund ' || refund.id, concat_ws(' ', amount_minor, currency, status),
+         'its booking''s past says',
+         concat_ws(' ', told_minor, currency, coalesce(ended, 'still on its way'))
+  from refund
+  where told_minor is distinct from amount_minor
+    or ended is distinct from case when status in ('succeeded', 'failed', 'canceled')
+         then status::text end
+  union all
+  select 'refund ' || told.refund_id, null, 'its booking''s past says', told.kind
+  from event as told
+  where told.refund_id is not null
+    and not exists (select from refund where refund.id = told.refund_id::uuid)
+  union all
+  select 'dispute ' || told.dispute_id, null, 'its booking''s past says', told.kind
+  from event as told
+  where told.dispute_id is not null
+    and not exists (select from public.disputes where disputes.id = told.dispute_id::uuid)
+), expected as (
+  -- What has to be booked, by what is stored of payments, refunds and disputes.
+  select id as payment_id, id::text as fact, 'capture' as kind, amount_minor, currency, booking_id,
+         'stripe_balance' as debit,
+         case when disposition = 'surplus' or was_kept
+           then 'customer_surplus' else 'customer_payments' end as credit
+  from payment
+  union all
+  select id, id::text, 'acceptance', amount_minor, currency, booking_id,
+         'customer_surplus', 'customer_payments'
+  from payment
+  where disposition = 'applied' and was_kept
+  union all
+  select refund.payment_id, refund.id::text, 'refund', refund.amount_minor, refund.currency,
+         refund.booking_id, null, 'stripe_balance'
+  from refund
+  where status in ('pending', 'succeeded')
+    or status <> 'requested'
+      and exists (select from public.ledger_transfers as gone
+                  where gone.refund_id = refund.id and gone.kind = 'refund')
+  union all
+  select refund.payment_id, refund.id::text, 'refund_reversal', refund.amount_minor,
+         refund.currency, refund.booking_id, 'stripe_balance', null
+  from refund
+  where status in ('failed', 'canceled')
+    and exists (select from public.ledger_transfers as gone
+                where gone.refund_id = refund.id and gone.kind = 'refund')
+), booked as (
+  select payment_id, coalesce(refund_id, payment_id)::text as fact, kind, amount_minor, currency,
+         booking_id,
+         -- Which account of the buyer's a refund goes by depends on the time; the gauge says more.
+         case kind when 'refund' then null else debit end as debit,
+         case kind when 'refund_reversal' then null else credit end as credit
+  from public.ledger_transfers
+  where booking_id = any($1) and dispute_id is null
+), wrong as (
+  select * from side_by_side where stored is distinct from said
+  union all
+  select 'the ''' || coalesce(booked.kind, expected.kind) || ''' of '
+           || coalesce(booked.fact, expected.fact),
+         case when booked.kind is not null then
+           concat_ws(' ', booked.amount_minor, booked.currency, 'from', booked.credit, 'to',
+                     booked.debit, 'of booking', booked.booking_id) end,
+         'the facts say',
+         case when expected.kind is not null then
+           concat_ws(' ', expected.amount_minor, expected.currency, 'from', expected.credit, 'to',
+                     expected.debit, 'of booking', expected.booking_id) end
+  from booked
+  full join expected
+    on (expected.kind, expected.fact, expected.payment_id)
+      = (booked.kind, booked.fact, booked.payment_id)
+  where (booked.amount_minor, booked.currency, booked.booking_id, booked.debit, booked.credit)
+    is distinct from (expected.amount_minor, expected.currency, expected.booking_id,
+                      expected.debit, expected.credit)
+  union all
+  select 'payment ' || payment_id, captured_minor || ' ' || currency, 'the gauge says',
+         unplaced_minor || ' ' || currency || ' are in none of its places, or in two'
+  from public.money_places
+  where booking_id = any($1) and unplaced_minor <> 0
+)
+select subject as "subject!", stored, witness as "witness!", said from wrong

@@ -1,0 +1,208 @@
+//! Stored events, read again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tracing::Span;
+
+use crate::domain::charge::{ChargeReference, ChargeReport, FailedPayment};
+use crate::domain::difference::Difference;
+use crate::domain::payment::SettledBy;
+use crate::domain::payment_event::{EventStatus, StoredEvent};
+use crate::domain::stripe_report::StripeReport;
+use crate::gateways::stripe::event::{self, Event};
+use crate::settlement::events::relevant;
+use crate::settlement::plan::{Item, ReportingEvent};
+use crate::settlement::sentences;
+
+/// Who says what does not fit.
+const WITNESS: &str = "the replay says";
+/// An event that was given up had waited for longer than any may.
+const GIVEN_UP_AFTER: TimeDelta = TimeDelta::days(4);
+
+/// A stored event that could be read again.
+pub struct ReadEvent {
+    pub(super) stored: StoredEvent,
+    event: Event,
+    livemode: bool,
+    /// As an event that comes now: how long it had waited matters, not when that was.
+    received_at: DateTime<Utc>,
+}
+
+/// Reads stored events again, where Stripe is in this mode at `now`. Notes those that cannot be
+/// read, and those whose body says otherwise than what is stored beside it.
+pub fn read(
+    stored: Vec<StoredEvent>,
+    livemode: bool,
+    now: DateTime<Utc>,
+    differences: &mut Vec<Difference>,
+) -> Vec<ReadEvent> {
+    let mut events = Vec::new();
+    for stored in stored {
+        let event = match event::parse(&stored.payload) {
+            Ok(event) => event,
+            Err(refusal) => {
+                let said = Some(format!("that it cannot be read: {refusal}"));
+                differences.push(differs(&stored.id, None, said));
+                continue;
+            }
+        };
+        let beside = words(&[
+            Some(&stored.id),
+            Some(&stored.kind),
+            stored.session_id.as_ref(),
+            stored.payment_intent_id.as_ref(),
+            stored.livemode.map(|is| is.to_string()).as_ref(),
+            stored.created_at.map(precisely).as_ref(),
+        ]);
+        let body = words(&[
+            Some(&event.id),
+            Some(&event.kind),
+            event.reference.session_id.as_ref(),
+            event.reference.payment_intent_id.as_ref(),
+            event.livemode.map(|is| is.to_string()).as_ref(),
+            event.created_at.map(precisely).as_ref(),
+        ]);
+        if beside != body {
+            differences.push(Difference {
+                subject: format!("event {}", stored.id),
+                stored: Some(beside),
+                witness: "its body says".to_owned(),
+                said: Some(body),
+            });
+        }
+        let waited = match stored.processed_at {
+            Some(at) => at.signed_duration_since(stored.received_at),
+            None => GIVEN_UP_AFTER,
+        };
+        events.push(ReadEvent {
+            received_at: now - waited,
+            stored,
+            event,
+            livemode,
+        });
+    }
+    events
+}
+
+/// As precisely as Postgres keeps it.
+fn precisely(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
+fn words(words: &[Option<&String>]) -> String {
+    let words = words.iter().map(|word| word.map_or("-", String::as_str));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+impl ReadEvent {
+    /// `evt_…`
+    pub fn id(&self) -> &str {
+        &self.stored.id
+    }
+
+    /// The charge, and the refund at Stripe, of whose payment it has said something although no
+    /// booking was found by what it names first.
+    pub fn speaks_of_payment(&self) -> Option<(ChargeReference, Option<String>)> {
+        let report = self.event.report.as_ref().ok()?;
+        if self.stored.attempt.is_some() || self.stored.status != EventStatus::Processed {
+            return None;
+        }
+        if let StripeReport::Charge(charge) = report {
+            let reference = ChargeReference {
+                charge_id: Some(charge.charge_id.clone()),
+                payment_intent_id: Some(charge.payment_intent_id.clone()),
+            };
+            return Some((reference, None));
+        }
+        let refund = report.refund_reference();
+        let charge = report.disputed_charge().cloned();
+        let charge = charge.or_else(|| Some(refund.as_ref()?.charge.clone()))?;
+        Some((charge, refund.and_then(|refund| refund.stripe_refund_id)))
+    }
+
+    /// Whether it is about a payment that must be there: about a refund, a dispute or fraud.
+    pub fn is_about_payment(&self) -> bool {
+        let about = |report: &StripeReport| {
+            report.refund_reference().is_some() || report.disputed_charge().is_some()
+        };
+        self.event.report.as_ref().is_ok_and(about)
+    }
+
+    /// What it says of how a payment was paid, if it was kept.
+    pub fn charge(&self) -> Option<&ChargeReport> {
+        match self.event.report.as_ref().ok()? {
+            StripeReport::Charge(charge) if self.stored.status == EventStatus::Processed => {
+                Some(charge)
+            }
+            _ => None,
+        }
+    }
+
+    /// What it says of a try to pay that has failed, if it was kept, and under which name.
+    pub fn failure(&self) -> Option<(&str, &FailedPayment)> {
+        match self.event.report.as_ref().ok()? {
+            StripeReport::FailedPayment(failure)
+                if self.stored.status == EventStatus::Processed =>
+            {
+                let charge_id = failure.charge_id.as_deref();
+                Some((charge_id.unwrap_or(&self.stored.id), failure))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn item<'a>(&'a self, span: &'a Span) -> Item<'a> {
+        Item {
+            report: relevant(self.livemode, &self.event),
+            reference: &self.event.reference,
+            attempt: self.stored.attempt,
+            settled_by: SettledBy::Webhook,
+            event: Some(ReportingEvent {
+                id: &self.stored.id,
+                received_at: self.received_at,
+            }),
+            span,
+        }
+    }
+
+    /// Whether the end that is stored is one to which a report like this can come, depending on
+    /// what came before it.
+    pub(super) fn could_have_ended_so(&self) -> bool {
+        let outcome = self.stored.outcome.as_deref().unwrap_or_default();
+        let Ok(report) = &self.event.report else {
+            return false;
+        };
+        match self.stored.status {
+            EventStatus::Processed | EventStatus::Ignored => {
+                let is_ignored = self.stored.status == EventStatus::Ignored;
+                let is_possible = sentences::could_be_of(report).contains(&outcome);
+                is_possible && is_ignored == (outcome == sentences::FRAUD_KNOWN)
+            }
+            EventStatus::Failed => outcome == sentences::GIVEN_UP,
+            EventStatus::Received | EventStatus::Deferred => false,
+        }
+    }
+
+    /// Notes where the event is stored with another end than this.
+    pub(super) fn compare(
+        &self,
+        status: EventStatus,
+        sentence: &str,
+        differences: &mut Vec<Difference>,
+    ) {
+        let stored = self.stored.outcome.as_deref();
+        if self.stored.status != status || stored != Some(sentence) {
+            let stored = stored.map(|outcome| format!("{:?}, {outcome}", self.stored.status));
+            let said = Some(format!("{status:?}, {sentence}"));
+            differences.push(differs(&self.stored.id, stored, said));
+        }
+    }
+}
+
+pub(super) fn differs(event_id: &str, stored: Option<String>, said: Option<String>) -> Difference {
+    Difference {
+        subject: format!("event {event_id}"),
+        stored,
+        witness: WITNESS.to_owned(),
+        said,
+    }
+}
