@@ -19,7 +19,7 @@ where id < '01000000-0000-7000-8000-000000000000';
 create temporary table million as
 select n, ('00000001-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid as id, seat.show_id, seat.label,
        'cs_test_' || md5(n::text) || 'M' as session_id, 'pi_' || md5(n::text) as payment_intent_id,
-       now() - interval '30 days' * (1 - n / 1e6) as at
+       date_trunc('second', now() - interval '30 days' * (1 - n / 1e6)) as at
 from (
   select show_id, label, row_number() over (order by show_id, position) as n
   from show_seats where show_id < '01000000-0000-7000-8000-000000000000'
@@ -42,9 +42,12 @@ select id, id, id, 'full', payment_intent_id, 1250, 'usd', 'applied', 'webhook',
 insert into ledger_transfers (id, kind, debit, credit, amount_minor, currency, booking_id, payment_id, payment_event_id, created_at)
 select id, 'capture', 'stripe_balance', 'customer_payments', 1250, 'usd', id, id, 'evt_' || md5(n::text), at from million order by n;
 insert into booking_events (booking_id, kind, payload, at)
-select id, kind, payload::json, at
-from million, (values ('held', '{"kind": "held", "seats": ["A1"]}'), ('confirmed', '{"kind": "confirmed"}')) as event (kind, payload)
-order by n;
+select id, kind, json_build_object('kind', kind, name, value), at
+from million
+cross join lateral (
+  values (1, 'held', 'until', to_json(at)), (2, 'confirmed', 'paymentId', to_json(id))
+) as event (number, kind, name, value)
+order by n, number;
 insert into payment_events (id, type, api_version, livemode, stripe_created_at, stripe_session_id, stripe_payment_intent_id,
                             attempt_id, booking_id, payload, status, outcome, received_at, processed_at)
 select 'evt_' || md5(n::text), 'checkout.session.completed', '2026-09-30.endive', false, at, session_id, payment_intent_id, id, id,

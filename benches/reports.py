@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Runs a server, and asks it for what admins ask for as long as it lives: reports.py RESULTS TOKENS SERVER COMMAND
 
-Again and again: the lists that cost most, one after the other, and beside them a reconciliation of the last hours, with a stand-in
-for Stripe that lists what `million.sql` has put into the database. RESULTS gets a line of JSON per answer.
+Again and again: the lists that cost most, one after the other; beside them a reconciliation of the last hours, with a stand-in
+for Stripe that lists what `million.sql` has put into the database; and `SERVER verify`. RESULTS gets a line of JSON per answer.
 """
-import ctypes, hashlib, json, os, signal, sys, threading, time, urllib.request
+import ctypes, hashlib, json, os, signal, subprocess, sys, threading, time, urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +16,10 @@ RECONCILED = 3 * 3600
 LISTS = 54410
 PAGE = 100
 PR_SET_PDEATHSIG = 1
+
+
+def ends_with_its_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Payments:
@@ -100,6 +104,11 @@ def reconcile():
     return f"{begun['state']}, {begun['checked']} checked, {len(begun['discrepancies'])} differ"
 
 
+def verify():
+    ended = subprocess.run([server[0], 'verify'], capture_output=True, text=True, preexec_fn=ends_with_its_parent)
+    return f"exit status {ended.returncode}, {(ended.stdout or ended.stderr).strip().splitlines()[-1]}"
+
+
 def again_and_again(*works):
     while True:
         for what, work in works:
@@ -110,11 +119,11 @@ parent = os.getpid()
 if os.fork():
     os.environ['STRIPE_API_BASE'] = f'http://127.0.0.1:{LISTS}'
     os.execvp(server[0], server)
-ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+ends_with_its_parent()
 if os.getppid() == parent:
     payments = Payments()
     token = json.load(open(tokens))['admin']
     lists = [(path, lambda path=path: ask(path)[0]) for path in PATHS]
-    for each in (lists, [('a reconciliation', reconcile)]):
+    for each in (lists, [('a reconciliation', reconcile)], [('verify', verify)]):
         threading.Thread(target=again_and_again, args=each).start()
     ThreadingHTTPServer(('127.0.0.1', LISTS), Stripe).serve_forever()

@@ -3,7 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use holdfast::app::Clock;
+use holdfast::config::Config;
+use holdfast::workflows::verification;
 use serde_json::{Value, json};
+use sqlx::ConnectOptions;
 
 use crate::memory;
 use crate::reconcile;
@@ -73,6 +77,7 @@ pub(crate) async fn come_to_an_end(world: &World) -> Vec<String> {
             .map(|session| format!("it can still be paid: {session}")),
     );
     println!("events that were lost until now: {found}");
+    wrong.extend(verify(world).await);
     wrong.extend(report(world, &chaos).await);
     wrong
 }
@@ -128,6 +133,26 @@ async fn find_lost(world: &World) -> usize {
         assert_eq!(retried.status(), 200);
     }
     lost.len()
+}
+
+/// What `holdfast verify` finds.
+async fn verify(world: &World) -> Vec<String> {
+    let begun = Instant::now();
+    let url = world.database.options().to_url_lossy().to_string();
+    let setting = |variable: &str| (variable == "DATABASE_URL").then(|| url.clone());
+    let url = Config::read_database_url(setting).unwrap();
+    let findings = verification::verify(&url, Clock::system().now(), |_| ()).await;
+    let findings = findings.unwrap();
+    println!(
+        "verified {} bookings and {} events within {:.1?}",
+        findings.bookings,
+        findings.events,
+        begun.elapsed()
+    );
+    let differences = findings.differences.iter();
+    differences
+        .map(|difference| format!("verify: {difference}"))
+        .collect()
 }
 
 async fn report(world: &World, chaos: &Value) -> Vec<String> {
