@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::booking::Booking;
-use super::cancellation::CancelledBy;
+use super::cancelled_by::CancelledBy;
 use super::dispute_status::DisputeStatus;
 use super::funds::{Mismatch, SurplusReason};
 use super::ids::{AttemptId, BookingId, DisputeId, PaymentId, RefundId};

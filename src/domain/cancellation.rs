@@ -1,7 +1,6 @@
 //! What a buyer who cancels gets back, by the policy that was frozen into their booking.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 
 use super::attempt::PaymentPart;
 use super::booking::BookingStatus;
@@ -15,16 +14,6 @@ use super::refusal::Refusal;
 
 /// So long what a preview has said counts for who cancels by its version.
 const PREVIEW_KEPT: TimeDelta = TimeDelta::minutes(5);
-
-/// Who calls a booking off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum CancelledBy {
-    /// Whose it is.
-    Buyer,
-    /// An admin.
-    Admin,
-}
 
 /// All that decides about a cancellation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@ pub mod booking_past;
 pub mod booking_request;
 pub mod calendar;
 pub mod cancellation;
+pub mod cancelled_by;
 pub mod capture;
 pub mod catalogue;
 pub mod charge;

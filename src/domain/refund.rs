@@ -6,13 +6,10 @@ use super::charge::ChargeReference;
 use super::ids::{BookingId, PaymentId, RefundId};
 use super::money::Money;
 use super::refund_state::{
-    Bookkeeping, RefundChange, RefundDecision, RefundSource, RefundState, RefundStatus,
-    RefundedPayment,
+    Bookkeeping, NOTHING_NEW, RefundChange, RefundDecision, RefundSource, RefundState,
+    RefundStatus, RefundedPayment,
 };
 use super::skew::SKEW_MAX;
-
-/// Of a report that says less than is known.
-pub const NOTHING_NEW: &str = "the refund had got as far before";
 
 /// What Stripe says of a refund that it has.
 #[derive(Debug, Clone, PartialEq, Eq)]

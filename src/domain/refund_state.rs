@@ -6,6 +6,9 @@ use super::attempt::PaymentPart;
 use super::ids::{BookingId, PaymentId, RefundId};
 use super::money::Money;
 
+/// Of a report that says less than is known.
+pub const NOTHING_NEW: &str = "the refund had got as far before";
+
 /// Where a refund stands. <https://docs.stripe.com/api/refunds/object#refund_object-status>
 #[derive(
     Debug,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::booking_event::BookingEvent;
-use super::cancellation::CancelledBy;
+use super::cancelled_by::CancelledBy;
 use super::dispute_status::DisputeStatus;
 use super::funds::{Mismatch, SurplusReason};
 use super::job::TroubledJob;

@@ -274,9 +274,9 @@ impl Row {
 }
 
 /// What the buyer of a service wants it to know, if they have said so: a JSON object.
-pub async fn find_wishes(db: &mut Connection, id: BookingId) -> Result<Option<Value>> {
-    let wishes = sqlx::query_scalar!("select details from bookings where id = $1", id as _);
-    Ok(wishes.fetch_optional(db).await?.flatten())
+pub async fn find_buyers_details(db: &mut Connection, id: BookingId) -> Result<Option<Value>> {
+    let buyers_details = sqlx::query_scalar!("select details from bookings where id = $1", id as _);
+    Ok(buyers_details.fetch_optional(db).await?.flatten())
 }
 
 /// A booking under its lock.

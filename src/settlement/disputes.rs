@@ -16,7 +16,9 @@ use crate::domain::refund_block::RefundBlock;
 use crate::domain::refund_refusal::next_look_at;
 use crate::error::Result;
 use crate::repositories::discrepancies::{self, NewDiscrepancy};
-use crate::repositories::{booking_events, disputes, ledger, refund_requests, refunds};
+use crate::repositories::{
+    booking_events, disputes, ledger, refund_looks, refund_requests, refunds,
+};
 
 impl Round<'_> {
     /// Changes a dispute as was decided, and books its money. The caller holds the payment's lock.
@@ -142,7 +144,7 @@ pub async fn hold_back_refund(app: &App, id: RefundId, dispute_id: DisputeId) ->
     booking_events::append_once(&mut tx, &held_back, app.now()).await?;
     // The end of the dispute lets it go on; this is for an end that nobody hears of.
     if let Some(next) = next_look_at(refund.status, refund.created_at, app.now()) {
-        refunds::hold_back(&mut tx, id, next).await?;
+        refund_looks::hold_back(&mut tx, id, next).await?;
     }
     app.commit(tx).await?;
     let block = RefundBlock::Disputed(dispute_id);

@@ -18,7 +18,7 @@ use crate::domain::refund_state::{
 };
 use crate::error::Result;
 use crate::repositories::discrepancies::{self, NewDiscrepancy};
-use crate::repositories::{ledger, refund_requests, refunds};
+use crate::repositories::{ledger, refund_looks, refund_requests, refunds};
 
 /// The kind of discrepancy of a refund that does not go: for now, or because it has failed.
 const NOT_GONE: &str = "refund_not_gone";
@@ -149,7 +149,7 @@ impl Round<'_> {
         match decision {
             RefusalDecision::NoChange(reason) => Ok(reason),
             RefusalDecision::AskAgain(refund) => {
-                refunds::put_off(db, &refund, refusal, self.now).await?;
+                refund_looks::put_off(db, &refund, refusal, self.now).await?;
                 if refund.failure_reason.as_ref() != Some(&refusal.reason) {
                     let refused = BookingEvent::RefundRefused {
                         refund_id: refund.id,

@@ -5,7 +5,7 @@
 //! in other words makes all events differ that were settled before.
 
 use crate::domain::stripe_report::StripeReport;
-use crate::domain::{dispute, refund};
+use crate::domain::{dispute, refund_state};
 
 pub(super) const CHARGE_KEPT: &str = "how it was paid is known";
 pub(super) const FAILURE_KEPT: &str = "the try to pay has failed; the buyer may try again";
@@ -39,7 +39,7 @@ pub(super) fn could_be_of(report: &StripeReport) -> &'static [&'static str] {
             REFUND_FAILED,
             REFUND_BY_HAND,
             REFUND_LEFT,
-            refund::NOTHING_NEW,
+            refund_state::NOTHING_NEW,
         ],
         StripeReport::Refunded(_) => &[REFUNDS_KNOWN, REFUNDS_LOOKED_AT],
         StripeReport::Dispute(_) => &[DISPUTE_OPENED, DISPUTE_GONE_ON, dispute::NOTHING_NEW],

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::gateways::stripe::StripeError;
 use crate::gateways::stripe::refunds::RefundRequest;
 use crate::repositories::refund_requests::{self, RequestedRefund};
-use crate::repositories::{disputes, payments, refunds};
+use crate::repositories::{disputes, payments, refund_looks};
 use crate::settlement;
 
 /// Stripe may forget a key after a day. What was asked for so long ago is looked for first.
@@ -118,10 +118,10 @@ pub async fn look_at_refunds(app: &App, payment_id: PaymentId) -> Result<()> {
     }
     let now = app.now();
     let mut db = app.acquire().await?;
-    for pending in refunds::list_pending(&mut db, payment_id).await? {
+    for pending in refund_looks::list_pending(&mut db, payment_id).await? {
         let next = refund_refusal::next_look_at(RefundStatus::Pending, pending.created_at, now);
         if let Some(next) = next {
-            refunds::look_again_at(&mut db, pending.id, next).await?;
+            refund_looks::look_again_at(&mut db, pending.id, next).await?;
         }
     }
     Ok(())

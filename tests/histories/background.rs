@@ -5,7 +5,7 @@ use holdfast::app::{AppState, Batched, Batcher, ReceivedEvent};
 use holdfast::domain::attempt::Ui;
 use holdfast::domain::booking::ReservedSeats;
 use holdfast::domain::booking_request::{BookingRequest, SlotRequest, Wanted};
-use holdfast::domain::cancellation::CancelledBy;
+use holdfast::domain::cancelled_by::CancelledBy;
 use holdfast::domain::job::Job;
 use holdfast::domain::payment::SettledBy;
 use holdfast::domain::user::{Role, User, UserId};

@@ -98,12 +98,12 @@ pub async fn find_booking_overview(
     let refunds = refunds::list_of_booking(&mut db, id, SHOWN_MAX).await?;
     let disputes = disputes::list_of_booking(&mut db, id, SHOWN_MAX).await?;
     let failed = failed_payments::list_of_booking(&mut db, id, SHOWN_MAX).await?;
-    let wishes = bookings::find_wishes(&mut db, id).await?;
+    let buyers_details = bookings::find_buyers_details(&mut db, id).await?;
     let booking = with_customers(&app, &mut db, vec![details]).await?;
     let booking = booking.into_iter().next();
     Ok(Json(BookingOverview {
         booking: booking.ok_or_else(|| Error::fault("a booking was lost on its way"))?,
-        details: wishes,
+        details: buyers_details,
         payments: payments.into_iter().map(PaymentView::from).collect(),
         refunds: refunds.into_iter().map(RefundView::from).collect(),
         disputes: disputes.into_iter().map(DisputeView::from).collect(),

@@ -28,7 +28,7 @@ pub async fn preview(
 }
 
 /// Cancels a booking that is confirmed: what it reserves is free, and what its policy gives back is
-/// reserved, and left to jobs to ask Stripe for. False for one that is not confirmed any more, which
+/// reserved, and left to jobs to ask Stripe for. False for one that is not confirmed any more: it
 /// is left alone. `StillPayable` while a page of it can still be paid. The caller commits.
 ///
 /// Locks the booking, then its payments: of two at once, the second sees what the first has done.

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
 use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
-use crate::domain::cancellation::CancelledBy;
+use crate::domain::cancelled_by::CancelledBy;
 use crate::domain::ids::{BookingId, RunId, ShowId};
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
