@@ -89,15 +89,15 @@ pub async fn heal(db: &mut Connection, kind: &str, subjects: &[String]) -> Resul
 /// Heals the one of these that was found first, if one is open.
 pub async fn heal_oldest(db: &mut Connection, kind: &str, subjects: &[String]) -> Result<()> {
     sqlx::query!(
-        "update discrepancies
-         set status = 'healed'
-         where id = (
+        "with found as materialized (
+           -- By their subjects, of which there are few; not by their ids, until one fits.
            select id
            from discrepancies
            where kind = $1 and subject = any($2) and status = 'open'
-           order by id
-           limit 1
-         )",
+         )
+         update discrepancies
+         set status = 'healed'
+         where id = (select id from found order by id limit 1)",
         kind,
         subjects,
     )
