@@ -9,6 +9,9 @@ use super::checkout_state::CheckoutState;
 use super::ids::{AttemptId, BookingId, PaymentId};
 use super::money::Money;
 
+/// What comes right before the end of a booking that is not the end of its attempt.
+const CANCELLED_AT_ONCE: [&str; 3] = ["cancellationRequested", "reviewResolved", "refundRequested"];
+
 /// A booking, with all that has happened to it.
 #[derive(Debug, Clone)]
 pub struct BookingPast {
@@ -116,18 +119,21 @@ impl BookingPast {
                 "awaitingFunds" if state.status == BookingStatus::Pending => {
                     state.status = BookingStatus::Processing;
                 }
-                "confirmed" => {
+                kind @ ("confirmed" | "balancePaid") => {
                     state.status = BookingStatus::Confirmed;
                     // Who accepts what was kept apart lets the rest off.
                     let was_kept = event.payment_id.and_then(|id| self.before(id)) < Some(place);
                     let is_accepted = was_kept && event.payment_id.is_some();
-                    state.met_minor = if is_accepted {
-                        self.due_minor
-                    } else {
+                    state.met_minor = if !is_accepted {
                         met_minor
+                    } else if kind == "balancePaid" {
+                        self.total.amount_minor
+                    } else {
+                        self.accepted_minor(met_minor)
                     };
                 }
-                "balancePaid" => state.met_minor = met_minor,
+                // One that is cancelled instead is so in the next event.
+                "reviewResolved" => state.status = BookingStatus::Confirmed,
                 "cancellationRequested" => state.cancel_requested = true,
                 "expired" => state.status = BookingStatus::Expired,
                 "cancelled" => state.status = BookingStatus::Cancelled,
@@ -137,6 +143,18 @@ impl BookingPast {
             }
         }
         state
+    }
+
+    /// What is met of the total once so much was accepted for what was due: `payments::accept` says
+    /// the same in SQL.
+    fn accepted_minor(&self, paid_minor: i64) -> i64 {
+        let total_minor = self.total.amount_minor;
+        let left_minor = total_minor.saturating_sub(paid_minor);
+        if left_minor < self.total.currency.minimum_minor() {
+            total_minor
+        } else {
+            paid_minor.max(self.due_minor)
+        }
     }
 
     /// How the booking and one of its attempts stood at this moment; `None` if it has no such
@@ -174,15 +192,20 @@ impl BookingPast {
     /// Where an attempt stood that had brought no payment.
     fn unpaid_at(&self, moment: usize, attempt_id: AttemptId) -> AttemptStatus {
         let mut status = AttemptStatus::Creating;
+        let mut before = "";
         for event in self.happened.iter().take(moment) {
             let is_named = event.attempt_id == Some(attempt_id);
+            // Who cancels at once does not wait for the bank that has still to decide.
+            let is_at_once = CANCELLED_AT_ONCE.contains(&before);
             status = match event.kind.as_str() {
                 "attemptOpened" if is_named => AttemptStatus::Open,
                 "awaitingFunds" if is_named => AttemptStatus::Processing,
                 "attemptClosed" | "attemptReplaced" if is_named => AttemptStatus::Expired,
+                "cancelled" if is_at_once && status == AttemptStatus::Processing => status,
                 "expired" | "cancelled" | "failed" => AttemptStatus::Expired,
                 _ => status,
             };
+            before = &event.kind;
         }
         status
     }
