@@ -12,6 +12,10 @@ use crate::connection::Connection;
 use crate::domain::ids::BookingId;
 use crate::error::{Error, Result};
 
+/// What is said where the copies would be in somebody else's session.
+const NOT_ITS_OWN: &str =
+    "the session is another one; a pooler gives each transaction its own: connect past it";
+
 /// Tables whose rows are given when events are replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Given {
@@ -53,6 +57,29 @@ impl Given {
             (Self::Bookings | Self::Attempts | Self::Payments | Self::Refunds, _) => column,
         }
     }
+}
+
+/// A fault behind a pooler that gives each transaction a session of its own: what is made in one
+/// would be found by whoever is given it next. `other` is begun while `db` has no transaction, so
+/// that such a pooler gives it the session that is free, or `db` another one afterwards.
+///
+/// One that hands its sessions out in turn may still be missed: `enter` asks again.
+pub async fn refuse_pooler(db: &mut Connection, other: &mut Connection) -> Result<()> {
+    let first = find_session(db).await?;
+    other.execute("begin").await?;
+    let others = find_session(other).await?;
+    let second = find_session(db).await?;
+    other.execute("rollback").await?;
+    if first == second && first != others {
+        Ok(())
+    } else {
+        Err(Error::fault(NOT_ITS_OWN))
+    }
+}
+
+async fn find_session(db: &mut Connection) -> Result<i32> {
+    let session = sqlx::query_scalar!(r#"select pg_backend_pid() as "session!""#);
+    Ok(session.fetch_one(db).await?)
 }
 
 /// Makes the copies: of what belongs to bookings with all that refuses what must not be, but
@@ -108,9 +135,7 @@ pub async fn enter(db: &mut Connection, snapshot: &str) -> Result<()> {
     if is_there.fetch_one(db).await? {
         Ok(())
     } else {
-        Err(Error::fault(
-            "the session is another one; a pooler gives each transaction its own: connect past it",
-        ))
+        Err(Error::fault(NOT_ITS_OWN))
     }
 }
 

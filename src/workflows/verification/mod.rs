@@ -57,6 +57,7 @@ pub async fn verify(
     let livemode = replays::find_livemode(&mut moment).await?.unwrap_or(false);
     let of = replays::estimate(&mut moment).await?;
     let mut session = pool.acquire().await?;
+    scratch::refuse_pooler(&mut session, &mut pool.acquire().await?).await?;
     scratch::create(&mut session).await?;
     let mut replay = Replay::new(session, snapshot, livemode, now);
     replay.go_through_unmatched().await?;
