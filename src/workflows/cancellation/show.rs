@@ -110,27 +110,30 @@ async fn finish_or_wait(app: &App, run: &UnfinishedRun) -> Result<()> {
     app.commit(tx).await
 }
 
-/// Takes a booking a step on, or notes why that cannot be. What may go better another time is an
-/// error, so that the queue tries again.
+/// Takes a booking a step on, or notes why that cannot be: also where the database refuses it only
+/// at the commit. What may go better another time is an error, so that the queue tries again.
 async fn go_on_with_booking(app: &App, run: &UnfinishedRun, booking_id: BookingId) -> Result<()> {
-    let now = app.now();
     let of = BookingOfRun {
         run_id: run.id,
         booking_id,
     };
+    let Err(error) = take_and_note_step(app, run, of).await else {
+        return Ok(());
+    };
+    let failed = RunStep {
+        begun_at: None,
+        outcome: RunOutcome::Failed(sentence_of(booking_id, error)?),
+    };
     let mut tx = app.begin_payment().await?;
-    let step = match take_step(&mut tx, run, booking_id, now).await {
-        Ok(None) => return Ok(()),
-        Ok(Some(step)) => step,
-        Err(error) => {
-            let outcome = RunOutcome::Failed(sentence_of(booking_id, error)?);
-            drop(tx);
-            tx = app.begin_payment().await?;
-            RunStep {
-                begun_at: None,
-                outcome,
-            }
-        }
+    runs::note(&mut tx, of, &failed, app.now()).await?;
+    app.commit(tx).await
+}
+
+async fn take_and_note_step(app: &App, run: &UnfinishedRun, of: BookingOfRun) -> Result<()> {
+    let now = app.now();
+    let mut tx = app.begin_payment().await?;
+    let Some(step) = take_step(&mut tx, run, of.booking_id, now).await? else {
+        return Ok(());
     };
     runs::note(&mut tx, of, &step, now).await?;
     app.commit(tx).await
