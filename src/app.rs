@@ -6,6 +6,7 @@ mod batchers;
 mod clock;
 mod database;
 mod feed;
+mod forwarders_seen;
 mod layouts;
 mod session_checks;
 mod stripe_skew;
@@ -20,6 +21,7 @@ use chrono::{DateTime, Utc};
 pub use clock::Clock;
 pub use database::{HANDLED_ALONE_MAX, Pool, Pools, command_pool, connect};
 pub use feed::{Feed, Follower};
+pub use forwarders_seen::ForwardersSeen;
 pub use layouts::Layouts;
 pub use session_checks::SessionChecks;
 use sqlx::PgExecutor;
@@ -57,6 +59,8 @@ pub struct App {
     pub feed: Feed,
     /// Which attempts Stripe is being asked about.
     pub session_checks: SessionChecks,
+    /// Who forwards requests, is not believed, and has been noted.
+    pub forwarders_seen: ForwardersSeen,
     /// Which users are stored as their tokens describe them.
     pub users_seen: UsersSeen,
     /// Layouts of shows that were asked for before.
@@ -84,6 +88,7 @@ impl App {
             identity,
             feed: Feed::default(),
             session_checks: SessionChecks::default(),
+            forwarders_seen: ForwardersSeen::default(),
             users_seen: UsersSeen::default(),
             layouts: Layouts::default(),
         }))

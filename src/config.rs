@@ -1,8 +1,9 @@
 //! The settings: every environment variable is read here and nowhere else, and all mistakes are
 //! reported at once.
 
-mod dotenv;
+mod environment;
 mod identity;
+mod live;
 mod log;
 mod mistakes;
 mod reader;
@@ -15,23 +16,14 @@ mod stripe_keys;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-pub use dotenv::{DotenvError, load_dotenv};
+pub use environment::{EnvFileError, Environment};
 pub use mistakes::{ConfigError, Mistake};
 use reader::Reader;
 pub use secret::Secret;
 pub use settings::{
-    BIND_DEFAULT, Config, IdentityConfig, LogConfig, STRIPE_API_BASE_DEFAULT, StripeConfig,
+    BIND_DEFAULT, Config, IdentityConfig, LogConfig, Roles, STRIPE_API_BASE_DEFAULT, StripeConfig,
 };
 use settings::{HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, RATE_LIMIT_PER_MINUTE_DEFAULT};
-
-/// The value of an environment variable that is set, is not empty, and is UTF-8.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the environment"
-)]
-pub fn environment(variable: &str) -> Option<String> {
-    std::env::var(variable).ok()
-}
 
 impl Config {
     /// Reads everything that `serve` needs through `lookup`. An empty value counts as none.
@@ -51,12 +43,24 @@ impl Config {
                 RATE_LIMIT_PER_MINUTE_DEFAULT,
                 0..=1_000_000,
             )),
+            trusted_proxies: reader.networks("TRUSTED_PROXIES"),
             stripe: reader.stripe(),
             identity: reader.identity(&app_origins),
             log: reader.log(),
             app_origins,
         };
+        if config.stripe.livemode() {
+            reader.check_live(&config);
+        }
         reader.finish(config)
+    }
+
+    /// Reads only what the owner of the tables needs.
+    pub fn read_roles(lookup: impl Fn(&str) -> Option<String>) -> Result<Roles, ConfigError> {
+        let mut reader = Reader::new(lookup);
+        let serve = reader.database_url();
+        let owner = reader.migration_database_url();
+        reader.finish(Roles { serve, owner })
     }
 
     /// Reads only `DATABASE_URL`.

@@ -2,6 +2,7 @@
 
 mod commands;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -11,11 +12,17 @@ use holdfast::error::explain;
 
 /// A booking backend with Stripe Checkout: a seat is never sold twice, a payment is never lost.
 ///
-/// Settings come from the environment and from a file .env; .env.example lists them all. `holdfast
-/// dev` needs none.
+/// Settings come from the environment, and from a file where one is named; .env.example lists them
+/// all. `holdfast dev` needs none.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true, after_long_help = AFTER_HELP)]
 struct Arguments {
+    /// A file of settings (NAME=value, a line each); what the environment has goes before it.
+    ///
+    /// Refused where somebody else owns it or may write to it. Without this option, only `dev`
+    /// reads a file: .env of the folder it is started in.
+    #[arg(long, global = true, value_name = "PATH")]
+    env_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -27,8 +34,8 @@ Examples:
       an issuer of session tokens, shows to book, and the API. Prints the addresses and
       two tokens.
 
-  holdfast migrate && holdfast serve
-      The API alone, against the database and the Stripe account of the environment.
+  holdfast --env-file .env migrate && holdfast --env-file .env serve
+      The API alone, against the database and the Stripe account that .env names.
 
   stripe listen --forward-to localhost:3000/api/stripe
       Stripe's own command beside `holdfast serve`: prints the STRIPE_WEBHOOK_SECRET, and
@@ -38,7 +45,7 @@ Exit status: 0 on success, 1 when something failed, 2 when the arguments are wro
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match commands::run(&arguments.command) {
+    match commands::run(&arguments.command, arguments.env_file.as_deref()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("holdfast: {}", explain(error.as_ref()));

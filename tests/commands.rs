@@ -34,6 +34,7 @@ mod commands {
     mod failover;
     mod jobs;
     mod poolers;
+    mod rights;
     mod rollback;
     mod serve;
     mod two_processes;

@@ -166,9 +166,11 @@ impl World {
     /// Turns a knob of the simulator.
     pub(crate) async fn knob(&self, name: &str, setting: Value) -> (u16, Value) {
         let url = format!("{}/_simulator/{name}", self.simulator.url());
-        send(self.http.post(url).body(setting.to_string()))
-            .await
-            .unwrap()
+        let request = self
+            .http
+            .post(url)
+            .header("content-type", "application/json");
+        send(request.body(setting.to_string())).await.unwrap()
     }
 
     pub(crate) async fn look(&self, path: &str) -> Value {

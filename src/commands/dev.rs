@@ -5,17 +5,22 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
+use clap::Args;
 use holdfast::app::{self, AppState, Clock};
-use holdfast::config::{self, BIND_DEFAULT, Config};
+use holdfast::config::{BIND_DEFAULT, Config, Environment};
 use holdfast::dev::identity::{Issuer, IssuerSettings, Site};
-use holdfast::dev::postgres::{LocalPostgres, Settings};
+use holdfast::dev::loopback::only_here;
+use holdfast::dev::postgres::{self, LocalPostgres};
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
-use holdfast::repositories::database;
+use holdfast::dev::webhook_secret;
+use holdfast::repositories::{database, dev_mark};
+use holdfast::routes;
 use holdfast::workflows::{self, seed};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
-use super::failure::Failure;
+use super::exposure::{EXPOSE_HELP, check_exposure};
+use super::failure::{Failure, connect};
 use super::output::say;
 use super::serve;
 
@@ -25,25 +30,44 @@ const SIMULATOR: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 12_111);
 const ISSUER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 12_112);
-const WEBHOOK_SECRET: &str = "whsec_holdfast_dev";
 const SECRET_KEY: &str = "sk_test_holdfast_dev";
 /// Long enough to paste a token in the evening and use it in the morning.
 const TOKEN_LIFE: TimeDelta = TimeDelta::days(7);
 /// A stopped `dev` is often started again at once.
 const POSTGRES_LINGER_SECONDS: u32 = 10;
 
-pub(super) async fn run() -> Result<(), Failure> {
-    let bind: SocketAddr = config::environment("BIND")
+/// What `dev` does other than usual.
+#[derive(Args)]
+pub(crate) struct Settings {
+    /// Use the database that `DATABASE_URL` names: an empty one, or one that `dev` has used before.
+    #[arg(long)]
+    external_database: bool,
+    #[arg(long, help = EXPOSE_HELP)]
+    expose: bool,
+}
+
+pub(super) async fn run(settings: &Settings, environment: &Environment) -> Result<(), Failure> {
+    let bind: SocketAddr = environment
+        .get("BIND")
         .unwrap_or_else(|| BIND_DEFAULT.to_owned())
         .parse()?;
+    check_exposure(bind, settings.expose)?;
     let listener = serve::listen(bind).await?;
     let bind = listener.local_addr()?;
     let api = format!("http://localhost:{}", bind.port());
-    let (database_url, _postgres) = database().await?;
+    let (database_url, _postgres) = if settings.external_database {
+        (external_database(environment).await?, None)
+    } else {
+        let (url, postgres) = own_database().await?;
+        (url, Some(postgres))
+    };
+    let webhook_secret = webhook_secret::load_or_create(&PathBuf::from(DATA))?;
     let issuer = issuer(&api).await?;
-    let simulator = simulator(&format!("http://{bind}/api/stripe")).await?;
+    let simulator = simulator(&format!("http://{bind}/api/stripe"), &webhook_secret).await?;
     let world = World {
+        environment,
         database_url,
+        webhook_secret,
         bind,
         issuer,
         simulator,
@@ -52,21 +76,26 @@ pub(super) async fn run() -> Result<(), Failure> {
         Config::read(|variable| world.setting(variable))?,
         Clock::system(),
     )?;
-    database::migrate(&app::command_pool(&app.config.database_url)?).await?;
+    let db = app::command_pool(&app.config.database_url)?;
+    database::migrate(&db).await?;
+    dev_mark::mark(&db, app.now()).await?;
     seed::load(&app.pools.requests, app.now(), |_, _| ()).await?;
     world.introduce(&app, &api)?;
-    serve::until_stopped(listener, app).await
+    let router = only_here(routes::router(AppState::clone(&app)), bind);
+    serve::until_stopped(listener, router, app).await
 }
 
 /// What `dev` starts around the API.
-struct World {
+struct World<'a> {
+    environment: &'a Environment,
     database_url: String,
+    webhook_secret: String,
     bind: SocketAddr,
     issuer: Issuer,
     simulator: Simulator,
 }
 
-impl World {
+impl World<'_> {
     /// The settings of the world that was started; those that are about the API itself come from
     /// the environment.
     fn setting(&self, variable: &str) -> Option<String> {
@@ -74,18 +103,20 @@ impl World {
             "DATABASE_URL" => Some(self.database_url.clone()),
             "BIND" => Some(self.bind.to_string()),
             "STRIPE_SECRET_KEY" => Some(SECRET_KEY.to_owned()),
-            "STRIPE_WEBHOOK_SECRET" => Some(WEBHOOK_SECRET.to_owned()),
+            "STRIPE_WEBHOOK_SECRET" => Some(self.webhook_secret.clone()),
             "STRIPE_API_BASE" => Some(self.simulator.url()),
             "CLERK_ISSUER" => Some(self.issuer.url()),
             // The site comes first: that is where a buyer without a front end of their own returns
             // to.
             "APP_ORIGINS" => {
-                let own = config::environment(variable)
+                let own = self
+                    .environment
+                    .get(variable)
                     .unwrap_or_else(|| "http://localhost:5173".to_owned());
                 Some(format!("{},{own}", self.issuer.url()))
             }
             "STRIPE_PUBLISHABLE_KEY" | "CLERK_JWKS_URL" | "CLERK_AUTHORIZED_PARTIES" => None,
-            _ => config::environment(variable),
+            _ => self.environment.get(variable),
         }
     }
 
@@ -112,12 +143,23 @@ impl World {
     }
 }
 
-/// The database of the environment, or one of our own for as long as the second value lives.
-async fn database() -> Result<(String, Option<LocalPostgres>), Failure> {
-    if let Some(url) = config::environment("DATABASE_URL").filter(|url| !url.trim().is_empty()) {
-        return Ok((url, None));
+/// The database that `DATABASE_URL` names, unless somebody else has something in it.
+async fn external_database(environment: &Environment) -> Result<String, Failure> {
+    let url = Config::read_database_url(|variable| environment.get(variable))?;
+    let mut db = connect(&url).await?;
+    if !dev_mark::is_marked(&mut db).await? && !dev_mark::is_empty(&mut db).await? {
+        return Err(
+            "the database of DATABASE_URL is in use, and not by `holdfast dev`: name an \
+             empty one, or leave --external-database out"
+                .into(),
+        );
     }
-    let settings = Settings {
+    Ok(url.reveal().to_owned())
+}
+
+/// A database of our own, for as long as the second value lives.
+async fn own_database() -> Result<(String, LocalPostgres), Failure> {
+    let settings = postgres::Settings {
         directory: PathBuf::from(DATA).join("postgres"),
         durable: true,
         linger_seconds: POSTGRES_LINGER_SECONDS,
@@ -125,10 +167,8 @@ async fn database() -> Result<(String, Option<LocalPostgres>), Failure> {
     let postgres = tokio::task::spawn_blocking(move || LocalPostgres::open(&settings)).await??;
     let options = postgres.connect_options();
     create_database(&options).await?;
-    Ok((
-        options.database("holdfast").to_url_lossy().to_string(),
-        Some(postgres),
-    ))
+    let url = options.database("holdfast").to_url_lossy().to_string();
+    Ok((url, postgres))
 }
 
 async fn create_database(options: &PgConnectOptions) -> Result<(), Failure> {
@@ -155,11 +195,11 @@ async fn issuer(api: &str) -> io::Result<Issuer> {
     }
 }
 
-async fn simulator(webhook_url: &str) -> io::Result<Simulator> {
+async fn simulator(webhook_url: &str, webhook_secret: &str) -> io::Result<Simulator> {
     let start = async |bind| {
         let endpoint = Endpoint {
             url: webhook_url.to_owned(),
-            secret: WEBHOOK_SECRET.to_owned(),
+            secret: webhook_secret.to_owned(),
             api_version: None,
         };
         let data_file = Some(PathBuf::from(DATA).join("stripe-simulator.json"));

@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use chrono::TimeDelta;
 use holdfast::app::{self, App, Clock, Skew};
-use holdfast::config::{self, Config};
+use holdfast::config::{Config, Environment};
 use holdfast::error::explain;
-use holdfast::repositories::database;
+use holdfast::repositories::{database, rights, untrusted_forwarders};
 use holdfast::workflows;
 use holdfast::workflows::audit::{Chain, follow_chain};
 use sqlx::PgConnection;
@@ -15,6 +16,9 @@ use super::output::say;
 
 /// Of what needs the database, and there is none.
 const NOT_CHECKED: &str = "not checked, for want of a database";
+
+/// For how long it is remembered who has forwarded requests.
+const FORWARDERS_LOOKED_BACK: TimeDelta = TimeDelta::days(7);
 
 /// What a check has found.
 enum Finding {
@@ -32,8 +36,8 @@ impl From<Result<String, String>> for Finding {
     }
 }
 
-pub(super) async fn run() -> Result<ExitCode, Failure> {
-    let config = match Config::read(config::environment) {
+pub(super) async fn run(environment: &Environment) -> Result<ExitCode, Failure> {
+    let config = match Config::read(|variable| environment.get(variable)) {
         Ok(config) => config,
         Err(error) => {
             for mistake in error.0 {
@@ -57,6 +61,8 @@ pub(super) async fn run() -> Result<ExitCode, Failure> {
         ("database", database.reached),
         ("migrations", database.migrations),
         ("audit log", database.audit_log),
+        ("rights", database.rights),
+        ("proxies", database.proxies),
         ("issuer", identity),
         ("clock", clock(database.skew, stripe.skew)),
         ("Stripe key", stripe.key),
@@ -84,6 +90,8 @@ struct DatabaseFindings {
     reached: Finding,
     migrations: Finding,
     audit_log: Finding,
+    rights: Finding,
+    proxies: Finding,
     skew: Option<Skew>,
 }
 
@@ -95,6 +103,8 @@ async fn database(app: &App) -> DatabaseFindings {
                 reached: Finding::Failed(unusable(&error)),
                 migrations: Finding::Failed(NOT_CHECKED.to_owned()),
                 audit_log: Finding::Failed(NOT_CHECKED.to_owned()),
+                rights: Finding::Failed(NOT_CHECKED.to_owned()),
+                proxies: Finding::Failed(NOT_CHECKED.to_owned()),
                 skew: None,
             };
         }
@@ -106,6 +116,16 @@ async fn database(app: &App) -> DatabaseFindings {
     DatabaseFindings {
         audit_log: if schema.is_ok() {
             audit_log(&mut db).await
+        } else {
+            Finding::Failed(NOT_CHECKED.to_owned())
+        },
+        rights: if schema.is_ok() {
+            rights(&mut db).await
+        } else {
+            Finding::Failed(NOT_CHECKED.to_owned())
+        },
+        proxies: if schema.is_ok() {
+            proxies(app, &mut db).await
         } else {
             Finding::Failed(NOT_CHECKED.to_owned())
         },
@@ -130,6 +150,34 @@ async fn audit_log(db: &mut PgConnection) -> Finding {
     }
 }
 
+async fn rights(db: &mut PgConnection) -> Finding {
+    match rights::owns_tables(db).await {
+        Ok(false) => Finding::Well("the role of DATABASE_URL owns nothing".to_owned()),
+        Ok(true) => Finding::Warning(
+            "the role of DATABASE_URL owns the tables, so that who gets hold of it can switch off \
+             what guards the money; give `migrate` a role of its own in MIGRATION_DATABASE_URL"
+                .to_owned(),
+        ),
+        Err(error) => Finding::Failed(explain(&error)),
+    }
+}
+
+/// Who has sent `X-Forwarded-For` to a server of this database, and was not believed.
+async fn proxies(app: &App, db: &mut PgConnection) -> Finding {
+    let since = app.now() - FORWARDERS_LOOKED_BACK;
+    match untrusted_forwarders::list(db, since).await {
+        Ok(forwarders) if forwarders.is_empty() => {
+            Finding::Well("nobody has forwarded a request who is not trusted".to_owned())
+        }
+        Ok(forwarders) => Finding::Warning(format!(
+            "X-Forwarded-For has come from {}, and was not believed; put those that are proxies of \
+             yours into TRUSTED_PROXIES, else all behind one of them share one allowance",
+            forwarders.join(", ")
+        )),
+        Err(error) => Finding::Failed(explain(&error)),
+    }
+}
+
 async fn try_write(app: &App, db: &mut PgConnection) -> Finding {
     let written = database::try_write(db, app.now()).await;
     let written = written.map(|()| "reached, and takes writes".to_owned());
@@ -137,6 +185,8 @@ async fn try_write(app: &App, db: &mut PgConnection) -> Finding {
 }
 
 async fn identity(app: &App) -> Finding {
+    // An issuer that is slow is not one that is away.
+    app.identity.keep_keys(app.now()).await;
     let keys = app.identity.ready(app.now()).await;
     keys.map(|()| "its keys are at hand".to_owned())
         .map_err(|error| format!("{error}; check CLERK_ISSUER and CLERK_JWKS_URL"))

@@ -3,6 +3,8 @@
 #[cfg(feature = "dev")]
 mod dev;
 mod doctor;
+#[cfg(feature = "dev")]
+mod exposure;
 mod failure;
 mod migrate;
 mod output;
@@ -13,10 +15,11 @@ mod serve;
 mod simulator;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use holdfast::config::{self, LogConfig};
+use holdfast::config::{Environment, LogConfig};
 use holdfast::telemetry;
 
 use failure::Failure;
@@ -29,11 +32,12 @@ use failure::Failure;
 pub(crate) enum Command {
     /// Bring up everything on this machine, with nothing configured.
     ///
-    /// Starts a Postgres of its own (or uses DATABASE_URL), the Stripe simulator and an issuer of
-    /// session tokens, loads some shows, and serves the API. Data is kept under .data/. Real
-    /// Stripe keys of the environment are not used.
+    /// Starts a Postgres of its own, the Stripe simulator and an issuer of session tokens, loads
+    /// some shows, and serves the API. Data is kept under .data/. Real Stripe keys and the
+    /// database of the environment are not used. Settings of the API itself are also read from a
+    /// file .env of this folder.
     #[cfg(feature = "dev")]
-    Dev,
+    Dev(dev::Settings),
     /// Serve the API. Ends on SIGTERM or Ctrl-C, after the requests that are under way.
     ///
     /// Needs DATABASE_URL, STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET, CLERK_ISSUER and APP_ORIGINS.
@@ -58,10 +62,16 @@ pub(crate) enum Command {
     Verify,
 }
 
-/// Runs a command to its end.
-pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
-    config::load_dotenv()?;
-    match LogConfig::read(config::environment) {
+/// Runs a command to its end, with the settings of the environment and of this file.
+pub(crate) fn run(command: &Command, env_file: Option<&Path>) -> Result<ExitCode, Failure> {
+    let environment = match (env_file, command) {
+        (Some(file), _) => Environment::with_file(file)?,
+        #[cfg(feature = "dev")]
+        (None, Command::Dev(_)) => Environment::with_file_of_folder()?,
+        (None, _) => Environment::default(),
+    };
+    let environment = &environment;
+    match LogConfig::read(|variable| environment.get(variable)) {
         Ok(log) => telemetry::init(&log),
         // These two tell it together with all other mistakes.
         Err(_) if matches!(command, Command::Serve | Command::Doctor) => {}
@@ -73,14 +83,14 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
         .block_on(async {
             match command {
                 #[cfg(feature = "dev")]
-                Command::Dev => dev::run().await?,
-                Command::Serve => serve::run().await?,
-                Command::Migrate => migrate::run().await?,
-                Command::Doctor => return doctor::run().await,
+                Command::Dev(settings) => dev::run(settings, environment).await?,
+                Command::Serve => serve::run(environment).await?,
+                Command::Migrate => migrate::run(environment).await?,
+                Command::Doctor => return doctor::run(environment).await,
                 #[cfg(feature = "dev")]
                 Command::Simulator(settings) => simulator::run(settings).await?,
-                Command::Seed => seed::run().await?,
-                Command::Verify => return verify::run().await,
+                Command::Seed => seed::run(environment).await?,
+                Command::Verify => return verify::run(environment).await,
             }
             Ok(ExitCode::SUCCESS)
         })

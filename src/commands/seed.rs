@@ -1,7 +1,7 @@
 //! `holdfast seed`: shows for the coming two weeks.
 
 use holdfast::app::{Clock, Pools};
-use holdfast::config::{self, Config};
+use holdfast::config::{Config, Environment};
 use holdfast::repositories::database;
 use holdfast::workflows::seed;
 
@@ -9,8 +9,8 @@ use super::failure::{Failure, connect};
 use super::output::say;
 use super::progress::Bar;
 
-pub(super) async fn run() -> Result<(), Failure> {
-    let url = Config::read_database_url(config::environment)?;
+pub(super) async fn run(environment: &Environment) -> Result<(), Failure> {
+    let url = Config::read_database_url(|variable| environment.get(variable))?;
     database::schema(&mut connect(&url).await?).await?.suits()?;
     let bar = Bar::new("shows");
     let pool = Pools::new(&url)?.requests;

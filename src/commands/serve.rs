@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
 use holdfast::app::{self, AppState, Clock};
-use holdfast::config::{self, Config};
+use holdfast::config::{Config, Environment};
+use holdfast::error::Result as Found;
 use holdfast::jobs;
-use holdfast::repositories::database::{self, Schema};
+use holdfast::repositories::{database, dev_mark};
 use holdfast::{routes, workflows};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,14 +19,20 @@ use super::failure::{Failure, unusable};
 /// How long requests that are under way may take to end after a stop: as long as one may ask
 /// Stripe, and a little.
 const DRAIN_MAX: Duration = Duration::from_secs(25);
+/// How long after a database could not be looked at it is tried again.
+const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 
-pub(super) async fn run() -> Result<(), Failure> {
-    let app = workflows::build_app(Config::read(config::environment)?, Clock::system())?;
+pub(super) async fn run(environment: &Environment) -> Result<(), Failure> {
+    let config = Config::read(|variable| environment.get(variable))?;
+    let app = workflows::build_app(config, Clock::system())?;
     let listener = listen(app.config.bind).await?;
     tracing::info!("serving on http://{}", listener.local_addr()?);
-    // A database that is not there keeps nobody waiting: the process lives, and is not ready.
-    tokio::spawn(warn_of_database(AppState::clone(&app)));
-    until_stopped(listener, app).await
+    let router = routes::router(AppState::clone(&app));
+    let database = AppState::clone(&app);
+    tokio::select! {
+        stopped = until_stopped(listener, router, app) => stopped,
+        unfit = find_unfit(&database) => Err(unfit),
+    }
 }
 
 /// Takes the address, or says what stands in the way.
@@ -34,9 +42,13 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
     })
 }
 
-/// Serves, and does jobs, until SIGTERM or SIGINT; then ends what is under way, for at most
-/// [`DRAIN_MAX`].
-pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Result<(), Failure> {
+/// Serves these routes, and does jobs, until SIGTERM or SIGINT; then ends what is under way, for at
+/// most [`DRAIN_MAX`].
+pub(super) async fn until_stopped(
+    listener: TcpListener,
+    router: Router,
+    app: AppState,
+) -> Result<(), Failure> {
     let stopping = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -49,8 +61,8 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
         tracing::info!("stopping; what is under way goes on for at most {DRAIN_MAX:?}");
         stop.cancel();
     });
-    let background = Box::pin(jobs::run(AppState::clone(&app), stopping.clone()));
-    let serving = routes::serve(listener, app, stopping.clone().cancelled_owned());
+    let background = Box::pin(jobs::run(app, stopping.clone()));
+    let serving = routes::serve(listener, router, stopping.clone().cancelled_owned());
     let too_long = async {
         stopping.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;
@@ -62,15 +74,32 @@ pub(super) async fn until_stopped(listener: TcpListener, app: AppState) -> Resul
     Ok(())
 }
 
-/// Says so at once if the database or its schema is not there; `/ready` says it again.
-async fn warn_of_database(app: AppState) {
-    let schema = match app::connect(&app.config.database_url).await {
-        Ok(mut db) => database::schema(&mut db).await,
-        Err(error) => Err(error),
-    };
-    match schema.map(Schema::suits) {
-        Ok(Ok(remark)) => tracing::info!("{remark}"),
-        Ok(Err(obstacle)) => tracing::error!("{obstacle}"),
-        Err(error) => tracing::error!("{}", unusable(&error)),
+/// Ends where the database is one of `dev`'s. Says at once if it, or its schema, is not there,
+/// which keeps nobody waiting: the process lives, and `/ready` says it again.
+async fn find_unfit(app: &AppState) -> Failure {
+    let mut is_told = false;
+    loop {
+        match look_at_database(app).await {
+            Ok(true) => {
+                return "this database belongs to `holdfast dev`, whose tokens and payments anybody \
+                     on that machine can make; set DATABASE_URL to another one"
+                    .into();
+            }
+            Ok(false) => return std::future::pending().await,
+            Err(error) if !is_told => tracing::error!("{}", unusable(&error)),
+            Err(_) => {}
+        }
+        is_told = true;
+        tokio::time::sleep(DATABASE_PAUSE).await;
     }
+}
+
+/// Whether it is one of `dev`'s; says how its schema stands.
+async fn look_at_database(app: &AppState) -> Found<bool> {
+    let mut db = app::connect(&app.config.database_url).await?;
+    match database::schema(&mut db).await?.suits() {
+        Ok(remark) => tracing::info!("{remark}"),
+        Err(obstacle) => tracing::error!("{obstacle}"),
+    }
+    dev_mark::is_marked(&mut db).await
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
 
+use super::exposure::{EXPOSE_HELP, check_exposure};
 use super::failure::Failure;
 use super::output::say;
 
@@ -15,6 +16,8 @@ pub(crate) struct Settings {
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1:12111")]
     bind: SocketAddr,
+    #[arg(long, help = EXPOSE_HELP)]
+    expose: bool,
     /// Where events are posted, such as `http://localhost:3000/api/stripe`.
     #[arg(long, value_name = "URL")]
     forward_to: Option<String>,
@@ -31,6 +34,7 @@ pub(crate) struct Settings {
 }
 
 pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
+    check_exposure(settings.bind, settings.expose)?;
     let endpoints = settings.forward_to.iter().map(|url| Endpoint {
         url: url.clone(),
         secret: settings.secret.clone(),

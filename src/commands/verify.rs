@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use holdfast::app::Clock;
-use holdfast::config::{self, Config};
+use holdfast::config::{Config, Environment};
 use holdfast::repositories::database;
 use holdfast::workflows::audit::{Chain, follow_chain};
 use holdfast::workflows::verification::{self, Findings};
@@ -12,14 +12,15 @@ use super::failure::{Failure, connect};
 use super::output::say;
 use super::progress::Bar;
 
-pub(super) async fn run() -> Result<ExitCode, Failure> {
-    let url = Config::read_database_url(config::environment)?;
-    let mut db = connect(&url).await?;
+pub(super) async fn run(environment: &Environment) -> Result<ExitCode, Failure> {
+    let roles = Config::read_roles(|variable| environment.get(variable))?;
+    let url = roles.of_owner();
+    let mut db = connect(url).await?;
     database::schema(&mut db).await?.suits()?;
     let chain = follow_chain(&mut db).await?;
     let bar = Bar::new("bookings");
     let now = Clock::system().now();
-    let findings = verification::verify(&url, now, |progress| bar.show(progress.done, progress.of));
+    let findings = verification::verify(url, now, |progress| bar.show(progress.done, progress.of));
     let findings = findings.await?;
     bar.end();
     report(&findings, chain)

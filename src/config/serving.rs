@@ -1,7 +1,8 @@
 //! The settings of the API itself.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use sqlx::postgres::PgConnectOptions;
 
 use super::reader::{Reader, quote, web_url};
@@ -24,26 +25,47 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 
     pub(super) fn database_url(&mut self) -> Secret {
-        let url = self.required(
+        let url = self.required_secret(
             "DATABASE_URL",
             "a Postgres URL such as postgres://user:password@localhost/holdfast",
         );
+        self.check_postgres_url("DATABASE_URL", &url);
+        Secret::new(url)
+    }
+
+    pub(super) fn migration_database_url(&mut self) -> Option<Secret> {
+        let url = self.secret("MIGRATION_DATABASE_URL");
+        self.check_postgres_url("MIGRATION_DATABASE_URL", &url);
+        (!url.is_empty()).then(|| Secret::new(url))
+    }
+
+    fn check_postgres_url(&mut self, variable: &'static str, url: &str) {
         let known = url.starts_with("postgres://") || url.starts_with("postgresql://");
         if !url.is_empty() && !known {
-            self.mistake(
-                "DATABASE_URL",
-                "must begin with postgres:// or postgresql://",
-            );
+            self.mistake(variable, "must begin with postgres:// or postgresql://");
         }
         if known && url.parse::<PgConnectOptions>().is_err() {
             let form =
                 "postgres://user:password@host:5432/database, with %40 for an @ in the password";
-            self.mistake(
-                "DATABASE_URL",
-                format!("cannot be read; write it as {form}"),
-            );
+            self.mistake(variable, format!("cannot be read; write it as {form}"));
         }
-        Secret::new(url)
+    }
+
+    /// Networks, or single addresses.
+    pub(super) fn networks(&mut self, variable: &'static str) -> Vec<IpNet> {
+        let mut networks = Vec::new();
+        for text in self.list(variable) {
+            let network = text.parse::<IpNet>().ok();
+            let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+            match network.or_else(address) {
+                Some(network) => networks.push(network),
+                None => self.mistake(
+                    variable,
+                    format!("{} must be a network such as 10.0.0.0/8", quote(&text)),
+                ),
+            }
+        }
+        networks
     }
 
     /// Origins as browsers send them: scheme, host and port, no path.

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::secret::Secret;
 use super::stripe_keys::mode_of;
 
@@ -32,12 +34,33 @@ pub struct Config {
     pub hold: Duration,
     /// `RATE_LIMIT_PER_MINUTE`: default 300, 0 = off. Requests per minute and caller.
     pub rate_limit_per_minute: Option<NonZeroU32>,
+    /// `TRUSTED_PROXIES`: default none, comma-separated. The networks of our proxies, as CIDRs:
+    /// only their `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
     /// Stripe's side.
     pub stripe: StripeConfig,
     /// Who vouches for users.
     pub identity: IdentityConfig,
     /// How logs are written.
     pub log: LogConfig,
+}
+
+/// Who works on the database.
+#[derive(Debug, Clone)]
+pub struct Roles {
+    /// As `serve` does.
+    pub serve: Secret,
+    /// `MIGRATION_DATABASE_URL`: default `DATABASE_URL`. The same database, as the owner of its
+    /// tables: with another role, `migrate` gives that of `serve` what it needs, and `verify` makes
+    /// its copies.
+    pub owner: Option<Secret>,
+}
+
+impl Roles {
+    /// As the owner of the tables.
+    pub fn of_owner(&self) -> &Secret {
+        self.owner.as_ref().unwrap_or(&self.serve)
+    }
 }
 
 /// How Stripe is reached and recognised.

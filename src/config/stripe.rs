@@ -1,13 +1,13 @@
 //! The settings of Stripe.
 
-use super::reader::{Reader, quote, web_url};
+use super::reader::{Reader, quote, split, web_url};
 use super::secret::Secret;
 use super::settings::{STRIPE_API_BASE_DEFAULT, StripeConfig};
 use super::stripe_keys::{misplaced, mode_of};
 
 impl<L: Fn(&str) -> Option<String>> Reader<L> {
     pub(super) fn stripe(&mut self) -> StripeConfig {
-        let secret_key = self.required(
+        let secret_key = self.required_secret(
             "STRIPE_SECRET_KEY",
             "your secret key, sk_test_… or sk_live_…",
         );
@@ -51,14 +51,10 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     fn webhook_secrets(&mut self) -> Vec<Secret> {
         const VARIABLE: &str = "STRIPE_WEBHOOK_SECRET";
-        let secrets = self.list(VARIABLE);
-        if secrets.is_empty() {
-            self.mistake(
-                VARIABLE,
-                "is missing; set it to the whsec_… that `stripe listen` or the dashboard shows \
-                 for the endpoint",
-            );
-        }
+        let secrets = split(&self.required_secret(
+            VARIABLE,
+            "the whsec_… that `stripe listen` or the dashboard shows for the endpoint",
+        ));
         for secret in &secrets {
             if secret.strip_prefix("whsec_").is_none_or(str::is_empty) {
                 let hint = misplaced(secret)

@@ -2,7 +2,9 @@
 //! one machine.
 
 pub mod identity;
+pub mod loopback;
 pub mod postgres;
 mod process;
 pub mod simulator;
 pub mod test_database;
+pub mod webhook_secret;

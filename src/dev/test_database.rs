@@ -30,6 +30,10 @@ const CONNECTION_PATIENCE: Duration = Duration::from_secs(10);
 const TEMPLATE_LOCK: i64 = 0x7465_6d70_6c61_7465;
 const FIRST_VERSION_WITH_STRATEGY: u32 = 150_000;
 
+/// A role that owns nothing.
+pub const SERVE_ROLE: &str = "holdfast_serve";
+const CREATE_SERVE_ROLE: &str = "create role holdfast_serve login";
+
 static SERVER: OnceLock<std::result::Result<LocalPostgres, String>> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
@@ -71,6 +75,11 @@ impl TestDatabase {
     /// To connect to this database.
     pub fn options(&self) -> PgConnectOptions {
         self.options.clone()
+    }
+
+    /// The same as [`SERVE_ROLE`], which may do there what the template lets it do.
+    pub fn options_of_serve(&self) -> PgConnectOptions {
+        self.options().username(SERVE_ROLE)
     }
 
     /// A few connections to this database; they live on the runtime of the test that created it.
@@ -139,6 +148,10 @@ async fn ensure_template(
         .execute(&mut builder)
         .await?;
     if !exists(&name, &mut builder).await? {
+        let has_role = query_scalar("select exists (select from pg_roles where rolname = $1)");
+        if !has_role.bind(SERVE_ROLE).fetch_one(&mut builder).await? {
+            builder.execute(CREATE_SERVE_ROLE).await?;
+        }
         build_template(migrate, options, &name, &mut builder).await?;
     }
     // Closing frees the lock.

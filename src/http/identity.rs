@@ -2,12 +2,10 @@
 
 use std::slice;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
-use axum::middleware::Next;
-use axum::response::Response;
 
 use super::problem::Problem;
 use crate::app::{App, AppState};
@@ -33,36 +31,8 @@ pub struct Admin(pub User);
 #[derive(Debug, Clone)]
 pub(super) struct Identified(pub(super) Result<User, Problem>);
 
-/// Whose requests these are counted as, where anybody may ask. It opens nothing.
-#[derive(Debug, Clone)]
-pub(super) struct Recognised(pub(super) User);
-
-/// Recognises the user of a request for its rate limit, where anybody may ask: nothing is waited
-/// for, and credentials that do not stand, or cannot be checked now, are none.
-pub async fn recognise(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
-    let credentials = Credentials::of(request.headers());
-    let tokens = credentials.as_ref().map(Credentials::tokens);
-    let user = tokens.and_then(|tokens| app.identity.recognise(tokens, app.now()).ok());
-    if let Some(user) = user {
-        request.extensions_mut().insert(Recognised(user));
-    }
-    next.run(request).await
-}
-
-/// Checks the credentials of a request, if it has any, before its handler and its rate limit ask
-/// for them.
-pub async fn identify(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
-    if let Some(credentials) = Credentials::of(request.headers()) {
-        let user = user(&app, &credentials, request.method(), request.headers()).await;
-        request
-            .extensions_mut()
-            .insert(Identified(user.map_err(Problem::from)));
-    }
-    next.run(request).await
-}
-
 /// What a request brings to say who sends it.
-enum Credentials<'a> {
+pub(super) enum Credentials<'a> {
     Bearer(&'a str),
     /// At least one.
     Cookies(Vec<&'a str>),
@@ -71,7 +41,7 @@ enum Credentials<'a> {
 
 impl<'a> Credentials<'a> {
     /// The header goes before the cookies.
-    fn of(headers: &'a HeaderMap) -> Option<Self> {
+    pub(super) fn of(headers: &'a HeaderMap) -> Option<Self> {
         if let Some(value) = headers.get(AUTHORIZATION) {
             let token = value.to_str().ok().and_then(|text| text.split_once(' '));
             return Some(match token {
@@ -102,7 +72,7 @@ impl<'a> Credentials<'a> {
         (!tokens.is_empty()).then_some(Self::Cookies(tokens))
     }
 
-    fn tokens(&self) -> &[&'a str] {
+    pub(super) fn tokens(&self) -> &[&'a str] {
         match self {
             Self::Bearer(token) => slice::from_ref(token),
             Self::Cookies(tokens) => tokens,
@@ -123,7 +93,8 @@ fn is_session_cookie(name: &str) -> bool {
         .is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('_'))
 }
 
-async fn user(
+/// The user of these credentials, or why they are refused. Nothing is written.
+pub(super) async fn user(
     app: &AppState,
     credentials: &Credentials<'_>,
     method: &Method,
@@ -145,10 +116,11 @@ async fn user(
             .into());
         }
     }
-    let user = app
-        .identity
-        .identify(credentials.tokens(), app.now())
-        .await?;
+    app.identity.identify(credentials.tokens(), app.now()).await
+}
+
+/// Stores the user as their token describes them, unless that is known to be done.
+pub(super) async fn remember(app: &AppState, user: User) -> Result<User> {
     if app.users_seen.is_new(&user) {
         app.batchers.users.submit(user.clone()).await?;
         app.users_seen.remember(&user);

@@ -1,7 +1,9 @@
 //! Tools of HTTP that no endpoint owns. None of them knows an endpoint.
 
 pub mod acting_admin;
+pub mod admission;
 pub mod booking_access;
+mod caller;
 pub mod extract;
 pub mod idempotency;
 mod idempotency_key;
@@ -10,7 +12,7 @@ mod json;
 pub mod middleware;
 pub mod paging;
 pub mod problem;
-pub mod rate_limit;
+mod rate_limit;
 pub mod reply;
 pub mod server;
 mod unparsed;

@@ -26,10 +26,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::AppState;
 use crate::controllers::stripe_webhook::refuse_unknown_path;
-use crate::http::identity::{identify, recognise};
+use crate::http::admission::{Admission, admit_anyone, admit_user};
 use crate::http::middleware::{REQUEST_ID, on_panic, one_host, request_id, span, time_limit};
 use crate::http::problem::ProblemView;
-use crate::http::rate_limit::{RateLimit, limit};
 use crate::http::server::{self, Limits};
 
 /// The largest body of a request: the largest show that can be described fits several times.
@@ -59,22 +58,20 @@ const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. An unknown pa
 )]
 struct ApiDoc;
 
-/// Serves the whole API over `app` until `stop` is ready; ends when the requests under way have
-/// their answers.
-pub async fn serve(listener: TcpListener, app: AppState, stop: impl Future<Output = ()>) {
-    server::serve(listener, router(app), Limits::default(), stop).await;
+/// Serves these routes, as [`router`] has them, until `stop` is ready; ends when the requests under
+/// way have their answers.
+pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    server::serve(listener, router, Limits::default(), stop).await;
 }
 
 /// The whole API over `app`.
 pub fn router(app: AppState) -> Router {
-    let callers = RateLimit::new(app.config.rate_limit_per_minute);
-    let limited = from_fn_with_state(callers, limit);
-    let anyones = public::routes()
-        .layer(limited.clone())
-        .layer(from_fn_with_state(AppState::clone(&app), recognise));
-    let users = users_routes()
-        .layer(limited)
-        .layer(from_fn_with_state(AppState::clone(&app), identify));
+    let admission = Admission::new(AppState::clone(&app));
+    let anyones = public::routes().layer(from_fn_with_state(
+        Admission::clone(&admission),
+        admit_anyone,
+    ));
+    let users = users_routes().layer(from_fn_with_state(admission, admit_user));
     let (router, _) = described(anyones.merge(users))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .split_for_parts();

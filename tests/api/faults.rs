@@ -200,7 +200,7 @@ async fn a_balance_is_paid_once() {
 #[tokio::test]
 async fn whoever_gives_up_at_the_beginning_leaves_no_transaction_open() {
     let database = database().await;
-    let pg_proxy = PgProxy::start(&database.options()).await;
+    let pg_proxy = PgProxy::start(&database.options_of_serve()).await;
     let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
 
     pg_proxy.hold_up(Held::Answer, 1);
@@ -226,7 +226,7 @@ async fn whoever_gives_up_at_the_beginning_leaves_no_transaction_open() {
 #[tokio::test]
 async fn a_connection_that_falls_silent_costs_time_and_no_answer() {
     let database = database().await;
-    let pg_proxy = PgProxy::start(&database.options()).await;
+    let pg_proxy = PgProxy::start(&database.options_of_serve()).await;
     let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
     let show = harness.show().await;
     let map = format!("/api/shows/{show}/seats");
@@ -244,7 +244,7 @@ async fn a_connection_that_falls_silent_costs_time_and_no_answer() {
 /// Spoils each step of the flow in each way.
 async fn survives<F: Flow>() {
     let database = database().await;
-    let pg_proxy = PgProxy::start(&database.options()).await;
+    let pg_proxy = PgProxy::start(&database.options_of_serve()).await;
     let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
     let router = routes::router(harness.app.clone());
     for (held, way) in FAULTS {

@@ -190,7 +190,7 @@ async fn a_seat_that_goes_to_another_process_in_between_costs_only_who_wanted_it
 #[tokio::test]
 async fn who_shares_a_commit_without_an_answer_is_told_that_it_may_be_done() {
     let database = database().await;
-    let pg_proxy = PgProxy::start(&database.options()).await;
+    let pg_proxy = PgProxy::start(&database.options_of_serve()).await;
     let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
     let show = harness.show().await;
     let requests: [(&str, &[&str]); 2] = [("dana", &["A2"]), ("emil", &["A3"])];

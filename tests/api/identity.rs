@@ -145,6 +145,27 @@ async fn another_algorithm_than_rs256_is_refused() {
     }
 }
 
+/// RFC 7515, section 4.1.11: who does not know an extension that is critical refuses the token.
+#[tokio::test]
+async fn a_token_with_an_extension_that_is_not_known_is_refused() {
+    let harness = TestApp::new().await;
+    let claims = harness.claims("user_dana", "dana@example.com");
+    let good = harness.issuer.token(&claims);
+
+    for critical in [json!(["b64"]), json!([])] {
+        let mut header = header(&good);
+        header["crit"] = critical;
+        let answer = ask(
+            &harness,
+            format!("{}.{}.AAAA", encode(&header), encode(&claims)),
+        )
+        .await;
+        refused(&answer);
+        let detail = "The session token has extensions that are not known here.";
+        assert_eq!(answer.body["detail"], detail);
+    }
+}
+
 #[tokio::test]
 async fn a_token_that_was_changed_is_refused() {
     let harness = TestApp::new().await;
@@ -263,7 +284,7 @@ async fn the_parties_can_be_named() {
 }
 
 #[tokio::test]
-async fn a_token_names_a_user_of_1_to_255_bytes() {
+async fn a_token_names_a_user_of_1_to_255_visible_characters() {
     let harness = TestApp::new().await;
 
     for sub in [
@@ -272,6 +293,12 @@ async fn a_token_names_a_user_of_1_to_255_bytes() {
         json!(7),
         json!("u".repeat(256)),
         json!("u\0"),
+        // Not to be told apart from others by whoever reads them, or tidies them up.
+        json!("user_dana "),
+        json!("user\tdana"),
+        json!("user_d\u{e4}na"),
+        json!("us\u{435}r_dana"),
+        json!("user_dana\u{200b}"),
     ] {
         refused(&ask_with(&harness, json!({ "sub": sub })).await);
     }

@@ -1,6 +1,12 @@
 //! How often one may call: each user, and each address without a token that stands.
 
-use crate::harness::TestApp;
+use std::time::Duration;
+
+use reqwest::Method;
+
+use crate::harness::{TestApp, send};
+
+const NOTED: &str = "select coalesce(max(address), '') from untrusted_forwarders";
 
 #[tokio::test]
 async fn a_user_who_asks_too_often_is_told_when_to_go_on() {
@@ -24,25 +30,26 @@ async fn a_user_who_asks_too_often_is_told_when_to_go_on() {
 }
 
 #[tokio::test]
-async fn without_a_token_that_stands_the_address_is_counted() {
+async fn without_a_token_the_address_is_counted_and_garbage_apart() {
     let harness = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "3")]).await;
+    for garbage in ["garbage", "other garbage", "more"] {
+        harness
+            .bearer(garbage.to_owned())
+            .get("/api/bookings")
+            .await
+            .refused(401, "unauthenticated");
+    }
+
+    let more_garbage = harness.bearer("garbage".to_owned()).get("/api/shows").await;
+
+    more_garbage.refused(429, "rate_limited");
+    for _ in 0..2 {
+        assert_eq!(harness.get("/api/shows").await.status, 200);
+    }
     harness
-        .bearer("garbage".to_owned())
         .get("/api/bookings")
         .await
         .refused(401, "unauthenticated");
-    harness
-        .get("/api/bookings")
-        .await
-        .refused(401, "unauthenticated");
-    assert_eq!(harness.get("/api/shows").await.status, 200);
-
-    let another_token = harness
-        .bearer("other garbage".to_owned())
-        .get("/api/bookings")
-        .await;
-
-    another_token.refused(429, "rate_limited");
     harness
         .get("/api/movies")
         .await
@@ -51,6 +58,66 @@ async fn without_a_token_that_stands_the_address_is_counted() {
         harness.customer("dana").get("/api/bookings").await.status,
         200
     );
+}
+
+/// Two tokens that describe one user differently have them stored each time.
+#[tokio::test]
+async fn who_is_refused_for_asking_too_often_writes_nothing() {
+    let harness = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "2")]).await;
+    let name = async |name: &str| {
+        let mut claims = harness.claims("user_dana", "dana@example.com");
+        claims["name"] = serde_json::json!(name);
+        let token = harness.issuer.token(&claims);
+        harness.bearer(token).get("/api/bookings").await
+    };
+    assert_eq!(name("Dana").await.status, 200);
+    assert_eq!(name("Eve").await.status, 200);
+
+    for wanted in ["Dana", "Zoe"] {
+        name(wanted).await.refused(429, "rate_limited");
+    }
+
+    assert_eq!(harness.sql("select name from users").await, "Eve");
+}
+
+#[tokio::test]
+async fn behind_a_proxy_each_caller_has_an_allowance() {
+    let limited = [
+        ("RATE_LIMIT_PER_MINUTE", "1"),
+        ("TRUSTED_PROXIES", "127.0.0.0/8"),
+    ];
+    let harness = TestApp::with(&limited).await;
+    let ask = async |from: &str| {
+        let request = harness.request(Method::GET, "/api/shows");
+        send(request.header("x-forwarded-for", from)).await.status
+    };
+
+    assert_eq!(ask("198.51.100.1").await, 200);
+    assert_eq!(ask("198.51.100.2").await, 200);
+    assert_eq!(
+        ask("1.1.1.1, 198.51.100.1").await,
+        429,
+        "what the caller says of themselves"
+    );
+    assert_eq!(ask("2001:db8::1").await, 200);
+    assert_eq!(ask("2001:db8::2").await, 429, "the same network");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_trusted_is_noted_for_the_doctor() {
+    let harness = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "2")]).await;
+    let mut statuses = Vec::new();
+    for from in ["198.51.100.1", "198.51.100.2", "198.51.100.3"] {
+        let request = harness.request(Method::GET, "/api/shows");
+        statuses.push(send(request.header("x-forwarded-for", from)).await.status);
+    }
+
+    assert_eq!(statuses, [200, 200, 429], "they share one allowance");
+    // It is noted beside the answer.
+    let noted = async { while harness.sql(NOTED).await != "127.0.0.1" {} };
+    tokio::time::timeout(Duration::from_secs(20), noted)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

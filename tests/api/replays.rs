@@ -10,8 +10,8 @@ use axum::routing::post;
 use holdfast::app::AppState;
 use holdfast::domain::refusal::Refusal;
 use holdfast::error::{Error, Result};
+use holdfast::http::admission::{Admission, admit_user};
 use holdfast::http::idempotency::{Idempotent, Keyed};
-use holdfast::http::identity::identify;
 use holdfast::http::middleware::request_id;
 use holdfast::http::reply::Reply;
 use serde_json::{Value, json};
@@ -44,9 +44,10 @@ impl<'a> Endpoint<'a> {
             request.key.respond(&app, work).await
         };
         let app = AppState::clone(&harness.app);
+        let admission = Admission::new(AppState::clone(&app));
         let router = Router::new()
             .route("/things", post(handler))
-            .layer(from_fn_with_state(AppState::clone(&app), identify))
+            .layer(from_fn_with_state(admission, admit_user))
             .layer(from_fn(request_id))
             .with_state(app);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

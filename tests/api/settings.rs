@@ -1,6 +1,8 @@
 //! The settings: all mistakes at once, each with what to do about it, and no secret in any of them.
 
 mod example;
+mod files;
+mod live;
 mod stripe;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +17,7 @@ const GOOD: [(&str, &str); 5] = [
         "postgres://holdfast:hunter2@localhost/holdfast",
     ),
     ("STRIPE_SECRET_KEY", "sk_test_51secret"),
-    ("STRIPE_WEBHOOK_SECRET", "whsec_secret"),
+    ("STRIPE_WEBHOOK_SECRET", "whsec_51secret_of_the_webhooks"),
     ("CLERK_ISSUER", "https://issuer.example"),
     ("APP_ORIGINS", "https://front.example"),
 ];
@@ -119,6 +121,22 @@ fn origins_are_scheme_host_and_port() {
         config.app_origins,
         ["https://front.example", "http://localhost:5173"]
     );
+}
+
+#[test]
+fn trusted_proxies_are_networks_or_addresses() {
+    let own = [("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7,fd00::/8")];
+    let networks = read(&own).unwrap().trusted_proxies;
+    let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
+
+    assert_eq!(networks, ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]);
+    for wrong in ["10.0.0.0/33", "proxy.example", "10.0.0"] {
+        refused(
+            &[("TRUSTED_PROXIES", wrong)],
+            "TRUSTED_PROXIES",
+            "such as 10.0.0.0/8",
+        );
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl Weather {
     /// An app whose pools are full.
     async fn new() -> Self {
         let database = database().await;
-        let pg_proxy = PgProxy::start(&database.options()).await;
+        let pg_proxy = PgProxy::start(&database.options_of_serve()).await;
         let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
         let show = harness.show().await;
         let weather = Self {

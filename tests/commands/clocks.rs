@@ -18,6 +18,7 @@ impl Harness {
     async fn shift_database_clock(&self, seconds: i32) {
         self.sql(&format!(
             "create schema if not exists harness;
+             grant usage on schema harness to public;
              create or replace function harness.clock_timestamp() returns timestamptz
                language sql volatile
                as 'select pg_catalog.clock_timestamp() + make_interval(secs => {seconds})'"
@@ -33,7 +34,10 @@ impl Harness {
         let now = Clock::system().now() + TimeDelta::seconds(seconds);
         let url = format!("{}/_simulator/clock", self.simulator.url());
         let body = json!({ "now": now }).to_string();
-        let set = reqwest::Client::new().post(url).body(body).send();
+        let set = reqwest::Client::new()
+            .post(url)
+            .header("content-type", "application/json");
+        let set = set.body(body).send();
         assert_eq!(set.await.unwrap().status(), 200);
     }
 

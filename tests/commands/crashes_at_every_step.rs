@@ -53,7 +53,7 @@ async fn a_late_payment_for_sold_seats_goes_back_once() {
 async fn survives(flow: Flow) {
     let harness = Harness::new().await;
     assert_eq!(harness.run(&["seed"], &[]).code, Some(0));
-    let pg_proxy = PgProxy::start(&harness.database.options()).await;
+    let pg_proxy = PgProxy::start(&harness.database.options_of_serve()).await;
     let mut server = Some(serve(&harness, &pg_proxy));
     for (held, way) in DEATHS {
         for step in 1..=STEPS_MAX {

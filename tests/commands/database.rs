@@ -16,15 +16,13 @@ async fn migrate_brings_an_empty_database_up_to_date_once() {
     assert!(
         first
             .stdout
-            .ends_with(" migrations applied; the schema is up to date\n"),
+            .contains(" migrations applied; the schema is up to date\n"),
         "{first:?}"
     );
     assert!(!first.stdout.starts_with("0 "), "{first:?}");
     assert_eq!(second.code, Some(0), "{second:?}");
-    assert_eq!(
-        second.stdout,
-        "0 migrations applied; the schema is up to date\n"
-    );
+    let said = "0 migrations applied; the schema is up to date\n";
+    assert!(second.stdout.starts_with(said), "{second:?}");
 }
 
 #[tokio::test]

@@ -2,11 +2,13 @@
 
 use super::harness::{Harness, NOWHERE};
 
-const CHECKS: [&str; 7] = [
+const CHECKS: [&str; 9] = [
     "configuration",
     "database",
     "migrations",
     "audit log",
+    "rights",
+    "proxies",
     "issuer",
     "clock",
     "Stripe key",
@@ -46,6 +48,20 @@ async fn all_is_well() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_is_not_trusted_is_a_warning() {
+    let harness = Harness::new().await;
+    let note = "insert into untrusted_forwarders
+                values ('10.0.0.7', now()), ('10.0.0.9', now() - interval '8 days')";
+    harness.sql(note).await;
+
+    let ended = harness.run(&["doctor"], &[]);
+
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let warning = "WARN  proxies: X-Forwarded-For has come from 10.0.0.7, and was not believed";
+    assert!(ended.stdout.contains(warning), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_settings_are_a_line_each() {
     let harness = Harness::new().await;
     let wrong = [
@@ -73,7 +89,7 @@ async fn wrong_settings_are_a_line_each() {
 async fn the_database_is_not_there_or_not_migrated() {
     let harness = Harness::new().await;
     let dead = [("DATABASE_URL", "postgres://postgres@127.0.0.1:1/holdfast")];
-    let all = ["database", "migrations", "audit log"];
+    let all = ["database", "migrations", "audit log", "rights", "proxies"];
 
     fails(&harness, &dead, &all, "refused");
     fails(
@@ -86,7 +102,7 @@ async fn the_database_is_not_there_or_not_migrated() {
     fails(
         &harness,
         &[],
-        &["migrations", "audit log"],
+        &["migrations", "audit log", "rights", "proxies"],
         "are to be applied; run `holdfast migrate`",
     );
 }

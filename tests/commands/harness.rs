@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 
 use holdfast::dev::identity::{Issuer, IssuerSettings};
 use holdfast::dev::simulator::{Options, Simulator};
-use holdfast::dev::test_database::{TestDatabase, digest};
+use holdfast::dev::test_database::{SERVE_ROLE, TestDatabase, digest};
+use holdfast::error::Error;
 use holdfast::repositories::database::{self, MIGRATOR, QUEUE_VERSION};
+use holdfast::repositories::rights;
+use sha2::{Digest, Sha256};
+use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 
 pub(crate) const ORIGIN: &str = "http://front.example";
@@ -54,9 +58,16 @@ impl Harness {
             key_file: None,
             site: None,
         };
-        let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
-        let database =
-            TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
+        let rights = hex::encode(&Sha256::digest(rights::RIGHTS)[..2]);
+        let schema = format!("{}_{QUEUE_VERSION}_{rights}", digest(&MIGRATOR));
+        let migrate = async |db: PgPool| {
+            database::migrate(&db).await?;
+            let mut tx = db.begin().await?;
+            rights::grant(&mut tx, SERVE_ROLE).await?;
+            tx.commit().await?;
+            Ok::<_, Error>(())
+        };
+        let database = TestDatabase::create_with(&schema, migrate).await;
         let name: String = database.options().get_database().unwrap().to_owned();
         let folder = std::env::temp_dir().join(format!("holdfast_{name}"));
         std::fs::create_dir_all(&folder).unwrap();
@@ -79,6 +90,10 @@ impl Harness {
         let settings = [
             (
                 "DATABASE_URL",
+                self.database.options_of_serve().to_url_lossy().to_string(),
+            ),
+            (
+                "MIGRATION_DATABASE_URL",
                 self.database.options().to_url_lossy().to_string(),
             ),
             ("STRIPE_SECRET_KEY", "sk_test_stage".to_owned()),
@@ -89,7 +104,12 @@ impl Harness {
             ("BIND", ANY_PORT.to_string()),
             ("LOG_FORMAT", "json".to_owned()),
         ];
-        command.envs(settings).envs(own.iter().copied());
+        command.envs(settings);
+        // Who names another database means that of the owner as well.
+        if own.iter().any(|(variable, _)| *variable == "DATABASE_URL") {
+            command.env_remove("MIGRATION_DATABASE_URL");
+        }
+        command.envs(own.iter().copied());
         command
     }
 
@@ -183,6 +203,7 @@ impl Harness {
         let url = format!("{}/_simulator/faults", self.simulator.url());
         let injected = reqwest::Client::new()
             .post(url)
+            .header("content-type", "application/json")
             .body(fault.to_owned())
             .send()
             .await

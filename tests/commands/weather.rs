@@ -13,7 +13,7 @@ const BOOKING: &str = "select string_agg(status::text, ',') from bookings";
 async fn holds_end_although_all_connections_have_fallen_silent() {
     let harness = Harness::new().await;
     assert_eq!(harness.run(&["seed"], &[]).code, Some(0));
-    let pg_proxy = PgProxy::start(&harness.database.options()).await;
+    let pg_proxy = PgProxy::start(&harness.database.options_of_serve()).await;
     let own = [("DATABASE_URL", pg_proxy.url()), ("HOLD_SECONDS", "3")];
     let server = harness.serve(&own);
     let (status, booking) = book(&harness, &server).await.await;

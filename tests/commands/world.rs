@@ -174,6 +174,7 @@ impl Harness {
         let url = format!("{}/_simulator/pay", self.simulator.url());
         let request = reqwest::Client::new()
             .post(url)
+            .header("content-type", "application/json")
             .body(json!({ "session": session_id }).to_string());
         let (status, paid) = send(request).await.unwrap();
         assert_eq!(status, 200, "{paid}");

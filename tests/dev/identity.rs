@@ -65,6 +65,34 @@ async fn a_kept_key_verifies_tokens_from_before_a_restart_and_is_readable_by_its
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// By DNS rebinding a page of any site asks, and reads, under its own name.
+#[tokio::test]
+async fn a_page_of_another_site_gets_no_token() {
+    let site = Site {
+        api: "http://localhost:3000".to_owned(),
+    };
+    let issuer = start(None, Some(site)).await;
+    let port = issuer.url().rsplit(':').next().unwrap().to_owned();
+    let ask = async |host: String| {
+        let request = reqwest::Client::new().get(format!("{}/sessions", issuer.url()));
+        request.header("host", host).send().await.unwrap().status()
+    };
+
+    for foreign in [
+        "evil.example".to_owned(),
+        format!("evil.example:{port}"),
+        format!("localhost.evil.example:{port}"),
+        format!("192.168.1.7:{port}"),
+        "127.0.0.1".to_owned(),
+        "localhost:1".to_owned(),
+    ] {
+        assert_eq!(ask(foreign.clone()).await, 421, "{foreign}");
+    }
+    for own in ["127.0.0.1", "localhost", "LocalHost", "[::1]"] {
+        assert_eq!(ask(format!("{own}:{port}")).await, 200, "{own}");
+    }
+}
+
 #[tokio::test]
 async fn the_configuration_leads_to_the_key() {
     let issuer = start(None, None).await;

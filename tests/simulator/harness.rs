@@ -204,9 +204,14 @@ impl Harness {
 
     pub(super) async fn turn(&self, name: &str, setting: Value) -> Reply {
         let path = format!("/_simulator/{name}");
-        self.send(Method::POST, &path, &[], setting.to_string())
-            .await
-            .unwrap()
+        self.send(
+            Method::POST,
+            &path,
+            &[("content-type", "application/json")],
+            setting.to_string(),
+        )
+        .await
+        .unwrap()
     }
 
     /// What the simulator's own log or list says.

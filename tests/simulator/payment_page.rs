@@ -37,6 +37,41 @@ async fn the_page_shows_what_is_bought() {
     assert!(!page.text.contains("{{"), "{}", page.text);
 }
 
+/// The browser of a developer who has it open sends what a page of any site tells it to.
+#[tokio::test]
+async fn no_page_of_another_site_pays() {
+    let harness = Harness::new().await;
+    let id = harness.session().await;
+    let pay = async |path: &str, body: String, headers: &[(&str, &str)]| {
+        let sent = harness.send(Method::POST, path, headers, body).await;
+        sent.unwrap().status
+    };
+    let form = || "number=4242424242424242".to_owned();
+    let knob = || json!({ "session": id }).to_string();
+    let page = format!("/c/pay/{id}");
+    let own = harness.simulator.url();
+    let json = ("content-type", "application/json");
+    let text = ("content-type", "text/plain");
+
+    for origin in ["https://evil.example", "null", "http://localhost:1"] {
+        let foreign = ("origin", origin);
+        assert_eq!(pay(&page, form(), &[foreign]).await, 403, "{origin}");
+        assert_eq!(pay("/_simulator/pay", knob(), &[foreign, json]).await, 403);
+        assert_eq!(
+            pay("/_simulator/reset", String::new(), &[foreign]).await,
+            403
+        );
+    }
+    assert_eq!(pay("/_simulator/pay", knob(), &[text]).await, 415);
+    assert_eq!(pay("/_simulator/pay", knob(), &[]).await, 415);
+    let rebound = ("host", "evil.example");
+    assert_eq!(pay("/_simulator/pay", knob(), &[rebound, json]).await, 421);
+    let sessions = harness.look("sessions").await;
+    assert_eq!(sessions[0]["paymentStatus"], "unpaid");
+
+    assert_eq!(pay(&page, form(), &[("origin", &own)]).await, 303);
+}
+
 #[tokio::test]
 async fn the_button_says_how_much_is_paid() {
     let harness = Harness::new().await;

@@ -22,6 +22,8 @@ use key::SigningKey;
 use shared::SharedIssuer;
 pub use shared::Site;
 
+use super::loopback::only_here;
+
 /// Where the issuer listens, and what it serves besides its key.
 #[derive(Clone, Debug)]
 pub struct IssuerSettings {
@@ -41,7 +43,8 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Serves from now on, on the runtime that this is called on.
+    /// Serves from now on, on the runtime that this is called on; on a loopback address for this
+    /// machine alone, as whoever reads its answers can be anybody.
     ///
     /// Fails if the address is taken or the key file cannot be used.
     pub async fn start(settings: IssuerSettings) -> io::Result<Self> {
@@ -50,10 +53,12 @@ impl Issuer {
             None => SigningKey::generate()?,
         };
         let listener = TcpListener::bind(settings.bind).await?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let address = listener.local_addr()?;
+        let url = format!("http://{address}");
         let shared = Arc::new(SharedIssuer::new(url, key, settings.site));
         let (serving, dropped) = oneshot::channel::<()>();
-        let service = axum::serve(listener, server::router(&shared));
+        let router = only_here(server::router(&shared), address);
+        let service = axum::serve(listener, router);
         let service = service.with_graceful_shutdown(async move { drop(dropped.await) });
         tokio::spawn(async move { service.await });
         Ok(Self {

@@ -64,6 +64,8 @@ use connection::{ClientConnection, CuttableListener};
 use sandbox::Sandbox;
 pub use settings::{Endpoint, Options};
 
+use super::loopback::{no_other_sites, only_here, only_json};
+
 /// A running simulator; it stops when this is dropped.
 #[derive(Debug)]
 pub struct Simulator {
@@ -71,17 +73,19 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Binds and serves in the background. Fails when the address is taken or the data file cannot
-    /// be read.
+    /// Binds and serves in the background, on a loopback address for this machine alone. Fails when
+    /// the address is taken or the data file cannot be read.
     pub async fn start(options: Options) -> std::io::Result<Self> {
         let listener = TcpListener::bind(options.bind).await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let sandbox = Sandbox::open(options, url)?;
+        let address = listener.local_addr()?;
+        let sandbox = Sandbox::open(options, format!("http://{address}"))?;
+        let knobs = only_json(knobs::routes().merge(bank::routes()));
         let router = Router::new()
-            .nest("/_simulator", knobs::routes().merge(bank::routes()))
-            .nest("/c/pay", hosted_page::routes())
+            .nest("/_simulator", no_other_sites(knobs))
+            .nest("/c/pay", no_other_sites(hosted_page::routes()))
             .fallback(pipeline::respond)
             .with_state(Arc::clone(&sandbox));
+        let router = only_here(router, address);
         let service = router.into_make_service_with_connect_info::<ClientConnection>();
         sandbox.spawn(async move {
             let served = axum::serve(CuttableListener(listener), service).await;

@@ -16,6 +16,10 @@ use crate::domain::user::{Role, User, UserId};
 
 /// How far the issuer's clock may be from ours.
 const LEEWAY: TimeDelta = TimeDelta::seconds(60);
+/// The claim `sts` of a session whose user has not done yet what the application asks for, such as
+/// to choose an organisation: they count as signed out.
+/// <https://clerk.com/docs/guides/sessions/session-tokens>
+const PENDING: &str = "pending";
 /// The longest mail address. <https://www.rfc-editor.org/errata/eid1690>
 const ADDRESS_BYTES_MAX: usize = 254;
 
@@ -40,6 +44,8 @@ pub(super) struct Claims {
     name: Option<String>,
     #[serde(default)]
     metadata: Value,
+    #[serde(default)]
+    sts: Value,
 }
 
 /// A claim that says where or when the token does not count, if it is there. One that cannot be
@@ -106,6 +112,10 @@ impl Claims {
             Err(Refusal::Unauthenticated(
                 "The session token is from another issuer.",
             ))
+        } else if self.sts == PENDING {
+            Err(Refusal::Unauthenticated(
+                "The session is not complete: its user has still something to do to sign in.",
+            ))
         } else if is_foreign {
             Err(Refusal::Unauthenticated(
                 "The session token was made for another application.",
@@ -118,8 +128,11 @@ impl Claims {
     fn subject(self) -> Result<User, Refusal> {
         let id = self
             .sub
-            // U+FFFD may stand for what could not be read, and for more than one user then.
-            .filter(|sub| (1..=255).contains(&sub.len()) && !sub.contains(['\0', '\u{fffd}']))
+            .filter(|sub| (1..=255).contains(&sub.len()))
+            // What looks alike to a person, or to a program that tidies text up, is not to be told
+            // apart by us alone. OpenID Connect allows at most 255 ASCII characters:
+            // <https://openid.net/specs/openid-connect-core-1_0.html#IDToken>
+            .filter(|sub| sub.bytes().all(|byte| byte.is_ascii_graphic()))
             .ok_or(Refusal::Unauthenticated("The session token names no user."))?;
         let is_admin = self.metadata.get("role").and_then(Value::as_str) == Some("admin");
         // What the database cannot hold is no address and no name.

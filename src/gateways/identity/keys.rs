@@ -11,17 +11,21 @@ use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use serde::Deserialize;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result, explain};
 
 /// How long the issuer may take to answer.
 const FETCH_MAX: Duration = Duration::from_secs(5);
+/// How long a request waits for the issuer: what hangs must not hold up who has asked us.
+const JOIN_MAX: Duration = Duration::from_secs(1);
 /// The longest answer that is read; a key has some hundred bytes.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
-/// An unknown key asks an issuer that answers again at most this often, so that forged tokens
-/// cannot make us flood it.
-const PAUSE_AFTER_ANSWER: TimeDelta = TimeDelta::seconds(30);
+/// An unknown key asks an issuer that answers again at most this often: seldom enough that forged
+/// tokens cannot make us flood it, and so often that one of them, just before the issuer changes
+/// its key, does not keep everybody out.
+const PAUSE_AFTER_ANSWER: TimeDelta = TimeDelta::seconds(1);
 /// Keys are fetched again after this.
 const KEYS_FRESH_FOR: TimeDelta = TimeDelta::minutes(30);
 /// How long after its last publication a key counts that the last answer does not have: longer than
@@ -75,6 +79,9 @@ impl IssuerKeys {
         // Half an hour lies between two fetches: a connection that is kept for that long is dead.
         let http = reqwest::Client::builder()
             .timeout(FETCH_MAX)
+            // Who could send us elsewhere could make tokens.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| Error::fault(format!("no HTTP client: {error}")))?;
@@ -125,7 +132,14 @@ impl IssuerKeys {
     }
 
     /// Asks the issuer, unless it was asked a moment ago, and returns once its answer, or that it
-    /// has none, is known. All who ask at the same time share one fetch.
+    /// has none, is known, but after [`JOIN_MAX`] at the latest. All who ask at the same time share
+    /// one fetch, which goes on.
+    pub(super) async fn join(self: &Arc<Self>, now: DateTime<Utc>) {
+        // What it will have said is seen by those who come after.
+        let _ = timeout(JOIN_MAX, self.ask(now)).await;
+    }
+
+    /// The same, for who has the time to wait for the answer.
     pub(super) async fn ask(self: &Arc<Self>, now: DateTime<Utc>) {
         let asked = {
             let known = self.known();

@@ -60,7 +60,7 @@ impl IdentityProvider {
     pub async fn identify(&self, tokens: &[&str], now: DateTime<Utc>) -> Result<User> {
         match self.recognise(tokens, now) {
             Err(Error::IdentityUnavailable(_)) => {
-                self.keys.ask(now).await;
+                self.keys.join(now).await;
                 self.recognise(tokens, now)
             }
             found => found,
@@ -68,10 +68,10 @@ impl IdentityProvider {
     }
 
     /// Whether there are keys of the issuer at hand. Where there are none, the issuer is asked,
-    /// which takes some seconds if it hangs.
+    /// which takes a second if it hangs.
     pub async fn ready(&self, now: DateTime<Utc>) -> Result<()> {
         if self.keys.any(now).is_err() {
-            self.keys.ask(now).await;
+            self.keys.join(now).await;
         }
         self.keys.any(now)
     }
@@ -89,6 +89,12 @@ impl IdentityProvider {
         }
         let header = jsonwebtoken::decode_header(token)
             .map_err(|_| refused("The session token is not a JWT."))?;
+        // None is known here. <https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11>
+        if header.crit.is_some() {
+            return Err(refused(
+                "The session token has extensions that are not known here.",
+            ));
+        }
         if header.alg != ALGORITHM {
             return Err(refused("The session token is not signed with RS256."));
         }

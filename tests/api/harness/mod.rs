@@ -15,7 +15,7 @@ use std::thread;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use holdfast::app::{AppState, Clock};
-use holdfast::config::Config;
+use holdfast::config::{Config, Secret};
 use holdfast::dev::identity::{Issuer, IssuerSettings};
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
 use holdfast::dev::test_database::TestDatabase;
@@ -98,7 +98,7 @@ impl TestApp {
                 .find(|(name, _)| *name == variable)
                 .map(|(_, value)| (*value).to_owned());
             of_the_test.or_else(|| match variable {
-                "DATABASE_URL" => Some(database.options().to_url_lossy().to_string()),
+                "DATABASE_URL" => Some(database.options_of_serve().to_url_lossy().to_string()),
                 "STRIPE_SECRET_KEY" => Some("sk_test_stage".to_owned()),
                 "STRIPE_WEBHOOK_SECRET" => Some(SECRET.to_owned()),
                 "STRIPE_API_BASE" => Some(simulator.url()),
@@ -215,7 +215,7 @@ impl TestApp {
 
     /// What `holdfast verify` finds, a line for each difference.
     pub(crate) async fn verify(&self) -> Vec<String> {
-        let url = &self.config.database_url;
+        let url = &Secret::new(self.database.options().to_url_lossy());
         let findings = verification::verify(url, self.now(), |_| ()).await.unwrap();
         let differences = findings.differences.iter();
         differences.map(ToString::to_string).collect()
@@ -257,7 +257,7 @@ impl Drop for TestApp {
 /// Serves, and reads the feed of booking events, as long as the test runs.
 fn serve(listener: TcpListener, app: AppState) {
     tokio::spawn(async move {
-        let serving = routes::serve(listener, AppState::clone(&app), pending());
+        let serving = routes::serve(listener, routes::router(AppState::clone(&app)), pending());
         tokio::join!(serving, jobs::feed(&app))
     });
 }

@@ -14,7 +14,11 @@ impl TestApp {
     /// Turns a knob of the simulator.
     pub(crate) async fn knob(&self, name: &str, body: Value) -> Value {
         let url = format!("{}/_simulator/{name}", self.simulator.url());
-        let answer = send(self.http.post(url).body(body.to_string())).await;
+        let request = self
+            .http
+            .post(url)
+            .header("content-type", "application/json");
+        let answer = send(request.body(body.to_string())).await;
         assert_eq!(answer.status, 200, "{name}: {answer:?}");
         answer.body
     }

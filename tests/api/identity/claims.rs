@@ -56,6 +56,18 @@ async fn an_optional_claim_of_another_type_is_no_claim() {
     );
 }
 
+/// Clerk: who has still something to do to sign in counts as signed out.
+#[tokio::test]
+async fn a_session_that_is_pending_opens_nothing() {
+    let harness = TestApp::new().await;
+
+    let pending = ask_with(&harness, json!({ "sts": "pending" })).await;
+    let active = ask_with(&harness, json!({ "sts": "active" })).await;
+
+    refused(&pending);
+    assert_eq!(active.status, 200, "{active:?}");
+}
+
 /// They say where and when the token does not count.
 #[tokio::test]
 async fn a_restriction_of_another_type_is_not_passed_over() {

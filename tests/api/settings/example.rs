@@ -12,7 +12,7 @@ const OF_THE_LOCAL_POSTGRES: [&str; 2] = ["PG_BIN_DIR", "PG_NO_DOWNLOAD"];
 
 const EXAMPLE: &str = include_str!("../../../.env.example");
 
-/// The variables that the settings are read from.
+/// The variables that the settings are read from; each secret may also be in a file.
 fn asked() -> BTreeSet<String> {
     let asked = RefCell::new(BTreeSet::new());
     let lookup = |variable: &str| {
@@ -20,8 +20,21 @@ fn asked() -> BTreeSet<String> {
         None
     };
     Config::read(lookup).unwrap_err();
+    Config::read_roles(lookup).unwrap_err();
     LogConfig::read(lookup).unwrap();
-    asked.into_inner()
+    let (files, variables): (BTreeSet<_>, BTreeSet<_>) = asked
+        .into_inner()
+        .into_iter()
+        .partition(|variable| variable.ends_with("_FILE"));
+    let of_files = files.iter().map(|name| name.trim_end_matches("_FILE"));
+    let secrets = [
+        "DATABASE_URL",
+        "MIGRATION_DATABASE_URL",
+        "STRIPE_SECRET_KEY",
+        "STRIPE_WEBHOOK_SECRET",
+    ];
+    assert_eq!(of_files.collect::<Vec<_>>(), secrets);
+    variables
 }
 
 /// Whether a line sets a variable; `true` beside it where the line is commented out.
