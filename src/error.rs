@@ -30,8 +30,13 @@ pub enum Error {
     #[error("a payment page of the booking is still open")]
     StillPayable,
     /// Stripe answered no, or what cannot be understood.
-    #[error("Stripe refused: {0}")]
-    ProviderRefused(String),
+    #[error("Stripe refused: {reason} (request {request_id})")]
+    ProviderRefused {
+        /// Why, in words that are the same each time.
+        reason: String,
+        /// Stripe's id of the request.
+        request_id: String,
+    },
     /// The issuer's keys could not be had, so that a session token could not be checked.
     #[error("the issuer's keys cannot be had: {0}")]
     IdentityUnavailable(String),
@@ -82,9 +87,25 @@ impl Error {
                     || self.is_connection_broken()
                     || self.sqlstate() == Some(SqlState::UndefinedTable)
             }
-            Self::Refusal(_) | Self::StillPayable | Self::ProviderRefused(_) | Self::Fault(_) => {
-                false
-            }
+            Self::Refusal(_)
+            | Self::StillPayable
+            | Self::ProviderRefused { .. }
+            | Self::Fault(_) => false,
+        }
+    }
+
+    /// What went wrong, in words that are the same as long as the cause is.
+    pub fn lasting_words(&self) -> String {
+        match self {
+            Self::ProviderRefused { reason, .. } => format!("Stripe refused: {reason}"),
+            Self::Refusal(_)
+            | Self::Database(_)
+            | Self::Unavailable(_)
+            | Self::OutcomeUnknown(_)
+            | Self::ProviderUnavailable(_)
+            | Self::StillPayable
+            | Self::IdentityUnavailable(_)
+            | Self::Fault(_) => explain(self),
         }
     }
 
@@ -106,7 +127,7 @@ impl Error {
             | Self::Refusal(_)
             | Self::ProviderUnavailable(_)
             | Self::StillPayable
-            | Self::ProviderRefused(_)
+            | Self::ProviderRefused { .. }
             | Self::IdentityUnavailable(_)
             | Self::Fault(_) => false,
         }

@@ -210,7 +210,7 @@ impl From<Error> for Problem {
                 let detail = "The session token cannot be checked now. Try again in a moment.";
                 Self::unavailable("identity_unavailable", detail).retry_after(5)
             }
-            Error::ProviderRefused(_) => {
+            Error::ProviderRefused { .. } => {
                 tracing::error!("{description}");
                 let detail = "Stripe refused what it was asked for. Nothing was charged.";
                 Self::new(StatusCode::BAD_GATEWAY, "payment_provider_error", detail)

@@ -23,7 +23,10 @@ pub struct NewDiscrepancy<'a> {
     pub theirs: Value,
 }
 
-/// Opens a discrepancy; `None` if it is open already.
+/// Opens a discrepancy; `None` if it is open already, or if a person has dismissed it: what was
+/// found then was of the same kind, about the same subject, and both sides had the same. There is
+/// no other way to open one, so that what is dismissed stays so until the facts change; the sides
+/// hold facts alone, and nothing that differs from one time to the next.
 pub async fn open(
     db: &mut Connection,
     discrepancy: &NewDiscrepancy<'_>,
@@ -31,7 +34,13 @@ pub async fn open(
 ) -> Result<Option<DiscrepancyId>> {
     let opened = sqlx::query_scalar!(
         r#"insert into discrepancies (id, kind, subject, booking_id, ours, theirs, found_at)
-           values ($1, $2, $3, $4, $5, $6, $7)
+           select $1::uuid, $2::text, $3::text, $4::uuid, $5::json, $6::json, $7::timestamptz
+           where not exists (
+             select
+             from discrepancies
+             where subject = $3 and kind = $2 and status = 'dismissed'
+               and ours::text = $5::json::text and theirs::text = $6::json::text
+           )
            on conflict (kind, subject) where status = 'open' do nothing
            returning id as "id: DiscrepancyId""#,
         DiscrepancyId::new() as _,
@@ -45,31 +54,6 @@ pub async fn open(
     .fetch_optional(db)
     .await?;
     Ok(opened)
-}
-
-/// Opens a discrepancy; `None` if it is open already, or if the same was found before and a person
-/// wants nothing done about it.
-pub async fn open_unless_dismissed(
-    db: &mut Connection,
-    discrepancy: &NewDiscrepancy<'_>,
-    now: DateTime<Utc>,
-) -> Result<Option<DiscrepancyId>> {
-    let is_dismissed = sqlx::query_scalar!(
-        r#"select exists (
-             select
-             from discrepancies
-             where subject = $2 and kind = $1 and status = 'dismissed'
-               and ours::text = $3::json::text and theirs::text = $4::json::text
-           ) as "is_dismissed!""#,
-        discrepancy.kind,
-        discrepancy.subject,
-        discrepancy.ours,
-        discrepancy.theirs,
-    );
-    if is_dismissed.fetch_one(&mut *db).await? {
-        return Ok(None);
-    }
-    open(db, discrepancy, now).await
 }
 
 /// Heals what is open of this kind about these subjects.

@@ -25,6 +25,15 @@ const NOT_GONE: &str = "refund_not_gone";
 /// Why a refund was called off.
 const BY_HAND: &str = "somebody has refunded the payment in Stripe's dashboard";
 
+/// A refund that does not go.
+#[derive(Clone, Copy)]
+struct NotGone<'a> {
+    refund: &'a RefundState,
+    /// Where it stands now.
+    status: RefundStatus,
+    reason: &'a str,
+}
+
 impl Round<'_> {
     /// Changes the refunds of a payment as was decided, and books the money. The caller holds the
     /// payment's lock.
@@ -63,7 +72,12 @@ impl Round<'_> {
             RefundStatus::Failed | RefundStatus::Canceled => {
                 let reason = found.failure_reason.as_deref();
                 let reason = reason.unwrap_or("no reason given");
-                self.flag_not_gone(db, payment, &refund, reason).await?;
+                let not_gone = NotGone {
+                    refund: &refund,
+                    status,
+                    reason,
+                };
+                self.flag_not_gone(db, payment, not_gone).await?;
                 sentences::REFUND_FAILED
             }
             RefundStatus::Requested | RefundStatus::Pending | RefundStatus::Succeeded
@@ -157,33 +171,49 @@ impl Round<'_> {
                     };
                     self.happened(payment.booking_id, refused);
                 }
-                let reason = &refusal.reason;
-                self.flag_not_gone(db, payment, &refund, reason).await?;
+                let not_gone = NotGone {
+                    refund: &refund,
+                    status: RefundStatus::Requested,
+                    reason: &refusal.reason,
+                };
+                self.flag_not_gone(db, payment, not_gone).await?;
                 Ok("Stripe does not make the refund for now; it is asked again later")
             }
             RefusalDecision::Fail(refund) => {
                 let (status, reason) = (RefundStatus::Failed, &refusal.reason);
                 refunds::end_unmade(db, refund.id, status, reason, self.now).await?;
                 self.settled(payment, &refund, status);
-                self.flag_not_gone(db, payment, &refund, reason).await?;
+                let not_gone = NotGone {
+                    refund: &refund,
+                    status,
+                    reason,
+                };
+                self.flag_not_gone(db, payment, not_gone).await?;
                 Ok(sentences::REFUND_FAILED)
             }
         }
     }
 
-    /// Shows a person that a refund has not gone, once until it has.
+    /// Shows a person that a refund has not gone, once until it has. That it has failed is another
+    /// fact than that it does not go for now.
     async fn flag_not_gone(
         &self,
         db: &mut Connection,
         payment: &RefundedPayment,
-        refund: &RefundState,
-        reason: &str,
+        not_gone: NotGone<'_>,
     ) -> Result<()> {
+        let NotGone {
+            refund,
+            status,
+            reason,
+        } = not_gone;
         let discrepancy = NewDiscrepancy {
             kind: NOT_GONE,
             subject: &refund.id.to_string(),
             booking_id: Some(payment.booking_id),
-            ours: json!({ "paymentId": payment.id, "amount": refund.money }),
+            ours: json!({
+                "paymentId": payment.id, "amount": refund.money, "status": status,
+            }),
             theirs: json!({ "refundId": refund.stripe_refund_id, "said": reason }),
         };
         let opened = discrepancies::open(db, &discrepancy, self.now).await?;

@@ -80,7 +80,7 @@ async fn ask(app: &App, refund: &RequestedRefund, payment_intent_id: &str) -> Re
     };
     let error = match app.stripe.create_refund(&request).await {
         Ok(made) => return settlement::settle_refunds(app, vec![made]).await.map(drop),
-        Err(error @ (StripeError::Unavailable(_) | StripeError::Unusable(_))) => {
+        Err(error @ (StripeError::Unavailable(_) | StripeError::Unusable { .. })) => {
             return Err(error.into());
         }
         Err(error @ (StripeError::Refused { .. } | StripeError::ReplayedFailure(_))) => error,

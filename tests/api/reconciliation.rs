@@ -1,6 +1,7 @@
 //! What Stripe has is compared with our records, and what we have not heard of is put right.
 
 mod captures;
+mod dismissed;
 mod runs;
 mod withheld;
 
@@ -240,7 +241,7 @@ async fn money_that_has_not_gone_back_at_stripe_is_left_to_a_person() {
     let second = reconcile(&harness, json!({})).await;
 
     let discrepancy = &first["discrepancies"][0];
-    assert_eq!(discrepancy["kind"], "refund_differs");
+    assert_eq!(discrepancy["kind"], "capture_refunds_differ");
     assert_eq!(discrepancy["subject"], intent);
     assert_eq!(discrepancy["bookingId"], booking["id"]);
     assert_eq!(discrepancy["ours"]["refunded"], 500);

@@ -15,7 +15,7 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use stripe_client_core::{RequestBuilder, StripeMethod, VERSION};
 
-use super::error::{ID_INVALID, StripeError};
+use super::error::{ID_INVALID, StripeError, UNNAMED};
 use super::response::{Failure, StripeResponse};
 use crate::config::{Secret, StripeConfig};
 use crate::error::Error;
@@ -186,7 +186,7 @@ pub(super) fn path_id(id: &str) -> Result<&str, StripeError> {
             code: ID_INVALID.to_owned(),
             param: "id".to_owned(),
             sentence: None,
-            request_id: "none".to_owned(),
+            request_id: UNNAMED.to_owned(),
         })
     }
 }

@@ -6,6 +6,9 @@ use crate::error::Error;
 /// The code of an id that cannot be part of a path; ours, not Stripe's.
 pub(super) const ID_INVALID: &str = "id_invalid";
 
+/// Of a request whose id is not at hand.
+pub(super) const UNNAMED: &str = "none";
+
 /// Never contains what was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum StripeError {
@@ -29,8 +32,13 @@ pub enum StripeError {
     Unavailable(String),
     /// An answer that cannot be read or used. Asked again, it may say the same for ever; what was
     /// asked for may have happened.
-    #[error("an answer that cannot be used: {0}")]
-    Unusable(String),
+    #[error("an answer that cannot be used: {what} (request {request_id})")]
+    Unusable {
+        /// What of it.
+        what: &'static str,
+        /// Stripe's id of the request, if that is known.
+        request_id: String,
+    },
     /// Stripe keeps answering this key with a failure it has stored: only a new key can go on.
     /// <https://docs.stripe.com/api/idempotent_requests>
     #[error("Stripe replays a stored failure for this key (request {0})")]
@@ -42,7 +50,15 @@ impl StripeError {
     pub fn is_unknown(&self) -> bool {
         match self {
             Self::Refused { status, code, .. } => *status == 404 || code == ID_INVALID,
-            Self::Unavailable(_) | Self::Unusable(_) | Self::ReplayedFailure(_) => false,
+            Self::Unavailable(_) | Self::Unusable { .. } | Self::ReplayedFailure(_) => false,
+        }
+    }
+
+    /// An answer of which this cannot be used; the log says which request it was.
+    pub(super) fn unusable(what: &'static str) -> Self {
+        Self::Unusable {
+            what,
+            request_id: UNNAMED.to_owned(),
         }
     }
 
@@ -69,7 +85,8 @@ impl StripeError {
                 ..
             } => format!("{status} {code} {param}").trim_end().to_owned(),
             Self::ReplayedFailure(_) => "Stripe repeats a failure that it has stored".to_owned(),
-            Self::Unavailable(_) | Self::Unusable(_) => self.to_string(),
+            Self::Unusable { what, .. } => format!("an answer that cannot be used: {what}"),
+            Self::Unavailable(_) => self.to_string(),
         }
     }
 
@@ -85,7 +102,7 @@ impl StripeError {
         ];
         match self {
             Self::Refused { code, .. } => self.is_unknown() || CODES.contains(&code.as_str()),
-            Self::Unavailable(_) | Self::Unusable(_) | Self::ReplayedFailure(_) => false,
+            Self::Unavailable(_) | Self::Unusable { .. } | Self::ReplayedFailure(_) => false,
         }
     }
 }
@@ -97,9 +114,16 @@ impl From<StripeError> for Error {
                 sentence: Some(sentence),
                 ..
             } => Refusal::AmountRefused(sentence).into(),
-            StripeError::Refused { sentence: None, .. } => Self::ProviderRefused(error.to_string()),
+            StripeError::Refused {
+                sentence: None,
+                ref request_id,
+                ..
+            } => Self::ProviderRefused {
+                reason: error.reason(),
+                request_id: request_id.clone(),
+            },
             StripeError::Unavailable(_)
-            | StripeError::Unusable(_)
+            | StripeError::Unusable { .. }
             | StripeError::ReplayedFailure(_) => Self::ProviderUnavailable(error.to_string()),
         }
     }

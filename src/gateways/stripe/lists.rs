@@ -69,7 +69,7 @@ impl List {
         let next_after = if self.has_more {
             let last = self.data.iter().rev().find_map(id);
             // Without one, all that comes after this page would be taken for not there.
-            Some(last.ok_or_else(|| StripeError::Unusable("a page without an id".to_owned()))?)
+            Some(last.ok_or_else(|| StripeError::unusable("a page without an id"))?)
         } else {
             None
         };

@@ -44,8 +44,7 @@ impl CheckoutSession {
     /// asked to, whatever it says.
     pub(super) fn usable(self, expires_at: DateTime<Utc>) -> Result<OpenCheckout, StripeError> {
         let id = self.id.filter(|id| path_id(id).is_ok());
-        let session_id =
-            id.ok_or_else(|| StripeError::Unusable("the id of a session".to_owned()))?;
+        let session_id = id.ok_or_else(|| StripeError::unusable("the id of a session"))?;
         let is_link = |url: &String| {
             Url::parse(url).is_ok_and(|url| ["https", "http"].contains(&url.scheme()))
         };
@@ -54,7 +53,7 @@ impl CheckoutSession {
             .as_ref()
             .map_or(self.client_secret.is_some(), is_link)
         {
-            return Err(StripeError::Unusable("the url of a session".to_owned()));
+            return Err(StripeError::unusable("the url of a session"));
         }
         Ok(OpenCheckout {
             session_id,

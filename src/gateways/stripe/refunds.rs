@@ -55,7 +55,7 @@ impl Stripe {
         let made: StripeObject = self.call(create.build(), Some(&key)).await?;
         let made = made
             .refund()
-            .ok_or_else(|| StripeError::Unusable("the id of a refund".to_owned()))?;
+            .ok_or_else(|| StripeError::unusable("the id of a refund"))?;
         Ok(StripeRefund {
             // Whatever else it says: nothing but this refund can be made under this key.
             refund_id: Some(request.id),

@@ -106,10 +106,13 @@ impl StripeResponse {
 
     /// What was asked for may have happened all the same: ask again, with the same key.
     fn unreadable(&self, error: &serde_json::Error) -> Failure {
-        let request_id = self.request_id();
-        let message = format!("unreadable response: {error} (request {request_id})");
+        let request_id = self.request_id().to_owned();
+        tracing::warn!("an answer of Stripe's cannot be read: {error} (request {request_id})");
         Failure {
-            error: StripeError::Unusable(message),
+            error: StripeError::Unusable {
+                what: "it cannot be read",
+                request_id,
+            },
             is_retryable: true,
         }
     }

@@ -160,7 +160,7 @@ fn sentence_of(id: BookingId, error: Error) -> Result<String> {
         | Error::OutcomeUnknown(_)
         | Error::ProviderUnavailable(_)
         | Error::StillPayable
-        | Error::ProviderRefused(_)
+        | Error::ProviderRefused { .. }
         | Error::IdentityUnavailable(_)) => Err(error),
     }
 }

@@ -49,7 +49,9 @@ pub(super) fn remedy(
                 return None;
             }
         }
-        StripeError::Refused { .. } | StripeError::Unavailable(_) | StripeError::Unusable(_) => {
+        StripeError::Refused { .. }
+        | StripeError::Unavailable(_)
+        | StripeError::Unusable { .. } => {
             return None;
         }
     }

@@ -116,7 +116,10 @@ async fn settle(app: &App, one: &Ours, before: Option<&RecordedCapture>) -> Resu
 /// An answer about one object that cannot be used says nothing of the others.
 fn about_one(error: StripeError) -> Error {
     match error {
-        StripeError::Unusable(_) => Error::ProviderRefused(error.to_string()),
+        StripeError::Unusable { ref request_id, .. } => Error::ProviderRefused {
+            reason: error.reason(),
+            request_id: request_id.clone(),
+        },
         StripeError::Refused { .. }
         | StripeError::Unavailable(_)
         | StripeError::ReplayedFailure(_) => error.into(),

@@ -119,5 +119,5 @@ async fn leave(
         ours: Value::Null,
         theirs: json!({ "attemptId": reference.attempt_id, "said": capture.statement() }),
     };
-    discrepancies::open_unless_dismissed(&mut app.acquire().await?, &discrepancy, app.now()).await
+    discrepancies::open(&mut app.acquire().await?, &discrepancy, app.now()).await
 }

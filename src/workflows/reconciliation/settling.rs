@@ -59,12 +59,11 @@ impl<'a> Settling<'a> {
             kind: self.kind,
             subject: id,
             booking_id: None,
-            ours: json!({ "error": &why }),
+            ours: json!({ "error": error.lasting_words() }),
             theirs: Value::Null,
         };
         let mut db = self.app.acquire().await?;
-        let opened =
-            discrepancies::open_unless_dismissed(&mut db, &discrepancy, self.app.now()).await?;
+        let opened = discrepancies::open(&mut db, &discrepancy, self.app.now()).await?;
         if opened.is_some() {
             tracing::error!("{id} cannot be settled, and is left to a person: {why}");
         } else {

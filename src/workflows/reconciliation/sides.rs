@@ -12,14 +12,14 @@ use crate::repositories::discrepancies::{self, NewDiscrepancy};
 
 const UNRECORDED: &str = "capture_unrecorded";
 const CAPTURE_DIFFERS: &str = "capture_differs";
-const REFUND_DIFFERS: &str = "refund_differs";
+const REFUNDS_DIFFER: &str = "capture_refunds_differ";
 pub(super) const UNKNOWN_TO_STRIPE: &str = "capture_unknown_to_stripe";
 /// In what the two sides of a capture can differ, as a discrepancy about its PaymentIntent. They
 /// are healed where the sides agree.
 pub(super) const KINDS: [&str; 4] = [
     UNRECORDED,
     CAPTURE_DIFFERS,
-    REFUND_DIFFERS,
+    REFUNDS_DIFFER,
     UNKNOWN_TO_STRIPE,
 ];
 
@@ -41,7 +41,7 @@ impl Sides {
             return Some(CAPTURE_DIFFERS);
         }
         let differs = self.differs_in_refunds() && !recorded.is_refund_open;
-        differs.then_some(REFUND_DIFFERS)
+        differs.then_some(REFUNDS_DIFFER)
     }
 
     fn differs_in_refunds(&self) -> bool {
@@ -52,7 +52,7 @@ impl Sides {
     /// Whether they do not differ in this. While Stripe is being asked for a refund, nothing can be
     /// said of refunds.
     fn agree_in(&self, kind: &str) -> bool {
-        self.difference() != Some(kind) && (kind != REFUND_DIFFERS || !self.differs_in_refunds())
+        self.difference() != Some(kind) && (kind != REFUNDS_DIFFER || !self.differs_in_refunds())
     }
 
     fn sums(&self) -> impl Iterator<Item = Sums> {
@@ -91,9 +91,7 @@ pub(super) async fn conclude(app: &App, all: &[Sides], mut findings: Findings) -
             findings.add(&sums);
         }
         if let Some(kind) = sides.difference() {
-            let opened =
-                discrepancies::open_unless_dismissed(&mut db, &sides.discrepancy(kind), app.now())
-                    .await?;
+            let opened = discrepancies::open(&mut db, &sides.discrepancy(kind), app.now()).await?;
             findings.discrepancies.extend(opened);
         }
     }
@@ -125,7 +123,7 @@ pub(super) async fn conclude_unknown(
             theirs: Value::Null,
         };
         let mut db = app.acquire().await?;
-        let opened = discrepancies::open_unless_dismissed(&mut db, &discrepancy, app.now()).await?;
+        let opened = discrepancies::open(&mut db, &discrepancy, app.now()).await?;
         findings.discrepancies.extend(opened);
     }
     Ok(findings)

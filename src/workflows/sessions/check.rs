@@ -94,7 +94,7 @@ fn unexplained(error: &StripeError) -> Option<&'static str> {
         | StripeError::Unavailable(_)
         | StripeError::ReplayedFailure(_) => None,
         StripeError::Refused { .. } => Some("Stripe refuses to say how it stands"),
-        StripeError::Unusable(_) => Some("what Stripe says of it cannot be read"),
+        StripeError::Unusable { .. } => Some("what Stripe says of it cannot be read"),
     }
 }
 

@@ -213,7 +213,7 @@ async fn learn_session(app: &App, attempt: &UnclosedAttempt) -> Result<Option<St
         }
         Err(StripeError::ReplayedFailure(_)) => Ok(None),
         Err(error) if error.is_final() => Ok(None),
-        Err(StripeError::Refused { .. } | StripeError::Unusable(_))
+        Err(StripeError::Refused { .. } | StripeError::Unusable { .. })
             if app.now() > attempt.expires_at + AFTER_EXPIRY =>
         {
             Ok(None)

@@ -67,18 +67,21 @@ async fn what_differed_is_healed_once_it_agrees_however_old_it_is() {
         let (_, intent) = paid_and_deaf(&harness).await;
         hear_of_refund(&harness, "re_odd", "succeeded", &intent).await;
         let first = reconcile(&harness, json!({})).await;
-        assert_eq!(kinds(&first), ["refund_differs"]);
+        assert_eq!(kinds(&first), ["capture_refunds_differ"]);
         harness.advance(age).await;
         let second = reconcile(&harness, json!({})).await;
         assert_eq!(kinds(&second), Vec::<&str>::new());
-        assert_eq!(harness.sql(DISCREPANCIES).await, "refund_differs open");
+        assert_eq!(
+            harness.sql(DISCREPANCIES).await,
+            "capture_refunds_differ open"
+        );
 
         harness.advance(TimeDelta::minutes(5)).await;
         hear_of_refund(&harness, "re_odd", "failed", &intent).await;
         let third = reconcile(&harness, json!({})).await;
 
         assert_eq!(kinds(&third), Vec::<&str>::new());
-        let healed = "refund_differs healed, refund_not_gone open";
+        let healed = "capture_refunds_differ healed, refund_not_gone open";
         assert_eq!(harness.sql(DISCREPANCIES).await, healed, "{age}");
     }
 }
@@ -99,7 +102,7 @@ async fn what_was_dismissed_is_opened_again_only_if_it_differs_otherwise() {
     hear_of_refund(&harness, "re_other", "succeeded", &intent).await;
     let third = reconcile(&harness, json!({})).await;
 
-    assert_eq!(kinds(&third), ["refund_differs"]);
+    assert_eq!(kinds(&third), ["capture_refunds_differ"]);
     assert_eq!(third["discrepancies"][0]["ours"]["refunded"], 1_000);
 }
 
