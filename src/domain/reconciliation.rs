@@ -38,8 +38,10 @@ pub enum Progress {
     Refunds(Option<String>),
     /// Disputes, likewise.
     Disputes(Option<String>),
-    /// Payments of ours that were on no page, and what a person was to look at before: in one go.
+    /// Payments of ours that were on no page, newest first; after the id of one of them.
     Payments(Option<String>),
+    /// Captures that a person was to look at before, in the order of their PaymentIntents.
+    Doubtful(Option<String>),
 }
 
 impl Progress {
@@ -51,7 +53,8 @@ impl Progress {
             Self::Captures(_) => Some(Self::Refunds(None)),
             Self::Refunds(_) => Some(Self::Disputes(None)),
             Self::Disputes(_) => Some(Self::Payments(None)),
-            Self::Payments(_) => None,
+            Self::Payments(_) => Some(Self::Doubtful(None)),
+            Self::Doubtful(_) => None,
         }
     }
 
@@ -65,6 +68,7 @@ impl Progress {
             Self::Refunds(_) => Self::Refunds(Some(id)),
             Self::Disputes(_) => Self::Disputes(Some(id)),
             Self::Payments(_) => Self::Payments(Some(id)),
+            Self::Doubtful(_) => Self::Doubtful(Some(id)),
         }
     }
 }
@@ -135,6 +139,9 @@ pub struct Findings {
     pub discrepancies_more: i64,
     /// The sums, one for each currency.
     pub sums: Vec<Sums>,
+    /// Whether Stripe's side of the sums could not be had. Then there are none: ours alone would
+    /// look as if they agreed.
+    pub without_sums: bool,
 }
 
 /// A reconciliation.
@@ -146,6 +153,11 @@ pub struct Reconciliation {
     pub state: ReconciliationState,
     /// What Stripe has made since then is compared.
     pub since: DateTime<Utc>,
+    /// Undelivered events that were made since then are listed; all that Stripe keeps, if it is
+    /// `None`.
+    pub events_since: Option<DateTime<Utc>>,
+    /// Of those that were listed, all made before then are decided here.
+    pub events_decided_to: Option<DateTime<Utc>>,
     /// What comes next, while it is running.
     pub progress: Progress,
     /// What was found so far.
@@ -169,14 +181,21 @@ impl Findings {
             .discrepancies_more
             .saturating_add(others.discrepancies_more)
             .saturating_add(cut(&mut self.discrepancies));
+        self.without_sums |= others.without_sums;
+        if self.without_sums {
+            self.sums.clear();
+        }
         for sums in others.sums {
             self.add(&sums);
         }
         self
     }
 
-    /// Adds to the sums of a currency.
+    /// Adds to the sums of a currency, if there are sums.
     pub fn add(&mut self, more: &Sums) {
+        if self.without_sums {
+            return;
+        }
         let of_currency = |sums: &&mut Sums| sums.currency == more.currency;
         let Some(sums) = self.sums.iter_mut().find(of_currency) else {
             self.sums.push(more.clone());
@@ -234,6 +253,35 @@ mod tests {
     }
 
     #[test]
+    fn sums_that_one_page_could_not_compare_are_left_out_of_all() {
+        let page = |without_sums: bool| Findings {
+            sums: if without_sums {
+                Vec::new()
+            } else {
+                vec![Sums::none("eur".parse().unwrap())]
+            },
+            without_sums,
+            ..Findings::default()
+        };
+        assert_eq!(page(false).and(page(false)).sums.len(), 1);
+        for pages in [
+            [true, false, false],
+            [false, true, false],
+            [false, false, true],
+        ] {
+            let all = pages.map(page).into_iter();
+
+            let all = all.fold(Findings::default(), Findings::and);
+
+            assert_eq!(
+                (all.sums, all.without_sums),
+                (Vec::new(), true),
+                "{pages:?}"
+            );
+        }
+    }
+
+    #[test]
     fn so_much_is_kept_of_what_is_found_and_the_rest_is_counted() {
         let page = |count: usize| Findings {
             healed: vec![
@@ -266,7 +314,7 @@ mod tests {
             steps += 1;
         }
 
-        assert_eq!(steps, 6);
-        assert_eq!(progress, Progress::Payments(None));
+        assert_eq!(steps, 7);
+        assert_eq!(progress, Progress::Doubtful(None));
     }
 }

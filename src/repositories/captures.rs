@@ -106,44 +106,48 @@ pub struct Expected {
     pub by: ReconciliationId,
     /// … which was begun then.
     pub begun_at: DateTime<Utc>,
-    /// As what discrepancy a person was told of those that were not seen before either.
-    pub unseen_as: &'static str,
 }
 
-/// The PaymentIntents of payments that should have been seen at Stripe and were not, at most
-/// `limit`: of attempts that were made in the time that was looked at, and recorded before that
-/// began, as their ids say. Those that no person was told of come first, and of these the newest.
-/// One round trip.
+/// A payment that should have been seen at Stripe and was not.
+#[derive(Debug, Clone)]
+pub struct UnseenCapture {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// `pi_…`
+    pub payment_intent_id: String,
+}
+
+/// Payments that should have been seen at Stripe and were not, newest first, those after `after`,
+/// at most `limit`: of attempts that were made in the time that was looked at, and recorded before
+/// that began, as their ids say. One round trip.
 pub async fn list_unseen(
     db: &mut Connection,
     expected: Expected,
+    after: Option<PaymentId>,
     limit: i64,
-) -> Result<Vec<String>> {
+) -> Result<Vec<UnseenCapture>> {
     // Nearly always there is none, for which the ids must not be gone through from the newest to
     // the oldest: that is what `materialized` is for.
-    let unseen = sqlx::query_scalar!(
+    let unseen = sqlx::query_as!(
+        UnseenCapture,
         r#"with unseen as materialized (
              select payment.id, payment.stripe_payment_intent_id as intent
              from payments as payment
              join checkout_attempts as attempt on attempt.id = payment.attempt_id
              left join compared_captures as compared on compared.payment_id = payment.id
              where payment.captured_at >= $1 and attempt.created_at >= $1
-               and payment.id < $2::uuid
+               and payment.id < coalesce($2, $3::uuid)
                and payment.stripe_payment_intent_id is not null
-               and (compared.compared_at is null or compared.compared_at < $3)
+               and (compared.compared_at is null or compared.compared_at < $4)
            )
-           select intent as "id!"
+           select id as "payment_id!: PaymentId", intent as "payment_intent_id!"
            from unseen
-           order by exists (
-             select
-             from discrepancies
-             where kind = $4 and subject = intent and status in ('open', 'dismissed')
-           ), id desc
+           order by id desc
            limit $5"#,
         expected.since,
+        after as _,
         expected.by as _,
         expected.begun_at,
-        expected.unseen_as,
         limit,
     )
     .fetch_all(db)
@@ -151,26 +155,35 @@ pub async fn list_unseen(
     Ok(unseen)
 }
 
-/// The PaymentIntents about which discrepancies of these kinds are open and that were not seen at
-/// Stripe since then, those that were found last first, at most `limit`. One round trip.
+/// The PaymentIntents about which discrepancies of these kinds are open, that have not been seen at
+/// Stripe, and that [`list_unseen`] does not give: in their order, those after `after`, at most
+/// `limit`. One round trip.
 pub async fn list_doubtful(
     db: &mut Connection,
     kinds: &[&str],
-    seen_since: DateTime<Utc>,
+    expected: Expected,
+    after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<String>> {
     let doubtful = sqlx::query_scalar!(
         "select open.subject
          from discrepancies as open
          left join payments as payment on payment.stripe_payment_intent_id = open.subject
+         left join checkout_attempts as attempt on attempt.id = payment.attempt_id
          left join compared_captures as compared on compared.payment_id = payment.id
          where open.kind = any($1) and open.status = 'open' and starts_with(open.subject, 'pi_')
-           and (compared.compared_at is null or compared.compared_at < $2)
+           and open.subject > $2
+           and (compared.compared_at is null or compared.compared_at < $3)
+           and (payment.captured_at >= $4 and attempt.created_at >= $4
+                and payment.id < $5::uuid) is not true
          group by open.subject
-         order by max(open.found_at) desc, open.subject
-         limit $3",
+         order by open.subject
+         limit $6",
         kinds as _,
-        seen_since,
+        after.unwrap_or_default(),
+        expected.begun_at,
+        expected.since,
+        expected.by as _,
         limit,
     )
     .fetch_all(db)

@@ -56,6 +56,28 @@ pub async fn open(
     Ok(opened)
 }
 
+/// The discrepancy of this kind about this subject that is open, or else the last that was
+/// dismissed. One round trip.
+pub async fn find_standing(
+    db: &mut Connection,
+    kind: &str,
+    subject: &str,
+) -> Result<Option<DiscrepancyId>> {
+    let found = sqlx::query_scalar!(
+        r#"select coalesce(
+             (select id from discrepancies where kind = $1 and subject = $2 and status = 'open'),
+             (select id
+              from discrepancies
+              where subject = $2 and kind = $1 and status = 'dismissed'
+              order by found_at desc, id desc
+              limit 1)
+           ) as "id: DiscrepancyId""#,
+        kind,
+        subject,
+    );
+    Ok(found.fetch_one(db).await?)
+}
+
 /// Heals what is open of this kind about these subjects.
 pub async fn heal(db: &mut Connection, kind: &str, subjects: &[String]) -> Result<()> {
     sqlx::query!(

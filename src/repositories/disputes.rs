@@ -1,5 +1,7 @@
 //! Disputes, and the payments that they are about.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
@@ -46,10 +48,50 @@ pub async fn lock_payment(
     }))
 }
 
+/// What is said against the payments of these PaymentIntents, by their ids; nothing is locked, and
+/// fraud warnings are not read. Two round trips.
+pub async fn find_disputed(
+    db: &mut Connection,
+    payment_intent_ids: &[&str],
+) -> Result<HashMap<String, DisputedPayment>> {
+    let rows = sqlx::query!(
+        r#"select id as "id: PaymentId", booking_id as "booking_id: BookingId", amount_minor,
+                  currency, stripe_payment_intent_id as "payment_intent_id!"
+           from payments
+           where stripe_payment_intent_id = any($1)"#,
+        payment_intent_ids as _,
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let mut disputes = list_of_payments(db, &ids).await?;
+    let payments = rows.into_iter().map(|row| {
+        let currency = row.currency.parse().map_err(Error::Fault)?;
+        let payment = DisputedPayment {
+            id: row.id,
+            booking_id: row.booking_id,
+            money: Money::new(row.amount_minor, currency),
+            disputes: disputes.remove(&row.id).unwrap_or_default(),
+            fraud_warnings: Vec::new(),
+        };
+        Ok((row.payment_intent_id, payment))
+    });
+    payments.collect()
+}
+
 /// All disputes of a payment; a bank seldom opens more than one.
 pub async fn list_of_payment(db: &mut Connection, id: PaymentId) -> Result<Vec<Dispute>> {
+    let mut disputes = list_of_payments(db, &[id]).await?;
+    Ok(disputes.remove(&id).unwrap_or_default())
+}
+
+async fn list_of_payments(
+    db: &mut Connection,
+    ids: &[PaymentId],
+) -> Result<HashMap<PaymentId, Vec<Dispute>>> {
     let rows = sqlx::query!(
-        r#"select id as "id: DisputeId", stripe_dispute_id, amount_minor, currency,
+        r#"select id as "id: DisputeId", payment_id as "payment_id: PaymentId", stripe_dispute_id,
+                  amount_minor, currency,
                   status as "status: DisputeStatus", reported_at,
                   exists (select from ledger_transfers
                           where dispute_id = disputes.id and kind = 'dispute_withdrawal')
@@ -58,15 +100,16 @@ pub async fn list_of_payment(db: &mut Connection, id: PaymentId) -> Result<Vec<D
                           where dispute_id = disputes.id and kind = 'dispute_reinstatement')
                     as "is_reinstated!"
            from disputes
-           where payment_id = $1
+           where payment_id = any($1)
            order by id"#,
-        id as _,
+        ids as _,
     )
     .fetch_all(db)
     .await?;
-    let disputes = rows.into_iter().map(|row| {
+    let mut disputes: HashMap<PaymentId, Vec<Dispute>> = HashMap::new();
+    for row in rows {
         let currency = row.currency.parse().map_err(Error::Fault)?;
-        Ok(Dispute {
+        disputes.entry(row.payment_id).or_default().push(Dispute {
             id: row.id,
             stripe_dispute_id: row.stripe_dispute_id,
             money: Money::new(row.amount_minor, currency),
@@ -77,9 +120,9 @@ pub async fn list_of_payment(db: &mut Connection, id: PaymentId) -> Result<Vec<D
                 (false, false) => DisputedFunds::Untouched,
             },
             reported_at: row.reported_at,
-        })
-    });
-    disputes.collect()
+        });
+    }
+    Ok(disputes)
 }
 
 /// The early fraud warnings that a booking is flagged with.

@@ -10,17 +10,28 @@ use crate::domain::reconciliation::{
 };
 use crate::error::Result;
 
-/// Begins a reconciliation of what Stripe has made since `since`.
+/// What a reconciliation compares.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    /// What Stripe has made since then.
+    pub since: DateTime<Utc>,
+    /// Undelivered events since then; all that Stripe keeps, if it is `None`.
+    pub events_since: Option<DateTime<Utc>>,
+}
+
+/// Begins a reconciliation of this.
 pub async fn insert(
     db: &mut Connection,
-    since: DateTime<Utc>,
+    stretch: Stretch,
     now: DateTime<Utc>,
 ) -> Result<ReconciliationId> {
     let id = ReconciliationId::new();
     sqlx::query!(
-        "insert into reconciliations (id, since, progress, created_at) values ($1, $2, $3, $4)",
+        "insert into reconciliations (id, since, events_since, progress, created_at)
+         values ($1, $2, $3, $4, $5)",
         id as _,
-        since,
+        stretch.since,
+        stretch.events_since,
         Json(Progress::Events(None)) as _,
         now,
     )
@@ -29,14 +40,32 @@ pub async fn insert(
     Ok(id)
 }
 
+/// Up to which of Stripe's times undelivered events are decided here, if that is known: of the
+/// reconciliations that are past them, the one that has come furthest says so. What lies after
+/// `now` is nobody's word.
+pub async fn find_decided_to(
+    db: &mut Connection,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>> {
+    let decided_to = sqlx::query_scalar!(
+        r#"select events_decided_to as "events_decided_to!"
+           from reconciliations
+           where events_decided_to <= $1 and progress ->> 'step' <> 'events'
+           order by events_decided_to desc
+           limit 1"#,
+        now,
+    );
+    Ok(decided_to.fetch_optional(db).await?)
+}
+
 /// The reconciliation, if there is one.
 pub async fn find(db: &mut Connection, id: ReconciliationId) -> Result<Option<Reconciliation>> {
     let row = sqlx::query!(
-        r#"select state as "state: ReconciliationState", since,
+        r#"select state as "state: ReconciliationState", since, events_since, events_decided_to,
                   progress as "progress: Json<Progress>", checked,
                   healed as "healed: Json<Vec<Healed>>", healed_more,
                   discrepancy_ids as "discrepancy_ids: Vec<DiscrepancyId>", discrepancies_more,
-                  sums as "sums: Json<Vec<Sums>>", created_at
+                  sums as "sums: Json<Vec<Sums>>", without_sums, created_at
            from reconciliations
            where id = $1"#,
         id as _,
@@ -47,6 +76,8 @@ pub async fn find(db: &mut Connection, id: ReconciliationId) -> Result<Option<Re
         id,
         state: row.state,
         since: row.since,
+        events_since: row.events_since,
+        events_decided_to: row.events_decided_to,
         progress: row.progress.0,
         findings: Findings {
             checked: row.checked,
@@ -55,6 +86,7 @@ pub async fn find(db: &mut Connection, id: ReconciliationId) -> Result<Option<Re
             discrepancies: row.discrepancy_ids,
             discrepancies_more: row.discrepancies_more,
             sums: row.sums.0,
+            without_sums: row.without_sums,
         },
         created_at: row.created_at,
     }))
@@ -122,7 +154,8 @@ pub async fn save(
     let saved = sqlx::query!(
         "update reconciliations
          set state = $3, progress = $4, checked = $5, healed = $6, discrepancy_ids = $7, sums = $8,
-             finished_at = $9, healed_more = $10, discrepancies_more = $11
+             finished_at = $9, healed_more = $10, discrepancies_more = $11, without_sums = $12,
+             events_decided_to = $13
          where id = $1 and state = 'running' and progress::text = $2::json::text",
         before.id as _,
         Json(&before.progress) as _,
@@ -135,6 +168,8 @@ pub async fn save(
         finished_at,
         after.findings.healed_more,
         after.findings.discrepancies_more,
+        after.findings.without_sums,
+        after.events_decided_to,
     )
     .execute(db)
     .await?;

@@ -1,7 +1,9 @@
 //! What Stripe has is compared with our records, and what we have not heard of is put right.
 
+mod again;
 mod captures;
 mod dismissed;
+mod refused;
 mod runs;
 mod withheld;
 
@@ -285,7 +287,9 @@ async fn more_than_a_page_is_compared_and_a_run_that_breaks_off_goes_on() {
     }
     let admin = harness.admin();
     let begun = admin.post(RECONCILIATIONS, json!({})).await;
-    let fault = json!({ "route": "GET /v1/payment_intents", "kind": "status", "status": 400 });
+    let fault = json!({
+        "route": "GET /v1/payment_intents", "kind": "status", "status": 503, "should_retry": false,
+    });
     harness.knob("faults", fault).await;
 
     harness.run_jobs().await;
@@ -362,7 +366,10 @@ async fn one_that_cannot_end_is_given_up() {
     let harness = TestApp::new().await;
     let admin = harness.admin();
     let begun = admin.post(RECONCILIATIONS, json!({})).await;
-    let fault = json!({ "route": "GET /v1/events", "kind": "status", "status": 400, "times": 99 });
+    let fault = json!({
+        "route": "GET /v1/events", "kind": "status", "status": 503, "should_retry": false,
+        "times": 99,
+    });
     harness.knob("faults", fault).await;
     harness.run_jobs().await;
 

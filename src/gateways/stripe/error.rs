@@ -54,6 +54,16 @@ impl StripeError {
         }
     }
 
+    /// Whether it says the same however often it is asked: for good, as far as can be known. A
+    /// refused API key (401) is refused everything, and is for `holdfast doctor`.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => *status != 401,
+            Self::Unusable { .. } => true,
+            Self::Unavailable(_) | Self::ReplayedFailure(_) => false,
+        }
+    }
+
     /// An answer of which this cannot be used; the log says which request it was.
     pub(super) fn unusable(what: &'static str) -> Self {
         Self::Unusable {

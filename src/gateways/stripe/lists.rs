@@ -20,6 +20,69 @@ use crate::domain::stripe_report::AttemptReference;
 /// Stripe's largest page.
 const PAGE_MAX: usize = 100;
 
+/// A list of what Stripe has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StripeList {
+    /// Events that no endpoint has acknowledged.
+    Events,
+    /// Checkout Sessions, with their PaymentIntents.
+    Sessions,
+    /// PaymentIntents, with their charges.
+    Captures,
+    /// Refunds of whatever payment.
+    Refunds,
+    /// Disputes of whatever payment.
+    Disputes,
+}
+
+impl StripeList {
+    /// Each there is.
+    pub const ALL: [Self; 5] = [
+        Self::Events,
+        Self::Sessions,
+        Self::Captures,
+        Self::Refunds,
+        Self::Disputes,
+    ];
+
+    /// Where it is, without `/v1`.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Events => "/events",
+            Self::Sessions => "/checkout/sessions",
+            Self::Captures => "/payment_intents",
+            Self::Refunds => "/refunds",
+            Self::Disputes => "/disputes",
+        }
+    }
+
+    /// What a restricted key must be allowed to read for it, by the names in Stripe's dashboard:
+    /// what is expanded counts, too. <https://docs.stripe.com/stripe-apps/reference/permissions>
+    pub fn rights(self) -> &'static str {
+        match self {
+            Self::Events => "Events",
+            Self::Sessions => "Checkout Sessions and PaymentIntents",
+            Self::Captures => "PaymentIntents and Charges",
+            Self::Refunds => "Charges and Refunds",
+            Self::Disputes => "Disputes",
+        }
+    }
+
+    /// What is always asked for with it.
+    fn query(self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Events => {
+                let mut query = vec![("delivery_success", "false".to_owned())];
+                query.extend(SUBSCRIBED_TYPES.map(|kind| ("types[]", kind.to_owned())));
+                query
+            }
+            Self::Sessions => vec![("expand[]", "data.payment_intent".to_owned())],
+            Self::Captures => vec![("expand[]", "data.latest_charge".to_owned())],
+            Self::Refunds | Self::Disputes => Vec::new(),
+        }
+    }
+}
+
 /// A page of a list.
 #[derive(Debug)]
 pub struct ListPage<T> {
@@ -92,9 +155,7 @@ impl Stripe {
         &self,
         page: PageOf<'_>,
     ) -> Result<ListPage<String>, StripeError> {
-        let mut query = vec![("delivery_success", "false".to_owned())];
-        query.extend(SUBSCRIBED_TYPES.map(|kind| ("types[]", kind.to_owned())));
-        let list = self.list("/events", page, query).await?;
+        let list = self.list(StripeList::Events, page).await?;
         list.page(|event| Some(event.to_string()))
     }
 
@@ -104,8 +165,7 @@ impl Stripe {
         &self,
         page: PageOf<'_>,
     ) -> Result<ListPage<RetrievedSession>, StripeError> {
-        let query = vec![("expand[]", "data.payment_intent".to_owned())];
-        let list = self.list("/checkout/sessions", page, query).await?;
+        let list = self.list(StripeList::Sessions, page).await?;
         list.page(|session| RetrievedSession::deserialize(session).ok())
     }
 
@@ -116,8 +176,7 @@ impl Stripe {
         page: PageOf<'_>,
         now: DateTime<Utc>,
     ) -> Result<ListPage<ListedCapture>, StripeError> {
-        let query = vec![("expand[]", "data.latest_charge".to_owned())];
-        let list = self.list("/payment_intents", page, query).await?;
+        let list = self.list(StripeList::Captures, page).await?;
         list.page(|intent| captured(&object(intent)?, now))
     }
 
@@ -147,7 +206,7 @@ impl Stripe {
         &self,
         page: PageOf<'_>,
     ) -> Result<ListPage<StripeRefund>, StripeError> {
-        let list = self.list("/refunds", page, Vec::new()).await?;
+        let list = self.list(StripeList::Refunds, page).await?;
         list.page(|refund| object(refund)?.refund())
     }
 
@@ -158,20 +217,23 @@ impl Stripe {
         page: PageOf<'_>,
         now: DateTime<Utc>,
     ) -> Result<ListPage<DisputeReport>, StripeError> {
-        let list = self.list("/disputes", page, Vec::new()).await?;
+        let list = self.list(StripeList::Disputes, page).await?;
         list.page(|dispute| object(dispute)?.dispute_report(DisputedFunds::Untouched, now))
     }
 
-    async fn list(
-        &self,
-        path: &str,
-        page: PageOf<'_>,
-        mut query: Vec<(&str, String)>,
-    ) -> Result<List, StripeError> {
+    /// Asks for one entry of a list, to learn whether it is given at all.
+    pub async fn probe_list(&self, list: StripeList) -> Result<(), StripeError> {
+        let mut query = list.query();
+        query.push(("limit", "1".to_owned()));
+        self.get::<List>(list.path(), query).await.map(drop)
+    }
+
+    async fn list(&self, list: StripeList, page: PageOf<'_>) -> Result<List, StripeError> {
+        let mut query = list.query();
         query.push(("limit", PAGE_MAX.to_string()));
         query.push(("created[gte]", page.since.timestamp().to_string()));
         query.extend(page.after.map(|after| ("starting_after", after.to_owned())));
-        self.get(path, query).await
+        self.get(list.path(), query).await
     }
 
     async fn get<T: DeserializeOwned>(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::compared::Compared;
+use super::compared::{Compared, Uncompared};
 use super::settling::Settling;
 use super::sides::{self, Sides};
 use crate::app::App;
@@ -27,12 +27,11 @@ struct Ours {
 }
 
 /// Settles the captures of a page, and compares what Stripe and we have of them then.
-pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
-    let page = app.stripe.list_captures(page, app.now()).await?;
-    Ok(Compared {
-        findings: settle_and_compare(app, page.items).await?,
-        next_after: page.next_after,
-    })
+pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared, Uncompared> {
+    let page = app.stripe.list_captures(page, app.now()).await;
+    let page = page.map_err(Uncompared::NotListed)?;
+    let findings = settle_and_compare(app, page.items).await?;
+    Ok(Compared::new(findings, page.next_after))
 }
 
 /// Settles captures that are not recorded, and their refunds, and adds up what Stripe and we have
@@ -114,7 +113,7 @@ async fn settle(app: &App, one: &Ours, before: Option<&RecordedCapture>) -> Resu
 }
 
 /// An answer about one object that cannot be used says nothing of the others.
-fn about_one(error: StripeError) -> Error {
+pub(super) fn about_one(error: StripeError) -> Error {
     match error {
         StripeError::Unusable { ref request_id, .. } => Error::ProviderRefused {
             reason: error.reason(),

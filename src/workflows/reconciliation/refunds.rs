@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::compared::Compared;
+use super::compared::{Compared, Uncompared};
 use super::settling::Settling;
 use crate::app::App;
-use crate::error::Result;
 use crate::gateways::stripe::lists::PageOf;
 use crate::repositories::refunds;
 use crate::settlement;
 
 /// Settles those of a page whose payments are here, where they stand otherwise than is recorded.
-pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
-    let mut page = app.stripe.list_recent_refunds(page).await?;
+pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared, Uncompared> {
+    let page = app.stripe.list_recent_refunds(page).await;
+    let mut page = page.map_err(Uncompared::NotListed)?;
     let known = refunds::list_known(&mut app.acquire().await?, &page.items).await?;
     let known: HashMap<_, _> = known
         .into_iter()
@@ -34,8 +34,5 @@ pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
         };
         settling.note(&id, settled).await?;
     }
-    Ok(Compared {
-        findings: settling.end().await?,
-        next_after: page.next_after,
-    })
+    Ok(Compared::new(settling.end().await?, page.next_after))
 }

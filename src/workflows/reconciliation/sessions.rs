@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::compared::Compared;
+use super::compared::{Compared, Uncompared};
 use super::settling::Settling;
 use crate::app::App;
 use crate::domain::attempt::AttemptStatus;
@@ -24,8 +24,9 @@ const UNMATCHED: &str = "session_unmatched";
 
 /// Settles what a page of them says, where that is news; one that says that it is ours and is paid,
 /// and of which there is no attempt here, is left to a person.
-pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
-    let page = app.stripe.list_sessions(page).await?;
+pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared, Uncompared> {
+    let page = app.stripe.list_sessions(page).await;
+    let page = page.map_err(Uncompared::NotListed)?;
     let references: Vec<_> = page.items.iter().map(RetrievedSession::reference).collect();
     let found = attempts::find_for(&mut app.acquire().await?, &references).await?;
     let found: HashMap<&str, &FoundAttempt> = found
@@ -55,10 +56,7 @@ pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared> {
     if !matched.is_empty() {
         discrepancies::heal(&mut app.acquire().await?, UNMATCHED, &matched).await?;
     }
-    Ok(Compared {
-        findings: settling.end().await?,
-        next_after: page.next_after,
-    })
+    Ok(Compared::new(settling.end().await?, page.next_after))
 }
 
 /// Settles what a session says of an attempt of ours, if that is news.

@@ -13,7 +13,7 @@ use crate::repositories::discrepancies::{self, NewDiscrepancy};
 const UNRECORDED: &str = "capture_unrecorded";
 const CAPTURE_DIFFERS: &str = "capture_differs";
 const REFUNDS_DIFFER: &str = "capture_refunds_differ";
-pub(super) const UNKNOWN_TO_STRIPE: &str = "capture_unknown_to_stripe";
+const UNKNOWN_TO_STRIPE: &str = "capture_unknown_to_stripe";
 /// In what the two sides of a capture can differ, as a discrepancy about its PaymentIntent. They
 /// are healed where the sides agree.
 pub(super) const KINDS: [&str; 4] = [

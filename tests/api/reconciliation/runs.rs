@@ -102,7 +102,7 @@ async fn a_clock_that_was_ahead_keeps_none_from_being_begun() {
 }
 
 /// From now on, such rows of a table are refused.
-async fn refuse(harness: &TestApp, table: &str, condition: &str) {
+pub(super) async fn refuse(harness: &TestApp, table: &str, condition: &str) {
     for statement in [
         "create or replace function refuse() returns trigger language plpgsql
          as $$ begin raise exception 'refused by a test'; end $$"
@@ -119,7 +119,7 @@ async fn refuse(harness: &TestApp, table: &str, condition: &str) {
     }
 }
 
-async fn refuse_no_more(harness: &TestApp, table: &str) {
+pub(super) async fn refuse_no_more(harness: &TestApp, table: &str) {
     let statement = format!("drop trigger refused on {table}");
     sqlx::query(AssertSqlSafe(statement))
         .execute(harness.db())
