@@ -184,6 +184,7 @@ mod tests {
         RefundState {
             id: RefundId::new(),
             stripe_refund_id: is_made.then(|| format!("re_{amount_minor}")),
+            is_by_hand: false,
             money: eur(amount_minor),
             status,
             failure_reason: None,

@@ -92,6 +92,7 @@ mod tests {
             refunds: vec![RefundState {
                 id: RefundId::new(),
                 stripe_refund_id: None,
+                is_by_hand: false,
                 money,
                 status,
                 failure_reason: None,

@@ -114,6 +114,7 @@ mod tests {
         let refunds = refunds.iter().map(|(amount, status)| RefundState {
             id: RefundId::new(),
             stripe_refund_id: None,
+            is_by_hand: false,
             money: money(*amount, "eur"),
             status: *status,
             failure_reason: None,

@@ -1,11 +1,14 @@
 //! How the refunds of a payment stand, and what a report about one can make of them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::attempt::PaymentPart;
 use super::ids::{BookingId, PaymentId, RefundId};
 use super::money::Money;
 
+/// A refund that somebody makes in Stripe's dashboard so long before or after one of ours of the
+/// same amount is probably the same, made twice: whoever has not heard of the one makes the other.
+const TWICE_WITHIN: TimeDelta = TimeDelta::hours(1);
 /// Of a report that says less than is known.
 pub const NOTHING_NEW: &str = "the refund had got as far before";
 
@@ -85,6 +88,8 @@ pub struct RefundState {
     pub id: RefundId,
     /// `re_…`, once Stripe has made it.
     pub stripe_refund_id: Option<String>,
+    /// Whether we have not asked for it: somebody has made it in Stripe's dashboard.
+    pub is_by_hand: bool,
     /// How much.
     pub money: Money,
     /// Where it stands.
@@ -182,6 +187,26 @@ impl RefundedPayment {
         self.refunds.iter().filter(requested)
     }
 
+    /// The refund of which this one, made at Stripe then, is probably a repetition: one of the two
+    /// is ours, the other was made by hand, of the same amount, while ours was asked for or shortly
+    /// before or after. Two of ours are two that were wanted.
+    pub fn twin_of(&self, refund: &RefundState, made_at: DateTime<Utc>) -> Option<&RefundState> {
+        self.refunds.iter().find(|other| {
+            let (asked_at, by_hand_at) = if refund.is_by_hand {
+                (other.created_at, made_at)
+            } else {
+                (refund.created_at, other.created_at)
+            };
+            let until = if refund.is_by_hand { asked_at } else { made_at };
+            let is_near =
+                asked_at - TWICE_WITHIN <= by_hand_at && by_hand_at <= until + TWICE_WITHIN;
+            other.is_by_hand != refund.is_by_hand
+                && other.money == refund.money
+                && other.status.has_left()
+                && is_near
+        })
+    }
+
     /// Those of as much that have failed or were called off.
     pub fn ended_like(&self, refund: &RefundState) -> impl Iterator<Item = &RefundState> {
         self.refunds.iter().filter(|one| match one.status {
@@ -212,5 +237,67 @@ impl RefundedPayment {
             }
         }
         giving_way
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refund(is_by_hand: bool, minute: i64) -> RefundState {
+        RefundState {
+            id: RefundId::new(),
+            stripe_refund_id: Some("re_1".to_owned()),
+            is_by_hand,
+            money: Money::new(500, "eur".parse().unwrap()),
+            status: RefundStatus::Succeeded,
+            failure_reason: None,
+            created_at: DateTime::UNIX_EPOCH + TimeDelta::minutes(minute),
+            refused_since: None,
+        }
+    }
+
+    #[test]
+    fn a_refund_is_made_twice_where_one_is_ours_and_another_like_it_was_made_by_hand_meanwhile() {
+        let at = |minute| DateTime::UNIX_EPOCH + TimeDelta::minutes(minute);
+        for (known, told, made_at, is_twice) in [
+            // One by hand, and then ours.
+            (refund(true, 0), refund(false, 5), 5, true),
+            (refund(true, 0), refund(false, 60), 60, true),
+            (refund(true, 0), refund(false, 61), 61, false),
+            // Ours was under way for long, and somebody could not wait.
+            (refund(true, 300), refund(false, 0), 600, true),
+            (refund(true, 600), refund(false, 0), 600, true),
+            (refund(true, 661), refund(false, 0), 600, false),
+            // Ours, and then one by hand.
+            (refund(false, 0), refund(true, 5), 5, true),
+            (refund(false, 0), refund(true, 61), 61, false),
+            // Two that were wanted.
+            (refund(false, 0), refund(false, 1), 1, false),
+            (refund(true, 0), refund(true, 1), 1, false),
+        ] {
+            let twin = known.id;
+            let mut payment = RefundedPayment {
+                id: PaymentId::new(),
+                booking_id: BookingId::new(),
+                part: PaymentPart::Full,
+                money: Money::new(1_200, "eur".parse().unwrap()),
+                is_surplus: false,
+                refunds: vec![known, told.clone()],
+            };
+            let found =
+                |payment: &RefundedPayment| payment.twin_of(&told, at(made_at)).map(|twin| twin.id);
+
+            assert_eq!(
+                found(&payment),
+                is_twice.then_some(twin),
+                "{payment:?} {made_at}"
+            );
+            payment.refunds[0].status = RefundStatus::Failed;
+            assert_eq!(found(&payment), None);
+            payment.refunds[0].status = RefundStatus::Succeeded;
+            payment.refunds[0].money.amount_minor = 400;
+            assert_eq!(found(&payment), None);
+        }
     }
 }

@@ -89,6 +89,7 @@ mod tests {
         let refund = RefundState {
             id: RefundId::new(),
             stripe_refund_id: None,
+            is_by_hand: false,
             money: money(reserved_minor),
             status: RefundStatus::Requested,
             failure_reason: None,

@@ -221,6 +221,7 @@ mod tests {
         let refunds = refunds.iter().map(|(amount, status)| RefundState {
             id: RefundId::new(),
             stripe_refund_id: None,
+            is_by_hand: false,
             money: eur(*amount),
             status: *status,
             failure_reason: (*status == RefundStatus::Failed)

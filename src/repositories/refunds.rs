@@ -31,6 +31,7 @@ pub async fn insert_found(
     let refund = RefundState {
         id: RefundId::new(),
         stripe_refund_id: Some(found.id.clone()),
+        is_by_hand: true,
         money,
         status: found.status,
         failure_reason: found.failure_reason.clone(),
@@ -148,7 +149,7 @@ async fn lock(
     let refunds = sqlx::query!(
         r#"select id as "id: RefundId", payment_id as "payment_id: PaymentId", stripe_refund_id,
                   amount_minor, currency, status as "status: RefundStatus", failure_reason,
-                  created_at, refused_since
+                  created_at, refused_since, source as "source: RefundSource"
            from refunds
            where payment_id = any($1)
            order by id
@@ -166,6 +167,7 @@ async fn lock(
             .push(RefundState {
                 id: row.id,
                 stripe_refund_id: row.stripe_refund_id,
+                is_by_hand: row.source == RefundSource::Dashboard,
                 money: Money::new(row.amount_minor, currency),
                 status: row.status,
                 failure_reason: row.failure_reason,

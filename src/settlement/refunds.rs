@@ -22,6 +22,9 @@ use crate::repositories::{ledger, refund_looks, refund_requests, refunds};
 
 /// The kind of discrepancy of a refund that does not go: for now, or because it has failed.
 const NOT_GONE: &str = "refund_not_gone";
+/// The kind of discrepancy of a refund that was made twice, once by us and once by hand; it is
+/// about the one that was made by hand.
+const MADE_TWICE: &str = "refund_made_twice";
 /// Why a refund was called off.
 const BY_HAND: &str = "somebody has refunded the payment in Stripe's dashboard";
 
@@ -64,6 +67,7 @@ impl Round<'_> {
             self.request_rest(db, payment, one).await?;
         }
         self.book(db, payment, &refund, change.bookkeeping).await?;
+        self.look_for_twin(db, payment, &refund, found).await?;
         let status = found.status;
         if status != RefundStatus::Pending {
             self.settled(payment, &refund, status);
@@ -122,6 +126,56 @@ impl Round<'_> {
             reason: None,
         };
         self.happened(payment.booking_id, requested);
+        Ok(())
+    }
+
+    /// Shows a person that a refund was made twice; where one of the two is not any more, that is
+    /// healed.
+    async fn look_for_twin(
+        &self,
+        db: &mut Connection,
+        payment: &RefundedPayment,
+        refund: &RefundState,
+        found: &StripeRefund,
+    ) -> Result<()> {
+        if !found.status.has_left() {
+            let of_both = payment.refunds.iter().chain([refund]);
+            let by_hand = of_both.filter(|one| one.is_by_hand && one.money == refund.money);
+            let by_hand = by_hand.filter(|one| refund.is_by_hand == (one.id == refund.id));
+            let ids = by_hand.filter_map(|one| one.stripe_refund_id.clone());
+            return discrepancies::heal(db, MADE_TWICE, &ids.collect::<Vec<_>>()).await;
+        }
+        let made_at = found.created_at.unwrap_or(self.now);
+        let Some(twin) = payment.twin_of(refund, made_at) else {
+            return Ok(());
+        };
+        let told = (refund.id, Some(&found.id));
+        let known = (twin.id, twin.stripe_refund_id.as_ref());
+        let (ours, by_hand) = if refund.is_by_hand {
+            (known, told)
+        } else {
+            (told, known)
+        };
+        let discrepancy = NewDiscrepancy {
+            kind: MADE_TWICE,
+            subject: by_hand.1.map_or("a refund without an id", String::as_str),
+            booking_id: Some(payment.booking_id),
+            ours: json!({
+                "paymentId": payment.id, "refundId": ours.0, "stripeRefundId": ours.1,
+                "amount": refund.money,
+            }),
+            theirs: json!({ "refundId": by_hand.0, "stripeRefundId": by_hand.1 }),
+        };
+        if discrepancies::open(db, &discrepancy, self.now)
+            .await?
+            .is_some()
+        {
+            tracing::error!(
+                booking.id = %payment.booking_id,
+                refund.id = %refund.id,
+                "a refund was probably made twice, by us and in Stripe's dashboard"
+            );
+        }
         Ok(())
     }
 

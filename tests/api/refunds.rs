@@ -3,6 +3,7 @@
 
 mod by_admin;
 mod by_hand;
+mod made_twice;
 mod refused;
 mod undecided;
 
