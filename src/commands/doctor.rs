@@ -7,8 +7,8 @@ use holdfast::app::{self, App, Clock, Skew};
 use holdfast::config::{Config, Environment};
 use holdfast::error::explain;
 use holdfast::repositories::{database, rights, untrusted_forwarders};
-use holdfast::workflows;
 use holdfast::workflows::audit::{Chain, follow_chain};
+use holdfast::workflows::{self, reconciliation};
 use sqlx::PgConnection;
 
 use super::failure::{Failure, unusable};
@@ -16,6 +16,8 @@ use super::output::say;
 
 /// Of what needs the database, and there is none.
 const NOT_CHECKED: &str = "not checked, for want of a database";
+/// Of what only a key that works can tell.
+const NO_KEY: &str = "not checked, for want of a key that Stripe accepts";
 
 /// For how long it is remembered who has forwarded requests.
 const FORWARDERS_LOOKED_BACK: TimeDelta = TimeDelta::days(7);
@@ -66,6 +68,7 @@ pub(super) async fn run(environment: &Environment) -> Result<ExitCode, Failure> 
         ("issuer", identity),
         ("clock", clock(database.skew, stripe.skew)),
         ("Stripe key", stripe.key),
+        ("Stripe rights", stripe.rights),
     ];
     for (name, finding) in &findings {
         report(name, finding)?;
@@ -216,6 +219,8 @@ fn clock(postgres: Option<Skew>, stripe: Option<Skew>) -> Finding {
 
 struct StripeFindings {
     key: Finding,
+    /// What the key may read.
+    rights: Finding,
     /// Unknown where Stripe does not say what time it is there.
     skew: Option<Skew>,
 }
@@ -229,6 +234,7 @@ async fn stripe(app: &App) -> StripeFindings {
                 format!("Stripe cannot be reached: {error}; check STRIPE_API_BASE and the network");
             return StripeFindings {
                 key: Finding::Failed(remedy),
+                rights: Finding::Failed(NO_KEY.to_owned()),
                 skew: None,
             };
         }
@@ -239,7 +245,26 @@ async fn stripe(app: &App) -> StripeFindings {
         Err("refused by Stripe; copy STRIPE_SECRET_KEY again from the dashboard".to_owned())
     };
     StripeFindings {
+        rights: if probe.key_works {
+            rights(app).await
+        } else {
+            Finding::Failed(NO_KEY.to_owned())
+        },
         key: key.into(),
         skew: probe.stripe_time.map(|theirs| app.skew(before, theirs)),
     }
+}
+
+/// Whether each list is given that reconciliations compare: `serve` works without, but what is
+/// missing there is never found by it.
+async fn rights(app: &App) -> Finding {
+    let missing = reconciliation::missing_rights(app).await;
+    if missing.is_empty() {
+        return Finding::Well("all that is compared with Stripe may be read".to_owned());
+    }
+    Finding::Warning(format!(
+        "not given to read: {}; give the restricted key these rights in Stripe's dashboard, or \
+         what Stripe has of them is not compared",
+        missing.join(", ")
+    ))
 }

@@ -2,7 +2,7 @@
 
 use super::harness::{Harness, NOWHERE};
 
-const CHECKS: [&str; 9] = [
+const CHECKS: [&str; 10] = [
     "configuration",
     "database",
     "migrations",
@@ -12,6 +12,7 @@ const CHECKS: [&str; 9] = [
     "issuer",
     "clock",
     "Stripe key",
+    "Stripe rights",
 ];
 
 /// Runs the doctor, who must find exactly these checks failed, and say this.
@@ -133,7 +134,7 @@ async fn stripe_is_not_there_or_refuses_the_key() {
     fails(
         &harness,
         &[("STRIPE_API_BASE", NOWHERE)],
-        &["Stripe key"],
+        &["Stripe key", "Stripe rights"],
         "check STRIPE_API_BASE and the network",
     );
     harness
@@ -142,9 +143,24 @@ async fn stripe_is_not_there_or_refuses_the_key() {
     fails(
         &harness,
         &[],
-        &["Stripe key"],
+        &["Stripe key", "Stripe rights"],
         "copy STRIPE_SECRET_KEY again from the dashboard",
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_may_not_read_all_that_is_compared() {
+    let harness = Harness::new().await;
+    for list in ["/v1/events", "/v1/disputes"] {
+        let refused = format!(r#"{{ "route": "GET {list}$", "kind": "status", "status": 403 }}"#);
+        harness.fault(&refused).await;
+    }
+
+    let ended = harness.run(&["doctor"], &[]);
+
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let line = "WARN  Stripe rights: not given to read: Events, Disputes; give the restricted key";
+    assert!(ended.stdout.contains(line), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

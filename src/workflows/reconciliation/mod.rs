@@ -15,6 +15,7 @@ mod unlisted;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use compared::{Compared, Uncompared};
+pub use unlisted::missing_rights;
 
 use crate::app::App;
 use crate::connection::Connection;

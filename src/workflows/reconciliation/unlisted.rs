@@ -1,5 +1,6 @@
 //! Lists that Stripe does not give, for good: a person has to look, and all else is gone on with.
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::compared::Compared;
@@ -44,6 +45,19 @@ pub(super) async fn leave(app: &App, list: StripeList, error: &StripeError) -> R
 pub(super) async fn note_given(app: &App, list: StripeList) -> Result<()> {
     let mut db = app.acquire().await?;
     discrepancies::heal(&mut db, NOT_LISTED, &[subject(list)]).await
+}
+
+/// What the key is not given to read of all that is compared, by the names in Stripe's dashboard;
+/// where Stripe says something else than that, by the list and what it says.
+pub async fn missing_rights(app: &App) -> Vec<String> {
+    let asked = StripeList::ALL.map(async |list| (list, app.stripe.probe_list(list).await));
+    let missing = join_all(asked).await.into_iter();
+    let missing = missing.filter_map(|(list, answer)| match answer {
+        Ok(()) => None,
+        Err(StripeError::Refused { status: 403, .. }) => Some(list.rights().to_owned()),
+        Err(error) => Some(format!("{} ({error})", subject(list))),
+    });
+    missing.collect()
 }
 
 fn subject(list: StripeList) -> String {
