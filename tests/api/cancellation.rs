@@ -103,6 +103,30 @@ async fn a_cancellation_that_stripe_does_not_confirm_frees_nothing_and_goes_on_i
 }
 
 #[tokio::test]
+async fn a_cancellation_that_stripe_refuses_to_confirm_frees_nothing() {
+    for status in [401, 403] {
+        let harness = TestApp::new().await;
+        let show = harness.show().await;
+        let dana = harness.customer("dana");
+        let booking = dana.booked(&show, &["A2"]).await;
+        let refused = json!({
+            "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": status,
+        });
+        harness.knob("faults", refused).await;
+
+        let cancelled = cancel(&dana, &booking, json!({})).await;
+
+        cancelled.refused(502, "payment_provider_error");
+        assert_eq!(dana.booking(&booking).await["status"], "pending");
+        assert_eq!(harness.sql("select count(*) from seat_claims").await, "1");
+        harness.advance(TimeDelta::seconds(5)).await;
+        harness.run_jobs().await;
+        assert_eq!(dana.booking(&booking).await["status"], "cancelled");
+        harness.reconcile().await;
+    }
+}
+
+#[tokio::test]
 async fn only_the_buyer_or_an_admin_cancels_and_only_what_they_have_seen() {
     let harness = TestApp::new().await;
     let show = harness.show().await;

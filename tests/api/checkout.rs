@@ -273,3 +273,35 @@ fn form(asked: &Value) -> Vec<(String, String)> {
         .into_owned()
         .collect()
 }
+
+/// Whatever part is named, as long as nothing is due; and what is not due names no other part.
+#[tokio::test]
+async fn a_confirmed_booking_says_that_it_is_paid_or_what_is_not_payable() {
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
+    let paid = dana.booked(&show, &["A2"]).await;
+    harness.pay(&paid).await;
+    let service = harness.service_with(json!({})).await;
+    let slot = "2026-12-01T09:00:00Z";
+    let half = dana.book_slot(&service, slot, 1, "half").await.body;
+    harness.pay(&half).await;
+    let checkout = async |booking: &Value, part: &str| {
+        let path = format!("/api/bookings/{}/checkout", booking["id"].as_str().unwrap());
+        dana.post(&path, json!({ "part": part })).await
+    };
+
+    for part in ["full", "deposit", "balance"] {
+        checkout(&paid, part).await.refused(409, "already_paid");
+    }
+    for part in ["full", "deposit"] {
+        let refused = checkout(&half, part).await;
+        refused.refused(409, "booking_not_payable");
+        assert_eq!(refused.body["bookingStatus"], "confirmed", "{part}");
+    }
+    assert_eq!(
+        harness.sql("select count(*) from checkout_attempts").await,
+        "2"
+    );
+    assert_eq!(checkout(&half, "balance").await.status, 200);
+}

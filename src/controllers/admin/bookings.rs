@@ -184,7 +184,7 @@ pub struct VerifyBooking {}
 pub struct VerifiedBooking {
     status: BookingStatus,
     booking: BookingView,
-    /// Whether what Stripe said has changed it.
+    /// Whether what Stripe said has changed anything that is stored of it.
     changed: bool,
 }
 
@@ -210,10 +210,14 @@ pub async fn verify_booking(
     let entry = admin.entry(AdminAction::VerifyBooking, id, None);
     audit_log::append(&mut tx, &entry, app.now()).await?;
     app.commit(tx).await?;
-    let details = sessions::verify_booking(&app, id).await?;
+    let sessions::VerifiedBooking {
+        details,
+        is_changed,
+    } = sessions::verify_booking(&app, id).await?;
     Ok(Json(VerifiedBooking {
         status: details.booking.status,
-        changed: details.booking.version != before.booking.version,
+        // What an event has changed meanwhile counts, too.
+        changed: is_changed || details.booking.version != before.booking.version,
         booking: BookingView::of(&app, details),
     }))
 }

@@ -9,7 +9,7 @@ use crate::app::{App, AppState};
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::payment::SettledBy;
-use crate::domain::stripe_report::{AttemptReference, StripeReport};
+use crate::domain::stripe_report::{AttemptReference, Change, StripeReport};
 use crate::error::{Error, Result};
 use crate::gateways::stripe::{SessionLook, StripeError};
 use crate::repositories::sessions;
@@ -50,6 +50,25 @@ pub(super) fn begin(
     check
 }
 
+/// What a check has come to.
+pub(super) struct Checked {
+    pub(super) look: SessionLook,
+    /// What that has changed.
+    pub(super) change: Option<Change>,
+    /// Why Stripe does not say how it stands, if it does not.
+    pub(super) refusal: Option<Error>,
+}
+
+impl Checked {
+    fn unexplained(report: CheckoutReport, refusal: Option<Error>) -> Self {
+        Self {
+            look: SessionLook::Unexplained(report),
+            change: None,
+            refusal,
+        }
+    }
+}
+
 /// Asks how a session stands, and settles what it says. What nobody can explain is not settled:
 /// that is [`settle_unexplained`]'s. Commits.
 pub(super) async fn make(
@@ -58,17 +77,32 @@ pub(super) async fn make(
     session_id: &str,
     settled_by: SettledBy,
 ) -> Result<SessionLook> {
+    let checked = make_and_tell(app, attempt, session_id, settled_by).await?;
+    Ok(checked.look)
+}
+
+/// The same, and says what that has changed.
+pub(super) async fn make_and_tell(
+    app: &App,
+    attempt: AttemptOfBooking,
+    session_id: &str,
+    settled_by: SettledBy,
+) -> Result<Checked> {
     let session = match app.stripe.retrieve_session(session_id).await {
         Ok(session) => session,
         Err(error) if error.is_unknown() => {
-            return Ok(SessionLook::Unexplained(CheckoutReport::Unknown));
+            return Ok(Checked::unexplained(CheckoutReport::Unknown, None));
         }
         Err(error) => match unexplained(&error) {
-            Some(why) => return Ok(SessionLook::Unexplained(CheckoutReport::Unexplained(why))),
+            Some(why) => {
+                let report = CheckoutReport::Unexplained(why);
+                return Ok(Checked::unexplained(report, Some(error.into())));
+            }
             None => return Err(error.into()),
         },
     };
     let look = session.look(app.now());
+    let mut change = None;
     if let SessionLook::Settled(report) = &look {
         let reference = AttemptReference {
             session_id: Some(session_id.to_owned()),
@@ -81,9 +115,13 @@ pub(super) async fn make(
             report: StripeReport::Checkout(report.clone()),
             settled_by,
         };
-        settlement::settle_answer(app, answer).await?;
+        change = settlement::settle_answer(app, answer).await?;
     }
-    Ok(look)
+    Ok(Checked {
+        look,
+        change,
+        refusal: None,
+    })
 }
 
 /// What an error says of a session, where asking again may give the same for ever. A refused API

@@ -8,4 +8,4 @@ mod verify_booking;
 
 pub use release::{cancel, close_if_still_payable, close_lapsed, close_payable, end_hold};
 pub use verify::verify;
-pub use verify_booking::verify_booking;
+pub use verify_booking::{VerifiedBooking, verify_booking};

@@ -197,7 +197,7 @@ async fn close(app: &App, id: BookingId, unclosed: &UnclosedAttempt) -> Result<(
 /// The session of an attempt that Stripe has not answered: asked for again under the same key.
 /// `None` where Stripe says that there is none, or keeps answering with a stored failure, or with
 /// what cannot be used after the time of the session: then nobody was ever given a link.
-async fn learn_session(app: &App, attempt: &UnclosedAttempt) -> Result<Option<String>> {
+pub(super) async fn learn_session(app: &App, attempt: &UnclosedAttempt) -> Result<Option<String>> {
     match app
         .stripe
         .create_session(attempt.id, &attempt.parameters, attempt.expires_at)

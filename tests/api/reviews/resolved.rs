@@ -158,3 +158,57 @@ async fn what_came_in_another_currency_cannot_confirm() {
     assert_eq!(after["status"], "review");
     assert_eq!(harness.sql(MOVED).await, "");
 }
+
+/// A confirmed booking whose balance came odd, and another page of which can still be paid.
+async fn under_review_with_an_open_page(harness: &TestApp) -> Value {
+    let service = harness.service_with(json!({})).await;
+    let dana = harness.customer("dana");
+    let slot = "2026-12-01T09:00:00Z";
+    let booking = dana.book_slot(&service, slot, 1, "half").await.body;
+    harness.pay(&booking).await;
+    let path = format!("/api/bookings/{}/checkout", booking["id"].as_str().unwrap());
+    let first = dana.post(&path, json!({ "part": "balance" })).await.body;
+    let session = &first["checkout"]["sessionId"];
+    let events = harness.pay_unheard(json!({ "session": session })).await;
+    harness.hear_of_expiry(&first).await;
+    let second = dana.post(&path, json!({ "part": "balance" })).await;
+    assert_eq!(second.status, 200, "{second:?}");
+    let odd = changed(
+        &events["checkout.session.completed"],
+        "evt_odd",
+        &json!({ "amount_total": 499 }),
+    );
+    harness.deliver(&odd).await;
+    let reviewed = dana.booking(&booking).await;
+    assert_eq!(reviewed["status"], "review", "{reviewed}");
+    reviewed
+}
+
+#[tokio::test]
+async fn while_stripe_does_not_close_the_page_nothing_is_decided() {
+    for (status, answer, code) in [
+        (401, 502, "payment_provider_error"),
+        (403, 502, "payment_provider_error"),
+        (503, 503, "payment_provider_unavailable"),
+        (429, 503, "payment_provider_unavailable"),
+    ] {
+        let harness = TestApp::new().await;
+        let booking = under_review_with_an_open_page(&harness).await;
+        let fault = json!({
+            "route": "POST /v1/checkout/sessions/*/expire", "kind": "status", "status": status,
+            "should_retry": false,
+        });
+        harness.knob("faults", fault).await;
+        let body = json!({ "action": "cancel", "reason": "not theirs" });
+
+        let refused = resolve(&harness, &booking, body.clone()).await;
+        let kept = harness.customer("dana").booking(&booking).await;
+        let resolved = resolve(&harness, &booking, body).await;
+
+        refused.refused(answer, code);
+        assert_eq!(kept["status"], "review", "{status}");
+        assert_eq!(resolved.status, 200, "{status}: {resolved:?}");
+        assert_eq!(resolved.body["status"], "cancelled");
+        harness.run_jobs().await;
+    }
+}
