@@ -32,7 +32,8 @@ pub struct Config {
     pub app_origins: Vec<String>,
     /// `HOLD_SECONDS`: default 600, from 1 to 82800. How long a booking holds its seats unpaid.
     pub hold: Duration,
-    /// `RATE_LIMIT_PER_MINUTE`: default 300, 0 = off. Requests per minute and caller.
+    /// `RATE_LIMIT_PER_MINUTE`: default 300, 0 = off. Requests per minute and caller; what holds
+    /// seats, asks Stripe or spends has a tenth of it, and at least ten.
     pub rate_limit_per_minute: Option<NonZeroU32>,
     /// `TRUSTED_PROXIES`: default none, comma-separated. The networks of our proxies, as CIDRs:
     /// only their `X-Forwarded-For` counts.

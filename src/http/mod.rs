@@ -12,7 +12,7 @@ mod json;
 pub mod middleware;
 pub mod paging;
 pub mod problem;
-mod rate_limit;
+pub mod rate_limit;
 pub mod reply;
 pub mod server;
 mod unparsed;

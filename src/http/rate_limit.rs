@@ -6,13 +6,21 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+use super::identity::Identified;
 use super::problem::Problem;
 use crate::domain::user::UserId;
+
+/// What holds seats, asks Stripe or spends may be this part of all requests of a caller …
+const COSTLY_PART: u32 = 10;
+/// … and at least so many in a minute: a buyer who tries a few seats needs them.
+const COSTLY_MIN: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// Beyond this many callers, those who have been quiet for a while are forgotten.
 const CALLERS_KEPT: usize = 10_000;
@@ -39,12 +47,19 @@ impl fmt::Display for Caller<'_> {
 
 /// Counts the requests of each caller.
 #[derive(Clone)]
-pub(super) struct RateLimit(Option<Arc<DefaultKeyedRateLimiter<String>>>);
+pub struct RateLimit(Option<Arc<DefaultKeyedRateLimiter<String>>>);
 
 impl RateLimit {
     /// At most `per_minute` requests of each caller, or no limit.
-    pub(super) fn new(per_minute: Option<NonZeroU32>) -> Self {
+    pub fn new(per_minute: Option<NonZeroU32>) -> Self {
         Self(per_minute.map(|limit| Arc::new(RateLimiter::keyed(Quota::per_minute(limit)))))
+    }
+
+    /// A tenth of `per_minute`, and at least ten, for what holds seats, asks Stripe or spends; or
+    /// no limit. The routes that share it are given clones of one.
+    pub fn of_costly(per_minute: Option<NonZeroU32>) -> Self {
+        let part = |limit: NonZeroU32| NonZeroU32::new(limit.get().div_euclid(COSTLY_PART));
+        Self::new(per_minute.map(|limit| part(limit).unwrap_or(COSTLY_MIN).max(COSTLY_MIN)))
     }
 
     /// How long `caller` has to wait, if they may not go on now.
@@ -63,5 +78,22 @@ impl RateLimit {
         let detail = format!("Too many requests; go on in {seconds} seconds.");
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
         Some(problem.retry_after(seconds).into_response())
+    }
+}
+
+/// Refuses users who do too often what more than reads, with 429 and `Retry-After`. Comes after
+/// [`super::admission::admit_user`]; who is no user is refused by the handler.
+pub async fn limit_unsafe(
+    State(limit): State<RateLimit>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let user = match request.extensions().get::<Identified>() {
+        Some(Identified(Ok(user))) if !request.method().is_safe() => Some(user),
+        _ => None,
+    };
+    match user.and_then(|user| limit.refuse(&Caller::User(&user.id))) {
+        Some(refused) => refused,
+        None => next.run(request).await,
     }
 }

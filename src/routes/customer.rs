@@ -1,5 +1,7 @@
-//! What a signed-in user may do: book, and see to their own bookings.
+//! What a signed-in user may do: book, and see to their own bookings. What holds seats, asks Stripe
+//! or spends has a limit of its own, whoever calls it.
 
+use axum::middleware::from_fn_with_state;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -7,6 +9,7 @@ use super::audience::Audience;
 use super::problems::{GENERAL, SIGNED_IN};
 use crate::app::AppState;
 use crate::controllers::{bookings, cancellation, checkout, me, payments};
+use crate::http::rate_limit::{RateLimit, limit_unsafe};
 
 const AUDIENCE: Audience = Audience {
     name: "customer",
@@ -15,15 +18,19 @@ const AUDIENCE: Audience = Audience {
     problems: &[GENERAL, SIGNED_IN],
 };
 
-pub(super) fn routes() -> OpenApiRouter<AppState> {
-    let routes = OpenApiRouter::new()
+/// `costly` limits what costs more than an answer.
+pub(super) fn routes(costly: RateLimit) -> OpenApiRouter<AppState> {
+    let limited = OpenApiRouter::new()
         .routes(routes!(bookings::create_booking, bookings::list_bookings))
-        .routes(routes!(bookings::find_booking))
         .routes(routes!(checkout::reopen_checkout))
-        .routes(routes!(cancellation::preview_cancellation))
         .routes(routes!(cancellation::cancel_booking))
         .routes(routes!(payments::verify_payment))
+        .layer(from_fn_with_state(costly, limit_unsafe));
+    let routes = OpenApiRouter::new()
+        .routes(routes!(bookings::find_booking))
+        .routes(routes!(cancellation::preview_cancellation))
         .routes(routes!(payments::list_payments))
-        .routes(routes!(me::find_me));
+        .routes(routes!(me::find_me))
+        .merge(limited);
     AUDIENCE.describe(routes)
 }

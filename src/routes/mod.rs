@@ -29,6 +29,7 @@ use crate::controllers::stripe_webhook::refuse_unknown_path;
 use crate::http::admission::{Admission, admit_anyone, admit_user};
 use crate::http::middleware::{REQUEST_ID, on_panic, one_host, request_id, span, time_limit};
 use crate::http::problem::ProblemView;
+use crate::http::rate_limit::RateLimit;
 use crate::http::server::{self, Limits};
 
 /// The largest body of a request: the largest show that can be described fits several times.
@@ -71,7 +72,8 @@ pub fn router(app: AppState) -> Router {
         Admission::clone(&admission),
         admit_anyone,
     ));
-    let users = users_routes().layer(from_fn_with_state(admission, admit_user));
+    let costly = RateLimit::of_costly(app.config.rate_limit_per_minute);
+    let users = users_routes(costly).layer(from_fn_with_state(admission, admit_user));
     let (router, _) = described(anyones.merge(users))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .split_for_parts();
@@ -96,12 +98,12 @@ pub fn router(app: AppState) -> Router {
 
 /// The description of every route, as OpenAPI 3.1.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    described(public::routes().merge(users_routes())).into_openapi()
+    described(public::routes().merge(users_routes(RateLimit::new(None)))).into_openapi()
 }
 
 /// The routes of those who sign in.
-fn users_routes() -> OpenApiRouter<AppState> {
-    customer::routes().merge(admin::routes())
+fn users_routes(costly: RateLimit) -> OpenApiRouter<AppState> {
+    customer::routes(costly).merge(admin::routes())
 }
 
 fn described(callers: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {

@@ -3,10 +3,25 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use serde_json::json;
 
-use crate::harness::{TestApp, send};
+use crate::harness::{Caller, TestApp, send};
 
 const NOTED: &str = "select coalesce(max(address), '') from untrusted_forwarders";
+const NOBODYS: &str = "0193a000-0000-7000-8000-000000000000";
+
+/// Calls each of the routes that cost more than an answer once, in vain; the statuses.
+async fn call_costly(caller: &Caller<'_>) -> [u16; 4] {
+    let session = json!({ "sessionId": "cs_test_nobodys" });
+    let wanted = json!({ "kind": "show", "showId": NOBODYS, "seats": ["A2"] });
+    let of_nobodys = |what: &str| format!("/api/bookings/{NOBODYS}/{what}");
+    [
+        caller.post("/api/bookings", wanted).await.status,
+        caller.post(&of_nobodys("checkout"), json!({})).await.status,
+        caller.post(&of_nobodys("cancel"), json!({})).await.status,
+        caller.post("/api/payments/verify", session).await.status,
+    ]
+}
 
 #[tokio::test]
 async fn a_user_who_asks_too_often_is_told_when_to_go_on() {
@@ -131,5 +146,47 @@ async fn neither_stripe_nor_operators_are_ever_limited() {
             .refused(400, "malformed_request");
         assert_eq!(harness.get("/health").await.status, 200);
         assert_eq!(harness.get("/ready").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn what_costs_more_than_an_answer_has_a_tenth_of_the_limit_at_least_ten_in_all() {
+    for (limit, tenth) in [("", 30), ("120", 12), ("60", 10)] {
+        let harness = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", limit)]).await;
+        let (dana, eve) = (harness.customer("dana"), harness.customer("eve"));
+
+        let mut answers = Vec::new();
+        while !answers.contains(&429) {
+            answers.extend(call_costly(&dana).await);
+        }
+        let session = json!({ "sessionId": "cs_test_nobodys" });
+        let refused = dana.post("/api/payments/verify", session).await;
+
+        let taken = answers.iter().take_while(|status| **status == 404).count();
+        // While this runs, one or two may be added.
+        assert!((tenth..tenth + 3).contains(&taken), "{limit}: {answers:?}");
+        refused.refused(429, "rate_limited");
+        let wait: u64 = refused.headers["retry-after"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((1..=7).contains(&wait), "{wait}");
+        assert_eq!(
+            dana.get("/api/bookings").await.status,
+            200,
+            "to read is free"
+        );
+        assert_eq!(call_costly(&eve).await, [404; 4]);
+    }
+}
+
+#[tokio::test]
+async fn without_a_limit_there_is_no_tenth_of_it() {
+    let harness = TestApp::with(&[("RATE_LIMIT_PER_MINUTE", "0")]).await;
+    let dana = harness.customer("dana");
+
+    for _ in 0..10 {
+        assert_eq!(call_costly(&dana).await, [404; 4]);
     }
 }
