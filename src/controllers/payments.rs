@@ -45,7 +45,8 @@ pub struct VerifiedPayment {
 }
 
 /// Waits until the booking of a session is settled, and asks Stripe where our record still waits
-/// for the payment.
+/// for the payment: about one session at most once in five seconds, however many ask. In between,
+/// our record is the answer, and who waits asks again when they may.
 #[utoipa::path(
     post, path = "/api/payments/verify", params(VerifyWait), request_body = VerifyPayment,
     responses(

@@ -1,6 +1,6 @@
 //! Attempts by the session that Stripe has given them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::connection::Connection;
 use crate::domain::attempt::{AttemptOfBooking, NewSession};
@@ -72,6 +72,49 @@ pub async fn name_session(db: &mut Connection, session: &NewSession) -> Result<b
     .fetch_one(db)
     .await?;
     Ok(is_unheard_of)
+}
+
+/// Claims the next question to Stripe about an attempt, beside all other processes; `None` if it is
+/// the caller's, else when another was asked, after which `pause` is not over. One round trip.
+pub async fn claim_question(
+    db: &mut Connection,
+    id: AttemptId,
+    pause: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>> {
+    let asked_at = sqlx::query_scalar!(
+        r#"with claimed as (
+             update checkout_attempts
+             set asked_at = $2
+             where id = $1
+               -- Further ahead than any process may be, it was noted by a clock that was ahead.
+               and (asked_at is null or asked_at <= $3 or asked_at > $4)
+             returning id
+           )
+           -- Who was faster in this moment is not seen yet.
+           select coalesce(asked_at, $2) as "asked_at!"
+           from checkout_attempts
+           where id = $1 and not exists (select from claimed)"#,
+        id as _,
+        now,
+        now - pause,
+        now + pause,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(asked_at)
+}
+
+/// Notes that Stripe is asked about an attempt by who must know now.
+pub async fn note_question(db: &mut Connection, id: AttemptId, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "update checkout_attempts set asked_at = $2 where id = $1",
+        id as _,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// Notes that Stripe says what nobody can explain of a session that is over; since when it does.

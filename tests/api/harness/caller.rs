@@ -65,6 +65,14 @@ impl Caller<'_> {
         .await
     }
 
+    /// Posts JSON to another process.
+    pub(crate) async fn post_to(&self, server: &str, path: &str, body: &Value) -> Answer {
+        let request = self.harness.http.post(format!("{server}{path}"));
+        let request = request.bearer_auth(&self.token);
+        let request = request.header("content-type", "application/json");
+        send(request.body(body.to_string())).await
+    }
+
     /// Changes a resource.
     pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
         send(
