@@ -22,6 +22,7 @@ use reader::Reader;
 pub use secret::Secret;
 pub use settings::{
     BIND_DEFAULT, Config, IdentityConfig, LogConfig, Roles, STRIPE_API_BASE_DEFAULT, StripeConfig,
+    StripeLimits,
 };
 use settings::{HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, RATE_LIMIT_PER_MINUTE_DEFAULT};
 

@@ -77,17 +77,41 @@ pub struct StripeConfig {
     /// `STRIPE_API_BASE`: default `https://api.stripe.com`, without `/v1`. Tests and `dev` name a
     /// simulator.
     pub api_base: String,
+    /// How often Stripe may be called: no setting, but what it grants to the account of the key.
+    pub limits: StripeLimits,
+}
+
+/// How many calls a second Stripe takes. <https://docs.stripe.com/rate-limits>
+#[derive(Debug, Clone, Copy)]
+pub struct StripeLimits {
+    /// Of one account, in all.
+    pub of_account: u32,
+    /// Of one account, to one endpoint.
+    pub of_endpoint: u32,
+}
+
+impl StripeLimits {
+    /// With a live key.
+    pub const LIVE: Self = Self {
+        of_account: 100,
+        of_endpoint: 25,
+    };
+    /// With a test key.
+    pub const SANDBOX: Self = Self {
+        of_account: 25,
+        of_endpoint: 25,
+    };
+    /// A simulator has no limits, and these are out of reach.
+    pub const SIMULATED: Self = Self {
+        of_account: 100_000,
+        of_endpoint: 100_000,
+    };
 }
 
 impl StripeConfig {
     /// Whether the key moves real money; events of the other mode are not ours.
     pub fn livemode(&self) -> bool {
         mode_of(self.secret_key.reveal(), &["sk", "rk"]) == Some("live")
-    }
-
-    /// Whether a simulator stands in for Stripe.
-    pub fn simulated(&self) -> bool {
-        self.api_base != STRIPE_API_BASE_DEFAULT
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::reader::{Reader, quote, split, web_url};
 use super::secret::Secret;
-use super::settings::{STRIPE_API_BASE_DEFAULT, StripeConfig};
+use super::settings::{STRIPE_API_BASE_DEFAULT, StripeConfig, StripeLimits};
 use super::stripe_keys::{misplaced, mode_of};
 
 impl<L: Fn(&str) -> Option<String>> Reader<L> {
@@ -20,9 +20,12 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
         let publishable_key = self.optional("STRIPE_PUBLISHABLE_KEY");
         self.check_publishable(publishable_key.as_deref(), &secret_key);
+        let webhook_secrets = self.webhook_secrets();
+        let api_base = self.api_base(&secret_key);
         StripeConfig {
-            webhook_secrets: self.webhook_secrets(),
-            api_base: self.api_base(&secret_key),
+            limits: limits(&secret_key, &api_base),
+            webhook_secrets,
+            api_base,
             secret_key: Secret::new(secret_key),
             publishable_key,
         }
@@ -102,5 +105,15 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             Some(_) => {}
         }
         base
+    }
+}
+
+fn limits(secret_key: &str, api_base: &str) -> StripeLimits {
+    if api_base != STRIPE_API_BASE_DEFAULT {
+        StripeLimits::SIMULATED
+    } else if mode_of(secret_key, &["sk", "rk"]) == Some("live") {
+        StripeLimits::LIVE
+    } else {
+        StripeLimits::SANDBOX
     }
 }

@@ -9,8 +9,8 @@ use crate::domain::refund_block::{self, RefundBlock};
 use crate::domain::refund_refusal::{self, RefundRefusal};
 use crate::domain::refund_state::RefundStatus;
 use crate::error::Result;
-use crate::gateways::stripe::StripeError;
 use crate::gateways::stripe::refunds::RefundRequest;
+use crate::gateways::stripe::{Lane, StripeError};
 use crate::repositories::refund_requests::{self, RequestedRefund};
 use crate::repositories::{disputes, payments, refund_looks};
 use crate::settlement;
@@ -130,7 +130,8 @@ pub async fn look_at_refunds(app: &App, payment_id: PaymentId) -> Result<()> {
 /// Settles all that Stripe has given back of a payment, or tried to. A payment that Stripe does not
 /// know has nothing of the kind.
 async fn settle_found(app: &App, payment_intent_id: &str) -> Result<()> {
-    let found = match app.stripe.list_refunds(payment_intent_id).await {
+    let found = app.stripe.list_refunds(payment_intent_id, Lane::Refunds);
+    let found = match found.await {
         Ok(found) => found,
         Err(unknown) if unknown.is_final() => return Ok(()),
         Err(error) => return Err(error.into()),

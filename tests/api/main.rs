@@ -70,6 +70,7 @@ mod seat_rush;
 mod services;
 mod settings;
 mod signatures;
+mod stripe_limits;
 mod sweep;
 mod two_sessions;
 mod users;

@@ -1,22 +1,24 @@
-//! The transport to Stripe: pooled connections, time limits, a limit on the rate, and retries
-//! around one key.
+//! The transport to Stripe: pooled connections, time limits, lanes in which calls wait for their
+//! turn, and retries around one key.
 //!
 //! The client of async-stripe is not used: it opens a connection for each call and hides
 //! `Request-Id`.
 
-use std::num::NonZeroU32;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use chrono::{DateTime, Utc};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use stripe_client_core::{RequestBuilder, StripeMethod, VERSION};
 
 use super::error::{ID_INVALID, StripeError, UNNAMED};
+use super::lane::Lane;
+use super::lanes::Lanes;
 use super::response::{Failure, StripeResponse};
+use super::retry_budget::RetryBudget;
 use crate::config::{Secret, StripeConfig};
 use crate::error::Error;
 
@@ -30,21 +32,20 @@ const TRIES_MAX: Duration = Duration::from_secs(20);
 const RETRIES_MAX: usize = 6;
 /// The pause before the second try; it doubles, with jitter.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
-/// The longest pause between two tries.
+/// The longest pause between two tries. Where Stripe wants a longer one, the call is over.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(4);
-/// What Stripe allows an account per second: 25 in a sandbox, 100 live.
-/// <https://docs.stripe.com/rate-limits>
-const CALLS_PER_SECOND_TEST: NonZeroU32 = NonZeroU32::new(25).unwrap();
-const CALLS_PER_SECOND_LIVE: NonZeroU32 = NonZeroU32::new(100).unwrap();
-/// A simulator has no such limit, and this one is out of reach.
-const CALLS_PER_SECOND_SIMULATED: NonZeroU32 = NonZeroU32::new(100_000).unwrap();
+/// The shortest pause after a 429: Stripe counts by the second.
+const LIMITED_PAUSE_MIN: Duration = Duration::from_millis(500);
+/// Tries after a 429, so that no call that Stripe has too many of is made more than three times.
+const LIMITED_RETRIES_MAX: usize = 2;
 
 /// A client of Stripe's API.
 pub struct Stripe {
     http: reqwest::Client,
     base: String,
     key: Secret,
-    limiter: DefaultDirectRateLimiter,
+    lanes: Lanes,
+    retries: Mutex<RetryBudget>,
 }
 
 /// What a cheap question to Stripe shows of the connection.
@@ -69,40 +70,27 @@ impl Stripe {
             .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Error::fault(format!("no HTTP client: {error}")))?;
-        let per_second = match (config.simulated(), config.livemode()) {
-            (true, _) => CALLS_PER_SECOND_SIMULATED,
-            (false, true) => CALLS_PER_SECOND_LIVE,
-            (false, false) => CALLS_PER_SECOND_TEST,
-        };
         Ok(Self {
             http,
             base: config.api_base.clone(),
             key: config.secret_key.clone(),
-            limiter: RateLimiter::direct(Quota::per_second(per_second)),
+            lanes: Lanes::new(config.limits),
+            retries: Mutex::new(RetryBudget::new(Instant::now())),
         })
     }
 
     /// Sends `request` until it has a final response, under one idempotency key, for at most
-    /// [`TRIES_MAX`].
+    /// [`TRIES_MAX`], the time in its lane included. Where Stripe answers 429 or fails many calls,
+    /// there are few further tries, or none: whoever calls comes back later.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
+        lane: Lane,
         request: RequestBuilder,
         key: Option<&str>,
     ) -> Result<T, StripeError> {
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(RETRY_PAUSE_MIN)
-            .with_max_delay(RETRY_PAUSE_MAX)
-            .with_max_times(RETRIES_MAX)
-            .with_jitter();
-        let tries = (|| self.try_once(&request, key))
-            .retry(backoff)
-            .when(|failure: &Failure| failure.is_retryable)
-            .notify(|failure, pause| {
-                tracing::warn!("asking Stripe again in {pause:?}: {}", failure.error);
-            });
+        let tries = self.try_until_final(lane, &request, key);
         match tokio::time::timeout(TRIES_MAX, tries).await {
-            Ok(Ok(object)) => Ok(object),
-            Ok(Err(failure)) => Err(failure.error),
+            Ok(ended) => ended,
             Err(_) => {
                 let message = format!("no response within {TRIES_MAX:?}");
                 Err(StripeError::Unavailable(message))
@@ -110,10 +98,43 @@ impl Stripe {
         }
     }
 
+    async fn try_until_final<T: DeserializeOwned>(
+        &self,
+        lane: Lane,
+        request: &RequestBuilder,
+        key: Option<&str>,
+    ) -> Result<T, StripeError> {
+        let mut retries = Retries::default();
+        self.with_retries(RetryBudget::note_call);
+        loop {
+            self.lanes.enter(lane).await?;
+            let failure = match self.try_once(request, key).await {
+                Ok(object) => return Ok(object),
+                Err(failure) => failure,
+            };
+            let Some(pause) = retries.next(&failure).filter(|_| self.may_retry(&failure)) else {
+                return Err(failure.error);
+            };
+            tracing::warn!("asking Stripe again in {pause:?}: {}", failure.error);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Whether others leave room for another try.
+    fn may_retry(&self, failure: &Failure) -> bool {
+        let has_had_enough = failure.limited.is_some() && self.lanes.is_paused();
+        !has_had_enough && self.with_retries(|budget| budget.take(Instant::now()))
+    }
+
+    fn with_retries<T>(&self, act: impl FnOnce(&mut RetryBudget) -> T) -> T {
+        act(&mut self.retries.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Asks one cheap question, to learn whether the key works and what time it is at Stripe: the
     /// balance is what every key may be asked for.
     pub async fn probe(&self) -> Result<Probe, StripeError> {
         let request = RequestBuilder::new(StripeMethod::Get, "/balance");
+        self.lanes.enter(Lane::Background).await?;
         let response = self.send(&request, None).await?;
         let status = response.status;
         // What stands between us and Stripe may answer in its place, with a clock of its own.
@@ -129,10 +150,10 @@ impl Stripe {
         request: &RequestBuilder,
         key: Option<&str>,
     ) -> Result<T, Failure> {
-        self.limiter.until_ready().await;
         let response = self.send(request, key).await.map_err(|error| Failure {
             error,
             is_retryable: true,
+            limited: None,
         })?;
         tracing::info!(
             stripe.request_id = response.request_id(),
@@ -140,7 +161,12 @@ impl Stripe {
             "Stripe answered {}",
             response.status
         );
-        response.object()
+        let answer = response.object();
+        match answer.as_ref().err().and_then(|failure| failure.limited) {
+            Some(limited) => self.lanes.note_limited(limited),
+            None => self.lanes.note_taken(),
+        }
+        answer
     }
 
     async fn send(
@@ -170,6 +196,40 @@ impl Stripe {
                 .body(body.clone());
         }
         StripeResponse::to(call).await
+    }
+}
+
+/// The pauses between the tries of one call.
+struct Retries {
+    pauses: ExponentialBackoff,
+    limited: usize,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(RETRY_PAUSE_MIN)
+            .with_max_delay(RETRY_PAUSE_MAX)
+            .with_max_times(RETRIES_MAX)
+            .with_jitter();
+        Self {
+            pauses: pauses.build(),
+            limited: 0,
+        }
+    }
+}
+
+impl Retries {
+    /// The pause before the next try, if there may be one.
+    fn next(&mut self, failure: &Failure) -> Option<Duration> {
+        let pause = self.pauses.next().filter(|_| failure.is_retryable)?;
+        let Some(limited) = failure.limited else {
+            return Some(pause);
+        };
+        self.limited = self.limited.saturating_add(1);
+        let wanted = limited.retry_after.unwrap_or(LIMITED_PAUSE_MIN);
+        let is_over = self.limited > LIMITED_RETRIES_MAX || wanted > RETRY_PAUSE_MAX;
+        (!is_over).then(|| pause.max(wanted))
     }
 }
 

@@ -10,7 +10,7 @@ use stripe_client_core::{RequestBuilder, StripeMethod};
 use super::client::path_id;
 use super::event::SUBSCRIBED_TYPES;
 use super::objects::{RetrievedSession, StripeObject};
-use super::{Stripe, StripeError};
+use super::{Lane, Stripe, StripeError};
 use crate::domain::capture::Capture;
 use crate::domain::dispute::DisputeReport;
 use crate::domain::dispute_status::DisputedFunds;
@@ -246,7 +246,7 @@ impl Stripe {
             .extend_pairs(query)
             .finish();
         request.query = Some(query);
-        self.call(request, None).await
+        self.call(Lane::Background, request, None).await
     }
 }
 

@@ -1,14 +1,19 @@
 //! Stripe: what we ask of it, and what it tells us.
 
+mod breaker;
+mod budget;
 mod charges;
 pub mod checkout;
 mod client;
 mod error;
 pub mod event;
+mod lane;
+mod lanes;
 pub mod lists;
 mod objects;
 pub mod refunds;
 mod response;
+mod retry_budget;
 pub mod signature;
 
 use chrono::{DateTime, Utc};
@@ -16,6 +21,7 @@ use stripe_client_core::{RequestBuilder, StripeMethod};
 
 pub use client::{Probe, Stripe};
 pub use error::StripeError;
+pub use lane::Lane;
 use objects::CheckoutSession;
 pub use objects::{RetrievedSession, SessionLook};
 
@@ -35,7 +41,8 @@ impl Stripe {
     ) -> Result<OpenCheckout, StripeError> {
         let mut request = RequestBuilder::new(StripeMethod::Post, "/checkout/sessions");
         request.body = Some(parameters.to_owned());
-        let session: CheckoutSession = self.call(request, Some(&attempt.stripe_key())).await?;
+        let key = attempt.stripe_key();
+        let session: CheckoutSession = self.call(Lane::Create, request, Some(&key)).await?;
         session.usable(expires_at)
     }
 
@@ -44,14 +51,20 @@ impl Stripe {
     pub async fn expire_session(&self, id: &str) -> Result<(), StripeError> {
         let path = format!("/checkout/sessions/{}/expire", client::path_id(id)?);
         let request = RequestBuilder::new(StripeMethod::Post, path);
-        self.call::<CheckoutSession>(request, None).await.map(drop)
+        let expired = self.call::<CheckoutSession>(Lane::Expire, request, None);
+        expired.await.map(drop)
     }
 
-    /// How a session stands. <https://docs.stripe.com/api/checkout/sessions/retrieve>
-    pub async fn retrieve_session(&self, id: &str) -> Result<RetrievedSession, StripeError> {
+    /// How a session stands, for whom the lane says.
+    /// <https://docs.stripe.com/api/checkout/sessions/retrieve>
+    pub async fn retrieve_session(
+        &self,
+        id: &str,
+        lane: Lane,
+    ) -> Result<RetrievedSession, StripeError> {
         let path = format!("/checkout/sessions/{}", client::path_id(id)?);
         let mut request = RequestBuilder::new(StripeMethod::Get, path);
         request.query = Some("expand[]=payment_intent".to_owned());
-        self.call(request, None).await
+        self.call(lane, request, None).await
     }
 }

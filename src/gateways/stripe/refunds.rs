@@ -8,7 +8,7 @@ use stripe_core::refund::{CreateRefund, ListRefund};
 
 use super::lists::List;
 use super::objects::StripeObject;
-use super::{Stripe, StripeError};
+use super::{Lane, Stripe, StripeError};
 use crate::domain::ids::{BookingId, RefundId};
 use crate::domain::refund::{RefundedCharge, StripeRefund};
 use crate::domain::refund_state::RefundStatus;
@@ -52,7 +52,7 @@ impl Stripe {
             .amount(request.amount_minor)
             .metadata(metadata);
         let key = request.id.stripe_key(request.keys_spent);
-        let made: StripeObject = self.call(create.build(), Some(&key)).await?;
+        let made: StripeObject = self.call(Lane::Refunds, create.build(), Some(&key)).await?;
         let made = made
             .refund()
             .ok_or_else(|| StripeError::unusable("the id of a refund"))?;
@@ -64,10 +64,11 @@ impl Stripe {
     }
 
     /// The refunds of a payment, whoever has made them, newest first; of more than a thousand, the
-    /// oldest are left out.
+    /// oldest are left out. The lane says who wants to know.
     pub async fn list_refunds(
         &self,
         payment_intent_id: &str,
+        lane: Lane,
     ) -> Result<Vec<StripeRefund>, StripeError> {
         let mut found = Vec::new();
         let mut after: Option<String> = None;
@@ -79,7 +80,7 @@ impl Stripe {
                 Some(after) => page.starting_after(after),
                 None => page,
             };
-            let list: List = self.call(page.build(), None).await?;
+            let list: List = self.call(lane, page.build(), None).await?;
             let page = list.page(|refund| StripeObject::deserialize(refund).ok()?.refund())?;
             found.extend(page.items);
             after = page.next_after;

@@ -1,12 +1,15 @@
 //! One response of Stripe's, read to its end, and what it means.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
-use reqwest::header::{DATE, HeaderMap};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::breaker::RateLimited;
 use super::error::StripeError;
 use crate::domain::odd_json::simplify;
 
@@ -15,6 +18,9 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// Stripe's code for an amount that it does not charge. <https://docs.stripe.com/error-codes>
 const AMOUNT_TOO_SMALL: &str = "amount_too_small";
+/// Stripe's code for a 429 that is about an object which another call is changing, and not about
+/// how many calls there are. <https://docs.stripe.com/rate-limits#object-lock-timeouts>
+const LOCK_TIMEOUT: &str = "lock_timeout";
 
 pub(super) struct StripeResponse {
     pub(super) status: StatusCode,
@@ -26,6 +32,8 @@ pub(super) struct StripeResponse {
 pub(super) struct Failure {
     pub(super) error: StripeError,
     pub(super) is_retryable: bool,
+    /// Stripe has had too many calls.
+    pub(super) limited: Option<RateLimited>,
 }
 
 #[derive(Deserialize, Default)]
@@ -40,6 +48,14 @@ struct ErrorDetail {
     kind: Option<String>,
     param: Option<String>,
     message: Option<String>,
+}
+
+impl ErrorDetail {
+    /// Stripe's code, or its type of error.
+    fn code(&self) -> &str {
+        let code = self.code.as_ref().or(self.kind.as_ref());
+        code.map(String::as_str).unwrap_or_default()
+    }
 }
 
 impl StripeResponse {
@@ -82,6 +98,7 @@ impl StripeResponse {
             return Err(Failure {
                 error: StripeError::ReplayedFailure(request_id),
                 is_retryable: false,
+                limited: None,
             });
         }
         let error = if is_transient(status) {
@@ -92,6 +109,17 @@ impl StripeResponse {
         Err(Failure {
             error,
             is_retryable,
+            limited: self.limited(),
+        })
+    }
+
+    fn limited(&self) -> Option<RateLimited> {
+        let is_limited =
+            self.status == StatusCode::TOO_MANY_REQUESTS && self.error().code() != LOCK_TIMEOUT;
+        // In seconds; a date, which Stripe does not send, says nothing.
+        let retry_after = self.header(RETRY_AFTER.as_str()).parse().ok();
+        is_limited.then(|| RateLimited {
+            retry_after: retry_after.map(Duration::from_secs),
         })
     }
 
@@ -114,19 +142,25 @@ impl StripeResponse {
                 request_id,
             },
             is_retryable: true,
+            limited: None,
         }
     }
 
     fn refusal(&self) -> StripeError {
-        let body: ErrorBody = serde_json::from_slice(&self.body).unwrap_or_default();
-        let code = body.error.code.or(body.error.kind).unwrap_or_default();
+        let error = self.error();
+        let code = error.code().to_owned();
         StripeError::Refused {
             status: self.status.as_u16(),
-            sentence: body.error.message.filter(|_| code == AMOUNT_TOO_SMALL),
+            sentence: error.message.filter(|_| code == AMOUNT_TOO_SMALL),
             code,
-            param: body.error.param.unwrap_or_default(),
+            param: error.param.unwrap_or_default(),
             request_id: self.request_id().to_owned(),
         }
+    }
+
+    fn error(&self) -> ErrorDetail {
+        let body: ErrorBody = serde_json::from_slice(&self.body).unwrap_or_default();
+        body.error
     }
 
     pub(super) fn request_id(&self) -> &str {

@@ -11,8 +11,8 @@ use crate::domain::payment_intent::PaymentIntentReport;
 use crate::domain::reconciliation::Findings;
 use crate::domain::stripe_report::{Change, StripeReport};
 use crate::error::{Error, Result};
-use crate::gateways::stripe::StripeError;
 use crate::gateways::stripe::lists::{ListedCapture, PageOf};
+use crate::gateways::stripe::{Lane, StripeError};
 use crate::repositories::attempts::{self, FoundAttempt};
 use crate::repositories::captures::{self, RecordedCapture};
 use crate::settlement::{self, AttemptAnswer};
@@ -105,8 +105,8 @@ async fn settle(app: &App, one: &Ours, before: Option<&RecordedCapture>) -> Resu
             .map(|recorded| recorded.refunded),
     };
     if refunded.is_some_and(|refunded| refunded != listed.refunded) {
-        let refunds = app.stripe.list_refunds(&listed.id).await;
-        let refunds = refunds.map_err(about_one)?;
+        let refunds = app.stripe.list_refunds(&listed.id, Lane::Background);
+        let refunds = refunds.await.map_err(about_one)?;
         changes.extend(settlement::settle_refunds(app, refunds).await?);
     }
     Ok(changes)

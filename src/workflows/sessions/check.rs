@@ -11,7 +11,7 @@ use crate::domain::checkout::CheckoutReport;
 use crate::domain::payment::SettledBy;
 use crate::domain::stripe_report::{AttemptReference, Change, StripeReport};
 use crate::error::{Error, Result};
-use crate::gateways::stripe::{RetrievedSession, SessionLook, StripeError};
+use crate::gateways::stripe::{Lane, RetrievedSession, SessionLook, StripeError};
 use crate::repositories::sessions;
 use crate::settlement::{self, AttemptAnswer};
 
@@ -28,8 +28,10 @@ const QUESTION_PAUSE: TimeDelta = TimeDelta::seconds(5);
 /// Who asks at once, whoever else has asked: for them our record is not enough.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Asker {
-    /// Who has to know before seats are free, or what has become of a delayed payment.
+    /// Who has to know before seats are free.
     Fence,
+    /// Who has to know what has become of a delayed payment.
+    Background,
     /// An admin, for whom it is what they ask for.
     Admin,
 }
@@ -37,8 +39,16 @@ pub(super) enum Asker {
 impl Asker {
     fn settled_by(self) -> SettledBy {
         match self {
-            Self::Fence => SettledBy::Release,
+            Self::Fence | Self::Background => SettledBy::Release,
             Self::Admin => SettledBy::Admin,
+        }
+    }
+
+    fn lane(self) -> Lane {
+        match self {
+            Self::Fence => Lane::Expire,
+            Self::Background => Lane::Background,
+            Self::Admin => Lane::Verify,
         }
     }
 }
@@ -109,7 +119,7 @@ async fn ask_in_turn(
     if let Some(asked_at) = asked_at {
         return Ok(asked_at);
     }
-    let answer = app.stripe.retrieve_session(session_id).await;
+    let answer = app.stripe.retrieve_session(session_id, Lane::Verify).await;
     settle(app, attempt, session_id, answer, SettledBy::Verify).await?;
     Ok(now)
 }
@@ -136,7 +146,7 @@ pub(super) async fn make_and_tell(
     let mut db = app.acquire().await?;
     sessions::note_question(&mut db, attempt.attempt_id, app.now()).await?;
     drop(db);
-    let answer = app.stripe.retrieve_session(session_id).await;
+    let answer = app.stripe.retrieve_session(session_id, asker.lane()).await;
     settle(app, attempt, session_id, answer, asker.settled_by()).await
 }
 

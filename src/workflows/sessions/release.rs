@@ -104,7 +104,7 @@ async fn end_processing(app: &App, id: BookingId, attempt: Option<UnclosedAttemp
         attempt_id: unclosed.id,
         booking_id: id,
     };
-    let report = match check::make(app, attempt, session.id, Asker::Fence).await? {
+    let report = match check::make(app, attempt, session.id, Asker::Background).await? {
         SessionLook::Unexplained(report) => Some(report),
         // Then there was nothing to wait for.
         SessionLook::Settled(CheckoutReport::Expired) => Some(CheckoutReport::Unexplained(

@@ -15,7 +15,7 @@ use std::thread;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use holdfast::app::{AppState, Clock};
-use holdfast::config::{Config, Secret};
+use holdfast::config::{Config, Secret, StripeLimits};
 use holdfast::dev::identity::{Issuer, IssuerSettings};
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
 use holdfast::dev::test_database::TestDatabase;
@@ -140,6 +140,17 @@ impl TestApp {
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         serve(listener, self.second_process());
+        url
+    }
+
+    /// Starts another process that calls Stripe no faster than this; returns its URL.
+    pub(crate) async fn limited_server(&self, limits: StripeLimits) -> String {
+        let mut config = self.config.clone();
+        config.stripe.limits = limits;
+        let app = workflows::build_app(config, self.clock.clone()).unwrap();
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        serve(listener, app);
         url
     }
 
