@@ -167,7 +167,11 @@ impl World {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = stopping.clone();
         tokio::spawn(async move {
-            let serving = routes::serve(listener, Arc::clone(&app), stop.clone().cancelled_owned());
+            let serving = routes::serve(
+                listener,
+                routes::router(Arc::clone(&app)),
+                stop.clone().cancelled_owned(),
+            );
             tokio::join!(serving, Box::pin(jobs::run(app, stop)));
         });
         let mut world = Self {

@@ -63,7 +63,7 @@ pub(super) async fn run(environment: &Environment) -> Result<ExitCode, Failure> 
         ("database", database.reached),
         ("migrations", database.migrations),
         ("audit log", database.audit_log),
-        ("rights", database.rights),
+        ("database rights", database.rights),
         ("proxies", database.proxies),
         ("issuer", identity),
         ("clock", clock(database.skew, stripe.skew)),
@@ -123,7 +123,7 @@ async fn database(app: &App) -> DatabaseFindings {
             Finding::Failed(NOT_CHECKED.to_owned())
         },
         rights: if schema.is_ok() {
-            rights(&mut db).await
+            database_rights(&mut db).await
         } else {
             Finding::Failed(NOT_CHECKED.to_owned())
         },
@@ -153,7 +153,7 @@ async fn audit_log(db: &mut PgConnection) -> Finding {
     }
 }
 
-async fn rights(db: &mut PgConnection) -> Finding {
+async fn database_rights(db: &mut PgConnection) -> Finding {
     match rights::owns_tables(db).await {
         Ok(false) => Finding::Well("the role of DATABASE_URL owns nothing".to_owned()),
         Ok(true) => Finding::Warning(

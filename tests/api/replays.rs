@@ -147,7 +147,10 @@ async fn a_failure_is_never_stored_and_the_key_can_be_used_again_at_once() {
     let endpoint = Endpoint::with(&harness, |done| match done {
         0 => Err(Error::fault("the log's")),
         1 => Err(Error::ProviderUnavailable("the log's".to_owned())),
-        2 => Err(Error::ProviderRefused("the log's".to_owned())),
+        2 => Err(Error::ProviderRefused {
+            reason: "the log's".to_owned(),
+            request_id: "req_1".to_owned(),
+        }),
         3 => Err(Error::Database(sqlx::Error::PoolTimedOut)),
         _ => Ok(Reply::ok(json!({}))),
     })

@@ -7,7 +7,7 @@ const CHECKS: [&str; 10] = [
     "database",
     "migrations",
     "audit log",
-    "rights",
+    "database rights",
     "proxies",
     "issuer",
     "clock",
@@ -90,7 +90,13 @@ async fn wrong_settings_are_a_line_each() {
 async fn the_database_is_not_there_or_not_migrated() {
     let harness = Harness::new().await;
     let dead = [("DATABASE_URL", "postgres://postgres@127.0.0.1:1/holdfast")];
-    let all = ["database", "migrations", "audit log", "rights", "proxies"];
+    let all = [
+        "database",
+        "migrations",
+        "audit log",
+        "database rights",
+        "proxies",
+    ];
 
     fails(&harness, &dead, &all, "refused");
     fails(
@@ -103,7 +109,7 @@ async fn the_database_is_not_there_or_not_migrated() {
     fails(
         &harness,
         &[],
-        &["migrations", "audit log", "rights", "proxies"],
+        &["migrations", "audit log", "database rights", "proxies"],
         "are to be applied; run `holdfast migrate`",
     );
 }
