@@ -2,7 +2,9 @@
 //! such a way that its last answer arrives.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,35 +13,54 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::header::EXPECT;
 use axum::response::Response;
-use axum::serve::Listener;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tower::Service;
 
+use super::connections::{Connections, Place};
+use super::files::connections_max;
+use super::progress::AnswerBody;
+use super::tally::Tally;
 use super::unparsed::{RefusalInterceptor, Unparsed};
 use super::unread::Unread;
 
 /// How much a client may still send after its last answer: more than any buffer on the way holds,
 /// which was sent before the answer could be read.
 const BYTES_AFTER_ANSWER_MAX: u64 = 16 << 20;
+/// How long no connection is taken after one could not be: another may have ended by then.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long and how much a connection may keep the server busy.
-#[derive(Debug, Clone, Copy)]
+/// How long and how much connections may keep the server busy.
+#[derive(Clone)]
 pub struct Limits {
-    /// What the first line and the headers of a request may have together. There are at most 100
-    /// headers, which is hyper's own limit: another one would cost each request an allocation.
+    /// What the first line and the headers of a request may have together, and what is read of a
+    /// body at once. There are at most 100 headers, which is hyper's own limit: another one would
+    /// cost each request an allocation.
     pub head_bytes_max: usize,
-    /// How long the head of a request may take, from the answer before it on.
+    /// How long the head of a request may take, from its first byte on.
     pub head_wait_max: Duration,
+    /// How long a connection may be without a request.
+    pub idle_wait_max: Duration,
     /// How long a body may take, from when a handler asks for it on.
     pub body_wait_max: Duration,
+    /// How long a client may take nothing of its answer.
+    pub answer_wait_max: Duration,
     /// How long a client may take to end after its last answer.
     pub end_wait_max: Duration,
+    /// How long a body may still take when the server stops.
+    pub stop_wait_max: Duration,
+    /// How many connections may be open at once.
+    pub connections_max: usize,
+    /// How many of them one address may have …
+    pub connections_per_address_max: usize,
+    /// … unless many are behind it, as behind a proxy.
+    pub is_shared: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
 }
 
 /// How long the body of this request may take.
@@ -49,69 +70,120 @@ pub(super) struct BodyWaitMax(pub(super) Duration);
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            head_bytes_max: 64 << 10,
-            // Proxies close an idle connection after 60 s. If we were the first, a request of
-            // theirs could meet the end of its connection.
-            head_wait_max: Duration::from_secs(75),
+            // Twice what browsers and proxies send at most.
+            head_bytes_max: 32 << 10,
+            head_wait_max: Duration::from_secs(10),
+            // A proxy that closes an idle connection as late as this can send a request just when
+            // it ends: the RUNBOOK tells operators to let theirs be sooner.
+            idle_wait_max: Duration::from_secs(60),
             // What is left of the 30 s of a request is enough to ask Stripe. The largest body of
             // a buyer's comes within it at 7 KB/s.
             body_wait_max: Duration::from_secs(10),
+            // Longer than a mobile phone is out of reach in a tunnel.
+            answer_wait_max: Duration::from_secs(30),
             // So long a client at 30 Mbit/s takes for what is read at most.
             end_wait_max: Duration::from_secs(5),
+            // What has been sent has come by then.
+            stop_wait_max: Duration::from_millis(500),
+            connections_max: connections_max(),
+            // An office, or the customers of a mobile network that share an address, with the six
+            // connections that a browser makes.
+            connections_per_address_max: 256,
+            is_shared: Arc::new(|address| address.is_loopback()),
         }
     }
 }
 
-/// Serves HTTP/1 until `stop` is ready; then takes no more connections and ends when the requests
-/// under way have their answers.
+/// Serves HTTP/1 until `stop` is ready; then takes no more connections, closes those without a
+/// whole request, and ends when the others have their answers.
 pub async fn serve(
-    mut listener: TcpListener,
+    listener: TcpListener,
     router: Router,
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .max_header_size(limits.head_bytes_max)
-        .header_read_timeout(limits.head_wait_max);
+    http.max_header_size(limits.head_bytes_max)
+        .max_buf_size(limits.head_bytes_max);
     let server = Arc::new(Server {
         http,
         router,
+        connections: Arc::new(Connections::new(limits.clone())),
         limits,
+        unaccepted: Tally::default(),
     });
-    let (connections, _) = watch::channel(());
+    let (stopping, _) = watch::channel(());
     let mut stop = pin!(stop);
     loop {
         let (stream, from) = tokio::select! {
-            accepted = Listener::accept(&mut listener) => accepted,
+            accepted = server.accept(&listener) => accepted,
             () = &mut stop => break,
         };
-        let stopping = connections.subscribe();
-        tokio::spawn(Arc::clone(&server).serve_connection(stream, from, stopping));
+        let Some(place) = server.connections.admit(from.ip()) else {
+            continue;
+        };
+        let accepted = Accepted {
+            stream,
+            from,
+            place,
+            stopping: stopping.subscribe(),
+        };
+        tokio::spawn(Arc::clone(&server).serve_connection(accepted));
     }
     drop(listener);
-    connections.send_replace(());
-    connections.closed().await;
+    stopping.send_replace(());
+    stopping.closed().await;
+}
+
+/// A connection that has been taken.
+struct Accepted {
+    stream: TcpStream,
+    from: SocketAddr,
+    place: Place,
+    stopping: watch::Receiver<()>,
 }
 
 struct Server {
     http: http1::Builder,
     router: Router,
     limits: Limits,
+    connections: Arc<Connections>,
+    unaccepted: Tally,
 }
 
 impl Server {
-    async fn serve_connection(
-        self: Arc<Self>,
-        stream: TcpStream,
-        from: SocketAddr,
-        mut stopping: watch::Receiver<()>,
-    ) {
+    /// The next connection. Where none can be taken, which is mostly for want of files, one that is
+    /// idle makes room.
+    async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr) {
+        loop {
+            let error = match listener.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) => error,
+            };
+            if is_of_the_client(&error) {
+                continue;
+            }
+            if let Some(count) = self.unaccepted.count() {
+                tracing::error!("no connection can be taken, tried {count} times: {error}");
+            }
+            self.connections.make_room();
+            sleep(ACCEPT_PAUSE).await;
+        }
+    }
+
+    async fn serve_connection(self: Arc<Self>, accepted: Accepted) {
+        let Accepted {
+            stream,
+            from,
+            place,
+            mut stopping,
+        } = accepted;
         // An answer is written whole and has nothing to wait for.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!("a connection keeps its delay: {error}");
         }
-        let unread = Arc::new(Unread::default());
+        let progress = &place.progress;
+        let unread = Arc::new(Unread::new(Arc::clone(progress)));
         let service = service_fn(|mut request: Request<Incoming>| {
             let (router, unread) = (self.router.clone(), Arc::clone(&unread));
             let extensions = request.extensions_mut();
@@ -119,30 +191,58 @@ impl Server {
             extensions.insert(BodyWaitMax(self.limits.body_wait_max));
             answer(router, unread, request)
         });
-        let io = TokioIo::new(RefusalInterceptor::new(stream));
+        let io = TokioIo::new(RefusalInterceptor::new(stream, Arc::clone(progress)));
         let mut connection = self.http.serve_connection(io, service);
-        let ended = tokio::select! {
-            ended = &mut connection => Some(ended),
-            _ = stopping.changed() => None,
-        };
-        let ended = if let Some(ended) = ended {
-            ended
-        } else {
+        let mut timer = pin!(sleep(self.limits.idle_wait_max));
+        let mut is_stopping = false;
+        let ended = loop {
+            tokio::select! {
+                // The connection first: the others go by how far it has come.
+                biased;
+                ended = &mut connection => break Some(ended),
+                () = poll_fn(|context| {
+                    progress.poll_overdue(&self.limits, timer.as_mut(), context)
+                }) => break None,
+                () = progress.ended() => return,
+                _ = stopping.changed(), if !is_stopping => {}
+            }
+            is_stopping = true;
+            if !progress.stop() {
+                return;
+            }
             Pin::new(&mut connection).graceful_shutdown();
-            (&mut connection).await
         };
         let parts = connection.into_parts();
         let (stream, refused) = parts.io.into_inner().into_parts();
-        let head_bytes_max = self.limits.head_bytes_max;
-        let unparsed = ended
-            .err()
-            .and_then(|error| Unparsed::of(&error, refused, &parts.read_buf, head_bytes_max));
+        let unparsed = match &ended {
+            Some(Ok(())) => None,
+            Some(Err(error)) => {
+                let head_bytes_max = self.limits.head_bytes_max;
+                Unparsed::of(error, refused, &parts.read_buf, head_bytes_max)
+            }
+            // What was begun to be answered cannot be answered otherwise.
+            None if progress.is_unread() => return,
+            None => Unparsed::late(&parts.read_buf),
+        };
         let answer = unparsed.as_ref().map(Unparsed::answer);
         let sends_on = answer.is_some() || unread.was_left();
         let ending = end(stream, answer.as_deref().unwrap_or_default(), sends_on);
-        // Who is gone, or takes longer, has had its chance.
-        let _ = tokio::time::timeout(self.limits.end_wait_max, ending).await;
+        tokio::select! {
+            // Who is gone, or takes longer, has had its chance.
+            _ = timeout(self.limits.end_wait_max, ending) => {}
+            () = progress.ended() => {}
+        }
     }
+}
+
+/// Whether a client has gone before its connection could be taken.
+fn is_of_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// The answer to one request, after which the connection lives on if the body was read.
@@ -150,18 +250,19 @@ async fn answer(
     mut router: Router,
     unread: Arc<Unread>,
     request: Request<Incoming>,
-) -> Result<Response, Infallible> {
+) -> Result<Response<AnswerBody>, Infallible> {
     let is_asked_for = request.headers().contains_key(EXPECT);
     let request = request.map(|body| unread.watch(body));
     let mut response = router.call(request).await?;
     unread.drain_or_close(&mut response, is_asked_for).await;
-    Ok(response)
+    let progress = Arc::clone(&unread.progress);
+    Ok(response.map(|body| AnswerBody::new(body, progress)))
 }
 
 /// Writes what is left to say and closes. What a client `sends_on` is read and thrown away first: a
 /// socket that is closed with unread bytes resets its connection, and the client may lose the
 /// answer. <https://www.rfc-editor.org/rfc/rfc9112#section-9.6>
-async fn end(mut stream: TcpStream, answer: &[u8], sends_on: bool) -> std::io::Result<()> {
+async fn end(mut stream: TcpStream, answer: &[u8], sends_on: bool) -> io::Result<()> {
     stream.write_all(answer).await?;
     stream.shutdown().await?;
     if sends_on {

@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use super::middleware::REQUEST_ID;
 use super::problem::Problem;
+use super::progress::Progress;
 
 /// What ends the head of an answer.
 const HEAD_END: &[u8] = b"\r\n\r\n";
@@ -29,17 +31,32 @@ const BARE_HEADERS: [&[u8]; 3] = [b"connection:", b"content-length:", b"date:"];
 pub(super) struct RefusalInterceptor {
     stream: TcpStream,
     refused: Option<StatusCode>,
+    progress: Arc<Progress>,
+    /// Whether the client takes nothing of what is written, for now.
+    is_unread: bool,
 }
 
 impl RefusalInterceptor {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        let refused = None;
-        Self { stream, refused }
+    pub(super) fn new(stream: TcpStream, progress: Arc<Progress>) -> Self {
+        Self {
+            stream,
+            refused: None,
+            progress,
+            is_unread: false,
+        }
     }
 
     /// The stream, and what hyper would have answered last.
     pub(super) fn into_parts(self) -> (TcpStream, Option<StatusCode>) {
         (self.stream, self.refused)
+    }
+
+    fn written(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_pending() != self.is_unread {
+            self.is_unread = written.is_pending();
+            self.progress.written(!self.is_unread);
+        }
+        written
     }
 }
 
@@ -49,7 +66,12 @@ impl AsyncRead for RefusalInterceptor {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.progress.received();
+        }
+        polled
     }
 }
 
@@ -59,14 +81,16 @@ impl AsyncWrite for RefusalInterceptor {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match refusal(bytes) {
-            None => Pin::new(&mut self.stream).poll_write(context, bytes),
+        let bytes = match refusal(bytes) {
+            None => bytes,
             Some((&[], status)) => {
                 self.refused = Some(status);
-                Poll::Ready(Ok(bytes.len()))
+                return Poll::Ready(Ok(bytes.len()));
             }
-            Some((before, _)) => Pin::new(&mut self.stream).poll_write(context, before),
-        }
+            Some((before, _)) => before,
+        };
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(written)
     }
 
     fn poll_write_vectored(
@@ -77,7 +101,10 @@ impl AsyncWrite for RefusalInterceptor {
         match slices {
             [head] => self.poll_write(context, head),
             // A refusal has no body, and comes alone.
-            _ => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
+            _ => {
+                let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+                self.written(written)
+            }
         }
     }
 
@@ -146,12 +173,20 @@ impl Unparsed {
                 }
             }
             Some(status) => status,
-            None if error.is_timeout() && !unparsed.is_empty() => StatusCode::REQUEST_TIMEOUT,
             None if error.is_parse() => StatusCode::BAD_REQUEST,
             None => return None,
         };
         let cause = error.to_string();
         Some(Self { status, cause })
+    }
+
+    /// What is to be answered where a head has taken too long, of which this came. None where
+    /// nothing came.
+    pub(super) fn late(unparsed: &[u8]) -> Option<Self> {
+        (!unparsed.is_empty()).then(|| Self {
+            status: StatusCode::REQUEST_TIMEOUT,
+            cause: "its head took too long".to_owned(),
+        })
     }
 
     /// The answer, with a request id that the log has too.

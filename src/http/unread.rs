@@ -7,11 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
 use axum::response::Response;
+use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming, SizeHint};
+use tokio::time::timeout;
+
+use super::progress::Progress;
 
 /// The most that is read of a body that nobody wants, before its answer.
 const REST_BYTES_MAX: usize = 64 << 10;
@@ -19,16 +23,26 @@ const REST_BYTES_MAX: usize = 64 << 10;
 const REST_WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// What became of the bodies of one connection. HTTP/1 has one request at a time.
-#[derive(Debug, Default)]
 pub(super) struct Unread {
     rest: Mutex<Option<Incoming>>,
     was_left: AtomicBool,
+    pub(super) progress: Arc<Progress>,
 }
 
 impl Unread {
+    pub(super) fn new(progress: Arc<Progress>) -> Self {
+        Self {
+            rest: Mutex::default(),
+            was_left: AtomicBool::new(false),
+            progress,
+        }
+    }
+
     /// The body of a request for its handler. What the handler does not read comes back.
     pub(super) fn watch(self: &Arc<Self>, body: Incoming) -> Body {
+        self.progress.head_ended();
         if body.is_end_stream() {
+            self.progress.body_ended();
             return Body::empty();
         }
         Body::new(WatchedBody {
@@ -46,6 +60,7 @@ impl Unread {
         {
             self.leave();
         }
+        self.progress.body_ended();
         if self.was_left() {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
@@ -72,9 +87,21 @@ async fn read(rest: Incoming) -> bool {
     if least > REST_BYTES_MAX {
         return false;
     }
-    let reading = to_bytes(Body::new(rest), REST_BYTES_MAX);
-    let read = tokio::time::timeout(REST_WAIT_MAX, reading).await;
-    read.is_ok_and(|read| read.is_ok())
+    let read = timeout(REST_WAIT_MAX, throw_away(rest)).await;
+    read.unwrap_or(false)
+}
+
+/// Whether it came to its end before it was too much.
+async fn throw_away(mut rest: Incoming) -> bool {
+    let mut thrown = 0_usize;
+    while let Some(frame) = rest.frame().await {
+        let Ok(frame) = frame else { return false };
+        thrown = thrown.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+        if thrown > REST_BYTES_MAX {
+            return false;
+        }
+    }
+    true
 }
 
 /// A body that is handed back when it is dropped before its end.
@@ -96,7 +123,10 @@ impl HttpBody for WatchedBody {
         };
         let polled = Pin::new(body).poll_frame(context);
         match &polled {
-            Poll::Ready(None) => self.body = None,
+            Poll::Ready(None) => {
+                self.body = None;
+                self.unread.progress.body_ended();
+            }
             // What follows cannot be read as a body any more.
             Poll::Ready(Some(Err(_))) => {
                 self.body = None;
@@ -120,7 +150,9 @@ impl HttpBody for WatchedBody {
 
 impl Drop for WatchedBody {
     fn drop(&mut self) {
-        if !self.is_end_stream() {
+        if self.is_end_stream() {
+            self.unread.progress.body_ended();
+        } else {
             *self.unread.rest() = self.body.take();
         }
     }

@@ -41,9 +41,9 @@ const PREFLIGHT_KEPT: Duration = Duration::from_hours(1);
 const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. An unknown path answers \
     404 `not_found`, a method that a path does not take 405 `method_not_allowed`.\n\n\
     What no route can take is answered too, and then the connection is closed: what is no HTTP/1 \
-    request with 400, a URL of 64 KiB with 414, headers of 64 KiB or more than 100 of them with \
+    request with 400, a URL of 32 KiB with 414, headers of 32 KiB or more than 100 of them with \
     431 (all `malformed_request`), a length that no body has with 413 `body_too_large`, and a \
-    head that takes longer than 75 s with 408 `request_timeout`. The request id is ours, also \
+    head that takes longer than 10 s with 408 `request_timeout`. The request id is ours, also \
     where the client sent one, and a browser may not read these answers, as their origin is not \
     known. Who ends the connection within the head, or sends nothing, gets no answer.\n\n\
     A request of HTTP/1.1 that does not name one host gets 400 `malformed_request`, and a body \

@@ -24,6 +24,7 @@ mod cancellation;
 mod catalogue;
 mod checkout;
 mod clocks;
+mod connections;
 mod delayed;
 mod disputes;
 mod events;

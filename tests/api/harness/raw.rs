@@ -52,6 +52,30 @@ impl RawConnection {
         sent
     }
 
+    /// Sends these bytes again and again until something comes back; returns that answer.
+    pub(crate) async fn answer_while_sending(&mut self, bytes: &[u8]) -> Answer {
+        let (mut reader, mut writer) = self.stream.split();
+        let sending = async {
+            while writer.write_all(bytes).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            read = reader.read_buf(&mut self.received) => assert!(read.unwrap() > 0, "no answer"),
+            () = sending => {}
+        }
+        self.answer().await
+    }
+
+    /// Whether the other side has ended or reset the connection, as one without an answer.
+    pub(crate) async fn is_refused(&mut self) -> bool {
+        matches!(
+            self.stream.read_buf(&mut self.received).await,
+            Ok(0) | Err(_)
+        )
+    }
+
     /// Reads all that comes until the other side ends.
     pub(crate) async fn rest(&mut self) -> String {
         self.stream.read_to_end(&mut self.received).await.unwrap();
