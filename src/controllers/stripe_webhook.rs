@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,8 +10,10 @@ use crate::app::{AppState, ReceivedEvent};
 use crate::domain::payment::SettledBy;
 use crate::domain::payment_event::DeliveryOutcome;
 use crate::error::Result;
-use crate::gateways::stripe::{event, signature};
-use crate::http::extract::{Json, read_body};
+use crate::gateways::stripe::event;
+use crate::gateways::stripe::signature::SignatureHeader;
+use crate::http::bodies::read_unsigned_body;
+use crate::http::extract::Json;
 use crate::http::problem::Problem;
 
 const SIGNATURE: &str = "stripe-signature";
@@ -51,7 +53,7 @@ impl From<DeliveryOutcome> for OutcomeView {
 }
 
 /// Takes an event of Stripe's. The effect is committed before the response; a 5xx means that
-/// nothing was stored.
+/// nothing was stored. A header that no body can fit is refused before the body is read.
 #[utoipa::path(
     post, path = "/api/stripe", request_body(content = String, content_type = "application/json"),
     params(("Stripe-Signature" = String, Header)),
@@ -61,21 +63,19 @@ pub async fn receive_stripe_event(
     State(app): State<AppState>,
     request: Request,
 ) -> Result<Json<Acknowledgement>, Problem> {
-    let headers = request.headers().clone();
-    let body = read_body(request, &app).await?;
-    Ok(receive(&app, &headers, &body).await?)
+    let header = request.headers().get(SIGNATURE).cloned();
+    let header = header.as_ref().map(HeaderValue::as_bytes);
+    let header = SignatureHeader::parse(header, app.now())?;
+    let body = read_unsigned_body(request).await?;
+    header.verify(&body, &app.config.stripe.webhook_secrets)?;
+    Ok(receive(&app, body).await?)
 }
 
-async fn receive(
-    app: &AppState,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<Json<Acknowledgement>> {
-    let header = headers.get(SIGNATURE).map(HeaderValue::as_bytes);
-    signature::verify(header, body, &app.config.stripe.webhook_secrets, app.now())?;
+async fn receive(app: &AppState, body: Bytes) -> Result<Json<Acknowledgement>> {
     // What is not UTF-8 in it is no text, of JSON or of Postgres; the rest is an event all the
     // same.
-    let payload = String::from_utf8_lossy(body).into_owned();
+    let payload = String::from_utf8_lossy(&body).into_owned();
+    drop(body);
     let received = ReceivedEvent {
         event: event::parse(&payload)?,
         payload,

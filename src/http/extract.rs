@@ -1,7 +1,5 @@
 //! Extractors whose rejections are problems.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -10,11 +8,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
 
+use super::bodies::read_body;
 use super::json::{field_refusal, parse_json};
 use super::problem::Problem;
-use super::server::BodyWaitMax;
 use crate::domain::refusal::Refusal;
 use crate::error::Error;
 
@@ -34,37 +31,18 @@ pub struct Query<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = json_body(request, state).await?;
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let body = json_body(request).await?;
         Ok(Self(parse_json(&body)?))
     }
 }
 
 /// The bytes of a body that calls itself JSON, up to the limit of the route.
-pub(super) async fn json_body<S: Send + Sync>(
-    request: Request,
-    state: &S,
-) -> Result<Bytes, Problem> {
+pub(super) async fn json_body(request: Request) -> Result<Bytes, Problem> {
     if !is_json(request.headers()) {
         return Err(Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
-    read_body(request, state).await
-}
-
-/// The bytes of a body, up to the limit of the route, and as long as the server waits for one.
-pub async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    let wait = request.extensions().get::<BodyWaitMax>();
-    let wait = wait.map_or(Duration::MAX, |wait| wait.0);
-    let read = timeout(wait, Bytes::from_request(request, state)).await;
-    let Ok(read) = read else {
-        return Err(Problem::of_status(StatusCode::REQUEST_TIMEOUT));
-    };
-    read.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE),
-        _ => Problem::from(Refusal::MalformedRequest(
-            "The body of the request did not arrive whole.".to_owned(),
-        )),
-    })
+    read_body(request).await
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

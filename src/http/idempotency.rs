@@ -67,7 +67,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Idempotent<T> {
         let CurrentUser(user) = CurrentUser::from_request_parts(&mut parts, app).await?;
         let value = idempotency_key::value(&parts.headers)?;
         let target = format!("{} {}", parts.method, parts.uri.path());
-        let body = json_body(Request::from_parts(parts, body), app).await?;
+        let body = json_body(Request::from_parts(parts, body)).await?;
         let parsed = parse_json(&body)?;
         let key = value.map(|value| IdempotencyKey {
             caller: user.id.0,

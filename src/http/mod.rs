@@ -2,6 +2,7 @@
 
 pub mod acting_admin;
 pub mod admission;
+pub mod bodies;
 pub mod booking_access;
 mod caller;
 mod connections;

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
+use super::bodies::BodyLimits;
 use super::connections::{Connections, Place};
 use super::files::connections_max;
 use super::progress::AnswerBody;
@@ -49,6 +50,8 @@ pub struct Limits {
     pub idle_wait_max: Duration,
     /// How long a body may take, from when a handler asks for it on.
     pub body_wait_max: Duration,
+    /// How much of all bodies together may be in memory.
+    pub body_bytes_max: usize,
     /// How long a client may take nothing of its answer.
     pub answer_wait_max: Duration,
     /// How long a client may take to end after its last answer.
@@ -63,10 +66,6 @@ pub struct Limits {
     pub is_shared: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
 }
 
-/// How long the body of this request may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct BodyWaitMax(pub(super) Duration);
-
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -79,6 +78,7 @@ impl Default for Limits {
             // What is left of the 30 s of a request is enough to ask Stripe. The largest body of
             // a buyer's comes within it at 7 KB/s.
             body_wait_max: Duration::from_secs(10),
+            body_bytes_max: 64 << 20,
             // Longer than a mobile phone is out of reach in a tunnel.
             answer_wait_max: Duration::from_secs(30),
             // So long a client at 30 Mbit/s takes for what is read at most.
@@ -109,6 +109,7 @@ pub async fn serve(
         http,
         router,
         connections: Arc::new(Connections::new(limits.clone())),
+        body_limits: Arc::new(BodyLimits::new(&limits)),
         limits,
         unaccepted: Tally::default(),
     });
@@ -148,6 +149,7 @@ struct Server {
     router: Router,
     limits: Limits,
     connections: Arc<Connections>,
+    body_limits: Arc<BodyLimits>,
     unaccepted: Tally,
 }
 
@@ -188,7 +190,7 @@ impl Server {
             let (router, unread) = (self.router.clone(), Arc::clone(&unread));
             let extensions = request.extensions_mut();
             extensions.insert(ConnectInfo(from));
-            extensions.insert(BodyWaitMax(self.limits.body_wait_max));
+            extensions.insert(Arc::clone(&self.body_limits));
             answer(router, unread, request)
         });
         let io = TokioIo::new(RefusalInterceptor::new(stream, Arc::clone(progress)));
@@ -231,6 +233,15 @@ impl Server {
             // Who is gone, or takes longer, has had its chance.
             _ = timeout(self.limits.end_wait_max, ending) => {}
             () = progress.ended() => {}
+            () = self.stopped(stopping, is_stopping) => {}
+        }
+    }
+
+    /// Returns a little after the server has begun to stop.
+    async fn stopped(&self, mut stopping: watch::Receiver<()>, is_stopping: bool) {
+        // The sender outlives all connections.
+        if is_stopping || stopping.changed().await.is_ok() {
+            sleep(self.limits.stop_wait_max).await;
         }
     }
 }

@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use futures_util::stream::{self, StreamExt};
-use holdfast::http::extract::read_body;
+use holdfast::http::bodies::read_body;
 use holdfast::http::middleware::request_id;
 use holdfast::http::server::{self, Limits};
 use tokio::net::TcpListener;
@@ -51,10 +51,10 @@ impl Server {
                 go_on.notified().await;
             }
         };
-        let read = async |request| read_body(request, &()).await.map(drop);
+        let read = async |request| read_body(request).await.map(drop);
         let router = Router::new()
             .route("/", get(async || ()).post(read))
-            .route("/slow", post(slow.clone()))
+            .route("/slow", post(slow))
             .layer(from_fn(request_id));
         let serving = tokio::spawn(server::serve(listener, router, limits, stop));
         Self {

@@ -1,8 +1,9 @@
 //! Is a webhook Stripe's? The vectors are those on which stripe-node and stripe-python agree.
 
-use chrono::{DateTime, TimeDelta};
+use chrono::{DateTime, TimeDelta, Utc};
 use holdfast::config::Secret;
-use holdfast::gateways::stripe::signature::verify;
+use holdfast::domain::refusal::Refusal;
+use holdfast::gateways::stripe::signature::SignatureHeader;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -18,6 +19,11 @@ struct Vector {
     node: bool,
 }
 
+fn verify(header: &str, body: &str, secrets: &[Secret], now: DateTime<Utc>) -> Result<(), Refusal> {
+    let header = SignatureHeader::parse(Some(header.as_bytes()), now)?;
+    header.verify(body.as_bytes(), secrets)
+}
+
 #[test]
 fn the_vectors_of_stripes_libraries_have_their_verdict() {
     let vectors: Vec<Vector> =
@@ -27,12 +33,7 @@ fn the_vectors_of_stripes_libraries_have_their_verdict() {
     for vector in vectors {
         let now = DateTime::from_timestamp(vector.now, 0).unwrap();
         let secrets = [Secret::new("whsec_other"), Secret::new(&vector.secret)];
-        let verified = verify(
-            Some(vector.header.as_bytes()),
-            vector.payload.as_bytes(),
-            &secrets,
-            now,
-        );
+        let verified = verify(&vector.header, &vector.payload, &secrets, now);
 
         // Stripe's libraries let the future pass; we do not (PAYMENTS: 300 s both ways).
         let stands = vector.node && vector.name != "future 600";
@@ -53,9 +54,42 @@ fn a_signature_is_good_for_300_seconds_in_both_directions() {
         (301, false),
     ] {
         let now = DateTime::from_timestamp(signed_at + seconds, 0).unwrap();
-        let verified = verify(Some(header.as_bytes()), b"{}", &[Secret::new(SECRET)], now);
+        let verified = verify(&header, "{}", &[Secret::new(SECRET)], now);
 
         assert_eq!(verified.is_ok(), stands, "{seconds}");
+    }
+}
+
+/// What could never fit is refused while its body is still to come.
+#[tokio::test]
+async fn a_forgery_that_shows_in_the_header_is_refused_before_its_body() {
+    let harness = TestApp::new().await;
+    let now = harness.now().timestamp();
+    let hex = "0".repeat(64);
+
+    for signature in [
+        String::new(),
+        "garbage".to_owned(),
+        format!("v1={hex}"),
+        format!("t=soon,v1={hex}"),
+        format!("t={},v1={hex}", now - 301),
+        format!("t={},v1={hex}", now + 301),
+        format!("t={now}"),
+        format!("t={now},v0={hex}"),
+        format!("t={now},v1={hex}0"),
+        format!("t={now},v1={}", &hex[1..]),
+        format!("t={now},v1={}", "A".repeat(64)),
+        format!("t={now},v1={}", "g".repeat(64)),
+        format!("t={now}{},v1={hex}", ",v1=00".repeat(16)),
+    ] {
+        let head = format!(
+            "POST /api/stripe HTTP/1.1\r\nhost: x\r\nstripe-signature: {signature}\r\n\
+             content-length: 1000000\r\n\r\n"
+        );
+
+        let answer = harness.send_raw(head.as_bytes()).await;
+
+        answer.refused(400, "invalid_signature");
     }
 }
 

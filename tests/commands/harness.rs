@@ -280,6 +280,21 @@ impl Server {
         );
     }
 
+    /// Lets the process have so many files; returns how many it might have before.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn limit_files(&self, files: Option<u64>) -> Option<u64> {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+        let id = i32::try_from(self.child.id()).unwrap();
+        let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+        let limit = Rlimit {
+            current: files,
+            maximum,
+        };
+        let before = prlimit(Pid::from_raw(id), Resource::Nofile, limit).unwrap();
+        before.current
+    }
+
     /// Waits until the process has ended.
     pub(crate) fn ended(&mut self, within: Duration) -> ExitStatus {
         let deadline = Instant::now() + within;

@@ -252,6 +252,49 @@ async fn an_idle_server_stops_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unfinished_requests_do_not_put_a_stop_off() {
+    let harness = Harness::new().await;
+    let mut server = harness.serve(&[]);
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).timestamp();
+    let forged = format!("stripe-signature: t={now},v1={}\r\n", "0".repeat(64));
+    let post = "POST /api/stripe HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n";
+    let mut unfinished = Vec::new();
+    for sent in [
+        String::new(),
+        "GET / HTTP/1.1\r\nhost:".to_owned(),
+        format!("{post}{forged}\r\nhalf"),
+        format!("{post}\r\nhalf"),
+        "garbage\r\n\r\n".to_owned(),
+    ] {
+        let mut connection = TcpStream::connect(&address).await.unwrap();
+        connection.write_all(sent.as_bytes()).await.unwrap();
+        unfinished.push(connection);
+    }
+    server.logged("refused what is no whole request");
+
+    server.signal("TERM");
+
+    assert_eq!(server.ended(AT_ONCE).code(), Some(0));
+}
+
+/// Without a file for another connection nothing spins, and it goes on when there are files again.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn that_no_connection_can_be_taken_is_in_the_log() {
+    let harness = Harness::new().await;
+    let mut server = harness.serve(&[]);
+    let limit = server.limit_files(Some(1));
+
+    let health = tokio::spawn(reqwest::get(format!("{}/health", server.url)));
+    let line = server.logged("no connection can be taken, tried ");
+    server.limit_files(limit);
+
+    assert!(line.starts_with("1 times: Too many open files"), "{line}");
+    assert_eq!(health.await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_under_way_is_finished_before_it_stops() {
     let harness = Harness::new().await;
     assert_eq!(harness.run(&["seed"], &[]).code, Some(0));

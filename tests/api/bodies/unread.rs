@@ -13,6 +13,7 @@ fn early_answers(harness: &TestApp) -> Vec<(String, u16, &'static str)> {
     claims["metadata"] = json!({ "role": "admin" });
     let token = harness.issuer.token(&claims);
     let json = "content-type: application/json\r\n";
+    let forged = harness.forged_signature();
     vec![
         (
             format!("POST /api/bookings HTTP/1.1\r\nhost: x\r\n{json}"),
@@ -47,6 +48,14 @@ fn early_answers(harness: &TestApp) -> Vec<(String, u16, &'static str)> {
         ),
         (
             format!("POST /api/stripe HTTP/1.1\r\nhost: x\r\n{json}"),
+            400,
+            "invalid_signature",
+        ),
+        (
+            format!(
+                "POST /api/stripe HTTP/1.1\r\nhost: x\r\n{json}\
+                 stripe-signature: {forged}\r\n"
+            ),
             413,
             "body_too_large",
         ),
@@ -89,7 +98,11 @@ async fn an_early_answer_reaches_a_client_that_sends_in_chunks() {
 #[tokio::test]
 async fn a_chunk_that_is_none_is_answered_while_the_client_goes_on_sending() {
     let harness = TestApp::new().await;
-    let head = "POST /api/stripe HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let forged = harness.forged_signature();
+    let head = format!(
+        "POST /api/stripe HTTP/1.1\r\nhost: x\r\nstripe-signature: {forged}\r\n\
+         transfer-encoding: chunked\r\n\r\n"
+    );
     let request = [head.as_bytes(), b"no length\r\n", &vec![b' '; BODY_BYTES]].concat();
 
     let answer = harness.send_raw(&request).await;
@@ -122,8 +135,11 @@ async fn a_body_that_nobody_will_read_is_not_asked_for() {
 async fn a_body_that_is_read_is_asked_for() {
     let harness = TestApp::new().await;
     let mut connection = harness.connect().await;
-    let head = "POST /api/stripe HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
-                content-length: 2\r\n\r\n";
+    let forged = harness.forged_signature();
+    let head = format!(
+        "POST /api/stripe HTTP/1.1\r\nhost: x\r\nstripe-signature: {forged}\r\n\
+         expect: 100-continue\r\ncontent-length: 2\r\n\r\n"
+    );
 
     connection.send(head.as_bytes()).await;
     connection.told_to_go_on().await;

@@ -43,6 +43,18 @@ impl RawConnection {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// Sends of these bytes what the other side, and the network between, take in at once.
+    pub(crate) async fn send_as_far_as_taken(&mut self, bytes: &[u8]) {
+        let mut left = bytes;
+        while !left.is_empty() {
+            tokio::select! {
+                biased;
+                sent = self.stream.write(left) => left = &left[sent.unwrap()..],
+                () = idle() => return,
+            }
+        }
+    }
+
     /// Sends these bytes again and again until the other side is gone; returns how many there were.
     pub(crate) async fn send_for_ever(&mut self, bytes: &[u8]) -> usize {
         let mut sent = 0;
@@ -134,5 +146,12 @@ impl RawConnection {
     fn take(&mut self, count: usize) -> Vec<u8> {
         let rest = self.received.split_off(count);
         std::mem::replace(&mut self.received, rest)
+    }
+}
+
+/// Returns when the other tasks have had their turn many times.
+async fn idle() {
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
     }
 }

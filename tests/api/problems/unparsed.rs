@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::post;
-use holdfast::http::extract::read_body;
+use holdfast::http::bodies::read_body;
 use holdfast::http::middleware::request_id;
 use holdfast::http::server::{self, Limits};
 use tokio::net::TcpListener;
@@ -251,7 +251,7 @@ async fn a_length_that_no_body_has_is_refused() {
 async fn serve(limits: Limits) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let read = async |request| read_body(request, &()).await.map(drop);
+    let read = async |request| read_body(request).await.map(drop);
     let router = Router::new().route("/", post(read));
     let router = router.layer(from_fn(request_id));
     tokio::spawn(server::serve(listener, router, limits, pending()));
