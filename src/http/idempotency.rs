@@ -1,8 +1,8 @@
 //! `Idempotency-Key`: a request that is sent again gets the first response again, for 24 hours.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::{HeaderName, HeaderValue};
-use axum::response::Response;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::BookingId;
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
-use crate::repositories::idempotency_keys::{self, Claim, Entry, StoredResponse};
+use crate::repositories::idempotency_keys::{self, Claim, Entry, Known, StoredResponse};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -95,6 +95,7 @@ impl Idempotency {
         };
         let begun = match look_up(app, &key).await? {
             Found::Response(response) => return replay(&response),
+            Found::TooMany(until) => return Ok(too_many(until, app.now()).into_response()),
             Found::Begun(booking_id) => booking_id,
         };
         let keyed = Keyed {
@@ -111,23 +112,33 @@ enum Found {
     Response(StoredResponse),
     /// What a first request left when it was cut short, if there was one.
     Begun(Option<BookingId>),
+    /// It would be one key more than its caller may use, until then.
+    TooMany(DateTime<Utc>),
 }
 
 async fn look_up(app: &App, key: &IdempotencyKey) -> Result<Found> {
     let now = app.now();
-    let entry = idempotency_keys::find(&mut app.acquire().await?, key, now).await?;
-    match entry {
-        None => Ok(Found::Begun(None)),
-        Some(entry) if entry.request_hash != key.request_hash => {
+    let known = idempotency_keys::find(&mut app.acquire().await?, key, now).await?;
+    match known {
+        Known::Nothing => Ok(Found::Begun(None)),
+        Known::TooMany(until) => Ok(Found::TooMany(until)),
+        Known::Entry(entry) if entry.request_hash != key.request_hash => {
             Err(Refusal::IdempotencyKeyReused.into())
         }
-        Some(Entry {
+        Known::Entry(Entry {
             response: Some(response),
             ..
         }) => Ok(Found::Response(response)),
-        Some(entry) if entry.is_locked(now) => Err(Refusal::IdempotencyInProgress.into()),
-        Some(entry) => Ok(Found::Begun(entry.booking_id)),
+        Known::Entry(entry) if entry.is_locked(now) => Err(Refusal::IdempotencyInProgress.into()),
+        Known::Entry(entry) => Ok(Found::Begun(entry.booking_id)),
     }
+}
+
+fn too_many(until: DateTime<Utc>, now: DateTime<Utc>) -> Problem {
+    let wait = until.signed_duration_since(now).num_seconds();
+    let seconds = u64::try_from(wait).unwrap_or_default().saturating_add(1);
+    let detail = format!("Too many idempotency keys; use another in {seconds} seconds.");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(seconds)
 }
 
 /// Stores what the work replied or refused, and makes the response of it.

@@ -10,6 +10,13 @@ use serde_json::{Map, Value, json};
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, explain};
 
+/// The most that a refusal says.
+const BODY_BYTES_MAX: usize = 16 << 10;
+/// Of one that would say more: how many of each list …
+const ITEMS_MAX: usize = 20;
+/// … and how much of each text.
+const CHARACTERS_MAX: usize = 200;
+
 /// An error as the caller sees it. As a response it is rendered by [`render`], which knows the
 /// request's id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -231,6 +238,13 @@ impl From<Refusal> for Problem {
 
 impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {
+        Self::whole(refusal).shortened()
+    }
+}
+
+impl Problem {
+    /// All that a refusal says, which may repeat much of what the caller has sent.
+    fn whole(refusal: &Refusal) -> Self {
         let problem = Self::new(status(refusal), refusal.code(), refusal.to_string());
         match refusal {
             Refusal::SeatUnavailable { seats, own_booking } => {
@@ -268,6 +282,39 @@ impl From<&Refusal> for Problem {
             | Refusal::VoucherInvalid
             | Refusal::IdempotencyKeyReused => problem,
         }
+    }
+
+    /// The same in at most [`BODY_BYTES_MAX`], as it may be stored: the first of what it lists, and
+    /// the beginning of what it says.
+    fn shortened(mut self) -> Self {
+        if self.body("").len() <= BODY_BYTES_MAX {
+            return self;
+        }
+        cut(&mut self.detail);
+        self.extras.values_mut().for_each(shorten);
+        if self.body("").len() > BODY_BYTES_MAX {
+            self.extras.clear();
+        }
+        self
+    }
+}
+
+fn shorten(value: &mut Value) {
+    match value {
+        Value::String(text) => cut(text),
+        Value::Array(items) => {
+            items.truncate(ITEMS_MAX);
+            items.iter_mut().for_each(shorten);
+        }
+        Value::Object(members) => members.values_mut().for_each(shorten),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn cut(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(CHARACTERS_MAX) {
+        text.truncate(end);
+        text.push('…');
     }
 }
 

@@ -13,13 +13,25 @@ use crate::error::Result;
 
 /// How long a response is kept under its key.
 const AGE_MAX: TimeDelta = TimeDelta::hours(24);
+/// How many keys a caller may use within that time: more than anybody books, and with what is kept
+/// under each, some megabytes at most.
+const KEYS_PER_CALLER_MAX: i64 = 2_000;
 /// A key belongs to its request this long, which is longer than a request may take; then its
 /// process has died.
 const LEASE: TimeDelta = TimeDelta::seconds(40);
 /// How many old keys are forgotten in one go.
 const FORGET_MAX: i64 = 10_000;
 
-/// What is known of a key.
+/// What there is under a key.
+#[derive(Debug, Clone)]
+pub(crate) enum Known {
+    Entry(Entry),
+    Nothing,
+    /// Nothing, and its caller has used as many as they may, until then.
+    TooMany(DateTime<Utc>),
+}
+
+/// What is known of a key that was used.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     /// The request that it was first used for.
@@ -62,27 +74,47 @@ pub(crate) struct Claim<'a> {
     pub(crate) booking_id: Option<BookingId>,
 }
 
-/// What is known of the key, unless it is older than 24 hours.
+/// What is known of the key, unless it is older than 24 hours, and whether its caller may use
+/// another. One round trip.
 pub(crate) async fn find(
     db: &mut Connection,
     key: &IdempotencyKey,
     now: DateTime<Utc>,
-) -> Result<Option<Entry>> {
+) -> Result<Known> {
     let row = sqlx::query!(
-        r#"select request_hash, booking_id as "booking_id: BookingId", locked_until,
-                  response_status, response_location, response_body
-           from idempotency_keys
-           where caller = $1 and key = $2 and created_at > $3"#,
+        // The caller's other keys are counted only where this one is new.
+        r#"select known.request_hash as "request_hash?",
+                  known.booking_id as "booking_id?: BookingId",
+                  known.locked_until as "locked_until?", known.response_status,
+                  known.response_location, known.response_body,
+                  case when known.key is null then (
+                    select min(created_at)
+                    from (
+                      select created_at
+                      from idempotency_keys
+                      where caller = $1 and created_at > $3
+                      limit $4
+                    ) as others
+                    having count(*) >= $4
+                  ) end as full_since
+           from (select) as nothing
+           left join idempotency_keys as known
+             on known.caller = $1 and known.key = $2 and known.created_at > $3"#,
         key.caller,
         key.value,
         now - AGE_MAX,
+        KEYS_PER_CALLER_MAX,
     )
-    .fetch_optional(db)
+    .fetch_one(db)
     .await?;
-    Ok(row.map(|row| Entry {
-        request_hash: row.request_hash,
+    let Some((request_hash, locked_until)) = row.request_hash.zip(row.locked_until) else {
+        let free_again = row.full_since.map(|since| since + AGE_MAX);
+        return Ok(free_again.map_or(Known::Nothing, Known::TooMany));
+    };
+    Ok(Known::Entry(Entry {
+        request_hash,
         booking_id: row.booking_id,
-        locked_until: row.locked_until,
+        locked_until,
         response: row
             .response_status
             .zip(row.response_body)

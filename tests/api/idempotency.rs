@@ -299,3 +299,60 @@ async fn until(harness: &TestApp, query: &str, value: &str) {
         tokio::task::yield_now().await;
     }
 }
+
+/// A refusal may repeat what was sent; what is kept of it is bounded.
+#[tokio::test]
+async fn a_refusal_keeps_at_most_16_kib_of_what_was_sent() {
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
+    let bodies = [
+        json!({ "kind": "show", "showId": show, "seats": ["x".repeat(63_000)] }),
+        json!({ "kind": "show", "showId": show, "seats": ["\u{1}".repeat(9_000)] }),
+        json!({ "kind": "show", "showId": show, "x".repeat(63_000): 1, "seats": ["A2"] }),
+    ];
+
+    for (number, body) in bodies.into_iter().enumerate() {
+        let key = format!("key-{number}");
+        let first = dana.post_keyed("/api/bookings", body.clone(), &key).await;
+        let mut again = dana.post_keyed("/api/bookings", body, &key).await;
+
+        assert_eq!(first.status, 422, "{first:?}");
+        assert!(first.body.to_string().len() <= 16 << 10, "{first:?}");
+        again.body["requestId"] = first.body["requestId"].clone();
+        assert_eq!(again.body, first.body);
+    }
+    let longest = "select max(octet_length(response_body)) <= 16384 from idempotency_keys";
+    assert_eq!(harness.sql(longest).await, "true");
+}
+
+#[tokio::test]
+async fn a_caller_uses_at_most_2_000_keys_a_day() {
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let (dana, emil) = (harness.customer("dana"), harness.customer("emil"));
+    let body = |seat| json!({ "kind": "show", "showId": show, "seats": [seat] });
+    let first = dana.post_keyed("/api/bookings", body("A2"), "key-1").await;
+    let others = sqlx::query(
+        "insert into idempotency_keys
+           (caller, key, request_hash, locked_until, response_status, response_body, created_at)
+         select caller, 'other-' || number, request_hash, locked_until, 409, '{}', created_at
+         from idempotency_keys cross join generate_series(1, 1999) as number",
+    );
+    others.execute(harness.db()).await.unwrap();
+
+    let one_more = dana.post_keyed("/api/bookings", body("A3"), "key-2").await;
+    let again = dana.post_keyed("/api/bookings", body("A2"), "key-1").await;
+    let unkeyed = dana.post("/api/bookings", json!({ "kind": "show" })).await;
+    let emils = emil.post_keyed("/api/bookings", body("A4"), "key-1").await;
+    harness.advance(TimeDelta::hours(24)).await;
+    let dana = harness.customer("dana");
+    let next_day = dana.post_keyed("/api/bookings", body("A3"), "key-2").await;
+
+    one_more.refused(429, "rate_limited");
+    assert_eq!(one_more.headers["retry-after"], "86401");
+    assert_eq!((again.status, &again.body["id"]), (201, &first.body["id"]));
+    unkeyed.refused(422, "validation_failed");
+    assert_eq!(emils.status, 201, "{emils:?}");
+    assert_eq!(next_day.status, 201, "{next_day:?}");
+}
