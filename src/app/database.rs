@@ -22,6 +22,9 @@ const WATCH_CONNECTIONS_MAX: u32 = 2;
 /// As many as there are jobs at once, and the queue's own statements.
 const QUEUE_CONNECTIONS_MAX: u32 = 8;
 const REPORTING_CONNECTIONS_MAX: u32 = 6;
+/// Few: what they read is kept for a second, and how much of it strangers ask for must cost others
+/// nothing.
+const PUBLIC_CONNECTIONS_MAX: u32 = 4;
 /// Migrations take one, and one holds the lock.
 const COMMAND_CONNECTIONS_MAX: u32 = 2;
 
@@ -82,6 +85,8 @@ pub struct Pools {
     pub watch: Pool,
     /// For sums, lists, search and exports, which Postgres plans by what it knows of the tables.
     pub reporting: Pool,
+    /// For what anyone may read.
+    pub public: Pool,
     /// What is thought of all their connections.
     pub trust: Arc<Trust>,
     options: PgConnectOptions,
@@ -107,11 +112,8 @@ impl Pools {
             requests: pool(REQUESTS_CONNECTIONS_MAX, row_by_row(), "holdfast requests"),
             payments: pool(PAYMENTS_CONNECTIONS_MAX, row_by_row(), "holdfast payments"),
             watch: pool(WATCH_CONNECTIONS_MAX, LIMITS.to_vec(), "holdfast watch"),
-            reporting: pool(
-                REPORTING_CONNECTIONS_MAX,
-                [&LIMITS[..], &AS_ASKED].concat(),
-                "holdfast reporting",
-            ),
+            reporting: pool(REPORTING_CONNECTIONS_MAX, as_asked(), "holdfast reporting"),
+            public: pool(PUBLIC_CONNECTIONS_MAX, as_asked(), "holdfast public"),
             trust,
             options,
         })
@@ -155,6 +157,11 @@ impl Pool {
 /// All settings of a session for statements that find few rows.
 fn row_by_row() -> Vec<Setting> {
     [&LIMITS[..], &ROW_BY_ROW].concat()
+}
+
+/// All settings of a session for what may find many rows.
+fn as_asked() -> Vec<Setting> {
+    [&LIMITS[..], &AS_ASKED].concat()
 }
 
 /// The settings are made in the session and not by the start-up message: connection poolers refuse

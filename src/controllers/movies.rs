@@ -93,7 +93,7 @@ pub async fn list_movies(
     let limit = Limit::of(query.limit)?;
     let before = read_cursor(query.cursor.as_deref(), |text| text.parse().ok())?;
     let now = app.now();
-    let mut db = app.pools.reporting.acquire().await?;
+    let mut db = app.pools.public.acquire().await?;
     let found = movies::list_coming(&mut db, before, limit.fetch(), now).await?;
     let page = limit.page(found, |movie| movie.id.to_string());
     let ids: Vec<_> = page.items.iter().map(|movie| movie.id).collect();
@@ -114,7 +114,7 @@ pub async fn find_movie(
     Path(id): Path<MovieId>,
 ) -> Result<Json<MovieWithShowsView>> {
     let now = app.now();
-    let mut db = app.pools.reporting.acquire().await?;
+    let mut db = app.pools.public.acquire().await?;
     let movie = movies::find(&mut db, id)
         .await?
         .ok_or(Refusal::NotFound("movie"))?;

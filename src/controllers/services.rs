@@ -41,7 +41,7 @@ pub async fn list_services(
 ) -> Result<Json<Page<ServiceView>>> {
     let limit = Limit::of(query.limit)?;
     let after = read_cursor(query.cursor.as_deref(), |text| Some(text.to_owned()))?;
-    let mut db = app.pools.reporting.acquire().await?;
+    let mut db = app.pools.public.acquire().await?;
     let found = services::list(&mut db, after.as_deref(), limit.fetch()).await?;
     let page = limit.page(found, |service| service.slug.clone());
     Ok(Json(page.map(ServiceView::from)))
@@ -56,7 +56,7 @@ pub async fn find_service(
     State(app): State<AppState>,
     Path(slug): Path<String>,
 ) -> Result<Json<ServiceView>> {
-    let service = services::find_by_slug(&mut app.acquire().await?, &slug).await?;
+    let service = services::find_by_slug(&mut app.pools.public.acquire().await?, &slug).await?;
     let service = service.ok_or(Refusal::NotFound("service"))?;
     Ok(Json(ServiceView::from(service)))
 }
@@ -90,7 +90,7 @@ pub async fn list_slots(
 ) -> Result<Json<FreeSlots>> {
     let now = app.now();
     let window = query.window(now)?;
-    let mut db = app.acquire().await?;
+    let mut db = app.pools.public.acquire().await?;
     let service = services::find_by_slug(&mut db, &slug).await?;
     let service = service.ok_or(Refusal::NotFound("service"))?;
     let hours = query.hours.unwrap_or(service.min_hours);

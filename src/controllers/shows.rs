@@ -39,7 +39,7 @@ pub async fn list_shows(
     let now = app.now();
     let filter = query.filter(now)?;
     let found = shows::list(
-        &mut app.pools.reporting.acquire().await?,
+        &mut app.pools.public.acquire().await?,
         &filter,
         limit.fetch(),
     )
@@ -83,7 +83,7 @@ pub async fn find_show(
     State(app): State<AppState>,
     Path(id): Path<ShowId>,
 ) -> Result<Json<ShowView>> {
-    let show = shows::find(&mut app.acquire().await?, id)
+    let show = shows::find(&mut app.pools.public.acquire().await?, id)
         .await?
         .ok_or(Refusal::NotFound("show"))?;
     Ok(Json(ShowView::at(show, app.now())))

@@ -5,7 +5,7 @@ use std::any::Any;
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::HOST;
+use axum::http::header::{CACHE_CONTROL, HOST, X_CONTENT_TYPE_OPTIONS};
 use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, Version};
 use axum::middleware::Next;
@@ -24,9 +24,14 @@ pub const REQUEST_MAX: Duration = Duration::from_secs(30);
 const REQUEST_ID_LENGTH_MAX: usize = 128;
 /// The header that carries the id of a request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A browser must not guess what an answer is.
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// It is the caller's alone.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Takes the caller's `x-request-id` where it is 1 to 128 visible ASCII characters, else makes one;
-/// returns it with the response and in every problem.
+/// returns it with the response and in every problem. What does not say that it may be kept is
+/// nobody's to keep.
 pub async fn request_id(mut request: Request, next: Next) -> Response {
     let given = request
         .headers()
@@ -40,9 +45,12 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
         request.headers_mut().insert(REQUEST_ID, value);
     }
     let mut response = render(next.run(request).await, &id);
+    let headers = response.headers_mut();
     if let Some(value) = value {
-        response.headers_mut().insert(REQUEST_ID, value);
+        headers.insert(REQUEST_ID, value);
     }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.entry(CACHE_CONTROL).or_insert(NO_STORE);
     response
 }
 

@@ -12,6 +12,7 @@ pub mod idempotency;
 mod idempotency_key;
 pub mod identity;
 mod json;
+pub mod kept;
 pub mod middleware;
 pub mod paging;
 pub mod problem;

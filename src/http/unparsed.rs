@@ -204,6 +204,8 @@ impl Unparsed {
              content-type: application/problem+json\r\n\
              content-length: {length}\r\n\
              {REQUEST_ID}: {id}\r\n\
+             x-content-type-options: nosniff\r\n\
+             cache-control: no-store\r\n\
              connection: close\r\n\
              date: {date}\r\n\r\n",
             length = body.len(),

@@ -27,6 +27,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::AppState;
 use crate::controllers::stripe_webhook::refuse_unknown_path;
 use crate::http::admission::{Admission, admit_anyone, admit_user};
+use crate::http::kept::{KeptAnswers, forget, keep, may_be_kept};
 use crate::http::middleware::{REQUEST_ID, on_panic, one_host, request_id, span, time_limit};
 use crate::http::problem::ProblemView;
 use crate::http::rate_limit::RateLimit;
@@ -68,13 +69,23 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
 /// The whole API over `app`.
 pub fn router(app: AppState) -> Router {
     let admission = Admission::new(AppState::clone(&app));
-    let anyones = public::routes().layer(from_fn_with_state(
-        Admission::clone(&admission),
-        admit_anyone,
-    ));
+    let public = KeptAnswers::by_query(app.clock.clone());
+    let forgetting = from_fn_with_state(public.clone(), forget);
+    let anyones = public::kept_routes()
+        .layer(from_fn_with_state(public, keep))
+        .merge(public::live_routes())
+        .layer(from_fn(may_be_kept))
+        .layer(from_fn_with_state(
+            Admission::clone(&admission),
+            admit_anyone,
+        ));
     let costly = RateLimit::of_costly(app.config.rate_limit_per_minute);
-    let users = users_routes(costly).layer(from_fn_with_state(admission, admit_user));
-    let (router, _) = described(anyones.merge(users))
+    let users = customer::routes(costly)
+        .merge(admin::routes().layer(forgetting))
+        .layer(from_fn_with_state(admission, admit_user));
+    let readiness = KeptAnswers::by_path(app.clock.clone());
+    let operations = operations::costly_routes().layer(from_fn_with_state(readiness, keep));
+    let (router, _) = described(anyones.merge(users), operations)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .split_for_parts();
     // What fails is logged where it is handled, and as an error only if somebody has to act.
@@ -98,19 +109,20 @@ pub fn router(app: AppState) -> Router {
 
 /// The description of every route, as OpenAPI 3.1.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    described(public::routes().merge(users_routes(RateLimit::new(None)))).into_openapi()
+    let public = public::kept_routes().merge(public::live_routes());
+    let users = customer::routes(RateLimit::new(None)).merge(admin::routes());
+    described(public.merge(users), operations::costly_routes()).into_openapi()
 }
 
-/// The routes of those who sign in.
-fn users_routes(costly: RateLimit) -> OpenApiRouter<AppState> {
-    customer::routes(costly).merge(admin::routes())
-}
-
-fn described(callers: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
+fn described(
+    callers: OpenApiRouter<AppState>,
+    costly_operations: OpenApiRouter<AppState>,
+) -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(callers)
         .merge(webhooks::routes())
         .merge(operations::routes())
+        .merge(costly_operations)
 }
 
 /// Browsers let only our front ends read the responses, with cookies or without.

@@ -15,15 +15,20 @@ const AUDIENCE: Audience = Audience {
     problems: &[GENERAL],
 };
 
-pub(super) fn routes() -> OpenApiRouter<AppState> {
+/// What is kept for a second: it is the same for everybody.
+pub(super) fn kept_routes() -> OpenApiRouter<AppState> {
     let routes = OpenApiRouter::new()
         .routes(routes!(movies::list_movies))
         .routes(routes!(movies::find_movie))
         .routes(routes!(shows::list_shows))
         .routes(routes!(shows::find_show))
-        .routes(routes!(seat_maps::list_seats))
         .routes(routes!(services::list_services))
         .routes(routes!(services::find_service))
         .routes(routes!(services::list_slots));
     AUDIENCE.describe(routes)
+}
+
+/// What is as it is now, and read together by all who ask at the same time.
+pub(super) fn live_routes() -> OpenApiRouter<AppState> {
+    AUDIENCE.describe(OpenApiRouter::new().routes(routes!(seat_maps::list_seats)))
 }

@@ -7,17 +7,17 @@ use serde_json::Value;
 
 use crate::harness::{Answer, TestApp, send};
 
-const NOBODYS: &str = "0193a000-0000-7000-8000-000000000000";
+pub(crate) const NOBODYS: &str = "0193a000-0000-7000-8000-000000000000";
 
 /// One method of one path, as it is described.
-struct Route {
-    method: Method,
-    path: String,
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: String,
     description: Value,
 }
 
 impl Route {
-    fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let description = serde_json::to_value(routes::openapi()).unwrap();
         let paths = description["paths"].as_object().unwrap();
         let routes = paths.iter().flat_map(|(path, methods)| {
@@ -38,7 +38,7 @@ impl Route {
         routes
     }
 
-    fn audience(&self) -> &str {
+    pub(crate) fn audience(&self) -> &str {
         self.description["tags"][0].as_str().unwrap()
     }
 
@@ -51,7 +51,7 @@ impl Route {
     }
 
     /// Its path, with `id` in the place of every parameter.
-    fn path_with(&self, id: &str) -> String {
+    pub(crate) fn path_with(&self, id: &str) -> String {
         let parts = self.path.split('/').map(|part| {
             let is_parameter = part.starts_with('{');
             if is_parameter { id } else { part }
@@ -82,7 +82,7 @@ impl std::fmt::Display for Route {
     }
 }
 
-async fn send_empty(request: RequestBuilder) -> Answer {
+pub(crate) async fn send_empty(request: RequestBuilder) -> Answer {
     send(
         request
             .header("content-type", "application/json")

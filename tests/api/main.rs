@@ -41,12 +41,14 @@ mod forbidden_slots;
 mod forbidden_states;
 mod forbidden_vouchers;
 mod harness;
+mod headers;
 mod hold_batches;
 mod holds;
 mod idempotency;
 mod identity;
 #[path = "../invariants/mod.rs"]
 mod invariants;
+mod kept_answers;
 mod listings;
 mod odd_sessions;
 mod openapi;

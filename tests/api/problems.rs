@@ -290,6 +290,7 @@ async fn without_the_database_the_caller_is_told_to_come_again() {
     let harness = TestApp::new().await;
     harness.app.pools.requests.close().await;
     harness.app.pools.reporting.close().await;
+    harness.app.pools.public.close().await;
 
     for answer in [
         harness.get("/api/shows").await,

@@ -66,8 +66,13 @@ impl Weather {
         let began = Instant::now();
         let mut refused = 0;
         loop {
-            let answer = self.harness.get(&format!("/api/shows/{}", self.show)).await;
-            if answer.status == 200 {
+            // It is read for this request alone, and is not there.
+            let answer = self
+                .harness
+                .admin()
+                .get(&format!("/api/admin/runs/{}", self.show))
+                .await;
+            if answer.status == 404 {
                 return (began.elapsed(), refused);
             }
             answer.refused(503, "database_unavailable");

@@ -1,5 +1,6 @@
 //! A movie with more coming shows than a list brings along takes none from another.
 
+use chrono::TimeDelta;
 use serde_json::Value;
 
 use super::{movie, show_of};
@@ -86,6 +87,7 @@ async fn a_movie_by_itself_brings_its_soonest_shows_and_says_if_there_are_more()
     let first = show_of(&harness, &many, "2026-12-01T10:00:00Z", "UTC").await;
 
     for (added, more) in [(BY_ITSELF - 1, false), (1, true)] {
+        harness.advance(TimeDelta::seconds(1)).await;
         add_shows(&harness, &first, added).await;
         let alone = harness.get(&format!("/api/movies/{many}")).await.body;
 

@@ -18,8 +18,10 @@ async fn slots_that_are_taken_are_not_free() {
 
     let before = harness.slots(day.0, day.1).await;
     dana.book_slot(&service, AFTERNOON, 1, "full").await;
+    harness.advance(TimeDelta::seconds(1)).await;
     let one_less = harness.slots(day.0, day.1).await;
     dana.book_slot(&service, AFTERNOON, 1, "full").await;
+    harness.advance(TimeDelta::seconds(1)).await;
     let after = harness.slots(day.0, day.1).await;
 
     let free = |slots: &[(String, i64)]| -> Vec<(String, i64)> {
