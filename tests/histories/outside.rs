@@ -26,7 +26,11 @@ impl History<'_> {
         match self.draw(20) {
             0..9 => {}
             9 | 10 => how["card"] = json!(REFUNDED_SLOWLY),
-            11..16 => how["card"] = json!(SEPA),
+            // Also where it is not offered: an earlier release may have opened the session.
+            11..16 => {
+                how["card"] = json!(SEPA);
+                how["unoffered"] = json!(true);
+            }
             16 | 17 => how["card"] = json!(DECLINED),
             18 => how["amount"] = json!(session["amountTotal"].as_i64().unwrap() - 1),
             _ => {

@@ -189,6 +189,28 @@ async fn a_debit_is_offered_in_euro_and_decided_later() {
 }
 
 #[tokio::test]
+async fn a_method_that_a_session_leaves_out_is_neither_offered_nor_taken() {
+    let harness = Harness::new().await;
+    let form = session_form_with("excluded_payment_method_types[0]", "sepa_debit");
+    let made = harness.post("/v1/checkout/sessions", &form).await.json();
+    let id = text(&made, "id");
+    let iban = "DE89370400440532013000";
+
+    let seen = harness.get(&format!("/c/pay/{id}")).await;
+    let tried = harness.submit(&id, &format!("number={iban}")).await;
+    let knob = json!({ "session": id, "card": iban });
+    let turned = harness.turn("pay", knob).await;
+
+    assert_eq!(made["payment_method_types"], json!(["card"]));
+    assert!(!seen.text.contains("card or bank debit"), "{}", seen.text);
+    assert_eq!((tried.status, turned.status), (402, 400));
+    assert_eq!(harness.retrieve(&id).await["status"], "open");
+    let bent = json!({ "session": id, "card": iban, "unoffered": true });
+    harness.knob("pay", bent).await;
+    assert_eq!(harness.retrieve(&id).await["status"], "complete");
+}
+
+#[tokio::test]
 async fn a_lost_event_does_not_keep_the_buyer_waiting() {
     let harness = Harness::new().await;
     harness.knob("deliveries", json!({ "drop": true })).await;

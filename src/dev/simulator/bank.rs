@@ -43,6 +43,8 @@ struct Pay {
     amount: Option<i64>,
     currency: Option<String>,
     metadata: Option<Metadata>,
+    #[serde(default)]
+    unoffered: bool,
 }
 
 /// Pays as a buyer would. A decline is no misuse: `error` says it.
@@ -57,6 +59,7 @@ async fn pay(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Knob {
             amount: wanted.amount,
             currency: wanted.currency,
             metadata: wanted.metadata,
+            unoffered: wanted.unoffered,
         };
         events_of(state, &wanted.session, |state| {
             let cause = state.cause();

@@ -35,7 +35,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "custom_text",
     "customer_update",
     "discounts",
-    "excluded_payment_method_types",
     "integration_identifier",
     "invoice_creation",
     "managed_payments",
@@ -269,9 +268,12 @@ fn payment_method_types(
         &["card"]
     };
     let allowed = parameters.texts("allowed_payment_method_types")?;
+    let excluded = parameters.texts("excluded_payment_method_types")?;
+    let is_in = |names: &[String], kind: &str| names.iter().any(|name| name == kind);
     let types: Vec<String> = possible
         .iter()
-        .filter(|kind| allowed.is_empty() || allowed.iter().any(|name| name == *kind))
+        .filter(|kind| allowed.is_empty() || is_in(&allowed, kind))
+        .filter(|kind| !is_in(&excluded, kind))
         .map(|kind| (*kind).to_owned())
         .collect();
     if types.is_empty() {

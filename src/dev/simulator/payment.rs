@@ -19,6 +19,8 @@ pub(super) struct Overrides {
     pub(super) amount: Option<i64>,
     pub(super) currency: Option<String>,
     pub(super) metadata: Option<Metadata>,
+    /// Pays by a method that the session does not offer.
+    pub(super) unoffered: bool,
 }
 
 /// Pays the open session `id` with `method`; a decline leaves it open, with its events and error.
@@ -36,6 +38,13 @@ pub(super) fn pay(
             session.status.as_str()
         ))
         .code("payment_intent_unexpected_state"));
+    }
+    if !overrides.unoffered && !session.payment_method_types.contains(&method.kind) {
+        return Err(Refusal::conflict(format!(
+            "This Checkout Session can not be paid by `{}`: it offers {}.",
+            method.kind,
+            session.payment_method_types.join(", ")
+        )));
     }
     if let Some(amount) = overrides.amount {
         session.amount_total = amount;

@@ -202,7 +202,10 @@ async fn a_failed_delayed_balance_leaves_the_booking_confirmed_and_due() {
 
         let card = crate::delayed::SEPA;
         harness
-            .knob("pay", json!({ "session": session, "card": card }))
+            .knob(
+                "pay",
+                json!({ "session": session, "card": card, "unoffered": true }),
+            )
             .await;
         harness.simulator.settled().await;
         let meanwhile = dana.booking(&booked).await;

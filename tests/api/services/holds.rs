@@ -117,7 +117,7 @@ async fn a_deposit_that_takes_days_keeps_the_slot_until_its_bank_has_decided() {
         let dana = harness.customer("dana");
         let booked = dana.book_slot(&service, AFTERNOON, 1, "half").await.body;
         let session = &booked["checkout"]["sessionId"];
-        let pay = json!({ "session": session, "card": SEPA });
+        let pay = json!({ "session": session, "card": SEPA, "unoffered": true });
         harness.knob("pay", pay).await;
         harness.simulator.settled().await;
         let meanwhile = dana.booking(&booked).await;
