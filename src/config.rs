@@ -24,7 +24,10 @@ pub use settings::{
     BIND_DEFAULT, Config, IdentityConfig, LogConfig, Roles, STRIPE_API_BASE_DEFAULT, StripeConfig,
     StripeLimits,
 };
-use settings::{HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, RATE_LIMIT_PER_MINUTE_DEFAULT};
+use settings::{
+    HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HOLDS_PER_USER_DEFAULT, HOLDS_PER_USER_MAX,
+    RATE_LIMIT_PER_MINUTE_DEFAULT,
+};
 
 impl Config {
     /// Reads everything that `serve` needs through `lookup`. An empty value counts as none.
@@ -39,6 +42,11 @@ impl Config {
                     .number("HOLD_SECONDS", HOLD_SECONDS_DEFAULT, 1..=HOLD_SECONDS_MAX)
                     .into(),
             ),
+            holds_per_user: NonZeroU32::new(reader.number(
+                "HOLDS_PER_USER",
+                HOLDS_PER_USER_DEFAULT,
+                0..=HOLDS_PER_USER_MAX,
+            )),
             rate_limit_per_minute: NonZeroU32::new(reader.number(
                 "RATE_LIMIT_PER_MINUTE",
                 RATE_LIMIT_PER_MINUTE_DEFAULT,

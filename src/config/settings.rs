@@ -15,6 +15,10 @@ pub const STRIPE_API_BASE_DEFAULT: &str = "https://api.stripe.com";
 pub const BIND_DEFAULT: &str = "127.0.0.1:3000";
 /// How long a booking holds its seats unless `HOLD_SECONDS` says otherwise.
 pub(super) const HOLD_SECONDS_DEFAULT: u32 = 600;
+/// Unpaid bookings of one user unless `HOLDS_PER_USER` says otherwise.
+pub(super) const HOLDS_PER_USER_DEFAULT: u32 = 3;
+/// As many holds of one user are counted at most.
+pub(super) const HOLDS_PER_USER_MAX: u32 = 100;
 /// Requests per minute and caller unless `RATE_LIMIT_PER_MINUTE` says otherwise.
 pub(super) const RATE_LIMIT_PER_MINUTE_DEFAULT: u32 = 300;
 /// The longest hold: a session outlives the hold, and lives at most 24 hours at Stripe.
@@ -32,6 +36,9 @@ pub struct Config {
     pub app_origins: Vec<String>,
     /// `HOLD_SECONDS`: default 600, from 1 to 82800. How long a booking holds its seats unpaid.
     pub hold: Duration,
+    /// `HOLDS_PER_USER`: default 3, at most 100, 0 = off. Unpaid bookings that one user may have at
+    /// once, one of them per show.
+    pub holds_per_user: Option<NonZeroU32>,
     /// `RATE_LIMIT_PER_MINUTE`: default 300, 0 = off. Requests per minute and caller; what holds
     /// seats, asks Stripe or spends has a tenth of it, and at least ten.
     pub rate_limit_per_minute: Option<NonZeroU32>,

@@ -34,7 +34,7 @@ use body::CreateBooking;
         (
             status = 409,
             description = "`seat_unavailable {seats, ownBooking?}`, `slot_unavailable`, \
-                           `show_closed`"
+                           `show_closed`, `too_many_holds {maximum, holds}`"
         ),
         (
             status = 422,

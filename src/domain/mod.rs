@@ -23,6 +23,7 @@ pub mod dispute_status;
 mod field_errors;
 pub mod fraud_warning;
 pub mod funds;
+pub mod hold_limits;
 pub mod idempotency;
 pub mod ids;
 pub mod job;

@@ -32,6 +32,17 @@ pub struct Quote {
     pub items: Vec<QuoteItem>,
     /// What is given back after a cancellation: frozen into the booking.
     pub cancellation_policy: Vec<PolicyStep>,
+    /// How many seats of the show its buyer may have in all, if that is limited.
+    pub max_seats_per_user: Option<usize>,
+    /// Whether it may be paid by methods that take days.
+    pub delayed_methods: bool,
+}
+
+impl Quote {
+    /// Whether nothing has to be paid.
+    pub fn is_free(&self) -> bool {
+        self.total.amount_minor == 0
+    }
 }
 
 /// Some of what is booked, at one price.

@@ -1,9 +1,15 @@
 //! Why the business says no: a rule is in the way, and nothing has failed.
 
+use chrono::TimeDelta;
+
 use super::booking::BookingStatus;
+use super::hold_limits::UnpaidHold;
 use super::ids::BookingId;
 use super::money::Money;
 use super::refund_block::RefundBlock;
+
+/// Whoever names a hundred seats is not told all of them again.
+pub const SEATS_REPEATED_MAX: usize = 20;
 
 /// A no with a stable code. `Display` is the sentence for people; nothing in it is secret.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -46,8 +52,31 @@ pub enum Refusal {
         /// The most seats of one booking.
         maximum: usize,
     },
+    /// More seats than one user may have of this show.
+    #[error("One person may have at most {maximum} seats of this show, held and bought together.")]
+    TooManySeatsOfUser {
+        /// The most seats of one user.
+        maximum: usize,
+    },
+    /// The caller holds as much unpaid as they may.
+    #[error("You hold {} unpaid. Pay or cancel first.", references(holds))]
+    TooManyHolds {
+        /// How many they may hold: of this show one, or in all.
+        maximum: usize,
+        /// What they hold: of this show, or in all.
+        holds: Vec<UnpaidHold>,
+    },
+    /// The caller has let holds of this show lapse.
+    #[error(
+        "Your last two holds of this show lapsed unpaid; book again in {} seconds.",
+        whole_seconds(*wait)
+    )]
+    HoldsLapsed {
+        /// For how long they cannot hold it.
+        wait: TimeDelta,
+    },
     /// Labels that the show does not have.
-    #[error("This show has no seat {}.", seats.join(", "))]
+    #[error("This show has no seat {}.", named(seats))]
     UnknownSeat {
         /// The unknown labels.
         seats: Vec<String>,
@@ -146,7 +175,9 @@ impl Refusal {
             Self::SeatUnavailable { .. } => "seat_unavailable",
             Self::SlotUnavailable => "slot_unavailable",
             Self::ShowClosed => "show_closed",
-            Self::TooManySeats { .. } => "too_many_seats",
+            Self::TooManySeats { .. } | Self::TooManySeatsOfUser { .. } => "too_many_seats",
+            Self::TooManyHolds { .. } => "too_many_holds",
+            Self::HoldsLapsed { .. } => "rate_limited",
             Self::UnknownSeat { .. } => "unknown_seat",
             Self::AmountTooSmall { .. } | Self::AmountRefused(_) => "amount_too_small",
             Self::VoucherInvalid => "voucher_invalid",
@@ -164,11 +195,35 @@ impl Refusal {
     }
 }
 
+/// Of seats that are refused, those that are repeated to who has named them.
+pub fn repeated(seats: &[String]) -> &[String] {
+    seats.get(..SEATS_REPEATED_MAX).unwrap_or(seats)
+}
+
+/// The whole seconds after which a wait is over.
+pub fn whole_seconds(wait: TimeDelta) -> u64 {
+    let seconds = u64::try_from(wait.num_seconds()).unwrap_or_default();
+    seconds.saturating_add(u64::from(wait.subsec_nanos() > 0))
+}
+
 fn seats_sentence(seats: &[String]) -> String {
     match seats {
         [one] => format!("Seat {one} is"),
-        many => format!("Seats {} are", many.join(", ")),
+        many => format!("Seats {} are", named(many)),
     }
+}
+
+fn named(seats: &[String]) -> String {
+    let labels = repeated(seats).join(", ");
+    match seats.len().saturating_sub(SEATS_REPEATED_MAX) {
+        0 => labels,
+        more => format!("{labels} and {more} more"),
+    }
+}
+
+fn references(holds: &[UnpaidHold]) -> String {
+    let references: Vec<&str> = holds.iter().map(|hold| hold.reference.as_str()).collect();
+    references.join(", ")
 }
 
 fn excess_sentence(refundable: Money, block: Option<RefundBlock>) -> String {

@@ -7,7 +7,9 @@ use super::booking::{
     BookedMovie, BookedShow, BookingStatus, PaymentOption, Reservation, ReservedSeats,
 };
 use super::catalogue::{PolicyStep, ShowStatus};
+use super::checkout::DELAYED_METHOD_MAX;
 use super::currency::Currency;
+use super::hold_limits::Holder;
 use super::ids::{BookingId, ShowId};
 use super::money::Money;
 use super::quote::{Price, Quote, QuoteItem, refuse_too_large, refuse_too_small};
@@ -35,8 +37,14 @@ pub struct SeatAvailability {
     pub currency: Currency,
     /// The most seats of one booking.
     pub max_seats_per_booking: usize,
+    /// The most seats that one user may have, held and bought together.
+    pub max_seats_per_user: Option<usize>,
+    /// Whether seats may wait for methods of payment that take days.
+    pub delayed_methods: bool,
     /// The policy that is frozen into the booking.
     pub cancellation_policy: Vec<PolicyStep>,
+    /// What the buyer has already. Of nobody where the first of the wanted seats is gone.
+    pub holder: Holder,
     /// Those of the wanted seats that the show has.
     pub seats: Vec<WantedSeat>,
 }
@@ -57,8 +65,8 @@ pub struct WantedSeat {
 }
 
 impl SeatAvailability {
-    /// What `wanted` costs `buyer` with a voucher, or why they cannot have it. Nothing is held yet:
-    /// the database decides that.
+    /// What `wanted` costs `buyer` with a voucher, or why they cannot have it, whatever they have
+    /// already. Nothing is held yet: the database decides that.
     ///
     /// `wanted` names each seat once.
     pub fn quote(
@@ -135,7 +143,14 @@ impl SeatAvailability {
             items: price.spread(items.collect()),
             voucher: price.voucher,
             cancellation_policy: self.cancellation_policy.clone(),
+            max_seats_per_user: self.max_seats_per_user,
+            delayed_methods: self.offers_delayed_methods(now),
         })
+    }
+
+    /// A method that takes days must have ended before the show begins.
+    fn offers_delayed_methods(&self, now: DateTime<Utc>) -> bool {
+        self.delayed_methods && self.starts_at > now + DELAYED_METHOD_MAX
     }
 
     fn booked_show(&self) -> BookedShow {
@@ -189,7 +204,10 @@ mod tests {
             status: ShowStatus::OnSale,
             currency: "eur".parse().unwrap(),
             max_seats_per_booking: 3,
+            max_seats_per_user: Some(4),
+            delayed_methods: false,
             cancellation_policy: vec![],
+            holder: Holder::default(),
             seats: vec![
                 seat("A2", "regular", 1_200),
                 seat("A10", "regular", 1_200),
@@ -299,6 +317,24 @@ mod tests {
                     own_booking: named
                 }
             );
+        }
+    }
+
+    #[test]
+    fn delayed_methods_need_a_show_that_allows_them_and_is_far_enough_away() {
+        let now: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
+        let second = chrono::TimeDelta::seconds(1);
+        for (is_allowed, starts_at, is_offered) in [
+            (true, now + DELAYED_METHOD_MAX + second, true),
+            (true, now + DELAYED_METHOD_MAX, false),
+            (false, now + DELAYED_METHOD_MAX + second, false),
+        ] {
+            let mut show = availability();
+            (show.delayed_methods, show.starts_at) = (is_allowed, starts_at);
+
+            let quoted = quote(&show, &["A2"]).unwrap();
+
+            assert_eq!(quoted.delayed_methods, is_offered, "{starts_at}");
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::field_errors::FieldErrors;
 use super::ids::ShowId;
 use super::money::Money;
+use super::refusal::SEATS_REPEATED_MAX;
 
 /// The most rows of one show.
 const ROWS_MAX: usize = 100;
@@ -16,6 +17,16 @@ const ROW_SEATS_MAX: u32 = 200;
 const SHOW_SEATS_MAX: usize = 5_000;
 /// The longest row name, in letters.
 const ROW_NAME_LETTERS_MAX: usize = 3;
+
+/// The longest label that anybody can ask for, in characters.
+const LABEL_CHARACTERS_MAX: usize = 32;
+
+/// Whether a seat can be called so: by 1 to 32 letters and digits of any script, spaces, `-` and
+/// `.`.
+pub fn is_label(text: &str) -> bool {
+    let is_of_label = |character: char| character.is_alphanumeric() || " -.".contains(character);
+    (1..=LABEL_CHARACTERS_MAX).contains(&text.chars().count()) && text.chars().all(is_of_label)
+}
 
 /// One row of seats, as an admin describes it: `{"row": "A", "seats": 10, "tier": "regular"}` is A1
 /// to A10.
@@ -170,7 +181,9 @@ fn check_seats(errors: &mut FieldErrors, seats: &[Seat], blocked: &BTreeSet<&str
     errors.add_if(labels.len() < seats.len(), "rows", "name a row twice");
     let unknown: Vec<&str> = blocked.difference(&labels).copied().collect();
     if !unknown.is_empty() {
-        let message = format!("names seats that are in no row: {}", unknown.join(", "));
+        let known = unknown.iter().filter(|label| is_label(label));
+        let repeated: Vec<&str> = known.copied().take(SEATS_REPEATED_MAX).collect();
+        let message = format!("names seats that are in no row: {}", repeated.join(", "));
         errors.add("blocked", message);
     }
 }
@@ -193,6 +206,26 @@ fn natural_key(label: &str) -> (usize, &str, u64) {
 mod tests {
     use super::*;
     use crate::domain::refusal::Refusal;
+
+    #[test]
+    fn a_label_is_short_and_of_letters_digits_spaces_dashes_and_dots() {
+        let long = "é".repeat(LABEL_CHARACTERS_MAX);
+        for (text, is_one) in [
+            ("A1", true),
+            ("Loge 3-4.b", true),
+            ("東12", true),
+            ("Ряд ٣", true),
+            (long.as_str(), true),
+            (&format!("{long}é"), false),
+            ("", false),
+            ("A,1", false),
+            ("A\u{0}1", false),
+            ("A\n1", false),
+            ("<b>", false),
+        ] {
+            assert_eq!(is_label(text), is_one, "{text:?}");
+        }
+    }
 
     fn row(row: &str, seats: u32) -> SeatRow {
         SeatRow {

@@ -155,10 +155,11 @@ async fn store<T: Serialize>(
             }
             response_of(&response)
         }
-        // Another request has the key, and its response is the one that counts.
-        Err(Error::Refusal(Refusal::IdempotencyInProgress)) => {
-            Err(Refusal::IdempotencyInProgress.into())
-        }
+        // Another request has the key, and its response is the one that counts; or the caller is
+        // told to come again, and then gets another answer.
+        Err(Error::Refusal(
+            refusal @ (Refusal::IdempotencyInProgress | Refusal::HoldsLapsed { .. }),
+        )) => Err(refusal.into()),
         Err(Error::Refusal(refusal)) => {
             store_refusal(app, key, &refusal).await?;
             Err(refusal.into())

@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::domain::refusal::Refusal;
+use crate::domain::hold_limits::UnpaidHold;
+use crate::domain::refusal::{Refusal, repeated, whole_seconds};
 use crate::error::{Error, explain};
 
 /// The most that a refusal says.
@@ -248,13 +249,22 @@ impl Problem {
         let problem = Self::new(status(refusal), refusal.code(), refusal.to_string());
         match refusal {
             Refusal::SeatUnavailable { seats, own_booking } => {
-                let problem = problem.with("seats", json!(seats));
+                let problem = problem.with("seats", json!(repeated(seats)));
                 own_booking
                     .iter()
                     .fold(problem, |problem, id| problem.with("ownBooking", json!(id)))
             }
-            Refusal::UnknownSeat { seats } => problem.with("seats", json!(seats)),
-            Refusal::TooManySeats { maximum } => problem.with("maximum", json!(maximum)),
+            Refusal::UnknownSeat { seats } => problem.with("seats", json!(repeated(seats))),
+            Refusal::TooManySeats { maximum } | Refusal::TooManySeatsOfUser { maximum } => {
+                problem.with("maximum", json!(maximum))
+            }
+            Refusal::TooManyHolds { maximum, holds } => {
+                let holds: Vec<_> = holds.iter().map(hold_view).collect();
+                problem
+                    .with("maximum", json!(maximum))
+                    .with("holds", json!(holds))
+            }
+            Refusal::HoldsLapsed { wait } => problem.retry_after(whole_seconds(*wait)),
             Refusal::AmountTooSmall { minimum } => problem.with("minimum", json!(minimum)),
             Refusal::AmountRefused(_) => problem.with("minimum", Value::Null),
             Refusal::BookingNotPayable { booking_status }
@@ -318,13 +328,22 @@ fn cut(text: &mut String) {
     }
 }
 
+/// A hold, to be resumed or cancelled.
+fn hold_view(hold: &UnpaidHold) -> Value {
+    json!({
+        "id": hold.id, "reference": hold.reference, "holdExpiresAt": hold.hold_expires_at,
+    })
+}
+
 fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::MalformedRequest(_) | Refusal::InvalidSignature(_) => StatusCode::BAD_REQUEST,
         Refusal::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
         Refusal::Forbidden | Refusal::OriginNotAllowed => StatusCode::FORBIDDEN,
         Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+        Refusal::HoldsLapsed { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::SeatUnavailable { .. }
+        | Refusal::TooManyHolds { .. }
         | Refusal::SlotUnavailable
         | Refusal::ShowClosed
         | Refusal::BookingNotPayable { .. }
@@ -335,6 +354,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::RefundInProgress
         | Refusal::IdempotencyInProgress => StatusCode::CONFLICT,
         Refusal::TooManySeats { .. }
+        | Refusal::TooManySeatsOfUser { .. }
         | Refusal::UnknownSeat { .. }
         | Refusal::AmountTooSmall { .. }
         | Refusal::AmountRefused(_)

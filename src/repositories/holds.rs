@@ -1,6 +1,6 @@
 //! New bookings: stored with the seats that they claim and the attempts to pay for them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
@@ -11,6 +11,7 @@ use crate::domain::attempt::NewAttempt;
 use crate::domain::booking::Booking;
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::catalogue::PolicyStep;
+use crate::domain::hold_limits::{Counted, Holder, UnpaidHold};
 use crate::domain::ids::BookingId;
 use crate::domain::job::{ScheduledJob, TRIES_MAX};
 use crate::domain::skew::SKEW_NOTICED;
@@ -32,6 +33,8 @@ pub struct NewHold<'a> {
     pub cancellation_policy: &'a [PolicyStep],
     /// The attempt, unless nothing is to be paid.
     pub attempt: Option<&'a NewAttempt>,
+    /// What is counted of its user, if what they may hold is limited.
+    pub counted: Option<Counted>,
 }
 
 /// What has become of new holds.
@@ -42,13 +45,17 @@ pub struct Held {
     pub claimed: HashSet<(BookingId, String)>,
     /// Deferred events that name one of the attempts: they came before it, and can be settled.
     pub deferred_events: Vec<String>,
+    /// What the users of limited bookings have beside them. If it is too much, the caller must roll
+    /// back.
+    pub holders: HashMap<BookingId, Holder>,
 }
 
 /// Stores bookings, claims their seats, stores their attempts, and enqueues `jobs`, which end their
 /// holds: one round trip.
 ///
 /// Claims are inserted in the order of shows and labels, so that two holds of the same seats never
-/// deadlock; a claim that another transaction is just making is waited for.
+/// deadlock; a claim that another transaction is just making is waited for. Before that, so is who
+/// is just holding something for one of the users.
 pub async fn insert(
     db: &mut Connection,
     holds: &[NewHold<'_>],
@@ -61,6 +68,10 @@ pub async fn insert(
         .collect();
     let seats = holds.column(|new| new.booking.reservation.seats());
     let events = holds.column(|new| BookingEvent::of_hold(new.booking));
+    let limited: Vec<_> = holds
+        .iter()
+        .filter_map(|new| Some((new.booking, new.counted?)))
+        .collect();
     let rows = sqlx::query_file!(
         "src/repositories/hold.sql",
         &holds.column(|new| new.booking.id) as _,
@@ -92,6 +103,11 @@ pub async fn insert(
         &jobs.column(|scheduled| Json(scheduled.job.payload())) as _,
         &jobs.column(|scheduled| scheduled.run_at),
         TRIES_MAX,
+        &limited.column(|(booking, _)| booking.id) as _,
+        &limited.column(|(booking, _)| booking.user_id.as_str()) as _,
+        &limited.column(|(booking, _)| booking.reservation.seats().map(|seats| seats.show_id)) as _,
+        &limited.column(|(_, counted)| counted.seats),
+        &limited.column(|(_, counted)| counted.lapsed_after) as _,
     )
     .fetch_all(db)
     .await?;
@@ -99,6 +115,10 @@ pub async fn insert(
     for row in rows {
         held.claimed.extend(row.booking_id.zip(row.label));
         held.deferred_events.extend(row.event_id);
+        let counted = row.holds.zip(row.seats).zip(row.lapses);
+        let holder =
+            counted.map(|((Json(holds), seats), lapses)| Holder::counted(holds, seats, lapses));
+        held.holders.extend(row.booking_id.zip(holder));
     }
     Ok(held)
 }

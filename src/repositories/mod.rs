@@ -2,6 +2,7 @@
 
 pub mod attempts;
 pub mod audit_log;
+pub mod availabilities;
 pub mod booking_events;
 pub mod bookings;
 mod cancellation_policy;

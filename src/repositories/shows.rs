@@ -2,15 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Columns, StoredPolicy};
+use super::StoredPolicy;
 use crate::connection::Connection;
-use crate::domain::booking::{BookedMovie, BookingStatus};
 use crate::domain::catalogue::{Movie, MovieDetails, NewShow, Show, ShowStatus, Tier};
-use crate::domain::ids::{BookingId, MovieId, ShowId};
+use crate::domain::ids::{MovieId, ShowId};
 use crate::domain::money::Money;
-use crate::domain::seat_availability::{SeatAvailability, WantedSeat};
 use crate::domain::seats::{Layout, PricedSeat, TakenSeats};
-use crate::domain::user::UserId;
 use crate::error::{Error, Result};
 
 /// The constraint that a show's movie is one of the catalogue.
@@ -29,9 +26,9 @@ pub async fn insert(db: &mut Connection, show: &NewShow, now: DateTime<Utc>) -> 
     sqlx::query!(
         "with show as (
            insert into shows (id, movie_id, title, starts_at, timezone, currency,
-                              max_seats_per_booking,
-                              cancellation_policy, created_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                              max_seats_per_booking, cancellation_policy, created_at,
+                              max_seats_per_user, delayed_methods)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $15, $16)
          ), tiers as (
            insert into show_tiers (show_id, name, position, price_minor)
            select $1, name, position, price_minor
@@ -56,6 +53,9 @@ pub async fn insert(db: &mut Connection, show: &NewShow, now: DateTime<Utc>) -> 
         &labels,
         &tiers,
         &sellable,
+        show.max_seats_per_user
+            .map(|seats| i32::try_from(seats).unwrap_or(i32::MAX)),
+        show.delayed_methods,
     )
     .execute(db)
     .await?;
@@ -298,82 +298,4 @@ pub async fn layout(db: &mut Connection, id: ShowId) -> Result<Layout> {
         version,
         seats: seats.collect::<Result<_>>()?,
     })
-}
-
-/// Seats of a show that somebody wants.
-#[derive(Debug, Clone, Copy)]
-pub struct WantedSeats<'a> {
-    /// The show.
-    pub show_id: ShowId,
-    /// Their labels.
-    pub labels: &'a [String],
-}
-
-/// Shows with those of the wanted seats that they have, and who has claimed them: one availability
-/// for each of `wanted`, in its order, if there is such a show. Nothing is locked. One round trip.
-pub async fn availabilities(
-    db: &mut Connection,
-    wanted: &[WantedSeats<'_>],
-) -> Result<Vec<Option<SeatAvailability>>> {
-    let seats = wanted.iter().enumerate().flat_map(|(number, wanted)| {
-        let number = i32::try_from(number).unwrap_or(i32::MAX);
-        wanted
-            .labels
-            .iter()
-            .map(move |label| (number, wanted.show_id, label.as_str()))
-    });
-    let seats: Vec<_> = seats.collect();
-    let rows = sqlx::query_file!(
-        "src/repositories/availabilities.sql",
-        &seats.column(|(number, _, _)| *number),
-        &seats.column(|(_, id, _)| *id) as _,
-        &seats.column(|(_, _, label)| *label) as _,
-    )
-    .fetch_all(db)
-    .await?;
-    let mut availabilities: Vec<Option<SeatAvailability>> = vec![None; wanted.len()];
-    for row in rows {
-        let seat = row
-            .label
-            .zip(row.tier)
-            .zip(row.sellable)
-            .zip(row.price_minor);
-        let claim = row.claimed_by.zip(row.claimed_for).zip(row.claimed_as);
-        let currency = row.currency.parse().map_err(Error::Fault)?;
-        let availability = usize::try_from(row.number)
-            .ok()
-            .and_then(|number| availabilities.get_mut(number));
-        let availability = availability
-            .ok_or_else(|| Error::fault("an availability that nobody has asked for"))?;
-        let movie = row.movie_id.zip(row.movie_title);
-        let availability = availability.get_or_insert_with(|| SeatAvailability {
-            show_id: row.show_id,
-            title: row.title,
-            starts_at: row.starts_at,
-            timezone: row.timezone,
-            movie: movie.map(|(id, title)| BookedMovie {
-                id,
-                title,
-                poster_url: row.movie_poster_url,
-                runtime_minutes: row.movie_runtime_minutes,
-            }),
-            status: row.status,
-            currency,
-            max_seats_per_booking: usize::try_from(row.max_seats_per_booking).unwrap_or_default(),
-            cancellation_policy: row.cancellation_policy.into(),
-            seats: Vec::new(),
-        });
-        availability
-            .seats
-            .extend(
-                seat.map(|(((label, tier), sellable), price_minor)| WantedSeat {
-                    label,
-                    tier,
-                    price_minor,
-                    sellable,
-                    claimed_by: claim.map(|((id, user_id), status)| (id, user_id, status)),
-                }),
-            );
-    }
-    Ok(availabilities)
 }

@@ -10,6 +10,7 @@ use crate::domain::attempt::NewAttempt;
 use crate::domain::booking::{Booking, ReservedSlot};
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::catalogue::PolicyStep;
+use crate::domain::hold_limits::{Counted, Holder, UnpaidHold};
 use crate::domain::job::{ScheduledJob, TRIES_MAX};
 use crate::error::Result;
 
@@ -28,17 +29,29 @@ pub struct NewSlotHold<'a> {
     pub cancellation_policy: &'a [PolicyStep],
     /// The attempt, unless nothing is to be paid.
     pub attempt: Option<&'a NewAttempt>,
+    /// What is counted of its user, if what they may hold is limited.
+    pub counted: Option<Counted>,
+}
+
+/// What has become of a new hold of a slot.
+#[derive(Debug)]
+pub struct HeldSlot {
+    /// Deferred events that name the attempt: they came before it, and can be settled.
+    pub deferred_events: Vec<String>,
+    /// What the user of a limited booking has beside it. If it is too much, the caller must roll
+    /// back.
+    pub holder: Option<Holder>,
 }
 
 /// Stores a booking, claims its slot, stores its attempt, and enqueues `jobs`, which end its hold:
-/// one round trip. Returns the deferred events that name the attempt, or `None` if somebody else
-/// has the slot: then the caller must roll back.
+/// one round trip. `None` if somebody else has the slot: then the caller must roll back. Who is
+/// just holding something for the user is waited for.
 pub async fn insert(
     db: &mut Connection,
     new: NewSlotHold<'_>,
     jobs: &[ScheduledJob],
     now: DateTime<Utc>,
-) -> Result<Option<Vec<String>>> {
+) -> Result<Option<HeldSlot>> {
     let NewSlotHold {
         booking,
         slot,
@@ -46,6 +59,7 @@ pub async fn insert(
         ..
     } = new;
     let event = BookingEvent::of_hold(booking);
+    let limited: Vec<_> = new.counted.into_iter().collect();
     let row = sqlx::query_file!(
         "src/repositories/hold_slot.sql",
         booking.id as _,
@@ -78,8 +92,17 @@ pub async fn insert(
         &jobs.column(|scheduled| Json(scheduled.job.payload())) as _,
         &jobs.column(|scheduled| scheduled.run_at),
         TRIES_MAX,
+        &limited.column(|_| booking.id) as _,
+        &limited.column(|_| booking.user_id.as_str()) as _,
+        &limited.column(|counted| counted.lapsed_after) as _,
     )
     .fetch_one(db)
     .await?;
-    Ok(row.is_claimed.then_some(row.deferred_events))
+    let counted = row.holds.zip(row.seats).zip(row.lapses);
+    let holder =
+        counted.map(|((Json(holds), seats), lapses)| Holder::counted(holds, seats, lapses));
+    Ok(row.is_claimed.then_some(HeldSlot {
+        deferred_events: row.deferred_events,
+        holder,
+    }))
 }

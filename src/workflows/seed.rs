@@ -118,6 +118,8 @@ impl House {
             starts_at,
             timezone: self.timezone.name().to_owned(),
             max_seats_per_booking: None,
+            max_seats_per_user: None,
+            delayed_methods: false,
             tiers: self.tiers.clone(),
             rows: self.rows.clone(),
             blocked: self.blocked.clone(),

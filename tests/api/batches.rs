@@ -21,7 +21,7 @@ async fn paid_unheard(harness: &TestApp, number: usize) -> Vec<(Value, HashMap<S
     let mut paid = Vec::new();
     for seat in 1..=number {
         let booking = harness
-            .customer("dana")
+            .customer(&format!("of_{seat}"))
             .booked(&show, &[&format!("A{seat}")])
             .await;
         let events = harness

@@ -88,7 +88,7 @@ async fn a_reader_misses_no_event_of_a_transaction_that_commits_late() {
     .execute(&mut *late)
     .await
     .unwrap();
-    let second = dana.booked(&show, &["A3"]).await;
+    let second = harness.customer("emil").booked(&show, &["A3"]).await;
     let before = booking_events::read_since(&mut reader, &cursor)
         .await
         .unwrap();

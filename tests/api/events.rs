@@ -299,7 +299,7 @@ async fn the_payload_is_kept_as_it_came() {
 
 #[tokio::test]
 async fn a_caller_who_hangs_up_leaves_no_transaction_open() {
-    let harness = TestApp::new().await;
+    let harness = TestApp::holding_freely().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;

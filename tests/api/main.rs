@@ -28,6 +28,7 @@ mod connections;
 mod delayed;
 mod disputes;
 mod events;
+mod fair_holds;
 mod faults;
 mod forbidden_attempts;
 mod forbidden_disputes;

@@ -64,7 +64,7 @@ struct Permutations {
 
 impl Permutations {
     async fn open() -> Self {
-        let harness = TestApp::new().await;
+        let harness = TestApp::holding_freely().await;
         let rows = ["A", "B", "C", "D"];
         let plan = rows.map(|row| json!({ "row": row, "seats": 30, "tier": "regular" }));
         let show = harness

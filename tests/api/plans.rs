@@ -84,6 +84,34 @@ async fn a_missing_index_is_told() {
     }
 }
 
+/// What a function asks is in no plan of those who call it: that it is the same as what the look
+/// before a hold asks is seen by which indexes it has read.
+#[tokio::test]
+async fn what_a_user_has_is_counted_under_their_lock_by_its_index() {
+    let harness = filled().await;
+    let mut tx = harness.app.begin().await.unwrap();
+    let read = "select pg_stat_get_xact_numscans('bookings_by_holder'::regclass),
+                       pg_stat_get_xact_numscans('bookings'::regclass),
+                       pg_stat_get_xact_numscans('users'::regclass)";
+    let before: (i64, i64, i64) = sqlx::query_as(read).fetch_one(&mut *tx).await.unwrap();
+
+    let counted = "select seats
+                   from bookings, lock_holders(array[id], array[user_id], array[show_id],
+                                               array[created_at])
+                   where id = (select id from bookings where user_id = 'user_dana' limit 1)";
+    let counted = query_scalar::<_, i64>(counted);
+    let seats = counted.fetch_one(&mut *tx).await.unwrap();
+
+    let after: (i64, i64, i64) = sqlx::query_as(read).fetch_one(&mut *tx).await.unwrap();
+    assert!(seats > 0);
+    assert!(after.0 > before.0);
+    assert_eq!(
+        (after.1, after.2),
+        (before.1, before.2),
+        "no table is read as it lies"
+    );
+}
+
 #[test]
 fn what_is_not_hot_is_one_statement_each() {
     let statements = statements();
@@ -177,7 +205,7 @@ fn whole_reads(plan: &Value) -> Vec<String> {
 
 /// A database with some thousand rows in every table that bookings of all sorts leave something in.
 async fn filled() -> TestApp {
-    let harness = TestApp::new().await.without_gauge();
+    let harness = TestApp::holding_freely().await.without_gauge();
     let movie = json!({ "title": "Metropolis" });
     let movie = harness.admin().post("/api/admin/movies", movie).await;
     let show = harness

@@ -72,7 +72,7 @@ async fn ask_stripe_to(harness: &TestApp, path: &str, form: &str) -> Answer {
 
 #[tokio::test]
 async fn what_was_paid_and_never_heard_of_is_confirmed() {
-    let harness = TestApp::new().await;
+    let harness = TestApp::holding_freely().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
     let mut lost = Vec::new();
@@ -152,7 +152,7 @@ async fn what_was_lost_is_found_by_whatever_stripe_still_knows() {
 /// The endpoint is away for four days, in which nobody does jobs either.
 #[tokio::test]
 async fn an_endpoint_that_was_away_for_four_days_costs_no_payment() {
-    let harness = TestApp::new().await;
+    let harness = TestApp::holding_freely().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
     let mut lost = Vec::new();
@@ -276,7 +276,7 @@ async fn a_session_of_ours_that_nobody_here_knows_is_left_to_a_person_once_it_is
 
 #[tokio::test]
 async fn more_than_a_page_is_compared_and_a_run_that_breaks_off_goes_on() {
-    let harness = TestApp::new().await;
+    let harness = TestApp::holding_freely().await;
     let show = harness
         .show_with(json!({ "rows": [{ "row": "A", "seats": 110, "tier": "regular" }] }))
         .await;

@@ -159,7 +159,7 @@ async fn what_stripe_says_counts_although_the_buyer_has_hung_up() {
 
 #[tokio::test]
 async fn a_buyer_with_five_tabs_asks_stripe_once() {
-    let harness = TestApp::new().await;
+    let harness = TestApp::holding_freely().await;
     let show = harness.show().await;
     let dana = harness.customer("dana");
     let booking = dana.booked(&show, &["A2"]).await;

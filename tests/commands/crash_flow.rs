@@ -69,7 +69,8 @@ impl<'a> FlowScenario<'a> {
         Self {
             flow,
             harness,
-            dana: Buyer::new(harness, "dana"),
+            // Of each seat another Dana: a user may hold one booking of a show.
+            dana: Buyer::new(harness, &format!("dana_{seat}")),
             show,
             seat,
         }

@@ -331,7 +331,9 @@ pub(crate) async fn book(
         .find(|seat| seat["state"] == "free")
         .unwrap();
     let request = json!({ "kind": "show", "showId": show, "seats": [free["label"]] });
-    let answer = Buyer::new(harness, "dana").post(server, "/api/bookings", &request, None);
+    // Of each seat another: a user may hold one booking of a show.
+    let buyer = format!("of_{}", free["label"].as_str().unwrap());
+    let answer = Buyer::new(harness, &buyer).post(server, "/api/bookings", &request, None);
     async move { answer.await.unwrap() }
 }
 

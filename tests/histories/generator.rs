@@ -41,7 +41,8 @@ pub(crate) struct Process {
 impl World {
     /// With buyers who are known.
     pub(crate) async fn new() -> Self {
-        let harness = TestApp::new().await;
+        // A few buyers hold whatever they like: histories are about their money.
+        let harness = TestApp::holding_freely().await;
         let processes = [AppState::clone(&harness.app), harness.second_process()];
         let processes = processes.map(|app| Process {
             router: routes::router(AppState::clone(&app)),

@@ -29,6 +29,12 @@ pub struct CreateShow {
     starts_at: DateTime<Utc>,
     timezone: String,
     max_seats_per_booking: Option<u32>,
+    /// Held and bought together; null for no limit.
+    max_seats_per_user: Option<u32>,
+    /// Whether its seats may wait for methods of payment that take days. They are offered as long
+    /// as it begins more than 14 days later.
+    #[serde(default)]
+    delayed_methods: bool,
     tiers: Vec<Tier>,
     rows: Vec<SeatRow>,
     #[serde(default)]
@@ -98,6 +104,8 @@ impl CreateShow {
             starts_at: self.starts_at,
             timezone: self.timezone,
             max_seats_per_booking: self.max_seats_per_booking,
+            max_seats_per_user: self.max_seats_per_user,
+            delayed_methods: self.delayed_methods,
             tiers: self.tiers,
             rows: self.rows,
             blocked: self.blocked,

@@ -12,10 +12,13 @@ use crate::domain::booking::{BookingKind, PaymentOption, ReservedSeats};
 use crate::domain::booking_request::{BookingRequest, SlotRequest, Wanted};
 use crate::domain::calendar::{YEARS_SENTENCE, has_instant};
 use crate::domain::ids::{ServiceId, ShowId};
-use crate::domain::refusal::Refusal;
+use crate::domain::refusal::{FieldError, Refusal, SEATS_REPEATED_MAX};
+use crate::domain::seats::is_label;
 use crate::domain::slots::WantedSlot;
 use crate::domain::user::User;
 
+/// As many seats as any booking may have.
+const SEATS_MAX: usize = 100;
 /// The largest `details`, as JSON.
 const DETAILS_BYTES_MAX: usize = 4_000;
 
@@ -78,6 +81,7 @@ impl CreateBooking {
         }
         let show_id = needed("showId", self.show_id)?;
         let labels = needed("seats", self.seats)?;
+        check_labels(&labels)?;
         let distinct: BTreeSet<&String> = labels.iter().collect();
         if distinct.is_empty() || distinct.len() < labels.len() {
             return Err(Refusal::field(
@@ -113,6 +117,27 @@ impl CreateBooking {
             details: self.details,
         })
     }
+}
+
+/// Before anybody looks a seat up by it, or repeats it.
+fn check_labels(labels: &[String]) -> Result<(), Refusal> {
+    if labels.len() > SEATS_MAX {
+        let message = format!("must name at most {SEATS_MAX} seats");
+        return Err(Refusal::field("seats", message));
+    }
+    let wrong = labels
+        .iter()
+        .enumerate()
+        .filter(|(_, label)| !is_label(label));
+    let errors = wrong.take(SEATS_REPEATED_MAX).map(|(place, _)| FieldError {
+        field: format!("seats[{place}]"),
+        message: "must have 1 to 32 letters, digits, spaces, dashes and dots".to_owned(),
+    });
+    let errors: Vec<_> = errors.collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::ValidationFailed(errors))
 }
 
 fn needed<T>(field: &str, value: Option<T>) -> Result<T, Refusal> {

@@ -19,6 +19,8 @@ use crate::domain::seats::{Seat, SeatRow, lay_out};
 pub const BOOKING_SEATS_MAX: u32 = 100;
 /// The most seats of one booking where the admin names no number.
 const BOOKING_SEATS_DEFAULT: u32 = 10;
+/// The most seats that an admin may name as the limit of one user: any show has fewer.
+const USER_SEATS_MAX: u32 = 10_000;
 /// Each tier may be one line item, and Stripe takes at most 100.
 const TIERS_MAX: usize = 20;
 
@@ -33,6 +35,10 @@ pub struct ShowDraft {
     /// The IANA name of the zone of its place.
     pub(crate) timezone: String,
     pub(crate) max_seats_per_booking: Option<u32>,
+    /// None for no limit.
+    pub(crate) max_seats_per_user: Option<u32>,
+    /// Whether its seats may wait for methods of payment that take days.
+    pub(crate) delayed_methods: bool,
     pub(crate) tiers: Vec<Tier>,
     pub(crate) rows: Vec<SeatRow>,
     /// Labels of seats that are not sold.
@@ -51,6 +57,9 @@ pub struct NewShow {
     pub(crate) timezone: Tz,
     /// 1 to [`BOOKING_SEATS_MAX`].
     pub(crate) max_seats_per_booking: u32,
+    /// 1 to [`USER_SEATS_MAX`].
+    pub(crate) max_seats_per_user: Option<u32>,
+    pub(crate) delayed_methods: bool,
     /// Of all tiers.
     pub(crate) currency: Currency,
     /// In the order given.
@@ -74,6 +83,12 @@ impl ShowDraft {
             "maxSeatsPerBooking",
             format!("must be between 1 and {BOOKING_SEATS_MAX}"),
         );
+        let max_seats_per_user = self.max_seats_per_user;
+        errors.add_if(
+            max_seats_per_user.is_some_and(|seats| !(1..=USER_SEATS_MAX).contains(&seats)),
+            "maxSeatsPerUser",
+            format!("must be between 1 and {USER_SEATS_MAX}, or null"),
+        );
         let currency = check_tiers(&mut errors, &self.tiers);
         check_tiers_of_rows(&mut errors, &self.rows, &self.tiers);
         let seats = errors.take(lay_out(&self.rows, &self.blocked));
@@ -90,6 +105,8 @@ impl ShowDraft {
             starts_at: self.starts_at,
             timezone,
             max_seats_per_booking,
+            max_seats_per_user,
+            delayed_methods: self.delayed_methods,
             currency,
             tiers: self.tiers,
             seats,
@@ -160,6 +177,8 @@ mod tests {
             starts_at: "2026-12-24T19:30:00Z".parse().unwrap(),
             timezone: "Europe/Berlin".to_owned(),
             max_seats_per_booking: None,
+            max_seats_per_user: None,
+            delayed_methods: false,
             tiers: vec![tier("regular", 1_200, "eur")],
             rows: vec![SeatRow {
                 row: "A".to_owned(),
@@ -194,7 +213,7 @@ mod tests {
     #[test]
     fn all_that_is_wrong_with_a_show_is_named() {
         type Change = fn(&mut ShowDraft);
-        let cases: [(Change, &str); 13] = [
+        let cases: [(Change, &str); 15] = [
             (|draft| draft.title = " ".to_owned(), "title"),
             (|draft| draft.starts_at = now(), "startsAt"),
             (
@@ -209,6 +228,14 @@ mod tests {
             (
                 |draft| draft.max_seats_per_booking = Some(101),
                 "maxSeatsPerBooking",
+            ),
+            (
+                |draft| draft.max_seats_per_user = Some(0),
+                "maxSeatsPerUser",
+            ),
+            (
+                |draft| draft.max_seats_per_user = Some(10_001),
+                "maxSeatsPerUser",
             ),
             (|draft| draft.tiers.push(tier("regular", 1, "eur")), "tiers"),
             (

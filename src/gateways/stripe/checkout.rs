@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use stripe_checkout::checkout_session::{
-    CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionLineItemsPriceData,
+    CreateCheckoutSession, CreateCheckoutSessionExcludedPaymentMethodTypes as Method,
+    CreateCheckoutSessionLineItems, CreateCheckoutSessionLineItemsPriceData,
     CreateCheckoutSessionPaymentIntentData, ProductData,
 };
 use stripe_client_core::StripeRequest;
@@ -37,7 +38,27 @@ pub struct SessionRequest<'a> {
     pub origin: &'a str,
     /// When the session ends: at least 30 minutes and at most 24 hours ahead, on Stripe's clock.
     pub expires_at: DateTime<Utc>,
+    /// Whether the buyer may pay by a method that takes days, while what they want is held.
+    pub delayed_methods: bool,
 }
+
+/// Methods whose outcome is known only after the buyer has left the payment page, mostly days
+/// later. <https://docs.stripe.com/payments/payment-methods#payment-notification>
+const DELAYED_METHODS: [Method; 13] = [
+    Method::AcssDebit,
+    Method::AuBecsDebit,
+    Method::BacsDebit,
+    Method::Boleto,
+    Method::CustomerBalance,
+    Method::Konbini,
+    Method::Multibanco,
+    Method::NzBankAccount,
+    Method::Oxxo,
+    Method::Payto,
+    Method::SepaDebit,
+    Method::Sofort,
+    Method::UsBankAccount,
+];
 
 /// What makes a payment page better, and is not worth a sale: where Stripe refuses one of these, it
 /// is asked again without.
@@ -113,6 +134,12 @@ impl SessionRequest<'_> {
         let request = match self.email {
             Some(email) => request.customer_email(email),
             None => request,
+        };
+        // Which methods there are besides is the account's setting.
+        let request = if self.delayed_methods {
+            request
+        } else {
+            request.excluded_payment_method_types(DELAYED_METHODS)
         };
         let request = match self.ui {
             Ui::Hosted => request

@@ -99,6 +99,7 @@ fn new_attempt(app: &AppState, details: &BookingDetails, payer: &Payer) -> Resul
         email: payer.user.email.as_deref(),
         origin: &payer.origin,
         expires_at,
+        delayed_methods: false,
     };
     Ok(NewAttempt {
         id,

@@ -38,7 +38,7 @@ impl<'a> Draft<'a> {
         hold: TimeDelta,
         now: DateTime<Utc>,
     ) -> Self {
-        let is_free = quote.total.amount_minor == 0;
+        let is_free = quote.is_free();
         let id = BookingId::new();
         let hold_expires_at = (!is_free).then_some(now + hold);
         let session_end = session_end(now, hold_expires_at);
@@ -102,6 +102,7 @@ fn new_attempt(
         email: request.user.email.as_deref(),
         origin: &request.origin,
         expires_at,
+        delayed_methods: quote.delayed_methods,
     };
     NewAttempt {
         id,

@@ -1,7 +1,7 @@
 //! The first transaction of a booking: what is wanted is held for all who want something at this
 //! moment, or refused.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Weak;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,18 +11,19 @@ use super::draft::{Draft, Refused};
 use super::voucher::{Named, redeem};
 use crate::app::{App, BatchHandler, Batched, HeldBooking};
 use crate::connection::Connection;
-use crate::domain::booking::{Booking, BookingStatus, ReservedSeats};
+use crate::domain::booking::ReservedSeats;
 use crate::domain::booking_request::BookingRequest;
 use crate::domain::catalogue::BOOKING_SEATS_MAX;
+use crate::domain::hold_limits::HoldLimits;
 use crate::domain::ids::ShowId;
 use crate::domain::job::Job;
 use crate::domain::quote::Quote;
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result};
-use crate::repositories::holds::{self, NewHold};
+use crate::repositories::availabilities::{self, WantedSeats};
+use crate::repositories::holds::{self, Held, NewHold};
 use crate::repositories::idempotency_keys::{self, Claim};
 use crate::repositories::jobs;
-use crate::repositories::shows::{self, WantedSeats};
 
 /// Holds what all who ask at the same moment want.
 pub struct HoldBookings(pub(crate) Weak<App>);
@@ -31,12 +32,10 @@ impl BatchHandler for HoldBookings {
     type Request = BookingRequest;
     type Answer = HeldBooking;
 
-    /// The idempotency key; two who want the same seat do go together.
+    /// The user, and with them all that bears an idempotency key of theirs: what they hold is
+    /// counted before they may hold more. Two who want the same seat do go together.
     fn conflict_keys(&self, request: &BookingRequest) -> Vec<String> {
-        let key = request.key.as_ref();
-        key.map(|key| format!("{} {}", key.caller, key.value))
-            .into_iter()
-            .collect()
+        vec![request.user.id.as_str().to_owned()]
     }
 
     fn handle<'a>(
@@ -48,7 +47,7 @@ impl BatchHandler for HoldBookings {
 }
 
 /// Holds what can be held, in one transaction, which it commits; who comes first gets a seat. No
-/// two of the requests have the same key. The quotes are made before it begins: in a rush most
+/// two of the requests are of the same user. The quotes are made before it begins: in a rush most
 /// buyers learn from that look that they are too late.
 ///
 /// Round trips beside BEGIN and COMMIT: what is available, the holds; one more if there are
@@ -58,19 +57,18 @@ async fn hold_all(
     batch: &[Batched<BookingRequest>],
 ) -> Result<Vec<Result<HeldBooking>>> {
     let now = app.now();
-    let hold =
-        TimeDelta::from_std(app.config.hold).map_err(|error| Error::fault(error.to_string()))?;
+    let limits = limits(app)?;
     let quotes = quotes(app, batch.iter().map(|batched| &batched.request)).await?;
     let quotes = quotes.into_iter().zip(batch);
     let mut drafts: Vec<_> = quotes
-        .map(|(quote, batched)| Ok(Draft::new(batched, quote?, hold, now)))
+        .map(|(quote, batched)| Ok(Draft::new(batched, quote?, limits.hold, now)))
         .collect();
     loop {
         let order = in_order(&drafts);
         let refused = if order.first.is_empty() {
             Refused::new()
         } else {
-            store(app, &order.first, now).await?
+            store(app, &order.first, &limits, now).await?
         };
         if refused.is_empty() {
             let late = order.late;
@@ -99,7 +97,7 @@ struct Order<'d, 'r> {
 }
 
 fn in_order<'d, 'r>(drafts: &'d [Result<Draft<'r>>]) -> Order<'d, 'r> {
-    let mut wanted: HashMap<(ShowId, &str), &Booking> = HashMap::new();
+    let mut wanted: HashSet<(ShowId, &str)> = HashSet::new();
     let mut order = Order {
         first: Vec::new(),
         late: Refused::new(),
@@ -112,25 +110,16 @@ fn in_order<'d, 'r>(drafts: &'d [Result<Draft<'r>>]) -> Order<'d, 'r> {
         let lost: Vec<_> = seats
             .labels
             .iter()
-            .filter_map(|label| Some((label, *wanted.get(&(seats.show_id, label.as_str()))?)))
+            .filter(|label| wanted.contains(&(seats.show_id, label.as_str())))
             .collect();
         if lost.is_empty() {
-            wanted.extend(
-                seats
-                    .labels
-                    .iter()
-                    .map(|label| ((seats.show_id, label.as_str()), booking)),
-            );
+            let labels = seats.labels.iter();
+            wanted.extend(labels.map(|label| (seats.show_id, label.as_str())));
             order.first.push(draft);
         } else {
-            let is_own = |other: &Booking| {
-                other.user_id == booking.user_id && other.status == BookingStatus::Pending
-            };
-            let own_booking = lost
-                .iter()
-                .find(|(_, other)| is_own(other))
-                .map(|(_, other)| other.id);
-            let seats = lost.iter().map(|(label, _)| (*label).clone()).collect();
+            // By others: of each user there is one.
+            let own_booking = None;
+            let seats = lost.into_iter().cloned().collect();
             let refusal = Refusal::SeatUnavailable { seats, own_booking };
             order.late.insert(booking.id, refusal.into());
         }
@@ -150,13 +139,15 @@ async fn quotes(
     let wanted = requests.clone().map(|request| {
         let seats = seats_of(request)?;
         Ok(WantedSeats {
+            user_id: &request.user.id,
             show_id: seats.show_id,
             labels: seats.labels.get(..seats_max).unwrap_or(&seats.labels),
         })
     });
     let wanted: Vec<_> = wanted.collect::<Result<_>>()?;
+    let (limits, now) = (limits(app)?, app.now());
     let mut db = app.acquire().await?;
-    let available = shows::availabilities(&mut db, &wanted).await?;
+    let available = availabilities::list(&mut db, &wanted, limits.lapsed_after(now)).await?;
     let vouchers = Named::find(&mut db, requests.clone()).await?;
     drop(db);
     let now = app.now();
@@ -167,9 +158,21 @@ async fn quotes(
             let availability = availability.ok_or(Refusal::NotFound("show"))?;
             let seats = seats_of(request)?;
             let voucher = vouchers.of(request)?;
-            Ok(availability.quote(&seats.labels, &request.user.id, voucher, now)?)
+            let quote = availability.quote(&seats.labels, &request.user.id, voucher, now)?;
+            // Who has too much already learns it here, and is no burden on the transaction.
+            limits.check(&availability.holder, &quote, now)?;
+            Ok(quote)
         });
     Ok(quotes.collect())
+}
+
+/// What one user may hold.
+pub(super) fn limits(app: &App) -> Result<HoldLimits> {
+    let hold = TimeDelta::from_std(app.config.hold);
+    Ok(HoldLimits {
+        per_user: app.config.holds_per_user,
+        hold: hold.map_err(|error| Error::fault(error.to_string()))?,
+    })
 }
 
 /// Slots are held one at a time.
@@ -179,7 +182,12 @@ fn seats_of(request: &BookingRequest) -> Result<&ReservedSeats> {
 }
 
 /// Stores all of them and commits, or tells which of them are refused; then nothing is stored.
-async fn store(app: &App, drafts: &[&Draft<'_>], now: DateTime<Utc>) -> Result<Refused> {
+async fn store(
+    app: &App,
+    drafts: &[&Draft<'_>],
+    limits: &HoldLimits,
+    now: DateTime<Utc>,
+) -> Result<Refused> {
     let mut tx = app.begin().await?;
     let in_use = keys_in_use(&mut tx, drafts, now).await?;
     if !in_use.is_empty() {
@@ -190,6 +198,7 @@ async fn store(app: &App, drafts: &[&Draft<'_>], now: DateTime<Utc>) -> Result<R
         booking: draft.booking(),
         cancellation_policy: &draft.quote.cancellation_policy,
         attempt: draft.attempt.as_ref(),
+        counted: limits.counted(&draft.quote, now),
     });
     let ends = drafts.iter().filter_map(|draft| {
         let booking_id = draft.booking().id;
@@ -197,27 +206,15 @@ async fn store(app: &App, drafts: &[&Draft<'_>], now: DateTime<Utc>) -> Result<R
     });
     let (new, ends): (Vec<_>, Vec<_>) = (new.collect(), ends.collect());
     let held = holds::insert(&mut tx, &new, &ends, now).await?;
-    let lost = drafts.iter().map(|draft| {
-        let seats = draft.booking().reservation.seats();
-        let is_lost = |label: &&String| {
-            !held
-                .claimed
-                .contains(&(draft.booking().id, (*label).clone()))
-        };
-        (
-            *draft,
-            seats
-                .into_iter()
-                .flat_map(|seats| &seats.labels)
-                .filter(is_lost)
-                .cloned()
-                .collect::<Vec<_>>(),
-        )
-    });
-    let lost: Vec<_> = lost.filter(|(_, lost)| !lost.is_empty()).collect();
+    let lost = lost_seats(drafts, &held);
     if !lost.is_empty() {
         tx.rollback().await?;
         return seats_lost(app, lost).await;
+    }
+    let over_limit = over_limit(drafts, &held, limits, now);
+    if !over_limit.is_empty() {
+        tx.rollback().await?;
+        return Ok(over_limit);
     }
     let too_late = redeem(&mut tx, drafts, now).await?;
     if !too_late.is_empty() {
@@ -234,6 +231,34 @@ async fn store(app: &App, drafts: &[&Draft<'_>], now: DateTime<Utc>) -> Result<R
     }
     app.commit(tx).await?;
     Ok(Refused::new())
+}
+
+/// Those who have not got all their seats, with the seats that others have.
+fn lost_seats<'d, 'r>(drafts: &[&'d Draft<'r>], held: &Held) -> Vec<(&'d Draft<'r>, Vec<String>)> {
+    let lost = drafts.iter().map(|draft| {
+        let (id, seats) = (draft.booking().id, draft.booking().reservation.seats());
+        let is_lost = |label: &&String| !held.claimed.contains(&(id, (*label).clone()));
+        let labels = seats.into_iter().flat_map(|seats| &seats.labels);
+        let lost: Vec<_> = labels.filter(is_lost).cloned().collect();
+        (*draft, lost)
+    });
+    lost.filter(|(_, lost)| !lost.is_empty()).collect()
+}
+
+/// Those whose users have too much already: another process was faster, with another request of
+/// theirs.
+fn over_limit(
+    drafts: &[&Draft<'_>],
+    held: &Held,
+    limits: &HoldLimits,
+    now: DateTime<Utc>,
+) -> Refused {
+    let refused = drafts.iter().filter_map(|draft| {
+        let id = draft.booking().id;
+        let checked = limits.check(held.holders.get(&id)?, &draft.quote, now);
+        Some((id, checked.err()?.into()))
+    });
+    refused.collect()
 }
 
 /// Claims the keys of all of them, or tells whose key another process has.

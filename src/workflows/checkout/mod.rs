@@ -35,8 +35,8 @@ const REFERENCE_DRAWS_MAX: usize = 5;
 /// at once.
 ///
 /// Refuses with `show_closed`, `too_many_seats`, `unknown_seat`, `seat_unavailable`,
-/// `slot_unavailable`, `validation_failed`, `amount_too_small`, `voucher_invalid`, `not_found`, or
-/// `idempotency_in_progress`; then nothing is held. Where Stripe cannot be reached, the booking
+/// `slot_unavailable`, `too_many_holds`, `rate_limited`, `validation_failed`, `amount_too_small`,
+/// `voucher_invalid`, `not_found`, or `idempotency_in_progress`; then nothing is held. Where Stripe cannot be reached, the booking
 /// stays and holds what it reserves, and [`resume`] goes on with it.
 ///
 /// Commits twice. Round trips beside BEGIN and COMMIT, for seats: what is available, the hold, the

@@ -2,16 +2,17 @@
 
 use std::iter;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tracing::Span;
 
 use super::draft::{Draft, Refused};
-use super::hold::{held, keys_in_use};
+use super::hold::{held, keys_in_use, limits};
 use super::voucher::{Named, redeem};
 use crate::app::{AppState, Batched, HeldBooking};
 use crate::connection::Connection;
 use crate::domain::booking_request::BookingRequest;
 use crate::domain::booking_request::SlotRequest;
+use crate::domain::hold_limits::HoldLimits;
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
 use crate::domain::timetable::Resource;
@@ -25,8 +26,7 @@ pub(super) async fn hold(
     request: &BookingRequest,
     slot: &SlotRequest,
 ) -> Result<HeldBooking> {
-    let hold = TimeDelta::from_std(app.config.hold);
-    let hold = hold.map_err(|error| Error::fault(error.to_string()))?;
+    let limits = limits(app)?;
     let mut db = app.acquire().await?;
     let service = services::find(&mut db, slot.service_id).await?;
     let service = service.ok_or(Refusal::NotFound("service"))?;
@@ -52,8 +52,8 @@ pub(super) async fn hold(
     let resource = resource.ok_or(Refusal::SlotUnavailable)?;
     let now = app.now();
     let quote = service.quote(&slot.wanted, resource, voucher, now)?;
-    let draft = Draft::new(&batched, quote, hold, now);
-    store(&mut tx, slot, &draft, taken_until).await?;
+    let draft = Draft::new(&batched, quote, limits.hold, now);
+    store(&mut tx, slot, &draft, taken_until, &limits).await?;
     app.commit(tx).await?;
     Ok(held(draft))
 }
@@ -64,6 +64,7 @@ async fn store(
     slot: &SlotRequest,
     draft: &Draft<'_>,
     taken_until: DateTime<Utc>,
+    limits: &HoldLimits,
 ) -> Result<()> {
     let now = draft.booking().created_at;
     refuse_first(keys_in_use(tx, &[draft], now).await?)?;
@@ -75,6 +76,7 @@ async fn store(
         details: slot.details.as_ref(),
         cancellation_policy: &draft.quote.cancellation_policy,
         attempt: draft.attempt.as_ref(),
+        counted: limits.counted(&draft.quote, now),
     };
     let booking_id = draft.booking().id;
     let end = draft.booking().hold_expires_at;
@@ -82,8 +84,12 @@ async fn store(
         .map(|end| Job::EndHold { booking_id }.at(end))
         .into_iter()
         .collect();
-    let deferred = slots::insert(tx, new, &ends, now).await?;
-    let settle = deferred.ok_or(Refusal::SlotUnavailable)?.into_iter();
+    let held = slots::insert(tx, new, &ends, now).await?;
+    let held = held.ok_or(Refusal::SlotUnavailable)?;
+    if let Some(holder) = &held.holder {
+        limits.check(holder, &draft.quote, now)?;
+    }
+    let settle = held.deferred_events.into_iter();
     let settle: Vec<_> = settle
         .map(|event_id| Job::SettleEvent { event_id }.at(now))
         .collect();

@@ -63,6 +63,12 @@ impl TestApp {
         Self::with(&[]).await
     }
 
+    /// Whose buyers may hold as much as they like: for tests of something else, in which somebody
+    /// holds more than one booking of a show.
+    pub(crate) async fn holding_freely() -> Self {
+        Self::with(&[("HOLDS_PER_USER", "0")]).await
+    }
+
     /// With some settings of its own, by variable.
     pub(crate) async fn with(own: &[(&str, &str)]) -> Self {
         Self::on(database().await, own).await
@@ -192,7 +198,8 @@ impl TestApp {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
-    /// A show with two rows of ten, A for 12 euros and B for 25; A1 is blocked.
+    /// A show with two rows of ten, A for 12 euros and B for 25; A1 is blocked. Its seats may be
+    /// paid by methods that take days.
     pub(crate) async fn show(&self) -> String {
         self.show_with(json!({})).await
     }
@@ -209,7 +216,7 @@ impl TestApp {
                 { "row": "A", "seats": 10, "tier": "regular" },
                 { "row": "B", "seats": 10, "tier": "box" },
             ],
-            "blocked": ["A1"],
+            "blocked": ["A1"], "delayedMethods": true,
         });
         for (name, value) in own.as_object().unwrap() {
             show[name] = value.clone();

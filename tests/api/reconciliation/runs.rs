@@ -143,7 +143,7 @@ async fn a_payment_that_cannot_be_settled_is_left_to_a_person_and_stops_no_other
             "capture_unsettled",
         ),
     ] {
-        let harness = TestApp::new().await;
+        let harness = TestApp::holding_freely().await;
         let show = harness.show().await;
         let dana = harness.customer("dana");
         let mut lost = Vec::new();
