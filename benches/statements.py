@@ -157,16 +157,17 @@ def capture(work, holdfast, environment, port, adapter):
     stub = subprocess.Popen([work / 'bin' / 'loadgen', 'stub', '--port', '54400', '--delay-ms', '0'], stderr=subprocess.DEVNULL)
     server = subprocess.Popen([holdfast, 'serve'], env=environment, stderr=subprocess.DEVNULL)
     tokens = json.loads((work / 'tokens.json').read_text())
-    buyer = {'authorization': f"Bearer {tokens['user_1']}", 'content-type': 'application/json'}
+    # Of each booking another: a user may hold one of a show, and the seeded ones are those of the first users.
+    buyer = lambda n: {'authorization': f"Bearer {tokens[f'user_{n}']}", 'content-type': 'application/json'}
     body = lambda seat: json.dumps({'kind': 'show', 'showId': SHOW, 'seats': [seat]})
     requests = {
         'webhook': lambda: deliver(port, 2),
         'duplicate webhook': lambda: deliver(port, 2),
         'seat map': lambda: ask(port, 'GET', f'/api/shows/{SHOW}/seats'),
-        'booking': lambda: ask(port, 'POST', '/api/bookings', body('J20'), buyer),
-        'booking with a key': lambda: ask(port, 'POST', '/api/bookings', body('J19'), {**buyer, 'idempotency-key': 'bench'}),
-        'refused booking': lambda: ask(port, 'POST', '/api/bookings', body('J20'), {**buyer, 'authorization': f"Bearer {tokens['user_2']}"}),
-        'read': lambda: ask(port, 'GET', f"/api/bookings/{seeded(1)['booking_id']}", None, buyer),
+        'booking': lambda: ask(port, 'POST', '/api/bookings', body('J20'), buyer(11)),
+        'booking with a key': lambda: ask(port, 'POST', '/api/bookings', body('J19'), {**buyer(12), 'idempotency-key': 'bench'}),
+        'refused booking': lambda: ask(port, 'POST', '/api/bookings', body('J20'), buyer(13)),
+        'read': lambda: ask(port, 'GET', f"/api/bookings/{seeded(1)['booking_id']}", None, buyer(1)),
     }
     trips, webhook = {}, []
     try:
@@ -180,8 +181,8 @@ def capture(work, holdfast, environment, port, adapter):
                 time.sleep(0.05)
         # What is asked only once, of users and of layouts, does not count.
         requests['seat map']()
-        for user in ('user_1', 'user_2'):
-            ask(port, 'GET', '/api/bookings', None, {'authorization': f'Bearer {tokens[user]}'})
+        for user in (1, 11, 12, 13):
+            ask(port, 'GET', '/api/bookings', None, buyer(user))
         for name, request in requests.items():
             time.sleep(0.3)
             begin = log.stat().st_size
