@@ -45,6 +45,8 @@ struct Condition {
     /// after it has broken, and where its user says so.
     must_close: bool,
     is_in_transaction: bool,
+    /// How long Postgres may say nothing.
+    silence_max: Duration,
     lent_at: Instant,
     trust: Arc<Trust>,
 }
@@ -57,10 +59,16 @@ impl Connection {
             condition: Condition {
                 must_close: false,
                 is_in_transaction: false,
+                silence_max: SILENCE_MAX,
                 lent_at: Instant::now(),
                 trust,
             },
         }
+    }
+
+    /// Lets Postgres say nothing for so long, as for a statement that may take its time.
+    pub fn wait_for(&mut self, silence_max: Duration) {
+        self.condition.silence_max = silence_max;
     }
 
     /// Begins a transaction on it.
@@ -136,8 +144,8 @@ impl Condition {
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         self.must_close = true;
-        let answer = timeout(SILENCE_MAX, answer).await;
-        let answer = answer.unwrap_or_else(|_| Err(silence(SILENCE_MAX)));
+        let answer = timeout(self.silence_max, answer).await;
+        let answer = answer.unwrap_or_else(|_| Err(silence(self.silence_max)));
         self.end(answer.as_ref().err());
         answer
     }
@@ -213,8 +221,9 @@ impl<'c> Executor<'c> for &'c mut Connection {
         let answers = pooled.fetch_many(query);
         stream::unfold(Some((answers, condition)), async |answering| {
             let (mut answers, condition) = answering?;
-            let answer = timeout(SILENCE_MAX, answers.next()).await;
-            match answer.unwrap_or_else(|_| Some(Err(silence(SILENCE_MAX)))) {
+            let silence_max = condition.silence_max;
+            let answer = timeout(silence_max, answers.next()).await;
+            match answer.unwrap_or_else(|_| Some(Err(silence(silence_max)))) {
                 Some(Ok(answer)) => Some((Ok(answer), Some((answers, condition)))),
                 Some(Err(error)) => {
                     condition.end(Some(&error));

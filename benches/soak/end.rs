@@ -1,11 +1,12 @@
 //! The end: nothing goes wrong any more, what is under way comes to its end, and all is checked,
 //! twice.
 
+use std::future::pending;
 use std::time::{Duration, Instant};
 
 use holdfast::app::Clock;
 use holdfast::config::Config;
-use holdfast::workflows::verification;
+use holdfast::workflows::verification::{self, Findings};
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 
@@ -141,8 +142,10 @@ async fn verify(world: &World) -> Vec<String> {
     let url = world.database.options().to_url_lossy().to_string();
     let setting = |variable: &str| (variable == "DATABASE_URL").then(|| url.clone());
     let url = Config::read_database_url(setting).unwrap();
-    let findings = verification::verify(&url, Clock::system().now(), |_| ()).await;
-    let findings = findings.unwrap();
+    let (now, mut findings) = (Clock::system().now(), Findings::default());
+    verification::verify(&url, now, pending(), &mut findings, |_| ())
+        .await
+        .unwrap();
     println!(
         "verified {} bookings and {} events within {:.1?}",
         findings.bookings,

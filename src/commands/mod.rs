@@ -11,6 +11,7 @@ mod output;
 mod progress;
 mod seed;
 mod serve;
+mod signals;
 #[cfg(feature = "dev")]
 mod simulator;
 mod verify;
@@ -55,10 +56,10 @@ pub(crate) enum Command {
     Seed,
     /// Replay all events of Stripe's, compare with what is stored, and check all sums.
     ///
-    /// Changes nothing, and may run beside servers: it sees all as it was when it began. A line for
-    /// each difference, and exit status 1 if there is one. On a terminal it shows how far it has
-    /// come. Needs DATABASE_URL alone, of a primary, and past a pooler that gives each transaction
-    /// another session.
+    /// Changes nothing, and may run beside servers: what it makes is in a schema of its own, which
+    /// goes with it. A line for each difference, and exit status 1 if there is one. On a terminal
+    /// it shows how far it has come; Ctrl-C ends it, and what was found is said. Needs DATABASE_URL
+    /// alone, of a primary.
     Verify,
 }
 

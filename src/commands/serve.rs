@@ -12,10 +12,10 @@ use holdfast::jobs;
 use holdfast::repositories::{database, dev_mark};
 use holdfast::{routes, workflows};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{Failure, unusable};
+use super::signals;
 
 /// How long requests that are under way may take to end after a stop: as long as one may ask
 /// Stripe, and a little.
@@ -52,14 +52,10 @@ pub(super) async fn until_stopped(
 ) -> Result<(), Failure> {
     files::raise_limit();
     let stopping = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stopped = signals::stop()?;
     let stop = stopping.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        stopped.await;
         tracing::info!("stopping; what is under way goes on for at most {DRAIN_MAX:?}");
         stop.cancel();
     });

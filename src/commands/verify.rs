@@ -6,11 +6,12 @@ use holdfast::app::Clock;
 use holdfast::config::{Config, Environment};
 use holdfast::repositories::database;
 use holdfast::workflows::audit::{Chain, follow_chain};
-use holdfast::workflows::verification::{self, Findings};
+use holdfast::workflows::verification::{self, Findings, Progress};
 
 use super::failure::{Failure, connect};
 use super::output::say;
 use super::progress::Bar;
+use super::signals;
 
 pub(super) async fn run(environment: &Environment) -> Result<ExitCode, Failure> {
     let roles = Config::read_roles(|variable| environment.get(variable))?;
@@ -20,13 +21,16 @@ pub(super) async fn run(environment: &Environment) -> Result<ExitCode, Failure> 
     let chain = follow_chain(&mut db).await?;
     let bar = Bar::new("bookings");
     let now = Clock::system().now();
-    let findings = verification::verify(url, now, |progress| bar.show(progress.done, progress.of));
-    let findings = findings.await?;
+    let mut findings = Findings::default();
+    let show = |progress: Progress| bar.show(progress.done, progress.of);
+    let verified = verification::verify(url, now, signals::stop()?, &mut findings, show).await;
     bar.end();
-    report(&findings, chain)
+    let code = report(&findings, chain, verified.is_ok())?;
+    verified?;
+    Ok(code)
 }
 
-fn report(findings: &Findings, chain: Chain) -> Result<ExitCode, Failure> {
+fn report(findings: &Findings, chain: Chain, is_at_end: bool) -> Result<ExitCode, Failure> {
     for difference in &findings.differences {
         say(&format!("DIFFERS  {difference}"))?;
     }
@@ -47,6 +51,10 @@ fn report(findings: &Findings, chain: Chain) -> Result<ExitCode, Failure> {
         bookings, events, ..
     } = findings;
     let read = format!("{bookings} bookings and {events} events");
+    if !is_at_end {
+        say(&format!("FAIL  {read} were looked at, and then no more"))?;
+        return Ok(ExitCode::FAILURE);
+    }
     if is_whole && findings.differences.is_empty() {
         say(&format!(
             "ok    {read}: what is stored is what they come to, and all sums come out"

@@ -23,6 +23,7 @@ pub mod movies;
 pub mod payment_events;
 pub mod payments;
 pub mod reconciliations;
+pub mod references;
 pub mod refund_looks;
 pub mod refund_requests;
 pub mod refunds;

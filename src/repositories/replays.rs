@@ -1,5 +1,5 @@
 //! What replays start from: events as they are stored, and the pasts of bookings. All that is read
-//! here is the product's, named with its schema: a session that replays has copies of its own.
+//! here is the product's, named with its schema: who replays has copies in the place of the tables.
 
 use std::collections::HashMap;
 
@@ -21,37 +21,49 @@ pub async fn estimate(db: &mut Connection) -> Result<u64> {
     Ok(u64::try_from(bookings.fetch_one(db).await?).unwrap_or_default())
 }
 
-/// Gives other sessions the name by which they can see what this transaction sees.
-pub async fn export_snapshot(db: &mut Connection) -> Result<String> {
-    let name = sqlx::query_scalar!(r#"select pg_export_snapshot() as "name!""#);
-    Ok(name.fetch_one(db).await?)
-}
-
-/// The mode of the Stripe account whose events have had an effect here.
-pub async fn find_livemode(db: &mut Connection) -> Result<Option<bool>> {
-    let livemode = sqlx::query_scalar!(
-        "select livemode from public.payment_events
-         where status = 'processed' and livemode is not null
-         limit 1",
+/// The booking with the last id. Those that are made from now on follow it.
+pub async fn find_last(db: &mut Connection) -> Result<Option<BookingId>> {
+    let last = sqlx::query_scalar!(
+        r#"select id as "id: BookingId" from public.bookings order by id desc limit 1"#
     );
-    Ok(livemode.fetch_optional(db).await?.flatten())
+    Ok(last.fetch_optional(db).await?)
 }
 
-/// The pasts of the bookings that follow one in the order of their ids, at most `limit`.
-pub async fn list_pasts(
-    db: &mut Connection,
-    after: Option<BookingId>,
-    limit: i64,
-) -> Result<Vec<BookingPast>> {
+/// Some of the bookings, in the order of their ids.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    /// They follow this one; `None` for the first.
+    pub after: Option<BookingId>,
+    /// They end with this one.
+    pub until: BookingId,
+    /// They are so many at most.
+    pub limit: i64,
+}
+
+/// The bookings of a stretch.
+pub async fn list_bookings(db: &mut Connection, stretch: Stretch) -> Result<Vec<BookingId>> {
+    let ids = sqlx::query_scalar!(
+        r#"select id as "id: BookingId"
+           from public.bookings
+           where ($1::uuid is null or id > $1) and id <= $2
+           order by id
+           limit $3"#,
+        stretch.after as _,
+        stretch.until as _,
+        stretch.limit,
+    );
+    Ok(ids.fetch_all(db).await?)
+}
+
+/// The pasts of bookings, in the order of their ids.
+pub async fn list_pasts(db: &mut Connection, ids: &[BookingId]) -> Result<Vec<BookingPast>> {
     let rows = sqlx::query!(
         r#"select id as "id: BookingId", status as "status: BookingStatus", currency, total_minor,
                   due_minor, paid_minor + conceded_minor as "met_minor!"
            from public.bookings
-           where $1::uuid is null or id > $1
-           order by id
-           limit $2"#,
-        after as _,
-        limit,
+           where id = any($1)
+           order by id"#,
+        ids as _,
     )
     .fetch_all(&mut *db)
     .await?;
@@ -69,10 +81,9 @@ pub async fn list_pasts(
         })
     });
     let mut pasts = pasts.collect::<Result<Vec<_>>>()?;
-    let ids: Vec<_> = pasts.iter().map(|past| past.id).collect();
-    let mut attempts = list_attempts(db, &ids).await?;
-    let mut happened = list_happened(db, &ids).await?;
-    let mut payments = list_payments(db, &ids).await?;
+    let mut attempts = list_attempts(db, ids).await?;
+    let mut happened = list_happened(db, ids).await?;
+    let mut payments = list_payments(db, ids).await?;
     for past in &mut pasts {
         past.attempts = attempts.remove(&past.id).unwrap_or_default();
         past.happened = happened.remove(&past.id).unwrap_or_default();
@@ -223,11 +234,12 @@ pub async fn list_events(
     Ok(rows.into_iter().map(StoredEvent::from).collect())
 }
 
-/// The decided events that were found to be of no booking, among so many that came after a place;
-/// with the last place that was looked at, `None` at the end.
+/// The decided events that were found to be of no booking, among so many that came after a place
+/// and until a time; with the last place that was looked at, `None` at the end.
 pub async fn list_events_of_none(
     db: &mut Connection,
     after: Option<&Place>,
+    until: DateTime<Utc>,
     limit: i64,
 ) -> Result<(Vec<StoredEvent>, Option<Place>)> {
     let (received_at, id) = (
@@ -238,11 +250,13 @@ pub async fn list_events_of_none(
         Place,
         "select received_at, id
          from public.payment_events
-         where $1::timestamptz is null or (received_at, id) > ($1, $2::text)
+         where ($1::timestamptz is null or (received_at, id) > ($1, $2::text))
+           and received_at <= $3
          order by received_at, id
-         offset $3 limit 1",
+         offset $4 limit 1",
         received_at,
         id,
+        until,
         limit,
     )
     .fetch_optional(&mut *db)
@@ -251,14 +265,61 @@ pub async fn list_events_of_none(
         "and booking_id is null
            and ($1::timestamptz is null or (received_at, id) > ($1, $2::text))
            and ($3::timestamptz is null or (received_at, id) <= ($3, $4::text))
+           and received_at <= $5
          order by received_at, id",
         received_at,
         id,
         last.as_ref().map(|place| place.received_at),
-        last.as_ref().map(|place| place.id.as_str())
+        last.as_ref().map(|place| place.id.as_str()),
+        until
     );
     let rows = rows.fetch_all(db).await?;
     Ok((rows.into_iter().map(StoredEvent::from).collect(), last))
+}
+
+/// The decided events that were found to be of no booking, of those that came after a time and of
+/// some others.
+pub async fn list_later_events_of_none(
+    db: &mut Connection,
+    since: DateTime<Utc>,
+    others: &[String],
+) -> Result<Vec<StoredEvent>> {
+    let rows = events!(
+        "and booking_id is null and (received_at > $1 or id = any($2))
+         order by received_at, id",
+        since,
+        others
+    );
+    let rows = rows.fetch_all(db).await?;
+    Ok(rows.into_iter().map(StoredEvent::from).collect())
+}
+
+/// When the event came that has come last.
+pub async fn last_received(db: &mut Connection) -> Result<Option<DateTime<Utc>>> {
+    let last = sqlx::query_scalar!("select max(received_at) from public.payment_events");
+    Ok(last.fetch_one(db).await?)
+}
+
+/// An event that may still be decided, or otherwise than it was.
+#[derive(Debug, Clone)]
+pub struct OpenEvent {
+    /// `evt_…`
+    pub id: String,
+    /// Where it stands.
+    pub status: EventStatus,
+    /// When it first came.
+    pub received_at: DateTime<Utc>,
+}
+
+/// The events that may still be decided, or otherwise than they were.
+pub async fn list_open_events(db: &mut Connection) -> Result<Vec<OpenEvent>> {
+    let open = sqlx::query_as!(
+        OpenEvent,
+        r#"select id, status as "status: _", received_at
+           from public.payment_events
+           where status in ('received', 'deferred', 'failed')"#,
+    );
+    Ok(open.fetch_all(db).await?)
 }
 
 impl From<Row> for StoredEvent {

@@ -1,5 +1,5 @@
-//! What is stored beside what it should be: by what a replay has left in the session's copies of
-//! the tables (`scratch`), and by the sums that have to come out. Each names only what differs.
+//! What is stored beside what it should be: by what a replay has left in the copies of the tables
+//! (`scratch`), and by the sums that have to come out. Each names only what differs.
 //!
 //! What is the product's is named with its schema; what is not, is a copy.
 
@@ -54,6 +54,12 @@ pub async fn check_bookings(
 pub async fn check_vouchers(db: &mut Connection) -> Result<Vec<Difference>> {
     let differences =
         sqlx::query_file_as!(Difference, "src/repositories/verification/vouchers.sql");
+    Ok(differences.fetch_all(db).await?)
+}
+
+/// Currencies in which not all captured money is in exactly one place.
+pub async fn check_gauge(db: &mut Connection) -> Result<Vec<Difference>> {
+    let differences = sqlx::query_file_as!(Difference, "src/repositories/verification/gauge.sql");
     Ok(differences.fetch_all(db).await?)
 }
 

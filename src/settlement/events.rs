@@ -17,6 +17,9 @@ use crate::error::Result;
 use crate::gateways::stripe::event::{self, Event};
 use crate::repositories::payment_events::{self, NewEvent, RecordedEvent};
 
+/// Why an event is ignored that is of the mode in which Stripe is not.
+pub(super) const OTHER_MODE: &str = "ignored: test and live mode do not mix";
+
 /// Settles the events that come at the same moment.
 pub struct SettleEvents(pub Weak<App>);
 
@@ -175,7 +178,7 @@ fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &'a 
 pub(super) fn relevant(livemode: bool, event: &Event) -> Result<&StripeReport, &'static str> {
     match event.livemode {
         Some(of_event) if of_event == livemode => {}
-        Some(_) => return Err("ignored: test and live mode do not mix"),
+        Some(_) => return Err(OTHER_MODE),
         None => return Err("ignored: it does not say whether it is of test or of live mode"),
     }
     if event.is_of_connected_account {

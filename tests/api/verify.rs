@@ -1,10 +1,14 @@
 //! `holdfast verify`: what has come about in any way is what Stripe's events come to, and whatever
 //! is changed behind the back of all that, is found.
 
+mod beside;
+mod forsaken;
 mod tampered;
 
+use std::future::pending;
+
 use holdfast::domain::difference::Difference;
-use holdfast::workflows::verification;
+use holdfast::workflows::verification::{self, Findings};
 use serde_json::{Value, json};
 
 use crate::harness::TestApp;
@@ -116,16 +120,16 @@ fn eur(amount: i64) -> Value {
 #[tokio::test]
 async fn whatever_has_come_about_rightly_is_what_the_events_come_to() {
     let harness = TestApp::new().await;
-    let url = &harness.app.config.database_url;
-    let nothing = verification::verify(url, harness.now(), |_| ())
-        .await
-        .unwrap();
-    assert_eq!((nothing.bookings, nothing.events), (0, 0));
+    assert_eq!(harness.verify().await, Vec::<String>::new());
     harness.live_through_much().await;
 
     let mut told = Vec::new();
-    let findings = verification::verify(url, harness.now(), |progress| told.push(progress));
-    let findings = findings.await.unwrap();
+    let mut findings = Findings::default();
+    let url = &harness.app.config.database_url;
+    let note = |progress| told.push(progress);
+    verification::verify(url, harness.now(), pending(), &mut findings, note)
+        .await
+        .unwrap();
 
     assert_eq!(findings.differences, Vec::<Difference>::new());
     let bookings = harness.sql("select count(*) from bookings").await;
@@ -172,4 +176,39 @@ async fn a_verification_changes_nothing_and_leaves_nothing() {
     assert_eq!(harness.sql(&format!("select md5(({all}))")).await, before);
     let queue = "select count(*) from jobs where run_at <= now() and locked_at is not null";
     assert_eq!(harness.sql(queue).await, "0");
+}
+
+#[tokio::test]
+async fn events_of_a_key_of_before_are_no_difference() {
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
+    let before = dana.booked(&show, &["A2"]).await;
+    harness.pay(&before).await;
+    // They came while the key was one of live mode.
+    let id = before["id"].as_str().unwrap();
+    let of_live_mode = format!(
+        r#"update payment_events
+           set livemode = true,
+               payload = regexp_replace(payload, '"livemode":\s*false', '"livemode":true', 'g')
+           where booking_id = '{id}'"#
+    );
+    tampered::past_all_guards(&harness, &of_live_mode).await;
+    let now = dana.booked(&show, &["A3"]).await;
+    let paid = harness.pay(&now).await;
+    let events = harness.ask_stripe("/v1/events?limit=1").await;
+    let mut stray = events["data"][0].clone();
+    stray["id"] = json!("evt_of_live_mode");
+    stray["livemode"] = json!(true);
+    let ignored = harness.deliver(&stray.to_string()).await;
+    assert_eq!(ignored.body["outcome"], "ignored", "{ignored:?} {paid}");
+
+    assert_eq!(harness.verify().await, Vec::<String>::new());
+
+    let tamper = "update payment_events set status = 'ignored', outcome =
+                    (select outcome from payment_events where id = 'evt_of_live_mode')
+                  where status = 'processed' and type = 'checkout.session.completed'";
+    tampered::past_all_guards(&harness, tamper).await;
+    let found = harness.verify().await;
+    assert_eq!(found.len(), 2, "{found:#?}");
 }

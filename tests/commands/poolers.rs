@@ -19,7 +19,7 @@ async fn a_pooler_that_refuses_all_it_does_not_know_is_enough() {
     let pooler = pooler(&harness).await;
     let own = [("DATABASE_URL", pooler.url())];
 
-    for command in ["migrate", "seed", "doctor"] {
+    for command in ["migrate", "seed", "doctor", "verify"] {
         let ended = harness.run(&[command], &own);
         assert_eq!(ended.code, Some(0), "{ended:?}");
     }
@@ -36,7 +36,7 @@ async fn whoever_asks_a_pooler_for_too_much_is_told_what_to_change() {
     let url = format!("{}&options=-c%20geqo=off", pooler.url());
     let own = [("DATABASE_URL", url.as_str())];
 
-    for command in ["migrate", "seed", "doctor"] {
+    for command in ["migrate", "seed", "doctor", "verify"] {
         let ended = harness.run(&[command], &own);
         assert_eq!(ended.code, Some(1), "{ended:?}");
         let said = ended.stdout + &ended.stderr;

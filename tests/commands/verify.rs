@@ -1,9 +1,16 @@
 //! `holdfast verify`: what it says, and how it ends.
 
+use std::process::{Child, Command, Stdio};
+
 use serde_json::json;
 
-use super::harness::Harness;
+use super::harness::{Harness, PATIENCE};
 use super::world::Buyer;
+use crate::pg_proxy::{Held, PgProxy, Way};
+
+const SCHEMAS: &str = "select count(*) from pg_namespace where nspname like 'holdfast_verify_%'";
+/// A statement of the pages, and so one that comes when the copies are there.
+const OF_A_PAGE: usize = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_is_well_beside_a_server_until_somebody_tampers() {
@@ -73,4 +80,51 @@ async fn what_stands_in_the_way_is_said() {
     let ended = harness.run(&["verify"], &[]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("run `holdfast migrate`"), "{ended:?}");
+}
+
+/// A `holdfast verify` that is held in the middle of a page.
+async fn held(harness: &Harness, pg_proxy: &PgProxy) -> Child {
+    pg_proxy.hold_up(Held::Statement, OF_A_PAGE);
+    let mut command = harness.command(&["verify"], &[("DATABASE_URL", pg_proxy.url())]);
+    let verify = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let verify = verify.spawn().unwrap();
+    pg_proxy.held().await;
+    harness.until(SCHEMAS, "1", PATIENCE).await;
+    verify
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_breaks_it_off_leaves_nothing_and_who_kills_it_no_more_than_the_next_takes_away() {
+    let harness = Harness::new().await;
+    let pg_proxy = PgProxy::start(&harness.database.options()).await;
+
+    let verify = held(&harness, &pg_proxy).await;
+    let interrupt = format!("kill -INT {}", verify.id());
+    let interrupted = Command::new("/bin/sh").args(["-c", &interrupt]).status();
+    assert!(interrupted.unwrap().success());
+    let ended = verify.wait_with_output().unwrap();
+    pg_proxy.let_go(Way::Cut);
+
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let (said, why) = (
+        String::from_utf8(ended.stdout),
+        String::from_utf8(ended.stderr),
+    );
+    assert!(said.unwrap().contains("were looked at, and then no more"));
+    assert!(why.unwrap().contains("it was stopped before its end"));
+    harness.until(SCHEMAS, "0", PATIENCE).await;
+
+    let mut verify = held(&harness, &pg_proxy).await;
+    verify.kill().unwrap();
+    verify.wait().unwrap();
+    pg_proxy.let_go(Way::Cut);
+    let alive = "select count(*) from pg_locks where locktype = 'advisory'
+                   and database = (select oid from pg_database where datname = current_database())";
+    harness.until(alive, "0", PATIENCE).await;
+    harness.until(SCHEMAS, "1", PATIENCE).await;
+
+    let next = harness.run(&["verify"], &[]);
+
+    assert_eq!(next.code, Some(0), "{next:?}");
+    harness.until(SCHEMAS, "0", PATIENCE).await;
 }

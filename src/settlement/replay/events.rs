@@ -1,15 +1,18 @@
 //! Stored events, read again.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::Span;
 
 use crate::domain::charge::{ChargeReference, ChargeReport, FailedPayment};
 use crate::domain::difference::Difference;
+use crate::domain::ids::BookingId;
 use crate::domain::payment::SettledBy;
 use crate::domain::payment_event::{EventStatus, StoredEvent};
 use crate::domain::stripe_report::StripeReport;
 use crate::gateways::stripe::event::{self, Event};
-use crate::settlement::events::relevant;
+use crate::settlement::events::{OTHER_MODE, relevant};
 use crate::settlement::plan::{Item, ReportingEvent};
 use crate::settlement::sentences;
 
@@ -22,19 +25,20 @@ const GIVEN_UP_AFTER: TimeDelta = TimeDelta::days(4);
 pub struct ReadEvent {
     pub(super) stored: StoredEvent,
     event: Event,
+    /// The mode that Stripe was in.
     livemode: bool,
     /// As an event that comes now: how long it had waited matters, not when that was.
     received_at: DateTime<Utc>,
 }
 
-/// Reads stored events again, where Stripe is in this mode at `now`. Notes those that cannot be
-/// read, and those whose body says otherwise than what is stored beside it.
+/// Reads stored events again, at `now`. Notes those that cannot be read, and those whose body says
+/// otherwise than what is stored beside it.
 pub fn read(
     stored: Vec<StoredEvent>,
-    livemode: bool,
     now: DateTime<Utc>,
     differences: &mut Vec<Difference>,
 ) -> Vec<ReadEvent> {
+    let modes = modes(&stored);
     let mut events = Vec::new();
     for stored in stored {
         let event = match event::parse(&stored.payload) {
@@ -73,6 +77,9 @@ pub fn read(
             Some(at) => at.signed_duration_since(stored.received_at),
             None => GIVEN_UP_AFTER,
         };
+        let booking = stored.attempt.map(|attempt| attempt.booking_id);
+        let of_booking = booking.and_then(|id| modes.get(&id).copied());
+        let livemode = of_booking.unwrap_or_else(|| mode_by(&stored));
         events.push(ReadEvent {
             received_at: now - waited,
             stored,
@@ -81,6 +88,22 @@ pub fn read(
         });
     }
     events
+}
+
+/// In which mode Stripe was for bookings of which an event has had an effect: all that is of one
+/// booking is of one account.
+fn modes(stored: &[StoredEvent]) -> HashMap<BookingId, bool> {
+    let effective = stored.iter();
+    let effective = effective.filter(|event| event.status == EventStatus::Processed);
+    let modes = effective.filter_map(|event| Some((event.attempt?.booking_id, event.livemode?)));
+    modes.collect()
+}
+
+/// In which mode Stripe was, by the end of an event alone: its own, unless it was ignored for that.
+fn mode_by(stored: &StoredEvent) -> bool {
+    let own = stored.livemode.unwrap_or_default();
+    let was_other = stored.outcome.as_deref() == Some(OTHER_MODE);
+    own != was_other
 }
 
 /// As precisely as Postgres keeps it.

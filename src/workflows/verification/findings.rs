@@ -29,3 +29,7 @@ impl Findings {
         }
     }
 }
+
+pub(super) fn add(sum: u64, number: usize) -> u64 {
+    sum.saturating_add(u64::try_from(number).unwrap_or_default())
+}

@@ -7,217 +7,223 @@ use sqlx::Executor;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-use super::findings::Findings;
+use super::copies::begin;
+use super::findings::{Findings, add};
 use super::kept::{compare_charges, compare_failures};
+use super::unmatched::Unmatched;
+use super::wholes;
 use crate::connection::Connection;
 use crate::domain::booking_past::BookingPast;
 use crate::domain::difference::Difference;
 use crate::domain::ids::BookingId;
 use crate::error::{Error, Result, explain};
-use crate::repositories::replays::{self, Place};
-use crate::repositories::scratch::{self, Given};
+use crate::repositories::database::{self, Schema};
+use crate::repositories::replays::{self, Stretch};
+use crate::repositories::scratch::{self, Given, ScratchSchema};
 use crate::repositories::verification;
 use crate::settlement::{self, ReadEvent};
 
 /// Bookings that are replayed in one transaction.
 const BOOKINGS: i64 = 1_000;
-/// What cannot be replayed is looked for in pages that are smaller by this.
+/// What cannot be replayed is looked for in pages that are smaller by this, and after it they grow
+/// again by this.
 const SMALLER: i64 = 8;
 /// Pages after which the copies are cleared: that takes longer than a page does.
 const CLEARED_EVERY: u32 = 20;
-/// Events among which those without a booking are looked for in one transaction.
-const EVENTS: i64 = 5_000;
 
 /// A replay that is under way.
-pub(super) struct Replay {
+pub(super) struct Replay<'a> {
     session: Connection,
-    snapshot: String,
-    livemode: bool,
+    copies: &'a ScratchSchema,
     now: DateTime<Utc>,
-    /// Events that have said something of a booking although it was not found by what they name.
-    strays: BTreeMap<BookingId, Vec<String>>,
-    last: Option<BookingId>,
+    /// The schema of the tables that were copied.
+    schema: Schema,
+    unmatched: Unmatched,
+    after: Option<BookingId>,
+    /// The last booking that was there at the beginning.
+    until: Option<BookingId>,
     limit: i64,
     pages: u32,
-    pub(super) findings: Findings,
+    pub(super) findings: &'a mut Findings,
 }
 
 /// What was found in a page.
 struct Found {
-    /// Its last booking.
-    last: BookingId,
-    bookings: usize,
     events: usize,
     differences: Vec<Difference>,
 }
 
-impl Replay {
-    /// In this session, which has the copies, on what `snapshot` sees.
-    pub(super) fn new(
-        session: Connection,
-        snapshot: String,
-        livemode: bool,
+impl<'a> Replay<'a> {
+    /// Goes through the events that were found to be of no booking, first.
+    pub(super) async fn begin(
+        mut session: Connection,
+        copies: &'a ScratchSchema,
         now: DateTime<Utc>,
-    ) -> Self {
-        Self {
+        findings: &'a mut Findings,
+    ) -> Result<Self> {
+        let schema = database::schema(&mut session).await?;
+        begin(&mut session, copies).await?;
+        let until = replays::find_last(&mut session).await?;
+        let mut unmatched = Unmatched::begin(&mut session, now).await?;
+        let mut place = None;
+        loop {
+            let last = unmatched.look_back(&mut session, place.as_ref(), findings);
+            place = last.await?;
+            session.execute("rollback").await?;
+            if place.is_none() {
+                break;
+            }
+            begin(&mut session, copies).await?;
+        }
+        Ok(Self {
             session,
-            snapshot,
-            livemode,
+            copies,
             now,
-            strays: BTreeMap::new(),
-            last: None,
+            schema,
+            unmatched,
+            after: None,
+            until,
             limit: BOOKINGS,
             pages: 0,
-            findings: Findings::default(),
-        }
+            findings,
+        })
     }
 
-    /// Goes through the events that were found to be of no booking.
-    pub(super) async fn go_through_unmatched(&mut self) -> Result<()> {
-        let mut after: Option<Place> = None;
-        loop {
-            self.begin().await?;
-            let listed = replays::list_events_of_none(&mut self.session, after.as_ref(), EVENTS);
-            let (stored, last) = listed.await?;
-            let mut differences = Vec::new();
-            self.findings.events = add(self.findings.events, stored.len());
-            let events = settlement::read(stored, self.livemode, self.now, &mut differences);
-            let mut unmatched = Vec::new();
-            for event in events {
-                match self.find_stray(&event).await? {
-                    Some(booking_id) => {
-                        let strays = self.strays.entry(booking_id).or_default();
-                        strays.push(event.id().to_owned());
-                    }
-                    None => unmatched.push(event),
-                }
-            }
-            settlement::replay_unmatched(&unmatched, self.now, &mut differences);
-            self.session.execute("rollback").await?;
-            self.findings.add(differences);
-            after = last;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The booking of whose payment an event has said something, if it is here.
-    async fn find_stray(&mut self, event: &ReadEvent) -> Result<Option<BookingId>> {
-        let Some((charge, refund_id)) = event.speaks_of_payment() else {
-            return Ok(None);
-        };
-        replays::find_booking(&mut self.session, &charge, refund_id.as_deref()).await
+    /// How many bookings there are, about.
+    pub(super) async fn estimate(&mut self) -> Result<u64> {
+        begin(&mut self.session, self.copies).await?;
+        let bookings = replays::estimate(&mut self.session).await?;
+        self.session.execute("rollback").await?;
+        Ok(bookings)
     }
 
     /// Goes through the next bookings; false if there are no more. What cannot be replayed is
     /// looked for, named, and left behind.
     pub(super) async fn go_on(&mut self) -> Result<bool> {
-        self.begin().await?;
+        let Some(until) = self.until else {
+            return Ok(false);
+        };
+        begin(&mut self.session, self.copies).await?;
+        let stretch = Stretch {
+            after: self.after,
+            until,
+            limit: self.limit,
+        };
+        let ids = replays::list_bookings(&mut self.session, stretch).await?;
+        let Some(last) = ids.last().copied() else {
+            self.session.execute("rollback").await?;
+            return Ok(false);
+        };
         let found = self
-            .replay_page()
+            .replay(&ids)
             .with_subscriber(NoSubscriber::default())
             .await;
         // There is nothing to keep.
         self.session.execute("rollback").await?;
         match found {
-            Ok(None) => return Ok(false),
-            Ok(Some(found)) => self.keep(found).await?,
-            Err(error) if error.is_database_unavailable() => return Err(error),
-            Err(_) if self.limit > 1 => {
-                self.limit = self.limit.checked_div(SMALLER).unwrap_or(1).max(1);
+            Ok(found) => {
+                self.limit = self.limit.saturating_mul(SMALLER).min(BOOKINGS);
+                self.keep(&ids, found);
             }
-            Err(error) => self.leave_behind(&error).await?,
+            Err(error) if error.is_database_unavailable() => return Err(error),
+            Err(_) if ids.len() > 1 => {
+                self.refuse_other_schema().await?;
+                self.limit = self.limit.checked_div(SMALLER).unwrap_or(1).max(1);
+                return Ok(true);
+            }
+            Err(error) => {
+                self.refuse_other_schema().await?;
+                let found = self.leave_behind(last, &error).await?;
+                self.keep(&ids, found);
+            }
         }
+        self.after = Some(last);
+        self.clear_sometimes().await?;
         Ok(true)
     }
 
-    async fn keep(&mut self, found: Found) -> Result<()> {
-        self.limit = BOOKINGS;
-        self.pages = self.pages.saturating_add(1);
-        if self.pages.is_multiple_of(CLEARED_EVERY) {
-            scratch::clear(&mut self.session).await?;
+    /// A fault where the tables are not any more what was copied.
+    async fn refuse_other_schema(&mut self) -> Result<()> {
+        if database::schema(&mut self.session).await? == self.schema {
+            Ok(())
+        } else {
+            Err(Error::fault(
+                "a migration has changed the tables meanwhile; begin again",
+            ))
         }
-        self.last = Some(found.last);
-        self.findings.bookings = add(self.findings.bookings, found.bookings);
+    }
+
+    fn keep(&mut self, ids: &[BookingId], found: Found) {
+        self.findings.bookings = add(self.findings.bookings, ids.len());
         self.findings.events = add(self.findings.events, found.events);
         self.findings.add(found.differences);
+    }
+
+    async fn clear_sometimes(&mut self) -> Result<()> {
+        self.pages = self.pages.saturating_add(1);
+        if self.pages.is_multiple_of(CLEARED_EVERY) {
+            self.session.execute("begin").await?;
+            scratch::clear(&mut self.session, self.copies).await?;
+            self.session.execute("commit").await?;
+        }
         Ok(())
     }
 
-    /// Names a booking that cannot be replayed, and only checks its sums.
-    async fn leave_behind(&mut self, error: &Error) -> Result<()> {
-        self.begin().await?;
-        let pasts = replays::list_pasts(&mut self.session, self.last, 1).await?;
-        let past = pasts.first();
-        let past = past.ok_or_else(|| Error::fault("a booking that was there is gone"))?;
-        let mut differences = verification::check_bookings(&mut self.session, &[past.id]).await?;
+    /// Names a booking that cannot be replayed, and checks its sums if that can be done.
+    async fn leave_behind(&mut self, id: BookingId, error: &Error) -> Result<Found> {
+        begin(&mut self.session, self.copies).await?;
+        let checked = verification::check_bookings(&mut self.session, &[id]).await;
+        self.session.execute("rollback").await?;
+        let mut differences = match checked {
+            Err(error) if error.is_database_unavailable() => return Err(error),
+            // It is in the way of its sums as well.
+            checked => checked.unwrap_or_default(),
+        };
         differences.push(Difference {
-            subject: format!("booking {}", past.id),
+            subject: format!("booking {id}"),
             stored: Some("what cannot be replayed".to_owned()),
             witness: "the database says".to_owned(),
             said: Some(explain(error)),
         });
-        self.session.execute("rollback").await?;
-        let found = Found {
-            last: past.id,
-            bookings: 1,
+        Ok(Found {
             events: 0,
             differences,
-        };
-        self.keep(found).await
+        })
     }
 
-    /// Checks what belongs to no booking, and says what has come out.
-    pub(super) async fn end(mut self) -> Result<Findings> {
-        self.begin().await?;
-        let differences = verification::check_vouchers(&mut self.session).await?;
-        self.session.execute("rollback").await?;
-        self.session.close();
-        self.findings.add(differences);
-        Ok(self.findings)
+    /// Checks what belongs to no page.
+    pub(super) async fn end(mut self) -> Result<()> {
+        wholes::check(&mut self.session, self.copies, self.findings).await
     }
 
-    async fn begin(&mut self) -> Result<()> {
-        self.session.execute("begin").await?;
-        scratch::enter(&mut self.session, &self.snapshot).await
-    }
-
-    async fn replay_page(&mut self) -> Result<Option<Found>> {
+    async fn replay(&mut self, ids: &[BookingId]) -> Result<Found> {
         let db = &mut self.session;
-        let pasts = replays::list_pasts(db, self.last, self.limit).await?;
-        let Some(last) = pasts.last().map(|past| past.id) else {
-            return Ok(None);
-        };
-        let ids: Vec<_> = pasts.iter().map(|past| past.id).collect();
+        self.unmatched.look_at_later(db, self.findings).await?;
+        let pasts = replays::list_pasts(db, ids).await?;
         let mut differences = check_ends(&pasts);
-        differences.extend(verification::check_bookings(db, &ids).await?);
+        differences.extend(verification::check_bookings(db, ids).await?);
 
-        let strays = ids.iter().filter_map(|id| self.strays.get(id)).flatten();
-        let strays: Vec<_> = strays.cloned().collect();
-        let stored = replays::list_events(db, &ids, &strays).await?;
+        let stored = replays::list_events(db, ids, &self.unmatched.strays(ids)).await?;
         let events = stored.len();
-        let read = settlement::read(stored, self.livemode, self.now, &mut differences);
+        let read = settlement::read(stored, self.now, &mut differences);
         let pasts: BTreeMap<_, _> = pasts.into_iter().map(|past| (past.id, past)).collect();
         for given in [Given::Bookings, Given::Attempts, Given::Refunds] {
-            scratch::give(db, given, &ids).await?;
+            scratch::give(db, self.copies, given, ids).await?;
         }
         settlement::replay_checkouts(db, &pasts, &read, self.now, &mut differences).await?;
-        differences.extend(verification::compare_payments(db, &ids).await?);
+        differences.extend(verification::compare_payments(db, ids).await?);
         if read.iter().any(ReadEvent::is_about_payment) {
-            scratch::forget_payments(db).await?;
-            scratch::give(db, Given::Payments, &ids).await?;
+            scratch::forget_payments(db, self.copies).await?;
+            scratch::give(db, self.copies, Given::Payments, ids).await?;
         }
         settlement::replay_returns(db, &read, self.now, &mut differences).await?;
-        differences.extend(verification::compare_returns(db, &ids).await?);
-        differences.extend(compare_charges(db, &ids, &read).await?);
-        differences.extend(compare_failures(db, &ids, &read).await?);
-        Ok(Some(Found {
-            last,
-            bookings: ids.len(),
+        differences.extend(verification::compare_returns(db, ids).await?);
+        differences.extend(compare_charges(db, ids, &read).await?);
+        differences.extend(compare_failures(db, ids, &read).await?);
+        Ok(Found {
             events,
             differences,
-        }))
+        })
     }
 }
 
@@ -235,8 +241,4 @@ fn check_ends(pasts: &[BookingPast]) -> Vec<Difference> {
         }
     });
     ends.filter(|end| end.stored != end.said).collect()
-}
-
-fn add(sum: u64, number: usize) -> u64 {
-    sum.saturating_add(u64::try_from(number).unwrap_or_default())
 }

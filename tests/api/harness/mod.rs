@@ -19,7 +19,7 @@ use holdfast::config::{Config, Secret, StripeLimits};
 use holdfast::dev::identity::{Issuer, IssuerSettings};
 use holdfast::dev::simulator::{Endpoint, Options, Simulator};
 use holdfast::dev::test_database::TestDatabase;
-use holdfast::workflows::verification;
+use holdfast::workflows::verification::{self, Findings};
 use holdfast::{jobs, routes, workflows};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -234,7 +234,10 @@ impl TestApp {
     /// What `holdfast verify` finds, a line for each difference.
     pub(crate) async fn verify(&self) -> Vec<String> {
         let url = &Secret::new(self.database.options().to_url_lossy());
-        let findings = verification::verify(url, self.now(), |_| ()).await.unwrap();
+        let mut findings = Findings::default();
+        verification::verify(url, self.now(), pending(), &mut findings, |_| ())
+            .await
+            .unwrap();
         let differences = findings.differences.iter();
         differences.map(ToString::to_string).collect()
     }

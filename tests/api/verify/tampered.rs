@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use crate::harness::TestApp;
 
 /// What is changed, how, and what is said of it.
-type Case = (&'static str, &'static str, &'static str);
+pub(super) type Case = (&'static str, &'static str, &'static str);
 
 const PAID: &str = "(select id from payments where disposition = 'applied' and part = 'full'
                      and settled_by = 'webhook' and exists (
@@ -274,7 +274,7 @@ async fn a_record_that_was_changed_by_hand_is_found() {
 }
 
 /// One after the other, each undone before the next.
-async fn each_is_found(cases: &[Case]) {
+pub(super) async fn each_is_found(cases: &[Case]) {
     let harness = TestApp::new().await;
     harness.live_through_much().await;
     let mut missed = Vec::new();
@@ -294,7 +294,7 @@ async fn each_is_found(cases: &[Case]) {
     assert_eq!(harness.verify().await, Vec::<String>::new());
 }
 
-async fn past_all_guards(harness: &TestApp, statement: &str) {
+pub(super) async fn past_all_guards(harness: &TestApp, statement: &str) {
     let changed =
         format!("begin; set local session_replication_role = replica; {statement}; commit");
     harness.db().execute(AssertSqlSafe(changed)).await.unwrap();
