@@ -145,7 +145,9 @@ async fn database(app: &App) -> DatabaseFindings {
 
 async fn audit_log(db: &mut PgConnection) -> Finding {
     match follow_chain(db).await {
-        Ok(Chain::Holds(entries)) => Finding::Well(format!("its chain of {entries} entries holds")),
+        Ok(Chain::Holds(end)) => {
+            Finding::Well(format!("its chain of {} entries holds", end.number))
+        }
         Ok(Chain::BreaksAt(number)) => Finding::Failed(format!(
             "the chain breaks at entry {number}: it, or one before it, was changed or taken out"
         )),

@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// goes with it. A line for each difference, and exit status 1 if there is one. On a terminal
     /// it shows how far it has come; Ctrl-C ends it, and what was found is said. Needs DATABASE_URL
     /// alone, of a primary.
-    Verify,
+    Verify(verify::Settings),
 }
 
 /// Runs a command to its end, with the settings of the environment and of this file.
@@ -91,7 +91,7 @@ pub(crate) fn run(command: &Command, env_file: Option<&Path>) -> Result<ExitCode
                 #[cfg(feature = "dev")]
                 Command::Simulator(settings) => simulator::run(settings).await?,
                 Command::Seed => seed::run(environment).await?,
-                Command::Verify => return verify::run(environment).await,
+                Command::Verify(settings) => return verify::run(settings, environment).await,
             }
             Ok(ExitCode::SUCCESS)
         })

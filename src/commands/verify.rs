@@ -2,60 +2,60 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
 use holdfast::app::Clock;
 use holdfast::config::{Config, Environment};
+use holdfast::domain::audit::ChainEnd;
 use holdfast::repositories::database;
-use holdfast::workflows::audit::{Chain, follow_chain};
+use holdfast::workflows::audit::{Chain, follow_chain, has_ended_so};
 use holdfast::workflows::verification::{self, Findings, Progress};
+use sqlx::PgConnection;
 
 use super::failure::{Failure, connect};
 use super::output::say;
 use super::progress::Bar;
 use super::signals;
 
-pub(super) async fn run(environment: &Environment) -> Result<ExitCode, Failure> {
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// How the audit log ended when that was noted: how many entries, and the last hash.
+    ///
+    /// An earlier verification has said both. Entries that were cut off since then, and a log that
+    /// was written anew, show by this alone.
+    #[arg(long, value_name = "COUNT:HASH")]
+    audit_was: Option<ChainEnd>,
+}
+
+pub(super) async fn run(
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<ExitCode, Failure> {
     let roles = Config::read_roles(|variable| environment.get(variable))?;
     let url = roles.of_owner();
     let mut db = connect(url).await?;
     database::schema(&mut db).await?.suits()?;
-    let chain = follow_chain(&mut db).await?;
+    let is_log_whole = check_log(&mut db, settings).await?;
+    drop(db);
     let bar = Bar::new("bookings");
-    let now = Clock::system().now();
-    let mut findings = Findings::default();
+    let (now, mut findings) = (Clock::system().now(), Findings::default());
     let show = |progress: Progress| bar.show(progress.done, progress.of);
     let verified = verification::verify(url, now, signals::stop()?, &mut findings, show).await;
     bar.end();
-    let code = report(&findings, chain, verified.is_ok())?;
-    verified?;
-    Ok(code)
-}
-
-fn report(findings: &Findings, chain: Chain, is_at_end: bool) -> Result<ExitCode, Failure> {
     for difference in &findings.differences {
         say(&format!("DIFFERS  {difference}"))?;
     }
     if findings.more > 0 {
         say(&format!("DIFFERS  {} times more", findings.more))?;
     }
-    let is_whole = match chain {
-        Chain::Holds(_) => true,
-        Chain::BreaksAt(number) => {
-            say(&format!(
-                "DIFFERS  audit log: stored entry {number}, the chain says that it, or one before \
-                 it, was changed or taken out"
-            ))?;
-            false
-        }
-    };
     let Findings {
         bookings, events, ..
     } = findings;
     let read = format!("{bookings} bookings and {events} events");
-    if !is_at_end {
+    if let Err(error) = verified {
         say(&format!("FAIL  {read} were looked at, and then no more"))?;
-        return Ok(ExitCode::FAILURE);
+        return Err(error.into());
     }
-    if is_whole && findings.differences.is_empty() {
+    if is_log_whole && findings.differences.is_empty() {
         say(&format!(
             "ok    {read}: what is stored is what they come to, and all sums come out"
         ))?;
@@ -63,4 +63,32 @@ fn report(findings: &Findings, chain: Chain, is_at_end: bool) -> Result<ExitCode
     }
     say(&format!("FAIL  {read}: not all is as it should be"))?;
     Ok(ExitCode::FAILURE)
+}
+
+/// Says where the audit log ends, for an operator to note, or how it differs.
+async fn check_log(db: &mut PgConnection, settings: &Settings) -> Result<bool, Failure> {
+    let end = match follow_chain(db).await? {
+        Chain::Holds(end) => end,
+        Chain::BreaksAt(number) => {
+            say(&format!(
+                "DIFFERS  audit log: stored entry {number}, the chain says that it, or one before \
+                 it, was changed or taken out"
+            ))?;
+            return Ok(false);
+        }
+    };
+    let (count, hash) = (end.number, hex::encode(end.hash));
+    say(&format!("audit log: {count} entries, last hash {hash}"))?;
+    let Some(noted) = &settings.audit_was else {
+        return Ok(true);
+    };
+    let is_whole = has_ended_so(db, noted).await?;
+    if !is_whole {
+        let noted = noted.number;
+        say(&format!(
+            "DIFFERS  audit log: stored {count} entries, what was noted says that it ended \
+             otherwise with entry {noted}: it was cut off, or written anew"
+        ))?;
+    }
+    Ok(is_whole)
 }

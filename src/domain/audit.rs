@@ -1,6 +1,8 @@
 //! The audit log: what admins have done, in a chain of hashes that shows whether anybody has
 //! changed it since.
 
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -115,6 +117,24 @@ impl Default for ChainEnd {
     }
 }
 
+/// As it is noted, to be compared later: `COUNT:HASH`.
+impl FromStr for ChainEnd {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "it is no count of entries, colon, and 64 hexadecimal digits";
+        let (number, hash) = text.split_once(':').ok_or(WRONG)?;
+        let number: u32 = number.parse().map_err(|_| WRONG)?;
+        let hash = hex::decode(hash).map_err(|_| WRONG)?;
+        if hash.len() == Self::default().hash.len() {
+            let number = number.into();
+            Ok(Self { number, hash })
+        } else {
+            Err(WRONG)
+        }
+    }
+}
+
 impl ChainEnd {
     /// The entry that follows.
     pub fn append(&self, new: &NewAuditEntry, now: DateTime<Utc>) -> AuditEntry {
@@ -194,6 +214,20 @@ mod tests {
         assert_eq!(end.followed_by(&second).unwrap().number, 2);
         assert_eq!(empty.followed_by(&second), None, "one is taken out");
         assert_eq!(end.followed_by(&first), None, "one is doubled");
+    }
+
+    #[test]
+    fn an_end_is_read_as_it_is_noted() {
+        let noted = format!("12:{}", "ab".repeat(32));
+        let end = ChainEnd {
+            number: 12,
+            hash: vec![0xab; 32],
+        };
+
+        assert_eq!(noted.parse(), Ok(end));
+        for wrong in ["", "12", "12:", "12:ab", ":", &noted[1..2], &noted[..66]] {
+            assert!(wrong.parse::<ChainEnd>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -96,3 +96,9 @@ pub async fn list_after(
     .await?;
     Ok(entries)
 }
+
+/// The hash of an entry, if it is there.
+pub async fn find_hash(db: impl PgExecutor<'_>, number: i64) -> Result<Option<Vec<u8>>> {
+    let hash = sqlx::query_scalar!("select hash from audit_log where number = $1", number);
+    Ok(hash.fetch_optional(db).await?)
+}

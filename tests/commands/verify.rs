@@ -2,6 +2,9 @@
 
 use std::process::{Child, Command, Stdio};
 
+use holdfast::app::Clock;
+use holdfast::domain::audit::{AdminAction, ChainEnd, NewAuditEntry};
+use holdfast::domain::user::UserId;
 use serde_json::json;
 
 use super::harness::{Harness, PATIENCE};
@@ -49,8 +52,12 @@ async fn all_is_well_beside_a_server_until_somebody_tampers() {
     assert_eq!(well.code, Some(0), "{well:?}");
     assert_eq!(
         well.stdout,
-        "ok    1 bookings and 1 events: what is stored is what they come to, and all sums come \
-         out\n"
+        format!(
+            "audit log: 0 entries, last hash {}\n\
+             ok    1 bookings and 1 events: what is stored is what they come to, and all sums come \
+             out\n",
+            "00".repeat(32)
+        )
     );
     assert!(
         !well.stderr.contains(" left"),
@@ -127,4 +134,52 @@ async fn who_breaks_it_off_leaves_nothing_and_who_kills_it_no_more_than_the_next
 
     assert_eq!(next.code, Some(0), "{next:?}");
     harness.until(SCHEMAS, "0", PATIENCE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_audit_log_that_was_cut_off_differs_from_what_was_noted_of_it() {
+    let harness = Harness::new().await;
+    let mut log = ChainEnd::default();
+    for subject in ["first", "second", "third"] {
+        let new = NewAuditEntry {
+            actor: UserId("user_admin".to_owned()),
+            action: AdminAction::CreateMovie,
+            subject: subject.to_owned(),
+            reason: None,
+            request_id: None,
+        };
+        let entry = log.append(&new, Clock::system().now());
+        let written = sqlx::query(
+            "insert into audit_log (number, at, actor, action, subject, previous_hash, hash)
+             values ($1, $2, $3, $4, $5, $6, $7)",
+        );
+        let written = written.bind(entry.number).bind(entry.at).bind(&entry.actor);
+        let written = written.bind(&entry.action).bind(&entry.subject);
+        let written = written.bind(&entry.previous_hash).bind(&entry.hash);
+        written.execute(harness.database.pool()).await.unwrap();
+        log = log.followed_by(&entry).unwrap();
+    }
+    let hash = hex::encode(&log.hash);
+    let noted = format!("--audit-was=3:{hash}");
+
+    let whole = harness.run(&["verify", &noted], &[]);
+    harness
+        .sql(
+            "set session_replication_role = replica;
+             delete from audit_log where number = 3;
+             set session_replication_role = origin",
+        )
+        .await;
+    let unnoted = harness.run(&["verify"], &[]);
+    let cut_off = harness.run(&["verify", &noted], &[]);
+    let wrong = harness.run(&["verify", "--audit-was", "3:ab"], &[]);
+
+    assert_eq!(whole.code, Some(0), "{whole:?}");
+    let ends = format!("audit log: 3 entries, last hash {hash}\n");
+    assert!(whole.stdout.starts_with(&ends), "{whole:?}");
+    assert_eq!(unnoted.code, Some(0), "its chain holds: {unnoted:?}");
+    assert_eq!(cut_off.code, Some(1), "{cut_off:?}");
+    let differs = "DIFFERS  audit log: stored 2 entries, what was noted says ";
+    assert!(cut_off.stdout.contains(differs), "{cut_off:?}");
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
 }
