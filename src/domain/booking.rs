@@ -376,3 +376,20 @@ impl Booking {
         }
     }
 }
+
+/// A booking under its lock.
+#[derive(Debug, Clone, Copy)]
+pub struct LockedBooking {
+    /// Where it stands.
+    pub status: BookingStatus,
+    /// What is due for confirmation.
+    pub due: Money,
+    /// What all of it costs.
+    pub total: Money,
+    /// What has been paid of it.
+    pub paid: Money,
+    /// What is left to pay of it.
+    pub balance: Money,
+    /// Whether it has been confirmed, wherever it stands now.
+    pub was_confirmed: bool,
+}

@@ -8,9 +8,9 @@ use super::booking::BookingStatus;
 use super::checkout_state::CheckoutState;
 use super::ids::{AttemptId, BookingId, PaymentId};
 use super::money::Money;
-
-/// What comes right before the end of a booking that is not the end of its attempt.
-const CANCELLED_AT_ONCE: [&str; 3] = ["cancellationRequested", "reviewResolved", "refundRequested"];
+use super::past_event::PastEvent;
+use super::resolution::Resolution;
+use super::review::Price;
 
 /// A booking, with all that has happened to it.
 #[derive(Debug, Clone)]
@@ -42,17 +42,6 @@ pub struct PastAttempt {
     pub part: PaymentPart,
     /// What it asks for, in minor units.
     pub asked_minor: i64,
-}
-
-/// Something that has happened to the booking, as far as it matters for what follows.
-#[derive(Debug, Clone)]
-pub struct PastEvent {
-    /// What, as it is stored.
-    pub kind: String,
-    /// The attempt that it names.
-    pub attempt_id: Option<AttemptId>,
-    /// The payment that it names.
-    pub payment_id: Option<PaymentId>,
 }
 
 /// A payment that is stored.
@@ -89,7 +78,7 @@ impl BookingPast {
 
     /// The moment before a payment came; `None` if nothing that has happened names it.
     pub fn before(&self, payment_id: PaymentId) -> Option<usize> {
-        let names = |event: &PastEvent| event.payment_id == Some(payment_id);
+        let names = |event: &PastEvent| event.payment_id() == Some(payment_id);
         self.happened.iter().position(names)
     }
 
@@ -102,7 +91,7 @@ impl BookingPast {
     /// Whether what was reserved had just been claimed again at this moment.
     pub fn had_claimed_again(&self, moment: usize) -> bool {
         let last = self.happened.get(..moment).and_then(<[_]>::last);
-        last.is_some_and(|event| event.kind == "claimedAgain")
+        last == Some(&PastEvent::ClaimedAgain)
     }
 
     /// How the booking stood at this moment.
@@ -113,54 +102,69 @@ impl BookingPast {
             cancel_requested: false,
         };
         for (place, event) in self.happened.iter().take(moment).enumerate() {
-            let brought = event.payment_id.map_or(0, |id| self.amount_minor(id));
-            let met_minor = state.met_minor.saturating_add(brought);
-            match event.kind.as_str() {
-                "awaitingFunds" if state.status == BookingStatus::Pending => {
-                    state.status = BookingStatus::Processing;
-                }
-                kind @ ("confirmed" | "balancePaid") => {
-                    state.status = BookingStatus::Confirmed;
-                    // Who accepts what was kept apart lets the rest off.
-                    let was_kept = event.payment_id.and_then(|id| self.before(id)) < Some(place);
-                    let is_accepted = was_kept && event.payment_id.is_some();
-                    state.met_minor = if !is_accepted {
-                        met_minor
-                    } else if kind == "balancePaid" {
-                        self.total.amount_minor
-                    } else {
-                        self.accepted_minor(met_minor)
-                    };
-                }
-                // One that is cancelled instead is so in the next event.
-                "reviewResolved" => state.status = BookingStatus::Confirmed,
-                "cancellationRequested" => state.cancel_requested = true,
-                "expired" => state.status = BookingStatus::Expired,
-                "cancelled" => state.status = BookingStatus::Cancelled,
-                "failed" => state.status = BookingStatus::Failed,
-                "review" => state.status = BookingStatus::Review,
-                _ => {}
-            }
+            self.go_on(&mut state, place, *event);
         }
         state
     }
 
-    /// What is met of the total once so much was accepted for what was due: `payments::accept` says
-    /// the same in SQL.
-    fn accepted_minor(&self, paid_minor: i64) -> i64 {
-        let total_minor = self.total.amount_minor;
-        let left_minor = total_minor.saturating_sub(paid_minor);
-        if left_minor < self.total.currency.minimum_minor() {
-            total_minor
-        } else {
-            paid_minor.max(self.due_minor)
+    /// How the booking stood after what has happened at this place.
+    fn go_on(&self, state: &mut PastState, place: usize, event: PastEvent) {
+        match event {
+            PastEvent::AwaitingFunds(_) if state.status == BookingStatus::Pending => {
+                state.status = BookingStatus::Processing;
+            }
+            PastEvent::Applied(payment_id) => {
+                state.status = BookingStatus::Confirmed;
+                if let Some(id) = payment_id {
+                    state.met_minor = self.met_minor(state.met_minor, place, id);
+                }
+            }
+            PastEvent::Resolved(Resolution::Confirm) => state.status = BookingStatus::Confirmed,
+            PastEvent::CancellationRequested => state.cancel_requested = true,
+            PastEvent::Expired => state.status = BookingStatus::Expired,
+            PastEvent::Cancelled => state.status = BookingStatus::Cancelled,
+            PastEvent::Failed => state.status = BookingStatus::Failed,
+            PastEvent::Review => state.status = BookingStatus::Review,
+            // That it is cancelled is said by the next.
+            PastEvent::Resolved(Resolution::Cancel)
+            | PastEvent::AwaitingFunds(_)
+            | PastEvent::AttemptOpened(_)
+            | PastEvent::AttemptEnded(_)
+            | PastEvent::ClaimedAgain
+            | PastEvent::Kept(_)
+            | PastEvent::Other => {}
         }
+    }
+
+    /// What is met with a payment that is applied at this place. Who accepts what was kept apart
+    /// lets the rest off.
+    fn met_minor(&self, before_minor: i64, place: usize, id: PaymentId) -> i64 {
+        let payment = self.payments.iter().find(|payment| payment.id == id);
+        let amount_minor = payment.map_or(0, |payment| payment.amount_minor);
+        let met_minor = before_minor.saturating_add(amount_minor);
+        let was_kept = self.before(id).is_some_and(|first| first < place);
+        let attempt = payment.and_then(|payment| self.attempt(payment.attempt_id));
+        match attempt.filter(|_| was_kept) {
+            Some(attempt) => self.price().met_minor(attempt.part, met_minor),
+            None => met_minor,
+        }
+    }
+
+    fn price(&self) -> Price {
+        Price {
+            total: self.total,
+            due_minor: self.due_minor,
+        }
+    }
+
+    fn attempt(&self, id: AttemptId) -> Option<&PastAttempt> {
+        self.attempts.iter().find(|attempt| attempt.id == id)
     }
 
     /// How the booking and one of its attempts stood at this moment; `None` if it has no such
     /// attempt.
     pub fn checkout_at(&self, moment: usize, attempt_id: AttemptId) -> Option<CheckoutState> {
-        let attempt = self.attempts.iter().find(|one| one.id == attempt_id)?;
+        let attempt = self.attempt(attempt_id)?;
         let booking = self.booking_at(moment);
         let currency = self.total.currency;
         let came = |payment: &&PastPayment| {
@@ -191,28 +195,33 @@ impl BookingPast {
 
     /// Where an attempt stood that had brought no payment.
     fn unpaid_at(&self, moment: usize, attempt_id: AttemptId) -> AttemptStatus {
-        let mut status = AttemptStatus::Creating;
-        let mut before = "";
-        for event in self.happened.iter().take(moment) {
-            let is_named = event.attempt_id == Some(attempt_id);
-            // Who cancels at once does not wait for the bank that has still to decide.
-            let is_at_once = CANCELLED_AT_ONCE.contains(&before);
-            status = match event.kind.as_str() {
-                "attemptOpened" if is_named => AttemptStatus::Open,
-                "awaitingFunds" if is_named => AttemptStatus::Processing,
-                "attemptClosed" | "attemptReplaced" if is_named => AttemptStatus::Expired,
-                "cancelled" if is_at_once && status == AttemptStatus::Processing => status,
-                "expired" | "cancelled" | "failed" => AttemptStatus::Expired,
-                _ => status,
-            };
-            before = &event.kind;
-        }
-        status
+        let happened = self.happened.iter().take(moment);
+        happened.fold(AttemptStatus::Creating, |status, event| {
+            attempt_after(*event, attempt_id, status)
+        })
     }
+}
 
-    fn amount_minor(&self, id: PaymentId) -> i64 {
-        let payment = self.payments.iter().find(|payment| payment.id == id);
-        payment.map_or(0, |payment| payment.amount_minor)
+/// Where an attempt stood after this, unless it was paid.
+fn attempt_after(event: PastEvent, id: AttemptId, before: AttemptStatus) -> AttemptStatus {
+    match event {
+        PastEvent::AttemptOpened(opened) if opened == id => AttemptStatus::Open,
+        PastEvent::AwaitingFunds(awaited) if awaited == id => AttemptStatus::Processing,
+        PastEvent::AttemptEnded(ended) if ended == id => AttemptStatus::Expired,
+        // What a bank has still to decide is ended by its answer alone: who cancels does not wait.
+        PastEvent::Expired | PastEvent::Cancelled if before == AttemptStatus::Processing => before,
+        PastEvent::Expired | PastEvent::Cancelled => AttemptStatus::Expired,
+        PastEvent::Failed => AttemptStatus::Failed,
+        PastEvent::AttemptOpened(_)
+        | PastEvent::AwaitingFunds(_)
+        | PastEvent::AttemptEnded(_)
+        | PastEvent::ClaimedAgain
+        | PastEvent::Applied(_)
+        | PastEvent::Kept(_)
+        | PastEvent::Review
+        | PastEvent::Resolved(_)
+        | PastEvent::CancellationRequested
+        | PastEvent::Other => before,
     }
 }
 
@@ -220,18 +229,15 @@ impl BookingPast {
 mod tests {
     use super::*;
     use BookingStatus as Booking;
+    use PastEvent::{
+        Applied, AttemptEnded, AttemptOpened, AwaitingFunds, CancellationRequested, Cancelled,
+        ClaimedAgain, Expired, Failed, Kept, Other, Resolved, Review,
+    };
 
-    /// A booking of 24 euros with a deposit of 12, of which this has happened; what names a payment
-    /// names the only one, of 12 euros.
-    fn past(kinds: &[&str]) -> BookingPast {
+    /// A booking of 24 euros with a deposit of 12.50, of which this has happened, with its only
+    /// attempt and its only payment, of 12 euros.
+    fn past(happened: impl Fn(AttemptId, PaymentId) -> Vec<PastEvent>) -> BookingPast {
         let (attempt_id, payment_id) = (AttemptId::new(), PaymentId::new());
-        let happened = kinds.iter().map(|kind| PastEvent {
-            kind: (*kind).to_owned(),
-            attempt_id: kind.starts_with('a').then_some(attempt_id),
-            payment_id: ["confirmed", "balancePaid", "surplusKept"]
-                .contains(kind)
-                .then_some(payment_id),
-        });
         BookingPast {
             id: BookingId::new(),
             status: Booking::Pending,
@@ -243,7 +249,7 @@ mod tests {
                 part: PaymentPart::Deposit,
                 asked_minor: 1_250,
             }],
-            happened: happened.collect(),
+            happened: happened(attempt_id, payment_id),
             payments: vec![PastPayment {
                 id: payment_id,
                 attempt_id,
@@ -254,64 +260,118 @@ mod tests {
         }
     }
 
+    /// What happens to a booking with this attempt and this payment.
+    type Story = fn(AttemptId, PaymentId) -> Vec<PastEvent>;
+
     #[test]
     fn a_booking_stood_where_what_had_happened_leads() {
-        for (kinds, status, met_minor) in [
-            (&["held", "attemptOpened"][..], Booking::Pending, 0),
-            (&["held", "awaitingFunds"], Booking::Processing, 0),
-            (&["held", "confirmed"], Booking::Confirmed, 1_200),
+        let cases: [(Story, Booking, i64); 12] = [
             (
-                &["held", "confirmed", "awaitingFunds"],
+                |attempt, _| vec![AttemptOpened(attempt)],
+                Booking::Pending,
+                0,
+            ),
+            (
+                |attempt, _| vec![AwaitingFunds(attempt)],
+                Booking::Processing,
+                0,
+            ),
+            (
+                |_, payment| vec![Applied(Some(payment))],
                 Booking::Confirmed,
                 1_200,
             ),
-            (&["held", "expired"], Booking::Expired, 0),
+            (|_, _| vec![Applied(None)], Booking::Confirmed, 0),
             (
-                &["held", "expired", "claimedAgain", "confirmed"],
+                |attempt, payment| vec![Applied(Some(payment)), AwaitingFunds(attempt)],
                 Booking::Confirmed,
                 1_200,
             ),
-            (&["held", "surplusKept", "review"], Booking::Review, 0),
+            (|_, _| vec![Expired], Booking::Expired, 0),
             (
-                &[
-                    "held",
-                    "surplusKept",
-                    "review",
-                    "reviewResolved",
-                    "confirmed",
-                ],
+                |_, payment| vec![Expired, ClaimedAgain, Applied(Some(payment))],
+                Booking::Confirmed,
+                1_200,
+            ),
+            (|_, payment| vec![Kept(payment), Review], Booking::Review, 0),
+            (
+                |_, payment| {
+                    let confirmed = Resolved(Resolution::Confirm);
+                    vec![Kept(payment), Review, confirmed, Applied(Some(payment))]
+                },
                 Booking::Confirmed,
                 1_250,
             ),
             (
-                &["held", "confirmed", "cancelled"],
+                |_, payment| {
+                    let cancelled = Resolved(Resolution::Cancel);
+                    vec![Kept(payment), Review, cancelled, Cancelled]
+                },
+                Booking::Cancelled,
+                0,
+            ),
+            (
+                |_, payment| vec![Applied(Some(payment)), CancellationRequested, Cancelled],
                 Booking::Cancelled,
                 1_200,
             ),
-            (&["held", "failed"], Booking::Failed, 0),
-        ] {
-            let past = past(kinds);
+            (|_, _| vec![Other, Failed], Booking::Failed, 0),
+        ];
+        for (story, status, met_minor) in cases {
+            let past = past(story);
 
             let end = past.booking_at(past.end());
 
-            assert_eq!(
-                (end.status, end.met_minor),
-                (status, met_minor),
-                "{kinds:?}"
-            );
+            let stood = (end.status, end.met_minor);
+            assert_eq!(stood, (status, met_minor), "{:?}", past.happened);
             assert_eq!(past.booking_at(0).status, Booking::Pending);
         }
     }
 
     #[test]
+    fn an_attempt_ended_with_its_booking_unless_a_bank_had_still_to_decide() {
+        let cases: [(Story, AttemptStatus); 7] = [
+            (|_, _| vec![], AttemptStatus::Creating),
+            (
+                |attempt, _| vec![AttemptOpened(attempt), Expired],
+                AttemptStatus::Expired,
+            ),
+            (
+                |_, _| vec![AttemptOpened(AttemptId::new())],
+                AttemptStatus::Creating,
+            ),
+            (
+                |attempt, _| vec![AttemptOpened(attempt), Cancelled],
+                AttemptStatus::Expired,
+            ),
+            (
+                |attempt, _| vec![AwaitingFunds(attempt), Other, Cancelled],
+                AttemptStatus::Processing,
+            ),
+            (
+                |attempt, _| vec![AwaitingFunds(attempt), Failed],
+                AttemptStatus::Failed,
+            ),
+            (
+                |attempt, _| vec![AwaitingFunds(attempt), Cancelled, AttemptEnded(attempt)],
+                AttemptStatus::Expired,
+            ),
+        ];
+        for (story, status) in cases {
+            let past = past(story);
+
+            let state = past.checkout_at(past.end(), past.attempts[0].id).unwrap();
+
+            assert_eq!(state.attempt_status, status, "{:?}", past.happened);
+        }
+    }
+
+    #[test]
     fn an_attempt_was_paid_from_its_payment_on() {
-        let past = past(&[
-            "held",
-            "attemptOpened",
-            "expired",
-            "claimedAgain",
-            "confirmed",
-        ]);
+        let past = past(|attempt, payment| {
+            let opened = AttemptOpened(attempt);
+            vec![Other, opened, Expired, ClaimedAgain, Applied(Some(payment))]
+        });
         let attempt_id = past.attempts[0].id;
         let before = past.before(past.payments[0].id).unwrap();
 

@@ -30,6 +30,7 @@ pub mod job;
 pub mod ledger;
 pub mod money;
 pub mod odd_json;
+pub mod past_event;
 pub mod payment;
 pub mod payment_event;
 pub mod payment_intent;

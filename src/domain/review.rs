@@ -26,6 +26,31 @@ pub struct Awaited {
     pub is_balance: bool,
 }
 
+/// What a booking costs, and how much of it is due for confirmation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Price {
+    /// What all of it costs.
+    pub total: Money,
+    /// What confirms it, in minor units.
+    pub due_minor: i64,
+}
+
+impl Price {
+    /// How much of it is met once a person has accepted a payment of this part, with which so much
+    /// is paid. By what is less than was due for the part, or more than the total, the buyer is let
+    /// off; what is more than the deposit makes the balance smaller, and one that Stripe does not
+    /// charge for being too small is let off as well.
+    pub fn met_minor(self, part: PaymentPart, paid_minor: i64) -> i64 {
+        let total_minor = self.total.amount_minor;
+        let left_minor = total_minor.saturating_sub(paid_minor);
+        if part == PaymentPart::Balance || left_minor < self.total.currency.minimum_minor() {
+            total_minor
+        } else {
+            paid_minor.max(self.due_minor)
+        }
+    }
+}
+
 /// Decides what becomes of the payments, newest first, of a booking. Of several the one is accepted
 /// that is right, else the oldest. A booking that was confirmed before stays so without any, and
 /// what was applied to it goes back only if it is cancelled.
@@ -165,6 +190,28 @@ mod tests {
             let said = said(resolution, awaited, &payments);
 
             assert_eq!(said, expected, "{resolution:?} {payments:?}");
+        }
+    }
+
+    #[test]
+    fn who_accepts_a_payment_lets_off_what_is_less_than_was_due() {
+        let price = Price {
+            total: Money::new(2_400, "eur".parse().unwrap()),
+            due_minor: 1_200,
+        };
+        for (part, paid_minor, met_minor) in [
+            (PaymentPart::Deposit, 1_000, 1_200),
+            (PaymentPart::Deposit, 1_300, 1_300),
+            (PaymentPart::Deposit, 2_351, 2_400),
+            (PaymentPart::Deposit, 2_350, 2_350),
+            (PaymentPart::Full, 2_500, 2_400),
+            (PaymentPart::Balance, 1_300, 2_400),
+        ] {
+            assert_eq!(
+                price.met_minor(part, paid_minor),
+                met_minor,
+                "{part:?} {paid_minor}"
+            );
         }
     }
 

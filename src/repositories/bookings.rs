@@ -7,7 +7,8 @@ use crate::connection::Connection;
 use crate::domain::attempt::{OpenCheckout, PaymentPart};
 use crate::domain::booking::{
     BookedMovie, BookedService, BookedShow, Booking, BookingDetails, BookingKind, BookingStatus,
-    OpenAttempt, PaymentOption, Reservation, ReservedSeats, ReservedSlot, ResourceId,
+    LockedBooking, OpenAttempt, PaymentOption, Reservation, ReservedSeats, ReservedSlot,
+    ResourceId,
 };
 use crate::domain::checkout_state::Ending;
 use crate::domain::dispute_status::DisputeStatus;
@@ -279,23 +280,10 @@ pub async fn find_buyers_details(db: &mut Connection, id: BookingId) -> Result<O
     Ok(buyers_details.fetch_optional(db).await?.flatten())
 }
 
-/// A booking under its lock.
-#[derive(Debug, Clone, Copy)]
-pub struct LockedBooking {
-    /// Where it stands.
-    pub status: BookingStatus,
-    /// What is due for confirmation.
-    pub due: Money,
-    /// What is left to pay of it.
-    pub balance: Money,
-    /// Whether it has been confirmed, wherever it stands now.
-    pub was_confirmed: bool,
-}
-
 /// Locks a booking, if there is one.
 pub async fn lock(db: &mut Connection, id: BookingId) -> Result<Option<LockedBooking>> {
     let row = sqlx::query!(
-        r#"select status as "status: BookingStatus", due_minor, currency,
+        r#"select status as "status: BookingStatus", due_minor, total_minor, paid_minor, currency,
                   total_minor - paid_minor - conceded_minor as "balance_minor!",
                   confirmed_at is not null as "was_confirmed!"
            from bookings
@@ -310,6 +298,8 @@ pub async fn lock(db: &mut Connection, id: BookingId) -> Result<Option<LockedBoo
         Ok(LockedBooking {
             status: row.status,
             due: Money::new(row.due_minor, currency),
+            total: Money::new(row.total_minor, currency),
+            paid: Money::new(row.paid_minor, currency),
             balance: Money::new(row.balance_minor, currency),
             was_confirmed: row.was_confirmed,
         })

@@ -183,14 +183,11 @@ fn failures_json(failures: &[NewFailedPayment<'_>]) -> Value {
 }
 
 /// Applies surplus to its booking, books it over, and confirms the booking, which is under review,
-/// for this money. By what is less than was due for this part, or more than the total, the buyer is
-/// let off; what is more than the deposit makes the balance smaller, and one of less than
-/// `minimum_minor`, which Stripe does not charge, is let off as well. The caller holds the locks of
-/// both.
+/// for this money, with so much let off in all. The caller holds the locks of both.
 pub async fn accept(
     db: &mut Connection,
     id: PaymentId,
-    minimum_minor: i64,
+    conceded_minor: i64,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let kind = TransferKind::Acceptance;
@@ -209,12 +206,7 @@ pub async fn accept(
          )
          update bookings
          set status = 'confirmed', paid_minor = paid_minor + amount_minor,
-             conceded_minor = case
-               when part = 'balance' or total_minor - paid_minor - amount_minor < $7
-                 then total_minor - paid_minor - amount_minor
-               else greatest(due_minor - paid_minor - amount_minor, 0)
-             end,
-             confirmed_at = coalesce(confirmed_at, $6), hold_expires_at = null, updated_at = $6
+             conceded_minor = $7, confirmed_at = coalesce(confirmed_at, $6), hold_expires_at = null, updated_at = $6
          from accepted
          where bookings.id = accepted.booking_id and status = 'review'",
         id as _,
@@ -223,7 +215,7 @@ pub async fn accept(
         entry.debit.as_str(),
         entry.credit.as_str(),
         now,
-        minimum_minor,
+        conceded_minor,
     )
     .execute(db)
     .await?;

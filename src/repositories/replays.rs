@@ -4,14 +4,17 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use sqlx::types::Json;
 
 use crate::connection::Connection;
 use crate::domain::attempt::{AttemptOfBooking, PaymentPart};
 use crate::domain::booking::BookingStatus;
-use crate::domain::booking_past::{BookingPast, PastAttempt, PastEvent, PastPayment};
+use crate::domain::booking_event::BookingEvent;
+use crate::domain::booking_past::{BookingPast, PastAttempt, PastPayment};
 use crate::domain::charge::ChargeReference;
 use crate::domain::ids::{AttemptId, BookingId, PaymentId};
 use crate::domain::money::Money;
+use crate::domain::past_event::PastEvent;
 use crate::domain::payment_event::{EventStatus, StoredEvent};
 use crate::error::{Error, Result};
 
@@ -122,12 +125,7 @@ async fn list_attempts(db: &mut Connection, ids: &[BookingId]) -> Result<OfBooki
 
 async fn list_happened(db: &mut Connection, ids: &[BookingId]) -> Result<OfBookings<PastEvent>> {
     let rows = sqlx::query!(
-        r#"select booking_id as "booking_id: BookingId", kind,
-                  (case when kind in ('attemptOpened', 'attemptClosed', 'attemptReplaced',
-                                      'awaitingFunds', 'claimedAgain')
-                     then payload ->> 'attemptId' end)::uuid as "attempt_id: AttemptId",
-                  (case when kind in ('confirmed', 'balancePaid', 'surplusKept')
-                     then payload ->> 'paymentId' end)::uuid as "payment_id: PaymentId"
+        r#"select booking_id as "booking_id: BookingId", payload as "payload: Json<BookingEvent>"
            from public.booking_events
            where booking_id = any($1)
            order by booking_id, id"#,
@@ -137,11 +135,8 @@ async fn list_happened(db: &mut Connection, ids: &[BookingId]) -> Result<OfBooki
     .await?;
     let mut happened = OfBookings::new();
     for row in rows {
-        happened.entry(row.booking_id).or_default().push(PastEvent {
-            kind: row.kind,
-            attempt_id: row.attempt_id,
-            payment_id: row.payment_id,
-        });
+        let events: &mut Vec<_> = happened.entry(row.booking_id).or_default();
+        events.push(row.payload.0.into());
     }
     Ok(happened)
 }

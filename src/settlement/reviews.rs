@@ -4,17 +4,17 @@ use chrono::{DateTime, Utc};
 
 use super::round::Round;
 use crate::connection::Connection;
-use crate::domain::booking::BookingStatus;
+use crate::domain::booking::{BookingStatus, LockedBooking};
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::checkout_state::Ending;
 use crate::domain::funds::Mismatch;
 use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::domain::refund_request::GrantedRefund;
-use crate::domain::refund_state::RefundSource;
+use crate::domain::refund_state::{RefundSource, RefundedPayment};
 use crate::domain::refusal::Refusal;
 use crate::domain::resolution::Resolution;
-use crate::domain::review::{self, Awaited};
+use crate::domain::review::{self, Awaited, Price};
 use crate::error::Result;
 use crate::repositories::refund_requests::{self, NewRefund};
 use crate::repositories::{attempts, bookings, discrepancies, payments, refunds};
@@ -63,8 +63,9 @@ pub async fn resolve_review(
     round.happened(id, resolved);
     match (decision.resolution, outcome.accepted) {
         (Resolution::Confirm, Some(payment_id)) => {
-            let minimum_minor = booking.due.currency.minimum_minor();
-            payments::accept(db, payment_id, minimum_minor, now).await?;
+            let accepted = kept.iter().find(|payment| payment.id == payment_id);
+            let conceded_minor = accepted.map_or(0, |payment| conceded_minor(&booking, payment));
+            payments::accept(db, payment_id, conceded_minor, now).await?;
             let accepted = if is_balance {
                 BookingEvent::BalancePaid { payment_id }
             } else {
@@ -87,6 +88,18 @@ pub async fn resolve_review(
     let kinds = Mismatch::ALL.map(Mismatch::as_str);
     discrepancies::dismiss_of_booking(db, id, &kinds, reason).await?;
     round.finish(db).await
+}
+
+/// By how much less than is met the buyer has paid, once this payment is accepted.
+fn conceded_minor(booking: &LockedBooking, payment: &RefundedPayment) -> i64 {
+    let price = Price {
+        total: booking.total,
+        due_minor: booking.due.amount_minor,
+    };
+    let paid_minor = booking.paid.amount_minor;
+    let paid_minor = paid_minor.saturating_add(payment.money.amount_minor);
+    let met_minor = price.met_minor(payment.part, paid_minor);
+    met_minor.saturating_sub(paid_minor)
 }
 
 impl Round<'_> {
