@@ -1,8 +1,8 @@
 //! What is said of what was done about refunds, disputes and charges. What was done depends on what
 //! came first, so a report of each can come to one of a few ends.
 //!
-//! They are stored with the events, and `holdfast verify` compares them to the letter: who says one
-//! in other words makes all events differ that were settled before.
+//! They are stored with the events, and `holdfast verify` compares what they mean: who says one in
+//! other words notes those as well (`replay/meanings.rs`).
 
 use crate::domain::stripe_report::StripeReport;
 use crate::domain::{dispute, refund_state};

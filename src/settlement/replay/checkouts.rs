@@ -119,12 +119,11 @@ impl Moment<'_> {
             }
             return Some(decided);
         }
-        let outcome = self.event.stored.outcome.as_deref();
         let moments = (0..=self.past.end()).rev();
         let mut decided = moments.filter_map(|moment| self.decide_at(moment, known));
         let mut chosen = decided.next()?;
-        if Some(chosen.sentence) != outcome {
-            let then = decided.find(|decided| Some(decided.sentence) == outcome);
+        if !self.event.has_come_to(chosen.sentence) {
+            let then = decided.find(|decided| self.event.has_come_to(decided.sentence));
             chosen = then.unwrap_or(chosen);
         }
         if chosen.money.is_some() {
@@ -174,8 +173,7 @@ impl Moment<'_> {
 
     /// Whether what was reserved could be claimed again, which had to be tried then.
     fn has_claimed_again(&self, moment: usize) -> bool {
-        self.past.had_claimed_again(moment)
-            || self.event.stored.outcome.as_deref() == Some(CLAIMED_AGAIN)
+        self.past.had_claimed_again(moment) || self.event.has_come_to(CLAIMED_AGAIN)
     }
 }
 

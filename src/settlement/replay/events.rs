@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::Span;
 
+use super::meanings::means;
 use crate::domain::charge::{ChargeReference, ChargeReport, FailedPayment};
 use crate::domain::difference::Difference;
+use crate::domain::dispute::DisputeReport;
 use crate::domain::ids::BookingId;
 use crate::domain::payment::SettledBy;
 use crate::domain::payment_event::{EventStatus, StoredEvent};
@@ -102,7 +104,7 @@ fn modes(stored: &[StoredEvent]) -> HashMap<BookingId, bool> {
 /// In which mode Stripe was, by the end of an event alone: its own, unless it was ignored for that.
 fn mode_by(stored: &StoredEvent) -> bool {
     let own = stored.livemode.unwrap_or_default();
-    let was_other = stored.outcome.as_deref() == Some(OTHER_MODE);
+    let was_other = means(stored.outcome.as_deref(), OTHER_MODE);
     own != was_other
 }
 
@@ -160,6 +162,16 @@ impl ReadEvent {
         }
     }
 
+    /// What it says of a dispute, if that was kept.
+    pub fn dispute(&self) -> Option<&DisputeReport> {
+        match self.event.report.as_ref().ok()? {
+            StripeReport::Dispute(dispute) if self.stored.status == EventStatus::Processed => {
+                Some(dispute)
+            }
+            _ => None,
+        }
+    }
+
     /// What it says of a try to pay that has failed, if it was kept, and under which name.
     pub fn failure(&self) -> Option<(&str, &FailedPayment)> {
         match self.event.report.as_ref().ok()? {
@@ -190,30 +202,37 @@ impl ReadEvent {
     /// Whether the end that is stored is one to which a report like this can come, depending on
     /// what came before it.
     pub(super) fn could_have_ended_so(&self) -> bool {
-        let outcome = self.stored.outcome.as_deref().unwrap_or_default();
         let Ok(report) = &self.event.report else {
             return false;
         };
         match self.stored.status {
             EventStatus::Processed | EventStatus::Ignored => {
                 let is_ignored = self.stored.status == EventStatus::Ignored;
-                let is_possible = sentences::could_be_of(report).contains(&outcome);
-                is_possible && is_ignored == (outcome == sentences::FRAUD_KNOWN)
+                let mut possible = sentences::could_be_of(report).iter();
+                let is_possible = possible.any(|sentence| self.has_come_to(sentence));
+                is_possible && is_ignored == self.has_come_to(sentences::FRAUD_KNOWN)
             }
-            EventStatus::Failed => outcome == sentences::GIVEN_UP,
+            EventStatus::Failed => self.has_come_to(sentences::GIVEN_UP),
             EventStatus::Received | EventStatus::Deferred => false,
         }
     }
 
-    /// Notes where the event is stored with another end than this.
+    /// Whether the end that is stored is this one, in whatever words.
+    pub(super) fn has_come_to(&self, sentence: &str) -> bool {
+        means(self.stored.outcome.as_deref(), sentence)
+    }
+
+    /// Notes where the event is stored with another end than this. Why it was ignored decides
+    /// nothing.
     pub(super) fn compare(
         &self,
         status: EventStatus,
         sentence: &str,
         differences: &mut Vec<Difference>,
     ) {
-        let stored = self.stored.outcome.as_deref();
-        if self.stored.status != status || stored != Some(sentence) {
+        let is_same = status == EventStatus::Ignored || self.has_come_to(sentence);
+        if self.stored.status != status || !is_same {
+            let stored = self.stored.outcome.as_deref();
             let stored = stored.map(|outcome| format!("{:?}, {outcome}", self.stored.status));
             let said = Some(format!("{status:?}, {sentence}"));
             differences.push(differs(&self.stored.id, stored, said));

@@ -1,4 +1,4 @@
-//! Decides stored events again, in a session that has copies of the tables (`scratch`): by the same
+//! Decides stored events again, in a transaction that has copies of the tables (`scratch`): by the same
 //! `plan` and the same statements as when they came, and without anything that follows from them.
 //!
 //! Most reports come to the same in any order, and are settled one after the other as they were.
@@ -8,6 +8,7 @@
 
 mod checkouts;
 mod events;
+mod meanings;
 
 use chrono::{DateTime, Utc};
 use tracing::Span;
