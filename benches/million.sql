@@ -3,9 +3,14 @@
 set session_replication_role = replica;
 set synchronous_commit = off;
 
+insert into users (id, created_at, updated_at)
+select 'user_' || n, now() - interval '60 days', now() - interval '60 days' from generate_series(0, 9999) as n
+on conflict do nothing;
+
 insert into shows (id, title, starts_at, timezone, currency, max_seats_per_booking, cancellation_policy, created_at)
 select ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'Past show ' || n, now() - interval '1 day',
-       'Europe/Berlin', 'usd', 10, '[]', now() - interval '60 days'
+       'Europe/Berlin', 'usd', 10, '[{"hoursBefore": 24, "refundPercent": 100}, {"hoursBefore": 0, "refundPercent": 0}]',
+       now() - interval '60 days'
 from generate_series(1, 5000) as n;
 
 insert into show_tiers (show_id, name, position, price_minor)

@@ -56,6 +56,28 @@ pub struct DisputeReport {
     pub opened_at: DateTime<Utc>,
     /// When Stripe said this.
     pub reported_at: DateTime<Utc>,
+    /// Whether it was asked: it has not said so by an event.
+    pub is_answer: bool,
+}
+
+impl DisputeReport {
+    /// What it says beside where the dispute stands.
+    pub fn terms(&self) -> DisputeTerms {
+        DisputeTerms {
+            reason: self.reason.clone(),
+            evidence_due_by: self.evidence_due_by,
+        }
+    }
+}
+
+/// What is told of a dispute beside where it stands. Each report has all of it, and which of them
+/// was stored depends on their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DisputeTerms {
+    /// Why, in Stripe's words.
+    pub reason: Option<String>,
+    /// Until when the bank takes an answer.
+    pub evidence_due_by: Option<DateTime<Utc>>,
 }
 
 /// A dispute as it is stored.
@@ -252,6 +274,7 @@ mod tests {
             evidence_due_by: None,
             opened_at: DateTime::UNIX_EPOCH,
             reported_at: DateTime::from_timestamp(second, 0).unwrap(),
+            is_answer: false,
         }
     }
 

@@ -152,13 +152,14 @@ pub async fn store(
     sqlx::query!(
         "insert into disputes (id, stripe_dispute_id, payment_id, booking_id, amount_minor,
                                currency, reason, status, evidence_due_by, opened_at, reported_at,
-                               closed_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                               closed_at, was_asked_about)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
          on conflict (stripe_dispute_id) do update
          set amount_minor = excluded.amount_minor, status = excluded.status,
              reason = coalesce(disputes.reason, excluded.reason),
              evidence_due_by = coalesce(excluded.evidence_due_by, disputes.evidence_due_by),
-             reported_at = excluded.reported_at, closed_at = excluded.closed_at",
+             reported_at = excluded.reported_at, closed_at = excluded.closed_at,
+             was_asked_about = disputes.was_asked_about or excluded.was_asked_about",
         dispute.id as _,
         dispute.stripe_dispute_id,
         payment.id as _,
@@ -171,6 +172,7 @@ pub async fn store(
         report.opened_at,
         dispute.reported_at,
         closed_at,
+        report.is_answer,
     )
     .execute(db)
     .await?;

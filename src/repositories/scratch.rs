@@ -58,6 +58,10 @@ pub enum Given {
     Payments,
     /// As they are.
     Refunds,
+    /// As they are, those of which something was learned by asking.
+    Disputes,
+    /// What was booked for those, as it is.
+    DisputeTransfers,
 }
 
 impl Given {
@@ -67,13 +71,22 @@ impl Given {
             Self::Attempts => "checkout_attempts",
             Self::Payments => "payments",
             Self::Refunds => "refunds",
+            Self::Disputes => "disputes",
+            Self::DisputeTransfers => "ledger_transfers",
         }
     }
 
-    fn booking_id(self) -> &'static str {
+    /// Which rows are copied for the bookings `$1`.
+    fn which(self) -> &'static str {
         match self {
-            Self::Bookings => "id",
-            Self::Attempts | Self::Payments | Self::Refunds => "booking_id",
+            Self::Bookings => "id = any($1)",
+            Self::Attempts | Self::Payments | Self::Refunds => "booking_id = any($1)",
+            Self::Disputes => "booking_id = any($1) and was_asked_about",
+            Self::DisputeTransfers => {
+                "booking_id = any($1) and dispute_id in (
+                   select id from public.disputes where booking_id = any($1) and was_asked_about
+                 )"
+            }
         }
     }
 
@@ -85,7 +98,15 @@ impl Given {
             (Self::Bookings, "hold_expires_at") => "coalesce(hold_expires_at, created_at)",
             // It can be paid no more, as far as was known. What money makes of it is the same.
             (Self::Attempts, "status") => "case status when 'paid' then 'expired' else status end",
-            (Self::Bookings | Self::Attempts | Self::Payments | Self::Refunds, _) => column,
+            (
+                Self::Bookings
+                | Self::Attempts
+                | Self::Payments
+                | Self::Refunds
+                | Self::Disputes
+                | Self::DisputeTransfers,
+                _,
+            ) => column,
         }
     }
 }
@@ -242,7 +263,7 @@ pub async fn give(
     given: Given,
     bookings: &[BookingId],
 ) -> Result<()> {
-    let (table, booking_id) = (given.table(), given.booking_id());
+    let (table, which) = (given.table(), given.which());
     let columns = sqlx::query_scalar!(
         r#"select quote_ident(attname) as "column!"
            from pg_attribute
@@ -255,7 +276,7 @@ pub async fn give(
     let (columns, values) = (columns.join(", "), values.join(", "));
     let copy = format!(
         "insert into {}.{table} ({columns})
-         select {values} from public.{table} where {booking_id} = any($1)",
+         select {values} from public.{table} where {which}",
         schema.0,
     );
     let copied = sqlx::query(AssertSqlSafe(copy)).bind(bookings);

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use crate::connection::Connection;
 use crate::domain::charge::{ChargeReport, FailedPayment, PaymentMethod};
 use crate::domain::difference::Difference;
+use crate::domain::dispute::DisputeTerms;
 use crate::domain::ids::BookingId;
 use crate::error::Result;
 
@@ -129,4 +130,28 @@ pub async fn list_failures(
         (row.stripe_id, failure)
     });
     Ok(failures.collect())
+}
+
+/// What is stored of disputes of bookings beside where they stand, by their names at Stripe; those
+/// of which something was learned by asking are left out.
+pub async fn list_dispute_terms(
+    db: &mut Connection,
+    bookings: &[BookingId],
+) -> Result<HashMap<String, DisputeTerms>> {
+    let rows = sqlx::query!(
+        "select stripe_dispute_id, reason, evidence_due_by
+         from public.disputes
+         where booking_id = any($1) and not was_asked_about",
+        bookings as _,
+    )
+    .fetch_all(db)
+    .await?;
+    let terms = rows.into_iter().map(|row| {
+        let terms = DisputeTerms {
+            reason: row.reason,
+            evidence_due_by: row.evidence_due_by,
+        };
+        (row.stripe_dispute_id, terms)
+    });
+    Ok(terms.collect())
 }

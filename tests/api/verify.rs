@@ -2,6 +2,7 @@
 //! is changed behind the back of all that, is found.
 
 mod beside;
+mod derived;
 mod forsaken;
 mod tampered;
 

@@ -76,6 +76,7 @@ impl StripeObject {
             evidence_due_by: self.evidence_details.get("due_by").and_then(at),
             opened_at: self.created.unwrap_or(reported_at),
             reported_at,
+            is_answer: false,
         })
     }
 

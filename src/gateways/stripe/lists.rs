@@ -218,7 +218,13 @@ impl Stripe {
         now: DateTime<Utc>,
     ) -> Result<ListPage<DisputeReport>, StripeError> {
         let list = self.list(StripeList::Disputes, page).await?;
-        list.page(|dispute| object(dispute)?.dispute_report(DisputedFunds::Untouched, now))
+        list.page(|dispute| {
+            let report = object(dispute)?.dispute_report(DisputedFunds::Untouched, now)?;
+            Some(DisputeReport {
+                is_answer: true,
+                ..report
+            })
+        })
     }
 
     /// Asks for one entry of a list, to learn whether it is given at all.

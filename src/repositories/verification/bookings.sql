@@ -2,17 +2,20 @@
 with booking as (
   select * from public.bookings where id = any($1)
 ), event as (
-  -- What names money: the others may hold texts that are no JSON of Postgres'.
+  -- What names money, and who has wanted it back: the others may hold texts that are no JSON of
+  -- Postgres'.
   select booking_id, id, kind,
          payload ->> 'paymentId' as payment_id, payload ->> 'refundId' as refund_id,
          payload ->> 'disputeId' as dispute_id, payload ->> 'status' as status,
-         payload ->> 'warningId' as warning_id,
+         payload ->> 'reason' as reason, payload ->> 'code' as code,
          (payload -> 'amount' ->> 'amountMinor')::bigint as amount_minor,
          (payload -> 'discount' ->> 'amountMinor')::bigint as discount_minor
   from public.booking_events
   where booking_id = any($1)
     and kind in ('confirmed', 'balancePaid', 'surplusKept', 'refundRequested', 'refundSettled',
-                 'refundMadeByHand', 'disputeOpened', 'voucherRedeemed')
+                 'refundMadeByHand', 'disputeOpened', 'disputeUpdated', 'disputeFundsWithdrawn',
+                 'disputeFundsReinstated', 'disputeClosed', 'voucherRedeemed',
+                 'cancellationRequested', 'showCancelled')
 ), payment as (
   select payment.*, coalesce(born.was_kept, false) as was_kept, born.is_told,
          capture.payment_event_id is not null as is_by_event
@@ -31,16 +34,30 @@ with booking as (
   ) as born on born.payment_id = payment.id
   where payment.booking_id = any($1)
 ), refund as (
-  select refund.*, told.amount_minor as told_minor, told.ended
+  select refund.*, told.amount_minor as told_minor, told.ended, told.is_by_hand, told.asked_for
   from public.refunds as refund
   left join (
     select refund_id::uuid, max(amount_minor) as amount_minor,
-           (array_agg(status order by id desc) filter (where kind = 'refundSettled'))[1] as ended
+           (array_agg(status order by id desc) filter (where kind = 'refundSettled'))[1] as ended,
+           bool_or(kind = 'refundMadeByHand') as is_by_hand,
+           max(reason) filter (where kind = 'refundRequested') as asked_for
     from event
     where refund_id is not null
     group by refund_id
   ) as told on told.refund_id = refund.id
   where refund.booking_id = any($1)
+), dispute as (
+  select dispute.*, told.dispute_id is not null as is_told, told.status as told_status
+  from public.disputes as dispute
+  left join (
+    select dispute_id,
+           (array_agg(status order by id desc)
+              filter (where kind in ('disputeUpdated', 'disputeClosed')))[1] as status
+    from event
+    where dispute_id is not null
+    group by dispute_id
+  ) as told on told.dispute_id = dispute.id::text
+  where dispute.booking_id = any($1)
 ), side_by_side as (
   select 'what is paid of booking ' || booking.id as subject,
          concat_ws(' ', booking.paid_minor, booking.currency) as stored,
@@ -67,6 +84,43 @@ with booking as (
       when 'balance' then attempt.amount_minor <> booking.total_minor - booking.due_minor
       else attempt.amount_minor <> booking.due_minor
     end
+  union all
+  select 'booking ' || booking.id, 'to be paid ' || booking.payment_option, 'its attempts say',
+         case attempt.part when 'full' then 'to be paid full' else 'to be paid half' end
+  from public.checkout_attempts as attempt
+  join booking on booking.id = attempt.booking_id
+  where attempt.booking_id = any($1)
+  union all
+  -- Neither changes once something is sold.
+  select 'what booking ' || booking.id || ' costs', booking.total_minor || ' ' || booking.currency,
+         'its show says',
+         listed.price_minor - coalesce(use.discount_minor, 0) || ' ' || show.currency
+  from booking
+  join public.shows as show on show.id = booking.show_id
+  cross join lateral (
+    select coalesce(sum(tier.price_minor), 0) as price_minor
+    from unnest(booking.seats) as wanted (label)
+    join public.show_seats as seat on seat.show_id = show.id and seat.label = wanted.label
+    join public.show_tiers as tier on tier.show_id = show.id and tier.name = seat.tier
+  ) as listed
+  left join public.voucher_redemptions as use on use.booking_id = booking.id
+  union all
+  select 'what booking ' || booking.id || ' costs', booking.total_minor || ' ' || booking.currency,
+         'its service says',
+         (service.hour_price_minor
+             * extract(epoch from slot_ends_at - slot_starts_at) / 3600)::bigint
+           - coalesce(use.discount_minor, 0) || ' ' || service.currency
+  from booking
+  join public.services as service on service.id = booking.service_id
+  left join public.voucher_redemptions as use on use.booking_id = booking.id
+  union all
+  select 'the cancellation policy of booking ' || booking.id, booking.cancellation_policy::text,
+         case booking.kind when 'show' then 'its show says' else 'its service says' end,
+         coalesce(show.cancellation_policy, service.cancellation_policy)::text
+  from booking
+  left join public.shows as show on show.id = booking.show_id
+  left join public.services as service on service.id = booking.service_id
+  where show.id is not null or service.id is not null
   union all
   select 'attempt ' || attempt.id, attempt.status::text, 'its payments say',
          case when attempt.status = 'paid' then 'unpaid' else 'paid' end
@@ -167,6 +221,49 @@ with booking as (
     or ended is distinct from case when status in ('succeeded', 'failed', 'canceled')
          then status::text end
   union all
+  -- Of one that somebody has made in the dashboard, only Stripe says why.
+  select 'refund ' || refund.id,
+         concat_ws(', for ', refund.source, case when not is_by_hand then refund.reason end),
+         'its booking''s past says',
+         case
+           when is_by_hand then 'dashboard'
+           when asked_for is not null then 'admin, for ' || asked_for
+           else coalesce(possible.words, 'nothing') end
+  from refund
+  left join lateral (
+    -- Asked for without a word: by ourselves, by who has cancelled, or as the rest of another one.
+    select words
+    from (
+      select 'surplus, for ' || told.reason as words
+      from event as told
+      where told.kind = 'surplusKept' and told.payment_id = refund.payment_id::text
+      union all
+      select source || ', for ' || cancelled.reason
+      from payment
+      -- What is kept apart goes back with a show that is cancelled as what an admin has asked for.
+      join (values ('policy'), ('admin')) as asked (source)
+        on source = 'policy' or was_kept and disposition = 'surplus'
+      cross join (
+        select booking_id, coalesce(reason, 'cancelled') as reason
+        from event
+        where kind in ('cancellationRequested', 'showCancelled')
+        union all
+        select booking.id, run.reason
+        from booking
+        join public.runs as run on run.show_id = booking.show_id
+      ) as cancelled
+      where payment.id = refund.payment_id and cancelled.booking_id = refund.booking_id
+      union all
+      select 'admin, for ' || other.reason
+      from event as other
+      where other.kind = 'refundRequested' and other.booking_id = refund.booking_id
+    ) as reasons
+    order by words is not distinct from refund.source || ', for ' || refund.reason desc,
+             words desc nulls last
+    limit 1
+  ) as possible on true
+  where refund.told_minor is not null
+  union all
   select 'refund ' || told.refund_id, null, 'its booking''s past says', told.kind
   from event as told
   where told.refund_id is not null
@@ -174,8 +271,16 @@ with booking as (
   union all
   select 'dispute ' || told.dispute_id, null, 'its booking''s past says', told.kind
   from event as told
-  where told.dispute_id is not null
+  where told.kind = 'disputeOpened'
     and not exists (select from public.disputes where disputes.id = told.dispute_id::uuid)
+  union all
+  -- As long as it has not gone on, only Stripe says where it stands.
+  select 'dispute ' || stripe_dispute_id, status::text, 'its booking''s past says',
+         case when is_told then
+           coalesce(told_status,
+                    case when closed_at is null then status::text else 'not closed' end)
+         end
+  from dispute
 ), expected as (
   -- What has to be booked, by what is stored of payments, refunds and disputes.
   select id as payment_id, id::text as fact, 'capture' as kind, amount_minor, currency, booking_id,
@@ -203,14 +308,24 @@ with booking as (
   where status in ('failed', 'canceled')
     and exists (select from public.ledger_transfers as gone
                 where gone.refund_id = refund.id and gone.kind = 'refund')
+  union all
+  select dispute.payment_id, dispute.id::text, moved.kind, told.amount_minor, dispute.currency,
+         dispute.booking_id, moved.debit, moved.credit
+  from dispute
+  join event as told on told.dispute_id = dispute.id::text
+  join (values ('disputeFundsWithdrawn', 'dispute_withdrawal', 'disputed_funds', 'stripe_balance'),
+               ('disputeFundsReinstated', 'dispute_reinstatement', 'stripe_balance',
+                'disputed_funds'))
+    as moved (told_kind, kind, debit, credit) on moved.told_kind = told.kind
 ), booked as (
-  select payment_id, coalesce(refund_id, payment_id)::text as fact, kind, amount_minor, currency,
+  select payment_id, coalesce(dispute_id, refund_id, payment_id)::text as fact, kind, amount_minor,
+         currency,
          booking_id,
          -- Which account of the buyer's a refund goes by depends on the time; the gauge says more.
          case kind when 'refund' then null else debit end as debit,
          case kind when 'refund_reversal' then null else credit end as credit
   from public.ledger_transfers
-  where booking_id = any($1) and dispute_id is null
+  where booking_id = any($1)
 ), wrong as (
   select * from side_by_side where stored is distinct from said
   union all

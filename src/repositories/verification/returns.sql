@@ -1,14 +1,16 @@
 -- Refunds and disputes: as they are stored, beside what events have made of them again.
 with stored_dispute as (
-  select *, array(select kind from public.ledger_transfers as transfer
+  select *, array(select concat_ws(' ', kind, amount_minor, currency, 'from', credit, 'to', debit)
+                  from public.ledger_transfers as transfer
                   where transfer.dispute_id = disputes.id
-                  order by kind) as booked
+                  order by kind)::text as booked
   from public.disputes
   where booking_id = any($1)
 ), replayed_dispute as (
-  select *, array(select kind from ledger_transfers as transfer
+  select *, array(select concat_ws(' ', kind, amount_minor, currency, 'from', credit, 'to', debit)
+                  from ledger_transfers as transfer
                   where transfer.dispute_id = disputes.id
-                  order by kind) as booked
+                  order by kind)::text as booked
   from disputes
 ), side_by_side as (
   select 'dispute ' || coalesce(stored.stripe_dispute_id, replayed.stripe_dispute_id) as subject,

@@ -1,5 +1,5 @@
-//! What is kept of charges and of tries to pay, beside what events have said of them. Each event
-//! says all there is to keep; of charges, the last word counts.
+//! What is kept of charges, of tries to pay and of disputes, beside what events have said of them.
+//! Each event says all there is to keep; of charges, the last word counts.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,6 +32,33 @@ pub(super) async fn compare_charges(
     let intents: Vec<_> = said.keys().map(String::as_str).collect();
     let stored = verification::list_charges(db, bookings, &intents).await?;
     Ok(compare("the charge of", &stored, &said))
+}
+
+/// Disputes of which is stored, beside where they stand, what no event has said.
+pub(super) async fn compare_disputes(
+    db: &mut Connection,
+    bookings: &[BookingId],
+    events: &[ReadEvent],
+) -> Result<Vec<Difference>> {
+    let reports = events.iter().filter_map(ReadEvent::dispute);
+    let reports: Vec<_> = reports.collect();
+    let stored = verification::list_dispute_terms(db, bookings).await?;
+    let differ = stored.into_iter().filter_map(|(id, stored)| {
+        let of_it = reports.iter().filter(|one| one.stripe_dispute_id == id);
+        let said: Vec<_> = of_it.map(|report| report.terms()).collect();
+        // The reason is kept, and a later time counts: each may be of another report.
+        let is_reason_said = said.iter().any(|terms| terms.reason == stored.reason);
+        let is_time_said = said
+            .iter()
+            .any(|terms| terms.evidence_due_by == stored.evidence_due_by);
+        (!is_reason_said || !is_time_said).then(|| Difference {
+            subject: format!("what is told of dispute {id}"),
+            stored: Some(format!("{stored:?}")),
+            witness: "the replay says".to_owned(),
+            said: said.first().map(|terms| format!("{terms:?}")),
+        })
+    });
+    Ok(differ.collect())
 }
 
 /// Failed tries that are stored otherwise than an event has said.

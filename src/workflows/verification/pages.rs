@@ -9,7 +9,7 @@ use tracing::subscriber::NoSubscriber;
 
 use super::copies::begin;
 use super::findings::{Findings, add};
-use super::kept::{compare_charges, compare_failures};
+use super::kept::{compare_charges, compare_disputes, compare_failures};
 use super::unmatched::Unmatched;
 use super::wholes;
 use crate::connection::Connection;
@@ -216,10 +216,14 @@ impl<'a> Replay<'a> {
             scratch::forget_payments(db, self.copies).await?;
             scratch::give(db, self.copies, Given::Payments, ids).await?;
         }
+        for given in [Given::Disputes, Given::DisputeTransfers] {
+            scratch::give(db, self.copies, given, ids).await?;
+        }
         settlement::replay_returns(db, &read, self.now, &mut differences).await?;
         differences.extend(verification::compare_returns(db, ids).await?);
         differences.extend(compare_charges(db, ids, &read).await?);
         differences.extend(compare_failures(db, ids, &read).await?);
+        differences.extend(compare_disputes(db, ids, &read).await?);
         Ok(Found {
             events,
             differences,

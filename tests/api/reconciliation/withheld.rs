@@ -118,6 +118,7 @@ async fn end(harness: &TestApp) -> String {
     harness.advance(TimeDelta::seconds(20)).await;
     harness.run_jobs().await;
     harness.reconcile().await;
+    assert_eq!(harness.verify().await, Vec::<String>::new());
     harness.sql(END).await
 }
 
@@ -227,6 +228,7 @@ async fn refunds_and_disputes_of_old_payments_are_found_without_their_events() {
     let stands = "select concat_ws(' ', status, amount_minor) from disputes";
     assert_eq!(harness.sql(stands).await, "needs_response 1200");
     assert_eq!(found["healed"].as_array().unwrap().len(), 3, "{found}");
+    assert_eq!(harness.verify().await, Vec::<String>::new());
 
     // A bank decides after months, when nobody has begun to look so far back.
     harness.advance(TimeDelta::days(75)).await;
@@ -236,6 +238,7 @@ async fn refunds_and_disputes_of_old_payments_are_found_without_their_events() {
     reconcile(&harness, json!({})).await;
 
     assert_eq!(harness.sql(stands).await, "lost 1200");
+    assert_eq!(harness.verify().await, Vec::<String>::new());
 }
 
 #[test]
