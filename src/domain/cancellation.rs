@@ -91,13 +91,9 @@ impl PaidPart {
         if self.is_gone() { 0 } else { left.max(0) }
     }
 
-    /// Whether a bank has given it back for good. While it has not decided, a refund is owed, and
-    /// waits for that.
+    /// Whether a bank has given it back for good.
     fn is_gone(&self) -> bool {
-        match self.block {
-            Some(RefundBlock::GivenBack(_)) => true,
-            Some(RefundBlock::Disputed(_)) | None => false,
-        }
+        self.block.is_some_and(RefundBlock::is_for_good)
     }
 }
 

@@ -15,6 +15,17 @@ pub enum RefundBlock {
     GivenBack(DisputeId),
 }
 
+impl RefundBlock {
+    /// Whether the money is gone for good. While a bank has not decided, a refund is owed, and
+    /// waits for that.
+    pub fn is_for_good(self) -> bool {
+        match self {
+            Self::GivenBack(_) => true,
+            Self::Disputed(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for RefundBlock {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

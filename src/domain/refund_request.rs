@@ -24,6 +24,13 @@ pub struct RefundablePayment {
     pub block: Option<RefundBlock>,
 }
 
+impl RefundablePayment {
+    /// Whether a bank has given its money back for good.
+    pub fn is_gone(&self) -> bool {
+        self.block.is_some_and(RefundBlock::is_for_good)
+    }
+}
+
 /// What can be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GrantedRefund {

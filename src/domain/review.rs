@@ -3,7 +3,7 @@
 use super::attempt::PaymentPart;
 use super::ids::PaymentId;
 use super::money::Money;
-use super::refund_request::GrantedRefund;
+use super::refund_request::{GrantedRefund, RefundablePayment};
 use super::refund_state::RefundedPayment;
 use super::refusal::Refusal;
 use super::resolution::Resolution;
@@ -53,16 +53,19 @@ impl Price {
 
 /// Decides what becomes of the payments, newest first, of a booking. Of several the one is accepted
 /// that is right, else the oldest. A booking that was confirmed before stays so without any, and
-/// what was applied to it goes back only if it is cancelled.
+/// what was applied to it goes back only if it is cancelled. What a bank has given back is neither
+/// accepted nor given back again; while it has not decided, a refund is owed, and waits for that.
 pub fn decide(
     resolution: Resolution,
     awaited: Awaited,
-    payments: &[RefundedPayment],
+    payments: &[RefundablePayment],
 ) -> Result<ReviewOutcome, Refusal> {
+    let ours = payments.iter().filter(|one| !one.is_gone());
+    let ours: Vec<_> = ours.map(|one| &one.payment).collect();
     let accepted = match resolution {
         Resolution::Cancel => None,
         Resolution::Confirm => {
-            let accepted = find_acceptable(awaited, payments);
+            let accepted = find_acceptable(awaited, &ours);
             if accepted.is_none() && !awaited.is_balance {
                 let message = "cannot be confirm: no money for it is here in its currency";
                 return Err(Refusal::field("action", message));
@@ -70,7 +73,7 @@ pub fn decide(
             accepted
         }
     };
-    let others = payments.iter().filter(|payment| match resolution {
+    let others = ours.into_iter().filter(|payment| match resolution {
         Resolution::Cancel => true,
         Resolution::Confirm => payment.is_surplus && accepted != Some(payment.id),
     });
@@ -86,7 +89,7 @@ pub fn decide(
     })
 }
 
-fn find_acceptable(awaited: Awaited, payments: &[RefundedPayment]) -> Option<PaymentId> {
+fn find_acceptable(awaited: Awaited, payments: &[&RefundedPayment]) -> Option<PaymentId> {
     let mut acceptable = payments.iter().filter(|payment| {
         payment.is_surplus
             && (payment.part == PaymentPart::Balance) == awaited.is_balance
@@ -104,7 +107,8 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::domain::ids::{BookingId, RefundId};
+    use crate::domain::ids::{BookingId, DisputeId, RefundId};
+    use crate::domain::refund_block::RefundBlock;
     use crate::domain::refund_state::{RefundState, RefundStatus};
     use Resolution::{Cancel, Confirm};
 
@@ -131,14 +135,26 @@ mod tests {
         }
     }
 
-    /// A decision in a few words.
+    /// A decision in a few words, where no bank has a say.
     fn said(resolution: Resolution, awaited: Awaited, payments: &[RefundedPayment]) -> String {
+        let payments = payments.iter().map(|payment| RefundablePayment {
+            payment: payment.clone(),
+            block: None,
+        });
+        said_of_disputed(resolution, awaited, &payments.collect::<Vec<_>>())
+    }
+
+    fn said_of_disputed(
+        resolution: Resolution,
+        awaited: Awaited,
+        payments: &[RefundablePayment],
+    ) -> String {
         let Ok(outcome) = decide(resolution, awaited, payments) else {
             return "refused".to_owned();
         };
         let accepted = outcome.accepted.map(|id| {
-            let accepted = payments.iter().find(|payment| payment.id == id);
-            format!("accepts {}", accepted.unwrap().money.amount_minor)
+            let accepted = payments.iter().find(|one| one.payment.id == id);
+            format!("accepts {}", accepted.unwrap().payment.money.amount_minor)
         });
         let done = match resolution {
             Confirm => accepted.unwrap_or_else(|| "confirms".to_owned()),
@@ -245,6 +261,35 @@ mod tests {
             let said = said(resolution, awaited, &payments);
 
             assert_eq!(said, expected, "{resolution:?} {payments:?}");
+        }
+    }
+    #[test]
+    fn what_a_bank_has_given_back_is_neither_accepted_nor_given_back_again() {
+        let disputed = Some(RefundBlock::Disputed(DisputeId::new()));
+        let gone = Some(RefundBlock::GivenBack(DisputeId::new()));
+        for (resolution, blocks, expected) in [
+            (Confirm, [gone, None], "accepts 999"),
+            (Confirm, [disputed, None], "accepts 1000, 999 back"),
+            (Confirm, [None, gone], "accepts 1000"),
+            (Confirm, [None, disputed], "accepts 1000, 999 back"),
+            (Confirm, [gone, gone], "refused"),
+            (Cancel, [gone, None], "cancels, 999 back"),
+            (Cancel, [disputed, disputed], "cancels, 1000 back, 999 back"),
+            (Cancel, [gone, gone], "cancels"),
+        ] {
+            let payments = [1_000, 999].into_iter().zip(blocks);
+            let payments = payments.map(|(amount, block)| RefundablePayment {
+                payment: surplus(amount, "eur", 0),
+                block,
+            });
+            let awaited = Awaited {
+                money: Money::new(1_000, "eur".parse().unwrap()),
+                is_balance: false,
+            };
+
+            let said = said_of_disputed(resolution, awaited, &payments.collect::<Vec<_>>());
+
+            assert_eq!(said, expected, "{resolution:?} {blocks:?}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod events;
 mod execute;
 mod mismatches;
 mod plan;
+mod refund_requests;
 mod refunds;
 mod replay;
 mod reports;
@@ -21,6 +22,7 @@ mod unpayable;
 
 pub use disputes::hold_back_refund;
 pub use events::{SettleEvents, replay, settle_deferred, settle_events};
+pub use refund_requests::lock_refundable;
 pub use replay::{ReadEvent, read, replay_checkouts, replay_returns, replay_unmatched};
 pub use reports::{AttemptAnswer, settle_answer, settle_dispute, settle_refunds, settle_refusal};
 pub use reviews::{ReviewDecision, resolve_review};

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::refund_requests::lock_refundable;
 use super::round::Round;
 use crate::connection::Connection;
 use crate::domain::booking::{BookingStatus, LockedBooking};
@@ -17,7 +18,7 @@ use crate::domain::resolution::Resolution;
 use crate::domain::review::{self, Awaited, Price};
 use crate::error::Result;
 use crate::repositories::refund_requests::{self, NewRefund};
-use crate::repositories::{attempts, bookings, discrepancies, payments, refunds};
+use crate::repositories::{attempts, bookings, discrepancies, payments};
 
 /// A person's decision.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +47,7 @@ pub async fn resolve_review(
         let booking_status = booking.status;
         return Err(Refusal::NotUnderReview { booking_status }.into());
     }
-    let kept = refunds::lock_payments_of(db, id).await?;
+    let kept = lock_refundable(db, id).await?;
     let is_balance = booking.was_confirmed;
     let money = if is_balance {
         booking.balance

@@ -9,13 +9,13 @@ use crate::domain::checkout_state::Ending;
 use crate::domain::ids::{BookingId, RefundId};
 use crate::domain::job::Job;
 use crate::domain::money::Money;
-use crate::domain::refund_block;
 use crate::domain::refund_request::{self, RefundablePayment, WantedRefund};
 use crate::domain::refund_state::RefundSource;
 use crate::domain::refusal::Refusal;
 use crate::error::Result;
 use crate::repositories::refund_requests::{self, NewRefund};
-use crate::repositories::{attempts, booking_events, bookings, disputes, jobs, refunds};
+use crate::repositories::{attempts, booking_events, bookings, jobs};
+use crate::settlement;
 
 /// What an admin asks for.
 #[derive(Debug, Clone, Copy)]
@@ -42,12 +42,7 @@ pub async fn request_refund(
     let id = request.booking_id;
     let booking = bookings::lock(db, id).await?;
     let booking = booking.ok_or(Refusal::NotFound("booking"))?;
-    let mut payments = Vec::new();
-    for payment in refunds::lock_payments_of(db, id).await? {
-        let disputes = disputes::list_of_payment(db, payment.id).await?;
-        let block = refund_block::of_disputes(&disputes);
-        payments.push(RefundablePayment { payment, block });
-    }
+    let payments = settlement::lock_refundable(db, id).await?;
     if request.releases && request.wanted.payment_id.is_none() {
         refuse_several(&payments)?;
     }
