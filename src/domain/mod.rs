@@ -46,6 +46,7 @@ pub mod refusal;
 pub mod resolution;
 pub mod review;
 pub mod run;
+pub mod run_pace;
 pub mod seat_availability;
 pub mod seats;
 pub mod session_meaning;

@@ -11,9 +11,19 @@ use super::refund_block::{self, RefundBlock};
 use super::refund_request::GrantedRefund;
 use super::refund_state::{RefundSource, RefundState, RefundStatus, RefundedPayment};
 
-/// The shortest and the longest pause before a booking is looked at again that has not come to its
-/// end. Most refunds are made at once; one that Stripe puts off may take days.
-const LOOK_PAUSES: (TimeDelta, TimeDelta) = (TimeDelta::seconds(2), TimeDelta::minutes(1));
+/// The shortest pause before a booking is looked at again that has not come to its end: most pages
+/// are closed, and most refunds made, at once.
+const LOOK_PAUSE_MIN: TimeDelta = TimeDelta::seconds(2);
+/// The longest pause while a booking is being ended: it still has what it reserves.
+const ENDING_PAUSE_MAX: TimeDelta = TimeDelta::minutes(1);
+/// The longest pause while its money is waited for. A refund that Stripe puts off may take days;
+/// what changes meanwhile is seen sooner, by the version of the booking.
+const REFUNDING_PAUSE_MAX: TimeDelta = TimeDelta::hours(1);
+/// The longest pause before a run that is not over goes on: it sees what has changed of its
+/// bookings.
+const RUN_PAUSE_MAX: TimeDelta = TimeDelta::minutes(1);
+/// Failures that are named in one go.
+pub const FAILURES_MAX: u8 = 100;
 
 /// A run, as admins see it. The bookings that are neither done nor failed are still open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +40,20 @@ pub struct Run {
     pub failed: i64,
     /// The first of these.
     pub failures: Vec<RunFailure>,
+}
+
+impl Run {
+    /// The same, with bookings among its failures that were done.
+    #[must_use]
+    pub fn with_late_failures(mut self, late: Vec<RunFailure>) -> Self {
+        let number = i64::try_from(late.len()).unwrap_or(i64::MAX);
+        self.done = self.done.saturating_sub(number);
+        self.failed = self.failed.saturating_add(number);
+        self.failures.extend(late);
+        self.failures.sort_by_key(|failure| failure.booking_id);
+        self.failures.truncate(FAILURES_MAX.into());
+        self
+    }
 }
 
 /// Whether a run is over.
@@ -54,8 +78,10 @@ pub struct RunFailure {
 /// How a booking of a run stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunOutcome {
-    /// It has not come to its end, and goes on by itself.
-    Open,
+    /// It is being ended.
+    Ending,
+    /// It has ended, and its money is waited for.
+    Refunding,
     /// It has ended, and its money is back or on its way.
     Done,
     /// A person has to look at it. The sentence says why.
@@ -90,21 +116,39 @@ pub struct OwedRefund {
     pub source: RefundSource,
 }
 
-/// When a booking is looked at again about which something was first done then.
-pub fn next_look_at(begun_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
-    let waited = now.signed_duration_since(begun_at);
-    now + waited.clamp(LOOK_PAUSES.0, LOOK_PAUSES.1)
+impl RunStep {
+    /// When something was first done about the booking, as of `now`; what was stored by a clock
+    /// that was ahead does not count.
+    pub fn begun_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.begun_at.map_or(now, |begun_at| begun_at.min(now))
+    }
+
+    /// When the booking is looked at again, if it stays open: after as long as it has taken so far.
+    pub fn next_look_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let longest = match self.outcome {
+            RunOutcome::Ending => ENDING_PAUSE_MAX,
+            RunOutcome::Refunding | RunOutcome::Done | RunOutcome::Failed(_) => REFUNDING_PAUSE_MAX,
+        };
+        let waited = now.signed_duration_since(self.begun_at(now));
+        now + waited.clamp(LOOK_PAUSE_MIN, longest)
+    }
 }
 
 /// No booking of a run waits for longer than this until it is looked at, where no clock is wrong.
 pub fn latest_look_at(now: DateTime<Utc>) -> DateTime<Utc> {
-    now + LOOK_PAUSES.1
+    now + REFUNDING_PAUSE_MAX
+}
+
+/// When a run goes on that would next look at a booking then.
+pub fn next_go_at(look_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    look_at.clamp(now + LOOK_PAUSE_MIN, now + RUN_PAUSE_MAX)
 }
 
 /// What has to be asked back of a booking that does not take place, whatever its policy says: all
 /// that was applied to it. What came beside that waits for a person, unless it was to go back and
-/// has not gone. What has failed is asked for again only if somebody `insists`, and what a bank
-/// has, or may take, is not ours to give.
+/// has not gone. What has failed is asked for again only if somebody `insists`. What a bank may
+/// take is owed until it has decided, and its refund waits for that; what it has given back is not
+/// ours to give.
 pub fn owed(payments: &[RunPayment], insists: bool) -> Vec<OwedRefund> {
     let owed = payments.iter().filter_map(|one| {
         let payment = &one.payment;
@@ -114,7 +158,7 @@ pub fn owed(payments: &[RunPayment], insists: bool) -> Vec<OwedRefund> {
         } else {
             payment.is_surplus
         };
-        if left_minor <= 0 || waits_for_person || one.block().is_some() {
+        if left_minor <= 0 || waits_for_person || one.is_gone() {
             return None;
         }
         let source = if payment.is_surplus {
@@ -134,7 +178,7 @@ pub fn owed(payments: &[RunPayment], insists: bool) -> Vec<OwedRefund> {
 /// How a booking stands that has ended with these payments.
 pub fn judge(payments: &[RunPayment]) -> RunOutcome {
     if payments.iter().any(RunPayment::is_open) {
-        return RunOutcome::Open;
+        return RunOutcome::Refunding;
     }
     let failures: Vec<_> = payments.iter().filter_map(RunPayment::failure).collect();
     if failures.is_empty() {
@@ -147,6 +191,11 @@ pub fn judge(payments: &[RunPayment]) -> RunOutcome {
 impl RunPayment {
     fn block(&self) -> Option<RefundBlock> {
         refund_block::of_disputes(&self.disputes)
+    }
+
+    /// Whether a bank has given its money back for good.
+    fn is_gone(&self) -> bool {
+        self.block().is_some_and(RefundBlock::is_for_good)
     }
 
     fn has_requested(&self) -> bool {
@@ -206,187 +255,4 @@ impl RunPayment {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::attempt::PaymentPart;
-    use crate::domain::dispute_status::DisputeStatus;
-    use crate::domain::ids::{DisputeId, PaymentId, RefundId};
-
-    fn eur(amount_minor: i64) -> Money {
-        Money::new(amount_minor, "eur".parse().unwrap())
-    }
-
-    /// A payment of ten euros that was applied, with these refunds, oldest first.
-    fn paid(refunds: &[(i64, RefundStatus)]) -> RunPayment {
-        let refunds = refunds.iter().map(|(amount, status)| RefundState {
-            id: RefundId::new(),
-            stripe_refund_id: None,
-            is_by_hand: false,
-            money: eur(*amount),
-            status: *status,
-            failure_reason: (*status == RefundStatus::Failed)
-                .then(|| "the card is gone".to_owned()),
-            created_at: DateTime::UNIX_EPOCH,
-            refused_since: None,
-        });
-        RunPayment {
-            payment: RefundedPayment {
-                id: PaymentId::new(),
-                booking_id: BookingId::new(),
-                part: PaymentPart::Full,
-                money: eur(1_000),
-                is_surplus: false,
-                refunds: refunds.collect(),
-            },
-            disputes: Vec::new(),
-        }
-    }
-
-    fn surplus(refunds: &[(i64, RefundStatus)]) -> RunPayment {
-        let mut payment = paid(refunds);
-        payment.payment.is_surplus = true;
-        payment
-    }
-
-    fn disputed(
-        status: DisputeStatus,
-        amount_minor: i64,
-        refunds: &[(i64, RefundStatus)],
-    ) -> RunPayment {
-        let dispute = Dispute {
-            id: DisputeId::new(),
-            stripe_dispute_id: "du_1".to_owned(),
-            money: eur(amount_minor),
-            status,
-            funds: DisputedFunds::Withdrawn,
-            reported_at: DateTime::UNIX_EPOCH,
-        };
-        RunPayment {
-            disputes: vec![dispute],
-            ..paid(refunds)
-        }
-    }
-
-    /// What is asked back if somebody insists, and by whom, and how the booking stands.
-    fn said(payments: &[RunPayment]) -> String {
-        let owed = owed(payments, true).into_iter().map(|owed| {
-            let source = match owed.source {
-                RefundSource::Policy => "policy",
-                RefundSource::Admin => "admin",
-                RefundSource::Surplus | RefundSource::Dashboard => "nobody",
-            };
-            format!("{source} {}, ", owed.granted.amount.amount_minor)
-        });
-        let owed: String = owed.collect();
-        match judge(payments) {
-            RunOutcome::Open => format!("{owed}open"),
-            RunOutcome::Done => format!("{owed}done"),
-            RunOutcome::Failed(sentence) => format!("{owed}{sentence}"),
-        }
-    }
-
-    #[test]
-    fn all_that_was_applied_goes_back_once_and_what_does_not_is_said() {
-        use RefundStatus::{Failed, Pending, Requested, Succeeded};
-        let beside = "10.00 EUR came beside the price, and waits for somebody to decide.";
-        let failed = "A refund of 10.00 EUR has failed: the card is gone.";
-        for (payments, expected) in [
-            (vec![], "done".to_owned()),
-            (vec![paid(&[(1_000, Succeeded)])], "done".to_owned()),
-            (vec![paid(&[(1_000, Pending)])], "done".to_owned()),
-            (vec![paid(&[(1_000, Requested)])], "open".to_owned()),
-            (
-                vec![paid(&[(400, Succeeded), (600, Requested)])],
-                "open".to_owned(),
-            ),
-            (
-                vec![paid(&[(1_000, Failed)])],
-                format!("policy 1000, {failed}"),
-            ),
-            (
-                vec![paid(&[(1_000, RefundStatus::Canceled)])],
-                "policy 1000, A refund of 10.00 EUR has failed; Stripe does not say why."
-                    .to_owned(),
-            ),
-            (
-                vec![paid(&[(1_000, Failed), (1_000, Succeeded)])],
-                "done".to_owned(),
-            ),
-            // One that goes on is waited for.
-            (
-                vec![paid(&[(1_000, Failed)]), paid(&[(1_000, Requested)])],
-                "policy 1000, open".to_owned(),
-            ),
-            (vec![surplus(&[])], beside.to_owned()),
-            (vec![surplus(&[(1_000, Requested)])], "open".to_owned()),
-            (
-                vec![surplus(&[(1_000, Failed)])],
-                format!("admin 1000, {failed}"),
-            ),
-        ] {
-            assert_eq!(said(&payments), expected, "{payments:?}");
-        }
-    }
-
-    #[test]
-    fn money_that_a_bank_has_or_may_take_is_not_asked_back() {
-        use DisputeStatus::{Lost, UnderReview, Won};
-        let waits = "The payment is disputed; its bank decides who gets the money.";
-        let gone = "The payment was disputed, and its bank has given the money back.";
-        for (payment, expected) in [
-            (disputed(UnderReview, 1_000, &[]), waits),
-            (
-                disputed(UnderReview, 1_000, &[(1_000, RefundStatus::Requested)]),
-                waits,
-            ),
-            (
-                disputed(UnderReview, 1_000, &[(1_000, RefundStatus::Succeeded)]),
-                "done",
-            ),
-            (disputed(Lost, 1_000, &[]), "done"),
-            (disputed(Lost, 999, &[]), gone),
-            (
-                disputed(Lost, 1_000, &[(1_000, RefundStatus::Requested)]),
-                "open",
-            ),
-        ] {
-            assert_eq!(
-                said(std::slice::from_ref(&payment)),
-                expected,
-                "{payment:?}"
-            );
-        }
-        assert_eq!(owed(&[disputed(Won, 1_000, &[])], false).len(), 1);
-    }
-
-    #[test]
-    fn what_has_failed_is_asked_for_again_only_if_somebody_insists() {
-        let payments = [
-            paid(&[]),
-            paid(&[(400, RefundStatus::Succeeded)]),
-            paid(&[(1_000, RefundStatus::Failed)]),
-            surplus(&[(1_000, RefundStatus::Failed)]),
-            surplus(&[]),
-        ];
-
-        let asked = [false, true].map(|insists| {
-            let owed = owed(&payments, insists).into_iter();
-            owed.map(|owed| owed.granted.amount.amount_minor)
-                .collect::<Vec<_>>()
-        });
-
-        assert_eq!(asked, [vec![1_000, 600], vec![1_000, 600, 1_000, 1_000]]);
-    }
-
-    #[test]
-    fn a_booking_is_looked_at_again_after_as_long_as_it_has_taken() {
-        for (waited, pause) in [(-9, 2), (0, 2), (30, 30), (86_400, 60)] {
-            let now = DateTime::UNIX_EPOCH + TimeDelta::seconds(waited);
-
-            let next = next_look_at(DateTime::UNIX_EPOCH, now);
-
-            assert_eq!((next - now).num_seconds(), pause, "{waited}");
-            assert!(next <= latest_look_at(now));
-        }
-    }
-}
+mod tests;

@@ -10,7 +10,9 @@ use sqlx::types::Json;
 use super::Columns;
 use crate::connection::Connection;
 use crate::domain::ids::BookingId;
-use crate::domain::job::{Job, RecurringJob, ScheduledJob, TRIES_MAX, TroubledJob};
+use crate::domain::job::{
+    Job, RETRY_PAUSE_MAX, RecurringJob, ScheduledJob, TRIES_MAX, TroubledJob,
+};
 use crate::error::Result;
 
 /// The one task of the queue; the payload says what it is.
@@ -120,12 +122,19 @@ pub async fn is_under_way(db: &mut Connection, job: &Job, now: DateTime<Utc>) ->
     Ok(is_under_way.fetch_one(db).await?)
 }
 
-/// How many jobs are due that no worker has begun, counted up to `limit`.
-pub async fn count_due(db: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<i64> {
+/// How many jobs wait for a worker, counted up to `limit`: those that are due by `now`, and those
+/// that have failed and come again. Those that go on with the cancellation of shows do not count.
+pub async fn count_waiting(db: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<i64> {
     let count = sqlx::query_scalar!(
         r#"select count(*) as "count!"
-           from (select from jobs where state = 'queued' and run_at <= $1 limit $2) as due"#,
+           from (
+             select from jobs
+             where run_at <= $2 and (state = 'retrying' or state = 'queued' and run_at <= $1)
+               and kind <> 'cancelShow'
+             limit $3
+           ) as waiting"#,
         now,
+        now + RETRY_PAUSE_MAX,
         limit,
     );
     Ok(count.fetch_one(db).await?)

@@ -132,10 +132,10 @@ async fn lock(
     )
     .execute(&mut *db)
     .await?;
-    let rows = sqlx::query!(
-        r#"select id as "id: PaymentId", booking_id as "booking_id: BookingId",
-                  part as "part: PaymentPart", amount_minor, currency,
-                  disposition = 'surplus' as "is_surplus!"
+    let payments = sqlx::query_as!(
+        PaymentRow,
+        r#"select id as "id: _", booking_id as "booking_id: _", part as "part: _", amount_minor,
+                  currency, disposition = 'surplus' as "is_surplus!"
            from payments
            where id = any($1)
            order by id
@@ -146,10 +146,11 @@ async fn lock(
     .await?;
     // Asked in a statement of its own, which sees what was committed while the locks were waited
     // for.
-    let refunds = sqlx::query!(
-        r#"select id as "id: RefundId", payment_id as "payment_id: PaymentId", stripe_refund_id,
-                  amount_minor, currency, status as "status: RefundStatus", failure_reason,
-                  created_at, refused_since, source as "source: RefundSource"
+    let refunds = sqlx::query_as!(
+        RefundRow,
+        r#"select id as "id: _", payment_id as "payment_id: _", stripe_refund_id, amount_minor,
+                  currency, status as "status: _", failure_reason, created_at, refused_since,
+                  source as "source: _"
            from refunds
            where payment_id = any($1)
            order by id
@@ -158,34 +159,93 @@ async fn lock(
     )
     .fetch_all(db)
     .await?;
+    let payments = with_refunds(payments, refunds)?.into_iter();
+    Ok(payments.map(|payment| (payment.id, payment)).collect())
+}
+
+/// The payments of bookings, and what goes back of them, as they stand, without a lock. Two round
+/// trips.
+pub async fn list_of_bookings(
+    db: &mut Connection,
+    ids: &[BookingId],
+) -> Result<Vec<RefundedPayment>> {
+    let payments = sqlx::query_as!(
+        PaymentRow,
+        r#"select id as "id: _", booking_id as "booking_id: _", part as "part: _", amount_minor,
+                  currency, disposition = 'surplus' as "is_surplus!"
+           from payments
+           where booking_id = any($1)
+           order by id desc"#,
+        ids as _,
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    let refunds = sqlx::query_as!(
+        RefundRow,
+        r#"select id as "id: _", payment_id as "payment_id: _", stripe_refund_id, amount_minor,
+                  currency, status as "status: _", failure_reason, created_at, refused_since,
+                  source as "source: _"
+           from refunds
+           where booking_id = any($1)
+           order by id"#,
+        ids as _,
+    )
+    .fetch_all(db)
+    .await?;
+    with_refunds(payments, refunds)
+}
+
+struct PaymentRow {
+    id: PaymentId,
+    booking_id: BookingId,
+    part: PaymentPart,
+    amount_minor: i64,
+    currency: String,
+    is_surplus: bool,
+}
+
+struct RefundRow {
+    id: RefundId,
+    payment_id: PaymentId,
+    stripe_refund_id: Option<String>,
+    amount_minor: i64,
+    currency: String,
+    status: RefundStatus,
+    failure_reason: Option<String>,
+    created_at: DateTime<Utc>,
+    refused_since: Option<DateTime<Utc>>,
+    source: RefundSource,
+}
+
+fn with_refunds(
+    payments: Vec<PaymentRow>,
+    refunds: Vec<RefundRow>,
+) -> Result<Vec<RefundedPayment>> {
     let mut of_payments: HashMap<PaymentId, Vec<RefundState>> = HashMap::new();
     for row in refunds {
         let currency = row.currency.parse().map_err(Error::Fault)?;
-        of_payments
-            .entry(row.payment_id)
-            .or_default()
-            .push(RefundState {
-                id: row.id,
-                stripe_refund_id: row.stripe_refund_id,
-                is_by_hand: row.source == RefundSource::Dashboard,
-                money: Money::new(row.amount_minor, currency),
-                status: row.status,
-                failure_reason: row.failure_reason,
-                created_at: row.created_at,
-                refused_since: row.refused_since,
-            });
+        let of_payment = of_payments.entry(row.payment_id).or_default();
+        of_payment.push(RefundState {
+            id: row.id,
+            stripe_refund_id: row.stripe_refund_id,
+            is_by_hand: row.source == RefundSource::Dashboard,
+            money: Money::new(row.amount_minor, currency),
+            status: row.status,
+            failure_reason: row.failure_reason,
+            created_at: row.created_at,
+            refused_since: row.refused_since,
+        });
     }
-    let payments = rows.into_iter().map(|row| {
+    let payments = payments.into_iter().map(|row| {
         let currency = row.currency.parse().map_err(Error::Fault)?;
-        let payment = RefundedPayment {
+        Ok(RefundedPayment {
             id: row.id,
             booking_id: row.booking_id,
             part: row.part,
             money: Money::new(row.amount_minor, currency),
             is_surplus: row.is_surplus,
             refunds: of_payments.remove(&row.id).unwrap_or_default(),
-        };
-        Ok((row.id, payment))
+        })
     });
     payments.collect()
 }

@@ -4,11 +4,10 @@ use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
 use crate::domain::ids::{BookingId, RunId, ShowId};
-use crate::domain::run::{Run, RunFailure, RunOutcome, RunState, RunStep, next_look_at};
+use crate::domain::run::{
+    FAILURES_MAX, Run, RunFailure, RunOutcome, RunState, RunStep, latest_look_at,
+};
 use crate::error::Result;
-
-/// Failures that are named in one go.
-const FAILURES_MAX: i64 = 100;
 
 /// Begins the run of a show that is cancelled; nothing is in it yet.
 pub async fn insert(
@@ -65,13 +64,19 @@ pub async fn add_live_bookings(db: &mut Connection, id: RunId, now: DateTime<Utc
     Ok(())
 }
 
-/// Has what has failed in a run tried again. The caller holds its lock.
-pub async fn try_failed_again(db: &mut Connection, id: RunId, now: DateTime<Utc>) -> Result<()> {
+/// Has what has failed in a run tried again, and with it bookings that were done, of which money
+/// has come back or came beside. The caller holds its lock.
+pub async fn try_failed_again(
+    db: &mut Connection,
+    id: RunId,
+    done: &[BookingId],
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query!(
         "with again as (
            update run_bookings
            set state = 'waiting', error = null, begun_at = null, look_at = $2
-           where run_id = $1 and state = 'failed'
+           where run_id = $1 and (state = 'failed' or state = 'done' and booking_id = any($3))
            returning booking_id
          )
          update runs
@@ -79,13 +84,14 @@ pub async fn try_failed_again(db: &mut Connection, id: RunId, now: DateTime<Utc>
          where id = $1 and exists (select from again)",
         id as _,
         now,
+        done as _,
     )
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// The run, if there is one. Two round trips.
+/// The run as it was left, if there is one. Two round trips.
 pub async fn find(db: &mut Connection, id: RunId) -> Result<Option<Run>> {
     let row = sqlx::query!(
         r#"select finished_at,
@@ -109,7 +115,7 @@ pub async fn find(db: &mut Connection, id: RunId) -> Result<Option<Run>> {
            order by booking_id
            limit $2"#,
         id as _,
-        FAILURES_MAX,
+        i64::from(FAILURES_MAX),
     )
     .fetch_all(db)
     .await?;
@@ -128,6 +134,30 @@ pub async fn find(db: &mut Connection, id: RunId) -> Result<Option<Run>> {
     }))
 }
 
+/// The bookings of a run that are done, and of whose money something is here that nobody has asked
+/// back: a bank has sent it back, or it came later. Never more than the show has seats.
+pub async fn list_done_with_money(db: &mut Connection, id: RunId) -> Result<Vec<BookingId>> {
+    let found = sqlx::query_scalar!(
+        r#"select booking_id as "booking_id: BookingId"
+           from run_bookings
+           where run_id = $1 and state = 'done'
+             and exists (
+               select from payments
+               where payments.booking_id = run_bookings.booking_id
+                 and amount_minor > (
+                   select coalesce(sum(refunds.amount_minor), 0)
+                   from refunds
+                   where payment_id = payments.id and status not in ('failed', 'canceled')
+                 )
+             )
+           order by booking_id"#,
+        id as _,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(found)
+}
+
 /// A run that is not over.
 #[derive(Debug, Clone)]
 pub struct UnfinishedRun {
@@ -143,7 +173,8 @@ pub struct UnfinishedRun {
 pub async fn find_unfinished(db: &mut Connection, id: RunId) -> Result<Option<UnfinishedRun>> {
     let run = sqlx::query_as!(
         UnfinishedRun,
-        r#"select id as "id: _", reason, created_at
+        // A clock that was ahead may have made it; the time since which it is tried is set right.
+        r#"select id as "id: _", reason, least(created_at, begun_at) as "created_at!"
            from runs
            where id = $1 and finished_at is null"#,
         id as _,
@@ -153,41 +184,62 @@ pub async fn find_unfinished(db: &mut Connection, id: RunId) -> Result<Option<Un
     Ok(run)
 }
 
-/// Which open bookings of a run are to be looked at.
-#[derive(Debug, Clone, Copy)]
-pub struct Look {
-    /// Those that are due by now …
-    pub now: DateTime<Utc>,
-    /// … or were put off further than this, by a clock that was ahead.
-    pub latest: DateTime<Utc>,
-    /// Whether those are among them of which nothing was done yet.
-    pub takes_waiting: bool,
-}
-
-/// Open bookings of a run that are to be looked at, at most `limit`.
-pub async fn list_due(
+/// The bookings of a run that are under way and to be looked at, at most `limit`: those that are
+/// due by `now`, that have changed since they were looked at, or that were put off further than any
+/// may be, by a clock that was ahead.
+pub async fn list_under_way(
     db: &mut Connection,
     id: RunId,
-    look: Look,
+    now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<BookingId>> {
     let due = sqlx::query_scalar!(
         r#"select booking_id as "booking_id: BookingId"
            from run_bookings
-           where run_id = $1 and state in ('waiting', 'under_way')
-             and (look_at <= $2 or look_at > $3)
-             and (state = 'under_way' or $4)
+           join bookings on bookings.id = booking_id
+           where run_id = $1 and state = 'under_way'
+             and (look_at <= $2 or look_at > $3 or seen_version is distinct from version)
            order by look_at, booking_id
-           limit $5"#,
+           limit $4"#,
         id as _,
-        look.now,
-        look.latest,
-        look.takes_waiting,
+        now,
+        latest_look_at(now),
         limit,
     )
     .fetch_all(db)
     .await?;
     Ok(due)
+}
+
+/// Bookings of a run of which nothing was done yet, or that are to be tried again, at most `limit`.
+pub async fn list_waiting(db: &mut Connection, id: RunId, limit: i64) -> Result<Vec<BookingId>> {
+    let waiting = sqlx::query_scalar!(
+        r#"select booking_id as "booking_id: BookingId"
+           from run_bookings
+           where run_id = $1 and state = 'waiting'
+           order by look_at, booking_id
+           limit $2"#,
+        id as _,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(waiting)
+}
+
+/// Until when lasts what all runs have taken on: locked until the transaction ends, so that of two
+/// runs the second sees what the first has taken.
+pub async fn lock_pace(db: &mut Connection) -> Result<DateTime<Utc>> {
+    let pace = sqlx::query_scalar!("select lasts_until from run_pace for update");
+    Ok(pace.fetch_one(db).await?)
+}
+
+/// Keeps until when lasts what all runs have taken on. The caller holds the lock.
+pub async fn keep_pace(db: &mut Connection, lasts_until: DateTime<Utc>) -> Result<()> {
+    sqlx::query!("update run_pace set lasts_until = $1", lasts_until)
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// A booking of a run.
@@ -225,29 +277,29 @@ pub async fn lock_open(db: &mut Connection, of: BookingOfRun) -> Result<Option<O
 }
 
 /// Notes how an open booking of a run stands; if it stays open, it is looked at again later and
-/// later.
+/// later, or as soon as it is not at this version any more.
 pub async fn note(
     db: &mut Connection,
     of: BookingOfRun,
     step: &RunStep,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let begun_at = step.begun_at.unwrap_or(now);
     let (state, error) = match &step.outcome {
-        RunOutcome::Open => ("under_way", None),
+        RunOutcome::Ending | RunOutcome::Refunding => ("under_way", None),
         RunOutcome::Done => ("done", None),
         RunOutcome::Failed(error) => ("failed", Some(error.as_str())),
     };
     sqlx::query!(
         "update run_bookings
-         set state = $3, error = $4, begun_at = $5, look_at = $6
+         set state = $3, error = $4, begun_at = $5, look_at = $6,
+             seen_version = (select version from bookings where id = $2)
          where run_id = $1 and booking_id = $2 and state in ('waiting', 'under_way')",
         of.run_id as _,
         of.booking_id as _,
         state,
         error,
-        begun_at,
-        next_look_at(begun_at, now),
+        step.begun_at(now),
+        step.next_look_at(now),
     )
     .execute(db)
     .await?;
@@ -282,6 +334,23 @@ pub async fn finish(db: &mut Connection, id: RunId, now: DateTime<Utc>) -> Resul
         "update runs set finished_at = $2 where id = $1",
         id as _,
         now
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Sets right when runs that are not over were begun, where that is later than `latest`: a clock
+/// was ahead, and they would count as begun only when that time has come.
+pub async fn set_begun_right(
+    db: &mut Connection,
+    latest: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "update runs set begun_at = $2 where finished_at is null and begun_at > $1",
+        latest,
+        now,
     )
     .execute(db)
     .await?;

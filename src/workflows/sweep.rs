@@ -15,7 +15,7 @@ use crate::domain::skew::SKEW_NOTICED;
 use crate::error::{Error, Result, explain};
 use crate::repositories::holds::{self, LatestEnds};
 use crate::repositories::jobs::{self, LatestTimes};
-use crate::repositories::{idempotency_keys, lost_work};
+use crate::repositories::{idempotency_keys, lost_work, runs};
 
 /// An attempt that has had no answer for longer than a request may take was left by a process that
 /// died.
@@ -59,6 +59,7 @@ pub async fn sweep(app: &App) -> Result<()> {
         // The holds come first: their ends are when the jobs are due.
         done.push(shorten_holds(app, now).await);
         done.push(bring_misdated_forward(app, now).await);
+        done.push(set_runs_right(app, now).await);
     }
     done.push(finish_unanswered(app, now).await);
     done.push(end_overdue(app, now).await);
@@ -112,6 +113,11 @@ async fn bring_misdated_forward(app: &App, now: DateTime<Utc>) -> Result<()> {
         retry: now + RETRY_PAUSE_MAX,
     };
     jobs::bring_misdated_forward(&mut db, &latest).await
+}
+
+/// Sets right when runs were begun, by which it is known whether their jobs are lost.
+async fn set_runs_right(app: &App, now: DateTime<Utc>) -> Result<()> {
+    runs::set_begun_right(&mut app.acquire().await?, now + SKEW_NOTICED, now).await
 }
 
 fn hold(app: &App) -> Result<TimeDelta> {

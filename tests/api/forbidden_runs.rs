@@ -1,7 +1,7 @@
 //! What must never be true of the cancellation of a show is refused by the database itself,
 //! whatever the code does.
 
-use crate::schema_harness::{SchemaHarness, hold, id};
+use crate::schema_harness::{SchemaHarness, hold, id, release, sale, set};
 
 const RUN: u32 = 700;
 const OVER: &str = "runs_over_has_none_open";
@@ -158,4 +158,49 @@ async fn what_a_run_was_about_is_neither_rewritten_nor_forgotten() {
     ] {
         schema.refuses(FORWARD, &change(1, wrong)).await;
     }
+}
+
+/// A bank may send a refund back long after the run is over.
+#[tokio::test]
+async fn what_is_done_is_done_again_only_once_money_of_it_has_come_back() {
+    let schema = SchemaHarness::new().await;
+    let done = change(1, "state = 'under_way', begun_at = now()") + &change(1, "state = 'done'");
+    let begun = sale(1, "S1") + CANCEL + &run(RUN) + &of_run(1);
+    let ended = release(1) + &set(1, "status = 'cancelled', cancelled_at = now()");
+    schema.allows(&(begun + &ended + &done)).await;
+    let again = change(1, "state = 'waiting', begun_at = null");
+    let refund = format!(
+        "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason,
+                              next_look_at, created_at)
+         values ('{}', '{}', '{}', 1000, 'eur', 'admin', 'x', now(), now());",
+        id(800),
+        id(101),
+        id(1)
+    );
+    let finish = "update runs set finished_at = now();";
+
+    schema.refuses(FORWARD, &again).await;
+    schema.allows(&(refund + finish)).await;
+    schema.refuses(FORWARD, &again).await;
+    let back = "update refunds set status = 'failed', next_look_at = null, settled_at = now();";
+    schema.allows(back).await;
+    let under_way = change(1, "state = 'under_way'");
+    schema.refuses(FORWARD, &under_way).await;
+    schema.refuses(OVER, &again).await;
+    schema
+        .allows(&(again + "update runs set finished_at = null;"))
+        .await;
+}
+
+#[tokio::test]
+async fn the_pace_of_the_runs_is_one_and_is_kept() {
+    let schema = SchemaHarness::new().await;
+
+    for wrong in ["delete from run_pace", "truncate run_pace"] {
+        schema.refuses("run_pace_is_kept", wrong).await;
+    }
+    let two = "insert into run_pace values (true, now())";
+    schema.refuses("run_pace_pkey", two).await;
+    let other = "insert into run_pace values (false, now())";
+    schema.refuses("run_pace_is_one", other).await;
 }

@@ -68,7 +68,7 @@ async fn paid(harness: &TestApp, card: &str) -> (Value, String) {
 }
 
 /// Somebody refunds a payment in Stripe's dashboard.
-async fn refund_by_hand(harness: &TestApp, intent: &str, amount: i64) -> Value {
+pub(crate) async fn refund_by_hand(harness: &TestApp, intent: &str, amount: i64) -> Value {
     let url = format!("{}/v1/refunds", harness.simulator.url());
     let form = format!("payment_intent={intent}&amount={amount}&reason=requested_by_customer");
     let request = harness.http.post(url).bearer_auth("sk_test_stage");

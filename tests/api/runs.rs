@@ -1,8 +1,11 @@
 //! A whole show is cancelled: sales stop, what was booked ends, and all that was paid goes back.
 
+mod ahead;
+mod disputed;
 mod interrupted;
 mod many;
 mod money;
+mod pace;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -63,6 +66,40 @@ async fn over(harness: &TestApp, path: &str) -> Value {
         assert!(goes_on(harness).await, "a run without a job: {run}");
     }
     panic!("a run without an end: {}", run(harness, path).await);
+}
+
+/// A show that is far enough ahead for methods that take days.
+async fn show(harness: &TestApp) -> String {
+    let own = json!({ "startsAt": harness.now() + TimeDelta::days(60) });
+    harness.show_with(own).await
+}
+
+/// Dana has paid for a seat of a show; returns the show, the booking and its PaymentIntent.
+async fn paid(harness: &TestApp) -> (String, Value, String) {
+    let show = show(harness).await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let paid = harness.pay(&booking).await;
+    let intent = paid["paymentIntent"].as_str().unwrap().to_owned();
+    (show, booking, intent)
+}
+
+async fn refuse_refunds(harness: &TestApp, code: &str, times: u32) {
+    let refused = json!({
+        "route": "POST /v1/refunds", "kind": "status", "status": 400, "code": code, "stored": true,
+        "times": times,
+    });
+    harness.knob("faults", refused).await;
+}
+
+/// The one failure of a run that is over.
+fn failure(run: &Value, booking: &Value) -> String {
+    assert_eq!(
+        (&run["done"], &run["failed"]),
+        (&json!(0), &json!(1)),
+        "{run}"
+    );
+    assert_eq!(run["failures"][0]["bookingId"], booking["id"], "{run}");
+    run["failures"][0]["error"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::http::extract::{Json, Path};
 use crate::http::idempotency::{Idempotent, Keyed};
 use crate::http::identity::Admin;
 use crate::http::reply::Reply;
-use crate::repositories::{audit_log, runs};
+use crate::repositories::audit_log;
 use crate::workflows::cancellation;
 
 /// Why a show does not take place.
@@ -122,7 +122,7 @@ pub async fn find_run(
     _: Admin,
     Path(id): Path<RunId>,
 ) -> Result<Json<RunView>> {
-    let run = runs::find(&mut app.acquire().await?, id).await?;
+    let run = cancellation::find_run(&mut app.acquire().await?, id).await?;
     let run = run.ok_or(Refusal::NotFound("run"))?;
     Ok(Json(RunView::from(run)))
 }

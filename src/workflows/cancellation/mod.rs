@@ -3,7 +3,9 @@
 
 mod ending;
 mod paid;
+mod progress;
 mod show;
 
 pub use paid::{cancel_confirmed, preview};
+pub use progress::find_run;
 pub use show::{begin_run, go_on_with_run};

@@ -8,6 +8,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::ending::{ask_back, end};
+use super::progress::{find_run, late_failures};
 use crate::app::App;
 use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
@@ -18,19 +19,17 @@ use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
 use crate::domain::resolution::Resolution;
 use crate::domain::run::{self, Run, RunOutcome, RunPayment, RunStep};
+use crate::domain::run_pace;
 use crate::error::{Error, Result, explain};
 use crate::repositories::cancellations::{self, Cancellation};
-use crate::repositories::runs::{self, BookingOfRun, Look, OpenBooking, UnfinishedRun};
+use crate::repositories::runs::{self, BookingOfRun, OpenBooking, UnfinishedRun};
 use crate::repositories::{attempts, booking_events, bookings, disputes, jobs, refunds, shows};
 use crate::settlement::{self, ReviewDecision};
 
-/// Bookings that are looked at in one go …
+/// Bookings that are looked at in one go, and that are taken on in one go.
 const BOOKINGS_OF_A_JOB: i64 = 20;
-/// … and the least pause until the next: a run asks Stripe for no more than ten things a second,
-/// fewer than half of what a sandbox allows, so that buyers are served beside it.
-const PAUSE_MIN: TimeDelta = TimeDelta::seconds(2);
-/// While so many jobs wait for a worker, as when Stripe is slow, a run adds none: what buyers wait
-/// for would stand behind them.
+/// While so many jobs wait for a worker, as when Stripe is slow or away, no run adds any: what
+/// buyers wait for would stand behind them.
 const WAITING_JOBS_MAX: i64 = 20;
 /// A transaction that has seen the show on sale may commit its booking a little after the show is
 /// cancelled: longer than any lasts, such bookings are looked for.
@@ -51,14 +50,16 @@ pub async fn begin_run(
     }
     let run_id = match runs::lock_of_show(db, show_id).await? {
         Some(run_id) => {
-            runs::try_failed_again(db, run_id, now).await?;
+            let late = late_failures(db, run_id).await?;
+            let done: Vec<_> = late.iter().map(|failure| failure.booking_id).collect();
+            runs::try_failed_again(db, run_id, &done, now).await?;
             run_id
         }
         None => runs::insert(db, show_id, reason, now).await?,
     };
     runs::add_live_bookings(db, run_id, now).await?;
     jobs::enqueue(db, &[Job::CancelShow { run_id }.at(now)]).await?;
-    let begun = runs::find(db, run_id).await?;
+    let begun = find_run(db, run_id).await?;
     begun.ok_or_else(|| Error::fault(format!("the run {run_id} has gone")))
 }
 
@@ -67,23 +68,35 @@ pub async fn begin_run(
 /// up no other. Commits.
 pub async fn go_on_with_run(app: &App, id: RunId) -> Result<()> {
     let now = app.now();
-    let mut db = app.acquire().await?;
-    let Some(run) = runs::find_unfinished(&mut db, id).await? else {
+    let mut tx = app.begin().await?;
+    let Some(run) = runs::find_unfinished(&mut tx, id).await? else {
         return Ok(());
     };
-    runs::add_live_bookings(&mut db, id, now).await?;
-    let waiting_jobs = jobs::count_due(&mut db, now, WAITING_JOBS_MAX).await?;
-    let look = Look {
-        now,
-        latest: run::latest_look_at(now),
-        takes_waiting: waiting_jobs < WAITING_JOBS_MAX,
-    };
-    let due = runs::list_due(&mut db, id, look, BOOKINGS_OF_A_JOB).await?;
-    drop(db);
+    runs::add_live_bookings(&mut tx, id, now).await?;
+    let mut due = runs::list_under_way(&mut tx, id, now, BOOKINGS_OF_A_JOB).await?;
+    due.extend(take_on(&mut tx, id, now).await?);
+    app.commit(tx).await?;
     for booking_id in due {
         go_on_with_booking(app, &run, booking_id).await?;
     }
     finish_or_wait(app, &run).await
+}
+
+/// Bookings of a run to begin with now: as many as the pace of all runs allows, and fewer the more
+/// jobs wait. Whoever takes some on, and dies, has taken them from others for a moment only.
+async fn take_on(db: &mut Connection, id: RunId, now: DateTime<Utc>) -> Result<Vec<BookingId>> {
+    let mut waiting = runs::list_waiting(db, id, BOOKINGS_OF_A_JOB).await?;
+    if waiting.is_empty() {
+        return Ok(waiting);
+    }
+    let pace = runs::lock_pace(db).await?;
+    let waiting_jobs = jobs::count_waiting(db, now, WAITING_JOBS_MAX).await?;
+    let room = WAITING_JOBS_MAX.saturating_sub(waiting_jobs);
+    let wanted = waiting.len().min(usize::try_from(room).unwrap_or_default());
+    let taken = run_pace::take(pace, wanted, now);
+    runs::keep_pace(db, taken.lasts_until).await?;
+    waiting.truncate(taken.bookings);
+    Ok(waiting)
 }
 
 /// A run is over when none of its bookings is open, and none can come any more.
@@ -102,8 +115,8 @@ async fn finish_or_wait(app: &App, run: &UnfinishedRun) -> Result<()> {
     match next {
         None => runs::finish(&mut tx, run.id, now).await?,
         Some(next) => {
-            let next = next.clamp(now + PAUSE_MIN, run::latest_look_at(now));
             let job = Job::CancelShow { run_id: run.id };
+            let next = run::next_go_at(next, now);
             jobs::enqueue(&mut tx, &[job.at(next)]).await?;
         }
     }
@@ -193,7 +206,7 @@ async fn take_step(
             note_show_cancelled(db, run, booking_id, now).await?;
         }
         end_live(db, cancellation, booking.status, now).await?;
-        RunOutcome::Open
+        RunOutcome::Ending
     } else {
         give_back(db, cancellation, is_new, now).await?
     };
@@ -245,7 +258,7 @@ async fn give_back(
         return Ok(run::judge(&payments));
     }
     ask_back(db, cancellation, &owed, now).await?;
-    Ok(RunOutcome::Open)
+    Ok(RunOutcome::Refunding)
 }
 
 async fn note_show_cancelled(

@@ -4,56 +4,12 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{REFUNDS, STAND, cancel, cancelled, goes_on, over, run};
+use super::{
+    REFUNDS, STAND, cancel, cancelled, failure, goes_on, over, paid, refuse_refunds, run, show,
+};
 use crate::delayed::SEPA;
 use crate::harness::TestApp;
-
-/// A show that is far enough ahead for methods that take days.
-async fn show(harness: &TestApp) -> String {
-    let own = json!({ "startsAt": harness.now() + TimeDelta::days(60) });
-    harness.show_with(own).await
-}
-
-/// Dana has paid for a seat of a show; returns the show, the booking and its PaymentIntent.
-async fn paid(harness: &TestApp) -> (String, Value, String) {
-    let show = show(harness).await;
-    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
-    let paid = harness.pay(&booking).await;
-    let intent = paid["paymentIntent"].as_str().unwrap().to_owned();
-    (show, booking, intent)
-}
-
-/// The bank of a cardholder disputes a payment; returns the knob that decides about that.
-async fn disputed(harness: &TestApp, intent: &str) -> String {
-    let wanted = json!({ "paymentIntent": intent });
-    let dispute = harness.knob("disputes", wanted).await;
-    harness.simulator.settled().await;
-    format!("disputes/{}", dispute["id"].as_str().unwrap())
-}
-
-async fn decided(harness: &TestApp, dispute: &str, status: &str) {
-    harness.knob(dispute, json!({ "status": status })).await;
-    harness.simulator.settled().await;
-}
-
-async fn refuse_refunds(harness: &TestApp, code: &str, times: u32) {
-    let refused = json!({
-        "route": "POST /v1/refunds", "kind": "status", "status": 400, "code": code, "stored": true,
-        "times": times,
-    });
-    harness.knob("faults", refused).await;
-}
-
-/// The one failure of a run that is over.
-fn failure(run: &Value, booking: &Value) -> String {
-    assert_eq!(
-        (&run["done"], &run["failed"]),
-        (&json!(0), &json!(1)),
-        "{run}"
-    );
-    assert_eq!(run["failures"][0]["bookingId"], booking["id"], "{run}");
-    run["failures"][0]["error"].as_str().unwrap().to_owned()
-}
+use crate::refunds::refund_by_hand;
 
 #[tokio::test]
 async fn who_pays_before_their_page_is_closed_gets_it_back() {
@@ -273,86 +229,92 @@ async fn a_refund_that_stripe_refuses_is_a_failure_that_can_be_tried_again() {
     harness.reconcile().await;
 }
 
+/// Banks send refunds back days later, when the run is over, and again when it was tried again.
 #[tokio::test]
-async fn a_refund_that_a_bank_sends_back_fails_the_run_only_if_it_is_not_over() {
-    let harness = TestApp::new().await;
-    let show = show(&harness).await;
-    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
-    let slowly = json!({
-        "session": booking["checkout"]["sessionId"], "card": "4000000000007726",
-    });
-    harness.knob("pay", slowly).await;
-    harness.simulator.settled().await;
-
-    let path = cancelled(&harness, &show).await;
-    let first = over(&harness, &path).await;
-    assert_eq!(harness.sql(REFUNDS).await, "policy pending 1200");
-    let refund = harness.sql("select stripe_refund_id from refunds").await;
-    let failed = json!({ "status": "failed" });
-    harness.knob(&format!("refunds/{refund}"), failed).await;
-    harness.simulator.settled().await;
-
-    assert_eq!(first["done"], 1, "{first}");
-    assert_eq!(run(&harness, &path).await, first);
-    let shown = "select kind from discrepancies where status = 'open'";
-    assert_eq!(harness.sql(shown).await, "refund_not_gone");
-    harness.reconcile().await;
-}
-
-#[tokio::test]
-async fn disputed_money_is_not_refunded_and_is_a_failure_until_its_bank_has_decided() {
-    let sentence = "The payment is disputed; its bank decides who gets the money.";
-    for (end, back) in [("won", "policy succeeded 1200"), ("lost", "")] {
+async fn a_refund_that_a_bank_sends_back_is_a_failure_whenever_the_run_is_read() {
+    for before in ["pending", "succeeded"] {
         let harness = TestApp::new().await;
-        let (show, booking, intent) = paid(&harness).await;
-        let dispute = disputed(&harness, &intent).await;
-
+        let show = show(&harness).await;
+        let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+        pay_slowly_refunded(&harness, &booking).await;
         let path = cancelled(&harness, &show).await;
         let first = over(&harness, &path).await;
-        cancel(&harness.admin(), &show, "once more").await;
-        let second = over(&harness, &path).await;
-        decided(&harness, &dispute, end).await;
-        cancel(&harness.admin(), &show, "once more").await;
-        let last = over(&harness, &path).await;
+        assert_eq!(first["done"], 1, "{first}");
 
-        assert_eq!(failure(&first, &booking), sentence);
-        assert_eq!(failure(&second, &booking), sentence);
-        assert_eq!(harness.sql(STAND).await, "cancelled");
-        assert_eq!(
-            (&last["done"], &last["failed"]),
-            (&json!(1), &json!(0)),
-            "{last}"
-        );
-        assert_eq!(harness.sql(REFUNDS).await, back);
+        for refunds in ["", "policy failed 1200, "] {
+            refund_becomes(&harness, before).await;
+            assert_eq!(run(&harness, &path).await, first);
+            let stand = format!("{refunds}policy {before} 1200");
+            assert_eq!(harness.sql(REFUNDS).await, stand);
+            refund_becomes(&harness, "failed").await;
+            let failed = run(&harness, &path).await;
+            let again = cancel(&harness.admin(), &show, "once more").await;
+            let last = over(&harness, &path).await;
+
+            assert_eq!(failed["state"], "done", "{failed}");
+            let error = failure(&failed, &booking);
+            assert!(
+                error.starts_with("A refund of 12.00 EUR has failed: "),
+                "{error}"
+            );
+            let running = json!({
+                "id": first["id"], "state": "running", "total": 1, "done": 0, "failed": 0,
+                "failures": [],
+            });
+            assert_eq!((again.status, again.body), (202, running));
+            assert_eq!(last, first);
+        }
+
+        let refunds = "policy failed 1200, policy failed 1200, policy pending 1200";
+        assert_eq!(harness.sql(REFUNDS).await, refunds);
+        let told = "select count(*) from booking_events where kind = 'showCancelled'";
+        assert_eq!(harness.sql(told).await, "1");
+        harness.reconcile().await;
     }
 }
 
-/// The refund waits for the bank, and goes by itself if that decides for us.
 #[tokio::test]
-async fn a_dispute_that_is_opened_before_the_refund_is_made_is_a_failure_too() {
+async fn what_has_come_back_and_was_given_back_by_hand_is_no_failure() {
     let harness = TestApp::new().await;
-    let (show, booking, intent) = paid(&harness).await;
+    let show = show(&harness).await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let paid = pay_slowly_refunded(&harness, &booking).await;
     let path = cancelled(&harness, &show).await;
-    let down = json!({
-        "route": "POST /v1/refunds", "kind": "status", "status": 503, "should_retry": false,
-    });
-    harness.knob("faults", down).await;
-    harness.run_jobs().await;
-    assert_eq!(harness.sql(REFUNDS).await, "policy requested 1200");
-    let dispute = disputed(&harness, &intent).await;
-
-    harness.run_jobs().await;
     let first = over(&harness, &path).await;
-    decided(&harness, &dispute, "won").await;
-    harness.run_jobs().await;
+    refund_becomes(&harness, "failed").await;
+    assert_eq!(run(&harness, &path).await["failed"], 1);
 
-    let sentence = "The payment is disputed; its bank decides who gets the money.";
-    assert_eq!(failure(&first, &booking), sentence);
-    assert_eq!(harness.sql(REFUNDS).await, "policy succeeded 1200");
-    cancel(&harness.admin(), &show, "once more").await;
-    let last = over(&harness, &path).await;
-    assert_eq!(last["done"], 1, "{last}");
+    let intent = paid["paymentIntent"].as_str().unwrap();
+    refund_by_hand(&harness, intent, 1_200).await;
+    let given = run(&harness, &path).await;
+    let again = cancel(&harness.admin(), &show, "once more").await;
+
+    assert_eq!(given, first);
+    assert_eq!(again.body, first);
+    let refunds = "policy failed 1200, dashboard pending 1200";
+    assert_eq!(harness.sql(REFUNDS).await, refunds);
+    harness.run_jobs().await;
     harness.reconcile().await;
+}
+
+/// Paid with a card to which refunds take days.
+async fn pay_slowly_refunded(harness: &TestApp, booking: &Value) -> Value {
+    let session = &booking["checkout"]["sessionId"];
+    let slowly = json!({ "session": session, "card": "4000000000007726" });
+    let paid = harness.knob("pay", slowly).await;
+    harness.simulator.settled().await;
+    paid
+}
+
+/// The last refund becomes so at Stripe.
+async fn refund_becomes(harness: &TestApp, status: &str) {
+    let last = "select stripe_refund_id from refunds order by id desc limit 1";
+    let refund = harness.sql(last).await;
+    let becomes = json!({ "status": status });
+    if status != "pending" {
+        harness.knob(&format!("refunds/{refund}"), becomes).await;
+        harness.simulator.settled().await;
+    }
 }
 
 /// A second session of the booking is paid with another amount than it asked for.
