@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::sleeps;
-use crate::world::{Call, World};
+use crate::world::{Call, VOUCHER, World};
 
 const SEPA: &str = "DE89370400440532013000";
 const DECLINED: &str = "4000000000000002";
@@ -103,11 +103,18 @@ impl Buyer {
         let seats: Vec<String> = (first..first + count)
             .map(|seat| format!("{row}{seat}"))
             .collect();
-        let body = json!({ "kind": "show", "showId": self.world.show(), "seats": seats });
+        let mut body = json!({ "kind": "show", "showId": self.world.show(), "seats": seats });
+        let has_voucher = self.random.random_range(0..100) < 15;
+        let what = if has_voucher {
+            body["voucher"] = json!(VOUCHER);
+            "book with a voucher"
+        } else {
+            "book"
+        };
         let key = format!("visit-{}-{}", self.number, self.visits);
         let key = (self.random.random_range(0..100) < 80).then_some(key.as_str());
         for _ in 0..=REPEATS_MAX {
-            match self.post("book", "/api/bookings", &body, key).await {
+            match self.post(what, "/api/bookings", &body, key).await {
                 Some((201, booking)) => {
                     let id = booking["id"].as_str().unwrap().to_owned();
                     let session = booking["checkout"]["sessionId"].as_str().map(str::to_owned);

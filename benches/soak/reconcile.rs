@@ -46,7 +46,7 @@ pub(crate) const OPEN: [(&str, &str); 1] = [(
 )];
 
 /// Each counts what must not be at the end.
-const LEGAL: [(&str, &str); 6] = [
+const LEGAL: [(&str, &str); 8] = [
     (
         "seats that nobody has paid for",
         "select count(*) from seat_claims c join bookings b on b.id = c.booking_id
@@ -78,6 +78,21 @@ const LEGAL: [(&str, &str); 6] = [
         "refunds of what was not surplus",
         "select count(*) from refunds r join payments p on p.id = r.payment_id
          where p.disposition <> 'surplus'",
+    ),
+    (
+        "bookings that a voucher has made cheaper by another part than its own",
+        "select count(*) from voucher_redemptions r join vouchers v on v.id = r.voucher_id
+         join bookings b on b.id = r.booking_id
+         where abs((b.total_minor + r.discount_minor) * v.percent_off
+                   - r.discount_minor * 100) > 50",
+    ),
+    (
+        "uses of vouchers beyond their limit that no late money has brought",
+        "select count(*) from voucher_redemptions r
+         where beyond_limit and not exists (
+           select from booking_events e
+           where e.booking_id = r.booking_id and e.kind in ('claimedAgain', 'review')
+         )",
     ),
     (
         "events that nobody has decided",
@@ -234,6 +249,9 @@ pub(crate) async fn print_counts(world: &World) {
          from payments group by 1 order by 1",
         "select 'refunds ' || status, count(*) from refunds group by 1 order by 1",
         "select 'attempts ' || status, count(*) from checkout_attempts group by 1 order by 1",
+        "select 'uses of vouchers' || case when beyond_limit then ' beyond the limit'
+                                           when live then '' else ' given back' end, count(*)
+         from voucher_redemptions group by 1 order by 1",
         "select 'webhook events ' || status, count(*) from payment_events group by 1 order by 1",
         "select 'webhook deliveries', coalesce(sum(deliveries), 0)::bigint from payment_events",
     ] {
