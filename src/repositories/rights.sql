@@ -29,9 +29,9 @@ begin
   -- Records: they change, within what their constraints and triggers let through, and are kept.
   foreach relation in array array[
     'bookings', 'charges', 'checkout_attempts', 'compared_captures', 'discrepancies', 'disputes',
-    'movies', 'payments', 'refunds', 'run_bookings', 'runs', 'service_resources', 'services',
-    'show_seats', 'show_tiers', 'shows', 'untrusted_forwarders', 'users', 'voucher_redemptions',
-    'vouchers', 'write_probe'
+    'movies', 'payments', 'refunds', 'run_bookings', 'run_pace', 'runs', 'service_resources',
+    'services', 'show_seats', 'show_tiers', 'shows', 'untrusted_forwarders', 'users',
+    'voucher_redemptions', 'vouchers', 'write_probe'
   ] loop
     execute format('grant insert, update on %I to %s', relation, role);
   end loop;

@@ -64,7 +64,8 @@ pub async fn resolve_review(
     round.happened(id, resolved);
     match (decision.resolution, outcome.accepted) {
         (Resolution::Confirm, Some(payment_id)) => {
-            let accepted = kept.iter().find(|payment| payment.id == payment_id);
+            let mut kept = kept.iter().map(|refundable| &refundable.payment);
+            let accepted = kept.find(|payment| payment.id == payment_id);
             let conceded_minor = accepted.map_or(0, |payment| conceded_minor(&booking, payment));
             payments::accept(db, payment_id, conceded_minor, now).await?;
             let accepted = if is_balance {
