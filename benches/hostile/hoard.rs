@@ -20,8 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Seen {
-    looks: u32,
-    /// Looks that saw a free seat.
+    visits: u32,
+    /// Visits that saw a free seat.
     free: u32,
     /// Tries to book, and those that were granted.
     tries: u32,
@@ -49,9 +49,9 @@ pub(crate) async fn run(world: &World, lasting: Duration) {
         hoarder.answers.lock().unwrap()
     );
     println!(
-        "an honest buyer looked {} times, saw free seats {} times (at least {} of {}), and booked {} \
-         of {} times",
-        seen.looks,
+        "an honest buyer looked {} times, saw free seats {} times (at least {} of {}), \
+         and booked {} of {} times",
+        seen.visits,
         seen.free,
         seen.fewest.unwrap_or_default(),
         rows.len(),
@@ -68,7 +68,7 @@ async fn look(world: &World, show: &str, end: Instant) -> Seen {
     tokio::time::sleep(LOOK_EVERY).await;
     while Instant::now() < end {
         let free = world.free_seats(show).await;
-        seen.looks += 1;
+        seen.visits += 1;
         seen.fewest = Some(
             seen.fewest
                 .map_or(free.len(), |fewest| fewest.min(free.len())),

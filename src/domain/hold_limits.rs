@@ -1,14 +1,13 @@
-//! How much one user may hold unpaid, and have of a show, so that no account keeps it sold out. Only
-//! a new hold is limited: money that comes for an old one is never refused for this.
+//! How much one user may hold unpaid, and have of a show, so that no account keeps it sold out.
+//! Only a new hold is limited: money that comes for an old one is never refused for this.
 
 use std::num::NonZeroU32;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
 
-use super::ids::{BookingId, ShowId};
 use super::quote::Quote;
 use super::refusal::Refusal;
+use super::unpaid_hold::UnpaidHold;
 
 /// Holds of one user and show that lapse within this of each other make them wait.
 const LAPSES_WITHIN: TimeDelta = TimeDelta::hours(1);
@@ -40,20 +39,6 @@ pub struct Counted {
     pub lapsed_after: Option<DateTime<Utc>>,
     /// Whether the seats of the show do.
     pub seats: bool,
-}
-
-/// A booking that holds something and is not paid.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct UnpaidHold {
-    /// The booking.
-    pub id: BookingId,
-    /// Its reference.
-    pub reference: String,
-    /// Of which show, if it is of one.
-    pub show_id: Option<ShowId>,
-    /// When it ends.
-    pub hold_expires_at: DateTime<Utc>,
 }
 
 impl Holder {
@@ -134,6 +119,7 @@ impl HoldLimits {
 mod tests {
     use super::super::attempt::PaymentPart;
     use super::super::booking::{PaymentOption, Reservation, ReservedSeats};
+    use super::super::ids::{BookingId, ShowId};
     use super::super::money::Money;
     use super::*;
 

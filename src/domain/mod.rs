@@ -55,5 +55,6 @@ pub mod slots;
 pub mod stripe_report;
 pub mod timeline;
 pub mod timetable;
+pub mod unpaid_hold;
 pub mod user;
 pub mod voucher;

@@ -3,10 +3,10 @@
 use chrono::TimeDelta;
 
 use super::booking::BookingStatus;
-use super::hold_limits::UnpaidHold;
 use super::ids::BookingId;
 use super::money::Money;
 use super::refund_block::RefundBlock;
+use super::unpaid_hold::UnpaidHold;
 
 /// Whoever names a hundred seats is not told all of them again.
 pub const SEATS_REPEATED_MAX: usize = 20;

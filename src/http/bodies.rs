@@ -150,7 +150,7 @@ async fn reserve(room: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePe
 fn refusal(error: axum::Error) -> Problem {
     let error: &(dyn StdError + 'static) = &error;
     let mut causes = successors(Some(error), |&error| error.source());
-    if causes.any(|cause| cause.is::<LengthLimitError>()) {
+    if causes.any(<dyn StdError>::is::<LengthLimitError>) {
         return Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE);
     }
     let detail = "The body of the request did not arrive whole.".to_owned();

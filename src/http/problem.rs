@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::domain::hold_limits::UnpaidHold;
 use crate::domain::refusal::{Refusal, repeated, whole_seconds};
+use crate::domain::unpaid_hold::UnpaidHold;
 use crate::error::{Error, explain};
 
 /// The most that a refusal says.

@@ -74,7 +74,7 @@ impl Default for Limits {
             head_wait_max: Duration::from_secs(10),
             // A proxy that closes an idle connection as late as this can send a request just when
             // it ends: the RUNBOOK tells operators to let theirs be sooner.
-            idle_wait_max: Duration::from_secs(60),
+            idle_wait_max: Duration::from_mins(1),
             // What is left of the 30 s of a request is enough to ask Stripe. The largest body of
             // a buyer's comes within it at 7 KB/s.
             body_wait_max: Duration::from_secs(10),

@@ -98,14 +98,12 @@ impl AsyncWrite for RefusalInterceptor {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match slices {
-            [head] => self.poll_write(context, head),
-            // A refusal has no body, and comes alone.
-            _ => {
-                let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-                self.written(written)
-            }
+        // A refusal has no body, and comes alone.
+        if let [head] = slices {
+            return self.poll_write(context, head);
         }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.written(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -7,9 +7,10 @@ use super::{Columns, StoredPolicy};
 use crate::connection::Connection;
 use crate::domain::booking::{BookedMovie, BookingStatus};
 use crate::domain::catalogue::ShowStatus;
-use crate::domain::hold_limits::{Holder, UnpaidHold};
+use crate::domain::hold_limits::Holder;
 use crate::domain::ids::{BookingId, MovieId, ShowId};
 use crate::domain::seat_availability::{SeatAvailability, WantedSeat};
+use crate::domain::unpaid_hold::UnpaidHold;
 use crate::domain::user::UserId;
 use crate::error::{Error, Result};
 
@@ -33,14 +34,7 @@ pub async fn list(
     wanted: &[WantedSeats<'_>],
     lapsed_after: Option<DateTime<Utc>>,
 ) -> Result<Vec<Option<SeatAvailability>>> {
-    let seats = wanted.iter().enumerate().flat_map(|(number, wanted)| {
-        let number = i32::try_from(number).unwrap_or(i32::MAX);
-        wanted.labels.iter().enumerate().map(move |(place, label)| {
-            let user_id = (place == 0).then_some(wanted.user_id.as_str());
-            (number, wanted.show_id, label.as_str(), user_id)
-        })
-    });
-    let seats: Vec<_> = seats.collect();
+    let seats = one_by_one(wanted);
     let rows = sqlx::query_file!(
         "src/repositories/availabilities.sql",
         &seats.column(|(number, ..)| *number),
@@ -104,4 +98,16 @@ pub async fn list(
             );
     }
     Ok(availabilities)
+}
+
+/// The number, the show and the label of each seat; beside the first of each request, its buyer.
+fn one_by_one<'a>(wanted: &'a [WantedSeats<'a>]) -> Vec<(i32, ShowId, &'a str, Option<&'a str>)> {
+    let seats = wanted.iter().enumerate().flat_map(|(number, wanted)| {
+        let number = i32::try_from(number).unwrap_or(i32::MAX);
+        wanted.labels.iter().enumerate().map(move |(place, label)| {
+            let user_id = (place == 0).then_some(wanted.user_id.as_str());
+            (number, wanted.show_id, label.as_str(), user_id)
+        })
+    });
+    seats.collect()
 }

@@ -1,5 +1,5 @@
--- Wanted seats with what they cost, and who has claimed them; beside the first seat of each request,
--- what its buyer holds and has.
+-- Wanted seats with what they cost, and who has claimed them; beside the first seat of each
+-- request, what its buyer holds and has.
 select wanted.number as "number!", shows.id as "show_id: ShowId", shows.title, starts_at,
        timezone, shows.status as "status: ShowStatus", shows.currency,
        max_seats_per_booking, max_seats_per_user, delayed_methods,

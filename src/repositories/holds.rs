@@ -11,10 +11,11 @@ use crate::domain::attempt::NewAttempt;
 use crate::domain::booking::Booking;
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::catalogue::PolicyStep;
-use crate::domain::hold_limits::{Counted, Holder, UnpaidHold};
+use crate::domain::hold_limits::{Counted, Holder};
 use crate::domain::ids::BookingId;
 use crate::domain::job::{ScheduledJob, TRIES_MAX};
 use crate::domain::skew::SKEW_NOTICED;
+use crate::domain::unpaid_hold::UnpaidHold;
 use crate::error::Result;
 
 /// The constraint that keeps references unique.

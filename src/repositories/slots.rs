@@ -10,8 +10,9 @@ use crate::domain::attempt::NewAttempt;
 use crate::domain::booking::{Booking, ReservedSlot};
 use crate::domain::booking_event::BookingEvent;
 use crate::domain::catalogue::PolicyStep;
-use crate::domain::hold_limits::{Counted, Holder, UnpaidHold};
+use crate::domain::hold_limits::{Counted, Holder};
 use crate::domain::job::{ScheduledJob, TRIES_MAX};
+use crate::domain::unpaid_hold::UnpaidHold;
 use crate::error::Result;
 
 /// A booking of a slot, to be stored with its claim and the attempt to pay for it.

@@ -64,7 +64,7 @@ async fn cancel(caller: &Caller<'_>, booking: &Value) {
     assert_eq!(caller.post(&path, json!({})).await.status, 200);
 }
 
-/// Asserts that all but some are refused, because of these holds.
+/// Asserts a refusal because of these holds.
 #[track_caller]
 fn refused_for(answer: &Answer, maximum: usize, holds: &[&Value]) {
     answer.refused(409, "too_many_holds");

@@ -97,8 +97,9 @@ async fn what_a_user_has_is_counted_under_their_lock_by_its_index() {
 
     let counted = "select seats
                    from bookings, lock_holders(array[id], array[user_id], array[show_id],
-                                               array[created_at])
-                   where id = (select id from bookings where user_id = 'user_dana' limit 1)";
+                                               array[true], array[created_at])
+                   where id = (select id from bookings where user_id = 'user_dana' and live
+                                 and kind = 'show' limit 1)";
     let counted = query_scalar::<_, i64>(counted);
     let seats = counted.fetch_one(&mut *tx).await.unwrap();
 

@@ -36,8 +36,8 @@ const REFERENCE_DRAWS_MAX: usize = 5;
 ///
 /// Refuses with `show_closed`, `too_many_seats`, `unknown_seat`, `seat_unavailable`,
 /// `slot_unavailable`, `too_many_holds`, `rate_limited`, `validation_failed`, `amount_too_small`,
-/// `voucher_invalid`, `not_found`, or `idempotency_in_progress`; then nothing is held. Where Stripe cannot be reached, the booking
-/// stays and holds what it reserves, and [`resume`] goes on with it.
+/// `voucher_invalid`, `not_found`, or `idempotency_in_progress`; then nothing is held. Where Stripe
+/// cannot be reached, the booking stays and holds what it reserves, and [`resume`] goes on with it.
 ///
 /// Commits twice. Round trips beside BEGIN and COMMIT, for seats: what is available, the hold, the
 /// session; one more with a key, three more with a voucher.

@@ -195,7 +195,7 @@ async fn all_payments_that_were_not_listed_are_asked_about_page_by_page() {
     });
     harness.knob("faults", unknown).await;
     let unknown = reconcile(&harness, json!({})).await;
-    assert_eq!(kinds(&unknown), vec!["capture_unknown_to_stripe"; PAID]);
+    assert_eq!(kinds(&unknown), ["capture_unknown_to_stripe"; PAID]);
     harness.advance(TimeDelta::days(3)).await;
     reconcile(&harness, json!({})).await;
 
@@ -203,7 +203,7 @@ async fn all_payments_that_were_not_listed_are_asked_about_page_by_page() {
     assert_eq!(harness.sql(healed).await, "healed");
 }
 
-/// Whoever looks at one that is over finds what it has found.
+/// One that finds no event knows no position: that of an earlier one counts.
 #[tokio::test]
 async fn the_position_in_the_events_outlives_those_that_were_found() {
     let harness = TestApp::new().await;
@@ -211,7 +211,6 @@ async fn the_position_in_the_events_outlives_those_that_were_found() {
     let newest = harness.now();
     untold(&harness, "evt_first", newest).await;
     asked_in_next(&harness, "/v1/events").await;
-    // Runs that have found none know no position of their own.
     hide(&harness, "GET /v1/events$").await;
     asked_in_next(&harness, "/v1/events").await;
     let since = "select max(events_since) from reconciliations";
