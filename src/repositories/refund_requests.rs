@@ -28,75 +28,85 @@ pub struct RequestedRefund {
     pub created_at: DateTime<Utc>,
 }
 
-/// What is to go back, who asks for it, and why.
+/// What is to go back, and for what cause.
 #[derive(Debug, Clone, Copy)]
 pub struct NewRefund<'a> {
     /// Of which payment, and how much.
     pub granted: GrantedRefund,
+    /// Why it is asked for.
+    pub cause: RefundCause<'a>,
+}
+
+/// Why a refund is asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum RefundCause<'a> {
+    /// Somebody asks for it.
+    Asked {
+        /// Who.
+        source: RefundSource,
+        /// Why.
+        reason: &'a str,
+    },
+    /// It is what is left of a refund of the same payment that was called off: who had asked for
+    /// that asks for this, and why.
+    RestOf(RefundId),
+}
+
+/// A refund that is reserved now.
+#[derive(Debug, Clone)]
+pub struct ReservedRefund {
+    /// The refund.
+    pub id: RefundId,
+    /// The booking it belongs to.
+    pub booking_id: BookingId,
     /// Who asks for it.
     pub source: RefundSource,
     /// Why.
-    pub reason: &'a str,
+    pub reason: String,
 }
 
-/// Asks for a part of a payment, or all of it. The caller holds the lock of the payment, or has
-/// stored it in this transaction. A fault where there is no such payment, and where one is refunded
-/// as surplus that is none.
-pub async fn request(
+/// Reserves a part of a payment, or all of it, for a refund. The caller holds the lock of the
+/// payment, or has stored it in this transaction. A fault where there is no such payment, where one
+/// is refunded as surplus that is none, and where that was not called off of which this is the
+/// rest.
+pub async fn reserve(
     db: &mut Connection,
     new: NewRefund<'_>,
     now: DateTime<Utc>,
-) -> Result<RefundId> {
-    let id = RefundId::new();
-    let written = sqlx::query!(
-        "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason,
-                              next_look_at, created_at)
-         select $1, id, booking_id, $3, currency, $5, $6, $7, $7
-         from payments
-         where id = $2 and currency = $4 and (disposition = 'surplus' or $5 <> 'surplus')",
-        id as _,
+) -> Result<ReservedRefund> {
+    let (source, reason, called_off) = match new.cause {
+        RefundCause::Asked { source, reason } => (Some(source), Some(reason), None),
+        RefundCause::RestOf(called_off) => (None, None, Some(called_off)),
+    };
+    let reserved = sqlx::query_as!(
+        ReservedRefund,
+        r#"insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason,
+                                next_look_at, created_at)
+           select $1, payments.id, payments.booking_id, $3, payments.currency, cause.source,
+                  cause.reason, $8, $8
+           from payments
+           cross join lateral (
+             select $5::text as source, $6::text as reason where $7::uuid is null
+             union all
+             select source, reason
+             from refunds
+             where id = $7 and payment_id = payments.id and status = 'canceled'
+           ) as cause
+           where payments.id = $2 and currency = $4
+             and (disposition = 'surplus' or cause.source <> 'surplus')
+           returning id as "id: _", booking_id as "booking_id: _", source as "source: _", reason"#,
+        RefundId::new() as _,
         new.granted.payment_id as _,
         new.granted.amount.amount_minor,
         new.granted.amount.currency.as_str(),
-        new.source as _,
-        new.reason,
-        now,
-    )
-    .execute(db)
-    .await?;
-    if written.rows_affected() == 1 {
-        Ok(id)
-    } else {
-        Err(Error::fault("a payment is to be refunded that is none"))
-    }
-}
-
-/// Asks for what is left of a refund that was called off.
-pub async fn request_rest(
-    db: &mut Connection,
-    called_off: RefundId,
-    rest: Money,
-    now: DateTime<Utc>,
-) -> Result<RefundId> {
-    let id = RefundId::new();
-    let written = sqlx::query!(
-        "insert into refunds (id, payment_id, booking_id, amount_minor, currency, source, reason,
-                              next_look_at, created_at)
-         select $1, payment_id, booking_id, $3, currency, source, reason, $4, $4
-         from refunds
-         where id = $2 and status = 'canceled'",
-        id as _,
+        source as _,
+        reason,
         called_off as _,
-        rest.amount_minor,
         now,
     )
-    .execute(db)
+    .fetch_optional(db)
     .await?;
-    if written.rows_affected() == 1 {
-        Ok(id)
-    } else {
-        Err(Error::fault("a refund was not called off, and has no rest"))
-    }
+    reserved.ok_or_else(|| Error::fault("what is to be refunded is no payment, or no rest"))
 }
 
 /// The refund, if Stripe has not made it yet.

@@ -8,6 +8,7 @@ use crate::domain::checkout::DELAYED_METHOD_MAX;
 use crate::domain::checkout_state::{CheckoutDecision, CheckoutState, Ending};
 use crate::domain::funds::{CapturedFunds, SurplusReason};
 use crate::domain::job::Job;
+use crate::domain::refund_request::GrantedRefund;
 use crate::error::Result;
 use crate::repositories::payments::{self, Settlement};
 use crate::repositories::{attempts, bookings, claims};
@@ -166,25 +167,21 @@ impl<'a> Round<'a> {
     ) {
         let amount = funds.money;
         let payment = reported.payment(funds, Some(reason));
-        let surplus = Surplus {
-            booking_id: reported.booking_id(),
-            payment_id: payment.id,
-            amount,
-            reason,
-        };
+        let payment_id = payment.id;
         self.settlement.payments.push(payment);
         self.happened(
             reported.booking_id(),
             BookingEvent::SurplusKept {
-                payment_id: surplus.payment_id,
+                payment_id,
                 amount,
                 reason,
             },
         );
         if reason.refunds_itself() {
-            self.to_refund.push(surplus);
+            let granted = GrantedRefund { payment_id, amount };
+            self.to_refund.push(Surplus { granted, reason });
         } else if reason == SurplusReason::UnderReview {
-            let id = surplus.booking_id;
+            let id = reported.booking_id();
             tracing::error!(booking.id = %id, "more money came for a booking under review");
         }
     }

@@ -76,7 +76,7 @@ pub async fn settle_events(app: &App, batch: &[Batched<ReceivedEvent>]) -> Resul
     let undecided = batch.iter().filter_map(|Batched { request, span }| {
         let recorded = recorded.get(request.event.id.as_str())?;
         (!recorded.status.is_settled()).then(|| Item {
-            settled_by: request.settled_by,
+            settled_by: Some(request.settled_by),
             ..item(app, &request.event, recorded, span)
         })
     });
@@ -133,7 +133,7 @@ async fn settle_stored(
     let event = event::parse(&payload)?;
     let span = Span::current();
     let item = Item {
-        settled_by,
+        settled_by: Some(settled_by),
         ..item(app, &event, &recorded, &span)
     };
     let done = settle(&mut tx, &[item], app.now()).await?;
@@ -159,13 +159,14 @@ fn new_event(received: &ReceivedEvent) -> NewEvent<'_> {
     }
 }
 
+/// An event, without how it was brought.
 fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &'a Span) -> Item<'a> {
     Item {
         span,
         report: relevant(app.config.stripe.livemode(), event),
         reference: &event.reference,
         attempt: recorded.attempt,
-        settled_by: SettledBy::Webhook,
+        settled_by: None,
         event: Some(ReportingEvent {
             id: &event.id,
             received_at: recorded.received_at,

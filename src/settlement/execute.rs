@@ -54,7 +54,7 @@ impl<'a> Round<'a> {
                 (EventStatus::Failed, sentences::GIVEN_UP)
             }
             Plan::Checkout(state, decision) => {
-                let reported = ReportedAttempt { item, state };
+                let reported = ReportedAttempt::new(item, state)?;
                 let sentence = self.change_checkout(db, reported, decision).await?;
                 (EventStatus::Processed, sentence)
             }

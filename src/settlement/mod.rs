@@ -6,6 +6,7 @@
 
 mod checkouts;
 mod disputes;
+mod ending;
 mod events;
 mod execute;
 mod mismatches;
@@ -21,8 +22,9 @@ mod settle;
 mod unpayable;
 
 pub use disputes::hold_back_refund;
+pub use ending::{CancelledBooking, cancel_booking};
 pub use events::{SettleEvents, replay, settle_deferred, settle_events};
-pub use refund_requests::lock_refundable;
+pub use refund_requests::{lock_refundable, request_refunds};
 pub use replay::{ReadEvent, read, replay_checkouts, replay_returns, replay_unmatched};
 pub use reports::{AttemptAnswer, settle_answer, settle_dispute, settle_refunds, settle_refusal};
 pub use reviews::{ReviewDecision, resolve_review};

@@ -33,8 +33,8 @@ pub(super) struct Item<'a> {
     pub(super) reference: &'a AttemptReference,
     /// The attempt that it is about, if there is one.
     pub(super) attempt: Option<AttemptOfBooking>,
-    /// How it was brought.
-    pub(super) settled_by: SettledBy,
+    /// How it was brought; none where it brings no payment.
+    pub(super) settled_by: Option<SettledBy>,
     /// The event that brought it; none where Stripe was asked.
     pub(super) event: Option<ReportingEvent<'a>>,
     /// The span of the request that brought it: what is logged about it is logged there.
@@ -307,7 +307,7 @@ mod tests {
             report,
             reference: &reference,
             attempt: None,
-            settled_by: SettledBy::Webhook,
+            settled_by: Some(SettledBy::Webhook),
             event: waited.map(|waited| ReportingEvent {
                 id: "evt_1",
                 received_at: now - waited,

@@ -13,12 +13,14 @@ use crate::domain::ledger::TransferKind;
 use crate::domain::payment_event::EventStatus;
 use crate::domain::refund::StripeRefund;
 use crate::domain::refund_refusal::{RefundRefusal, RefusalDecision};
+use crate::domain::refund_request::GrantedRefund;
 use crate::domain::refund_state::{
     Bookkeeping, GivesWay, RefundChange, RefundState, RefundStatus, RefundedPayment,
 };
 use crate::error::Result;
 use crate::repositories::discrepancies::{self, NewDiscrepancy};
-use crate::repositories::{ledger, refund_looks, refund_requests, refunds};
+use crate::repositories::refund_requests::{NewRefund, RefundCause};
+use crate::repositories::{ledger, refund_looks, refunds};
 
 /// The kind of discrepancy of a refund that does not go: for now, or because it has failed.
 const NOT_GONE: &str = "refund_not_gone";
@@ -118,15 +120,14 @@ impl Round<'_> {
         let Some(amount) = one.rest else {
             return Ok(());
         };
-        let refund_id = refund_requests::request_rest(db, one.refund.id, amount, self.now).await?;
-        self.jobs.push(Job::Refund { refund_id }.at(self.now));
-        let requested = BookingEvent::RefundRequested {
-            refund_id,
-            amount,
-            reason: None,
+        let new = NewRefund {
+            granted: GrantedRefund {
+                payment_id: payment.id,
+                amount,
+            },
+            cause: RefundCause::RestOf(one.refund.id),
         };
-        self.happened(payment.booking_id, requested);
-        Ok(())
+        self.request_refund(db, new).await.map(drop)
     }
 
     /// Shows a person that a refund was made twice; where one of the two is not any more, that is

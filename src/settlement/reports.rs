@@ -35,7 +35,7 @@ pub async fn settle_answer(app: &App, answer: AttemptAnswer) -> Result<Option<Ch
         report: Ok(&answer.report),
         reference: &answer.reference,
         attempt: Some(answer.attempt),
-        settled_by: answer.settled_by,
+        settled_by: Some(answer.settled_by),
         event: None,
         span: &span,
     };
@@ -71,8 +71,7 @@ async fn settle_about_charges(app: &App, reports: Vec<StripeReport>) -> Result<V
         report: Ok(report),
         reference: &reference,
         attempt: None,
-        // It brings no payment.
-        settled_by: SettledBy::Release,
+        settled_by: None,
         event: None,
         span: &span,
     });

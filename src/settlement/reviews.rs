@@ -7,18 +7,16 @@ use super::round::Round;
 use crate::connection::Connection;
 use crate::domain::booking::{BookingStatus, LockedBooking};
 use crate::domain::booking_event::BookingEvent;
-use crate::domain::checkout_state::Ending;
 use crate::domain::funds::Mismatch;
 use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
-use crate::domain::refund_request::GrantedRefund;
 use crate::domain::refund_state::{RefundSource, RefundedPayment};
 use crate::domain::refusal::Refusal;
 use crate::domain::resolution::Resolution;
 use crate::domain::review::{self, Awaited, Price};
 use crate::error::Result;
-use crate::repositories::refund_requests::{self, NewRefund};
-use crate::repositories::{attempts, bookings, discrepancies, payments};
+use crate::repositories::refund_requests::{NewRefund, RefundCause};
+use crate::repositories::{bookings, discrepancies, payments};
 
 /// A person's decision.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +60,10 @@ pub async fn resolve_review(
         reason: reason.to_owned(),
     };
     round.happened(id, resolved);
+    if decision.resolution == Resolution::Confirm {
+        // What could still be paid of it is closed.
+        round.jobs.push(Job::EndHold { booking_id: id }.at(now));
+    }
     match (decision.resolution, outcome.accepted) {
         (Resolution::Confirm, Some(payment_id)) => {
             let mut kept = kept.iter().map(|refundable| &refundable.payment);
@@ -77,16 +79,15 @@ pub async fn resolve_review(
             round.happened(id, accepted);
         }
         (Resolution::Confirm, None) => bookings::confirm_again(db, id, now).await?,
-        (Resolution::Cancel, _) => {
-            attempts::refuse_payable(db, id).await?;
-            round.end_booking(db, id, Ending::Cancelled).await?;
-        }
+        (Resolution::Cancel, _) => round.cancel_booking(db, id).await?,
     }
+    let source = RefundSource::Admin;
     for granted in outcome.refunds {
-        round.give_back(db, id, granted, reason).await?;
+        let cause = RefundCause::Asked { source, reason };
+        round
+            .request_refund(db, NewRefund { granted, cause })
+            .await?;
     }
-    // What could still be paid of it is closed.
-    round.jobs.push(Job::EndHold { booking_id: id }.at(now));
     let kinds = Mismatch::ALL.map(Mismatch::as_str);
     discrepancies::dismiss_of_booking(db, id, &kinds, reason).await?;
     round.finish(db).await
@@ -102,29 +103,4 @@ fn conceded_minor(booking: &LockedBooking, payment: &RefundedPayment) -> i64 {
     let paid_minor = paid_minor.saturating_add(payment.money.amount_minor);
     let met_minor = price.met_minor(payment.part, paid_minor);
     met_minor.saturating_sub(paid_minor)
-}
-
-impl Round<'_> {
-    async fn give_back(
-        &mut self,
-        db: &mut Connection,
-        id: BookingId,
-        granted: GrantedRefund,
-        reason: &str,
-    ) -> Result<()> {
-        let new = NewRefund {
-            granted,
-            source: RefundSource::Admin,
-            reason,
-        };
-        let refund_id = refund_requests::request(db, new, self.now).await?;
-        self.jobs.push(Job::Refund { refund_id }.at(self.now));
-        let requested = BookingEvent::RefundRequested {
-            refund_id,
-            amount: granted.amount,
-            reason: Some(reason.to_owned()),
-        };
-        self.happened(id, requested);
-        Ok(())
-    }
 }

@@ -1,21 +1,23 @@
 //! What a round of a settlement gathers, and writes at its end.
 
+use std::mem;
+
 use chrono::{DateTime, Utc};
 
 use super::plan::Item;
 use crate::connection::Connection;
 use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
-use crate::domain::checkout_state::{CheckoutState, Ending};
+use crate::domain::checkout_state::CheckoutState;
 use crate::domain::funds::{CapturedFunds, SurplusReason};
 use crate::domain::ids::{BookingId, PaymentId};
-use crate::domain::job::{Job, ScheduledJob};
-use crate::domain::money::Money;
+use crate::domain::job::ScheduledJob;
+use crate::domain::payment::SettledBy;
 use crate::domain::refund_request::GrantedRefund;
 use crate::domain::refund_state::RefundSource;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::repositories::payments::{self, NewPayment, Settlement};
-use crate::repositories::refund_requests::{self, NewRefund};
-use crate::repositories::{booking_events, bookings, jobs};
+use crate::repositories::refund_requests::{NewRefund, RefundCause};
+use crate::repositories::{booking_events, jobs};
 
 /// What the reports of one round come to: written in one statement at its end, but for what has to
 /// be tried first.
@@ -28,9 +30,7 @@ pub(super) struct Round<'a> {
 
 /// Surplus that goes back by itself.
 pub(super) struct Surplus {
-    pub(super) booking_id: BookingId,
-    pub(super) payment_id: PaymentId,
-    pub(super) amount: Money,
+    pub(super) granted: GrantedRefund,
     pub(super) reason: SurplusReason,
 }
 
@@ -39,9 +39,21 @@ pub(super) struct Surplus {
 pub(super) struct ReportedAttempt<'a, 's> {
     pub(super) item: &'a Item<'a>,
     pub(super) state: &'s CheckoutState,
+    settled_by: SettledBy,
 }
 
-impl<'a> ReportedAttempt<'a, '_> {
+impl<'a, 's> ReportedAttempt<'a, 's> {
+    /// A fault where nobody says how it was brought, as of what brings no payment.
+    pub(super) fn new(item: &'a Item<'a>, state: &'s CheckoutState) -> Result<Self> {
+        let settled_by = item.settled_by;
+        let settled_by = settled_by.ok_or_else(|| Error::fault("a payment came by nothing"))?;
+        Ok(Self {
+            item,
+            state,
+            settled_by,
+        })
+    }
+
     pub(super) fn booking_id(self) -> BookingId {
         self.state.attempt.booking_id
     }
@@ -58,7 +70,7 @@ impl<'a> ReportedAttempt<'a, '_> {
             funds,
             surplus_reason,
             event_id: self.item.event.map(|event| event.id),
-            settled_by: self.item.settled_by,
+            settled_by: self.settled_by,
         }
     }
 }
@@ -79,52 +91,33 @@ impl Round<'_> {
         self.settlement.booking_events.push(new);
     }
 
-    /// Ends a booking unpaid, and frees what it reserves. The caller holds its lock.
-    pub(super) async fn end_booking(
-        &mut self,
-        db: &mut Connection,
-        id: BookingId,
-        ending: Ending,
-    ) -> Result<()> {
-        bookings::end(db, id, ending, self.now).await?;
-        let ended = match ending {
-            Ending::Expired => BookingEvent::Expired,
-            Ending::Cancelled => BookingEvent::Cancelled,
-            Ending::Failed => BookingEvent::Failed,
-        };
-        self.happened(id, ended);
-        Ok(())
-    }
-
     /// Writes what the round has come to, and what follows from it.
     pub(super) async fn finish(mut self, db: &mut Connection) -> Result<()> {
         self.write(db).await?;
-        for surplus in self.to_refund {
-            let new = NewRefund {
-                granted: GrantedRefund {
-                    payment_id: surplus.payment_id,
-                    amount: surplus.amount,
-                },
-                source: RefundSource::Surplus,
-                reason: surplus.reason.as_str(),
-            };
-            let refund_id = refund_requests::request(db, new, self.now).await?;
-            let event = BookingEvent::RefundRequested {
-                refund_id,
-                amount: surplus.amount,
-                reason: None,
-            };
-            let requested = NewBookingEvent {
-                booking_id: surplus.booking_id,
-                event,
-            };
-            booking_events::append(db, &[requested], self.now).await?;
-            self.jobs.push(Job::Refund { refund_id }.at(self.now));
-        }
+        self.refund_surplus(db).await?;
         if !self.jobs.is_empty() {
             jobs::enqueue(db, &self.jobs).await?;
         }
         Ok(())
+    }
+
+    /// Asks back what is not owed, now that its payments are written.
+    async fn refund_surplus(&mut self, db: &mut Connection) -> Result<()> {
+        if self.to_refund.is_empty() {
+            return Ok(());
+        }
+        self.settlement = Settlement::default();
+        for surplus in mem::take(&mut self.to_refund) {
+            let new = NewRefund {
+                granted: surplus.granted,
+                cause: RefundCause::Asked {
+                    source: RefundSource::Surplus,
+                    reason: surplus.reason.as_str(),
+                },
+            };
+            self.request_refund(db, new).await?;
+        }
+        booking_events::append(db, &self.settlement.booking_events, self.now).await
     }
 
     /// Writes what the round has come to.

@@ -4,18 +4,15 @@ use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
-use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
-use crate::domain::checkout_state::Ending;
 use crate::domain::ids::{BookingId, RefundId};
-use crate::domain::job::Job;
 use crate::domain::money::Money;
 use crate::domain::refund_request::{self, RefundablePayment, WantedRefund};
 use crate::domain::refund_state::RefundSource;
 use crate::domain::refusal::Refusal;
-use crate::error::Result;
-use crate::repositories::refund_requests::{self, NewRefund};
-use crate::repositories::{attempts, booking_events, bookings, jobs};
-use crate::settlement;
+use crate::error::{Error, Result};
+use crate::repositories::bookings;
+use crate::repositories::refund_requests::{NewRefund, RefundCause};
+use crate::settlement::{self, CancelledBooking};
 
 /// What an admin asks for.
 #[derive(Debug, Clone, Copy)]
@@ -48,40 +45,25 @@ pub async fn request_refund(
     }
     let nothing = Money::new(0, booking.due.currency);
     let granted = refund_request::decide(&payments, request.wanted, nothing)?;
-    let new = NewRefund {
+    let refunds = [NewRefund {
         granted,
-        source: RefundSource::Admin,
-        reason: request.reason,
+        cause: RefundCause::Asked {
+            source: RefundSource::Admin,
+            reason: request.reason,
+        },
+    }];
+    let requested = if request.releases && is_releasable(booking.status)? {
+        let booking = CancelledBooking {
+            id,
+            wanted: None,
+            refunds: &refunds,
+        };
+        settlement::cancel_booking(db, booking, now).await?
+    } else {
+        settlement::request_refunds(db, &refunds, now).await?
     };
-    let refund_id = refund_requests::request(db, new, now).await?;
-    let requested = requested(refund_id, granted.amount, request.reason);
-    let mut events = vec![requested];
-    let mut jobs = vec![Job::Refund { refund_id }.at(now)];
-    if request.releases && is_releasable(booking.status)? {
-        attempts::refuse_payable(db, id).await?;
-        bookings::end(db, id, Ending::Cancelled, now).await?;
-        events.push(BookingEvent::Cancelled);
-        // What waits for a bank is asked about until it is decided.
-        jobs.push(Job::EndHold { booking_id: id }.at(now));
-    }
-    let events: Vec<_> = events
-        .into_iter()
-        .map(|event| NewBookingEvent {
-            booking_id: id,
-            event,
-        })
-        .collect();
-    booking_events::append(db, &events, now).await?;
-    jobs::enqueue(db, &jobs).await?;
-    Ok(refund_id)
-}
-
-fn requested(refund_id: RefundId, amount: Money, reason: &str) -> BookingEvent {
-    BookingEvent::RefundRequested {
-        refund_id,
-        amount,
-        reason: Some(reason.to_owned()),
-    }
+    let requested = requested.into_iter().next();
+    requested.ok_or_else(|| Error::fault("a refund was not asked for"))
 }
 
 /// Refuses to release a booking of whose payments one is given back and another silently kept.

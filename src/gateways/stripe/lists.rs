@@ -18,7 +18,7 @@ use crate::domain::refund::StripeRefund;
 use crate::domain::stripe_report::AttemptReference;
 
 /// Stripe's largest page.
-const PAGE_MAX: usize = 100;
+pub(super) const PAGE_MAX: i64 = 100;
 
 /// A list of what Stripe has made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

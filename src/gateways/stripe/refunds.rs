@@ -6,7 +6,7 @@ use serde::Deserialize;
 use stripe_client_core::StripeRequest;
 use stripe_core::refund::{CreateRefund, ListRefund};
 
-use super::lists::List;
+use super::lists::{List, PAGE_MAX};
 use super::objects::StripeObject;
 use super::{Lane, Stripe, StripeError};
 use crate::domain::ids::{BookingId, RefundId};
@@ -14,8 +14,6 @@ use crate::domain::refund::{RefundedCharge, StripeRefund};
 use crate::domain::refund_state::RefundStatus;
 use crate::domain::stripe_report::APP;
 
-/// Stripe's largest page.
-const PAGE_MAX: i64 = 100;
 /// How many pages of one payment's refunds are looked through.
 const PAGES_MAX: usize = 10;
 

@@ -62,10 +62,7 @@ pub async fn replay_checkouts(
             continue;
         };
         event.compare(EventStatus::Processed, decided.sentence, differences);
-        let reported = ReportedAttempt {
-            item,
-            state: &decided.state,
-        };
+        let reported = ReportedAttempt::new(item, &decided.state)?;
         new.extend(
             decided
                 .money

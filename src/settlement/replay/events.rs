@@ -190,7 +190,7 @@ impl ReadEvent {
             report: relevant(self.livemode, &self.event),
             reference: &self.event.reference,
             attempt: self.stored.attempt,
-            settled_by: SettledBy::Webhook,
+            settled_by: Some(SettledBy::Webhook),
             event: Some(ReportingEvent {
                 id: &self.stored.id,
                 received_at: self.received_at,

@@ -14,7 +14,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::run::OwedRefund;
 use crate::error::Result;
 use crate::repositories::cancellations::{self, Cancellation};
-use crate::repositories::{attempts, bookings, disputes, refunds};
+use crate::repositories::{bookings, disputes, refunds};
 
 /// What a cancellation at `now` would give back, and the version of the booking that this is of.
 /// Refuses what cannot be cancelled.
@@ -53,7 +53,6 @@ pub async fn cancel_confirmed(
         Some(_) => cancellation::decide_as_previewed(&terms, now)?,
         None => cancellation::decide(&terms, now)?,
     };
-    attempts::refuse_payable(db, id).await?;
     let owed = quote.refunds().map(|granted| OwedRefund {
         granted,
         source: RefundSource::Policy,

@@ -18,7 +18,7 @@ use crate::repositories::captures::{self, RecordedCapture};
 use crate::settlement::{self, AttemptAnswer};
 
 /// As what a capture is left to a person that cannot be settled.
-pub(super) const UNSETTLED: &str = "capture_unsettled";
+pub(super) const CAPTURE_UNSETTLED: &str = "capture_unsettled";
 
 /// A capture that is ours.
 struct Ours {
@@ -43,7 +43,7 @@ pub(super) async fn settle_and_compare(app: &App, listed: Vec<ListedCapture>) ->
     let ids: Vec<_> = listed.iter().map(|listed| listed.id.as_str()).collect();
     let before = recorded(app, &ids).await?;
     let ours = ours(app, listed, &before).await?;
-    let mut settling = Settling::new(app, UNSETTLED);
+    let mut settling = Settling::new(app, CAPTURE_UNSETTLED);
     for one in &ours {
         let settled = settle(app, one, before.get(&one.listed.id)).await;
         settling.note(&one.listed.id, settled).await?;

@@ -18,9 +18,9 @@ use crate::gateways::stripe::lists::PageOf;
 use crate::repositories::{discrepancies, payment_events, reconciliations};
 
 /// As what an event is left to a person that cannot be settled.
-const UNSETTLED: &str = "event_unsettled";
+const EVENT_UNSETTLED: &str = "event_unsettled";
 /// So many of those are looked at again, whether they are settled by now.
-const UNSETTLED_MAX: i64 = 100;
+const LEFT_MAX: i64 = 100;
 /// Stripe promises no order, and not that an event is listed as soon as it is made: those that were
 /// made so long before the last that was decided are listed once more. Of one that appears even
 /// later, the other steps find the effect, by the object that it is about, and a reconciliation
@@ -54,7 +54,7 @@ pub(super) async fn compare(
         .filter_map(|received| received.event.created_at);
     let newest = running.events_decided_to.or(newest.max());
     let decided = decided(app, &listed).await?;
-    let mut settling = Settling::new(app, UNSETTLED);
+    let mut settling = Settling::new(app, EVENT_UNSETTLED);
     let (left_alone, open): (Vec<_>, Vec<_>) = listed
         .into_iter()
         .partition(|received| decided.contains(&received.event.id));
@@ -99,7 +99,7 @@ fn read(payload: String) -> Option<ReceivedEvent> {
 /// Which of the events, and of those that could not be settled before, are decided.
 async fn decided(app: &App, listed: &[ReceivedEvent]) -> Result<HashSet<String>> {
     let mut db = app.acquire().await?;
-    let left = discrepancies::list_open_subjects(&mut db, UNSETTLED, UNSETTLED_MAX).await?;
+    let left = discrepancies::list_open_subjects(&mut db, EVENT_UNSETTLED, LEFT_MAX).await?;
     let ids = listed.iter().map(|received| received.event.id.as_str());
     let ids: Vec<_> = ids.chain(left.iter().map(String::as_str)).collect();
     let decided = payment_events::list_decided(&mut db, &ids).await?;

@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 
-use super::captures::{self, UNSETTLED, about_one};
+use super::captures::{self, CAPTURE_UNSETTLED, about_one};
 use super::compared::{Compared, Uncompared};
 use super::settling::Settling;
 use super::sides::{self, KINDS};
@@ -55,7 +55,7 @@ pub(super) async fn compare_doubtful(
     running: &Reconciliation,
     after: Option<&str>,
 ) -> Result<Compared, Uncompared> {
-    let kinds = [&KINDS[..], &[UNSETTLED]].concat();
+    let kinds = [&KINDS[..], &[CAPTURE_UNSETTLED]].concat();
     let mut db = app.pools.reporting.acquire().await?;
     let expected = expected(running);
     let doubtful =
@@ -95,7 +95,7 @@ async fn compare_all(app: &App, ids: &[String]) -> Result<Findings, Uncompared> 
 /// them says nothing of the others, and is left to a person.
 async fn ask(app: &App, ids: &[String]) -> Result<Answers, Uncompared> {
     let (mut captured, mut unknown) = (Vec::new(), Vec::new());
-    let mut settling = Settling::new(app, UNSETTLED);
+    let mut settling = Settling::new(app, CAPTURE_UNSETTLED);
     for some in ids.chunks(ASKED_AT_ONCE) {
         let asked = some
             .iter()

@@ -253,6 +253,30 @@ async fn a_refund_can_give_the_seats_back_too() {
     harness.reconcile().await;
 }
 
+/// Somebody has given a part of it back in Stripe's dashboard before Stripe was asked.
+#[tokio::test]
+async fn what_is_left_of_it_is_asked_for_with_its_reason() {
+    let harness = TestApp::new().await;
+    let (booking, intent) = paid(&harness, VISA).await;
+    let answer = refund(&harness, &booking, json!({ "reason": "The film tore." })).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+
+    refund_by_hand(&harness, &intent, 400).await;
+    harness.run_jobs().await;
+
+    let rest = "select concat_ws(' ', source, status, amount_minor, reason) from refunds
+                where amount_minor = 800";
+    let expected = "admin succeeded 800 The film tore.";
+    assert_eq!(harness.sql(rest).await, expected);
+    let timeline = format!("{}/timeline", path(&booking));
+    let told = harness.admin().get(&timeline).await.body.to_string();
+    for amount in ["12.00", "8.00"] {
+        let sentence = format!("An admin has asked for a refund of {amount} EUR: The film tore.");
+        assert_eq!(told.matches(&sentence).count(), 1, "{told}");
+    }
+    harness.reconcile().await;
+}
+
 #[tokio::test]
 async fn what_makes_no_sense_is_refused() {
     let harness = TestApp::new().await;
