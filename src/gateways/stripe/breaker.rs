@@ -18,8 +18,16 @@ const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 /// Stripe has taken no notice of a call, as there were too many.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RateLimited {
-    /// For how long it wants to be left alone, if it says so.
-    pub(super) retry_after: Option<Duration>,
+    /// For how many seconds it wants to be left alone, if it says so.
+    pub(super) retry_after: Option<u32>,
+}
+
+impl RateLimited {
+    /// How long Stripe wants to be left alone, if it says so.
+    pub(super) fn retry_after(self) -> Option<Duration> {
+        let seconds = self.retry_after?;
+        Some(Duration::from_secs(seconds.into()))
+    }
 }
 
 /// Open while Stripe has had enough. Payment pages are opened and closed all the same: each such
@@ -45,7 +53,7 @@ impl Breaker {
             return;
         }
         let wanted = limited
-            .retry_after
+            .retry_after()
             .map(|wanted| wanted.min(RETRY_AFTER_MAX));
         if self.limited_in_a_row < OPENS_AFTER && wanted.is_none() {
             return;
@@ -131,7 +139,7 @@ mod tests {
     fn stripe_is_left_alone_for_as_long_as_it_wants_within_reason() {
         for (wanted, pause) in [(7, 7), (3_600, 60)] {
             let (mut breaker, now) = (Breaker::default(), Instant::now());
-            let retry_after = Some(Duration::from_secs(wanted));
+            let retry_after = Some(wanted);
 
             breaker.note_limited(RateLimited { retry_after }, now);
 

@@ -184,17 +184,21 @@ mod tests {
     /// Every lane of `lanes` always has calls that wait, the last the first to try; how many went
     /// of each within so many steps.
     fn storm<const N: usize>(budget: &mut Budget, now: &mut Instant, lanes: [Lane; N]) -> [u32; N] {
-        lanes.iter().for_each(|lane| budget.join(*lane));
+        for lane in lanes {
+            budget.join(lane);
+        }
         let mut gone = [0; N];
         for _ in 0..250 {
-            *now += STEP;
+            *now = now.checked_add(STEP).unwrap();
             for place in (0..N).rev() {
                 while budget.take(lanes[place], *now) {
-                    gone[place] += 1;
+                    gone[place] = u32::saturating_add(gone[place], 1);
                 }
             }
         }
-        lanes.iter().for_each(|lane| budget.leave(*lane));
+        for lane in lanes {
+            budget.leave(lane);
+        }
         gone
     }
 

@@ -89,13 +89,11 @@ impl Stripe {
         key: Option<&str>,
     ) -> Result<T, StripeError> {
         let tries = self.try_until_final(lane, &request, key);
-        match tokio::time::timeout(TRIES_MAX, tries).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                let message = format!("no response within {TRIES_MAX:?}");
-                Err(StripeError::Unavailable(message))
-            }
-        }
+        let ended = tokio::time::timeout(TRIES_MAX, tries).await;
+        ended.unwrap_or_else(|_| {
+            let message = format!("no response within {TRIES_MAX:?}");
+            Err(StripeError::Unavailable(message))
+        })
     }
 
     async fn try_until_final<T: DeserializeOwned>(
@@ -227,7 +225,7 @@ impl Retries {
             return Some(pause);
         };
         self.limited = self.limited.saturating_add(1);
-        let wanted = limited.retry_after.unwrap_or(LIMITED_PAUSE_MIN);
+        let wanted = limited.retry_after().unwrap_or(LIMITED_PAUSE_MIN);
         let is_over = self.limited > LIMITED_RETRIES_MAX || wanted > RETRY_PAUSE_MAX;
         (!is_over).then(|| pause.max(wanted))
     }

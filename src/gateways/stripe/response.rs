@@ -1,7 +1,5 @@
 //! One response of Stripe's, read to its end, and what it means.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, StatusCode};
@@ -118,9 +116,7 @@ impl StripeResponse {
             self.status == StatusCode::TOO_MANY_REQUESTS && self.error().code() != LOCK_TIMEOUT;
         // In seconds; a date, which Stripe does not send, says nothing.
         let retry_after = self.header(RETRY_AFTER.as_str()).parse().ok();
-        is_limited.then(|| RateLimited {
-            retry_after: retry_after.map(Duration::from_secs),
-        })
+        is_limited.then_some(RateLimited { retry_after })
     }
 
     /// The body as it is, else simplified: what is odd in a member that nobody reads must not hide
