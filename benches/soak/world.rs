@@ -63,16 +63,20 @@ pub(crate) struct Call<'a> {
     pub(crate) body: &'a Value,
 }
 
+fn simulator_options() -> Options {
+    Options {
+        bind: ANY_PORT,
+        endpoints: Vec::new(),
+        data_file: None,
+        now: None,
+    }
+}
+
 impl World {
     /// All is up, and a show on sale; chaos begins after that.
     pub(crate) async fn new(settings: &Settings) -> Self {
-        let options = Options {
-            bind: ANY_PORT,
-            endpoints: Vec::new(),
-            data_file: None,
-            now: None,
-        };
-        let simulator = Simulator::start(options).await.unwrap();
+        let options = simulator_options();
+        let simulator = Simulator::start_behind_gate(options).await.unwrap();
         let issuer = Issuer::start(IssuerSettings {
             bind: ANY_PORT,
             key_file: None,

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use holdfast::app::Clock;
 use holdfast::config::{Config, Environment};
-use holdfast::domain::audit::ChainEnd;
 use holdfast::repositories::database;
-use holdfast::workflows::audit::{Chain, follow_chain, has_ended_so};
+use holdfast::workflows::audit::{Chain, ChainEnd, follow_chain, has_ended_so};
 use holdfast::workflows::verification::{self, Findings, Progress};
 use sqlx::PgConnection;
 

@@ -206,7 +206,8 @@ pub async fn accept(
          )
          update bookings
          set status = 'confirmed', paid_minor = paid_minor + amount_minor,
-             conceded_minor = $7, confirmed_at = coalesce(confirmed_at, $6), hold_expires_at = null, updated_at = $6
+             conceded_minor = $7, confirmed_at = coalesce(confirmed_at, $6),
+             hold_expires_at = null, updated_at = $6
          from accepted
          where bookings.id = accepted.booking_id and status = 'review'",
         id as _,

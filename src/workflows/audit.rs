@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use crate::domain::audit::ChainEnd;
+pub use crate::domain::audit::ChainEnd;
 use crate::error::Result;
 use crate::repositories::audit_log;
 

@@ -43,8 +43,8 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Serves from now on, on the runtime that this is called on; on a loopback address for this
-    /// machine alone, as whoever reads its answers can be anybody.
+    /// Serves from now on, on the runtime that this is called on; on a loopback address the
+    /// site is for this machine alone, as who reads its answers can be anybody. The key is public.
     ///
     /// Fails if the address is taken or the key file cannot be used.
     pub async fn start(settings: IssuerSettings) -> io::Result<Self> {
@@ -57,7 +57,7 @@ impl Issuer {
         let url = format!("http://{address}");
         let shared = Arc::new(SharedIssuer::new(url, key, settings.site));
         let (serving, dropped) = oneshot::channel::<()>();
-        let router = only_here(server::router(&shared), address);
+        let router = server::keys(&shared).merge(only_here(server::site(&shared), address));
         let service = axum::serve(listener, router);
         let service = service.with_graceful_shutdown(async move { drop(dropped.await) });
         tokio::spawn(async move { service.await });

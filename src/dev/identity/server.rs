@@ -19,18 +19,25 @@ const SITE: &str = include_str!("site.html");
 /// Long enough for a day's work on one pasted token.
 const SITE_SESSION: TimeDelta = TimeDelta::hours(12);
 
-pub(super) fn router(shared: &Arc<SharedIssuer>) -> Router {
-    let mut router = Router::new()
+/// The key, for everybody.
+pub(super) fn keys(shared: &Arc<SharedIssuer>) -> Router {
+    Router::new()
         .route("/.well-known/openid-configuration", get(show_configuration))
-        .route("/.well-known/jwks.json", get(show_keys));
-    if shared.site.is_some() {
-        router = router
-            .route("/", get(show_site))
-            .route("/booking/success", get(show_site))
-            .route("/booking/cancel", get(show_site))
-            .route("/sessions", get(show_sessions));
+        .route("/.well-known/jwks.json", get(show_keys))
+        .with_state(Arc::clone(shared))
+}
+
+/// The site and its sessions, for a developer's browser, if there is a site.
+pub(super) fn site(shared: &Arc<SharedIssuer>) -> Router {
+    if shared.site.is_none() {
+        return Router::new();
     }
-    router.with_state(Arc::clone(shared))
+    Router::new()
+        .route("/", get(show_site))
+        .route("/booking/success", get(show_site))
+        .route("/booking/cancel", get(show_site))
+        .route("/sessions", get(show_sessions))
+        .with_state(Arc::clone(shared))
 }
 
 async fn show_configuration(State(shared): State<Arc<SharedIssuer>>) -> impl IntoResponse {

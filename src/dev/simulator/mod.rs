@@ -1,6 +1,7 @@
 //! A Stripe that runs in this process: the API, the payment page and the webhooks of one sandbox
 //! account, as Stripe documents them, and knobs to make it misbehave. It knows nothing of Holdfast.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -76,6 +77,18 @@ impl Simulator {
     /// Binds and serves in the background, on a loopback address for this machine alone. Fails when
     /// the address is taken or the data file cannot be read.
     pub async fn start(options: Options) -> std::io::Result<Self> {
+        Self::serve(options, only_here).await
+    }
+
+    /// The same for a test that reaches it by way of a port of its own: `Host` may be anything.
+    pub async fn start_behind_gate(options: Options) -> std::io::Result<Self> {
+        Self::serve(options, |router, _| router).await
+    }
+
+    async fn serve(
+        options: Options,
+        guard: impl FnOnce(Router, SocketAddr) -> Router,
+    ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(options.bind).await?;
         let address = listener.local_addr()?;
         let sandbox = Sandbox::open(options, format!("http://{address}"))?;
@@ -85,7 +98,7 @@ impl Simulator {
             .nest("/c/pay", no_other_sites(hosted_page::routes()))
             .fallback(pipeline::respond)
             .with_state(Arc::clone(&sandbox));
-        let router = only_here(router, address);
+        let router = guard(router, address);
         let service = router.into_make_service_with_connect_info::<ClientConnection>();
         sandbox.spawn(async move {
             let served = axum::serve(CuttableListener(listener), service).await;

@@ -1,5 +1,6 @@
-//! Decides stored events again, in a transaction that has copies of the tables (`scratch`): by the same
-//! `plan` and the same statements as when they came, and without anything that follows from them.
+//! Decides stored events again, in a transaction that has copies of the tables (`scratch`): by the
+//! same `plan` and the same statements as when they came, and without anything that follows from
+//! them.
 //!
 //! Most reports come to the same in any order, and are settled one after the other as they were.
 //! What money means for a booking depends on the moment: it is planned on the booking as it stood

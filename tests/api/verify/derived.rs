@@ -85,7 +85,7 @@ const DERIVED: [Case; 16] = [
     (
         "bookings",
         "update bookings set payment_option = 'half' where seats = '{A2}'",
-        "to be paid half, its attempts say full",
+        "to be paid half, its attempts say to be paid full",
     ),
 ];
 
