@@ -6,11 +6,7 @@
 //! in `target/hostile/`. `-- verify-storm` runs in one process, beside a simulator that is called no
 //! faster than Stripe would allow, and takes neither.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what cannot be set up ends the run"
-)]
+#![expect(clippy::unwrap_used, reason = "what cannot be set up ends the run")]
 #![expect(clippy::indexing_slicing, reason = "a missing member ends the run")]
 #![expect(clippy::arithmetic_side_effects, reason = "an overflow ends the run")]
 #![expect(clippy::print_stdout, reason = "it reports to a person")]
@@ -42,8 +38,8 @@ struct Settings {
     #[arg(long, default_value_t = 40)]
     seconds: u64,
     /// A setting of the process, as NAME=VALUE; can be given several times.
-    #[arg(long = "set", value_parser = setting)]
-    settings: Vec<(String, String)>,
+    #[arg(long, value_parser = setting)]
+    set: Vec<(String, String)>,
     /// What `cargo bench` says to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -68,7 +64,7 @@ async fn main() -> ExitCode {
     let lasting = Duration::from_secs(settings.seconds);
     match settings.scenario {
         Scenario::Hoard => {
-            let world = World::new(hoard::SETTINGS, &settings.settings).await;
+            let world = World::new(hoard::SETTINGS, &settings.set).await;
             hoard::run(&world, lasting).await;
             ExitCode::SUCCESS
         }

@@ -170,6 +170,7 @@ impl World {
             let serving = routes::serve(
                 listener,
                 routes::router(Arc::clone(&app)),
+                &[],
                 stop.clone().cancelled_owned(),
             );
             tokio::join!(serving, Box::pin(jobs::run(app, stop)));

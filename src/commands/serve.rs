@@ -59,8 +59,10 @@ pub(super) async fn until_stopped(
         tracing::info!("stopping; what is under way goes on for at most {DRAIN_MAX:?}");
         stop.cancel();
     });
-    let background = Box::pin(jobs::run(app, stopping.clone()));
-    let serving = routes::serve(listener, router, stopping.clone().cancelled_owned());
+    let background = Box::pin(jobs::run(AppState::clone(&app), stopping.clone()));
+    let proxies = &app.config.trusted_proxies;
+    let stop = stopping.clone().cancelled_owned();
+    let serving = routes::serve(listener, router, proxies, stop);
     let too_long = async {
         stopping.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;

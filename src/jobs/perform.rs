@@ -8,6 +8,11 @@ use crate::workflows::{cancellation, checkout, reconciliation, refunding, sessio
 
 /// Does a job. An error makes the queue try again, later and later.
 pub async fn perform(app: &AppState, job: &Job) -> Result<()> {
+    // In a box: it is as large as the largest of them.
+    Box::pin(perform_one(app, job)).await
+}
+
+async fn perform_one(app: &AppState, job: &Job) -> Result<()> {
     match job {
         Job::EndHold { booking_id } => sessions::end_hold(app, *booking_id).await,
         Job::FinishCheckout { booking_id } => checkout::resume(app, *booking_id).await.map(drop),

@@ -8,6 +8,8 @@ mod problems;
 mod public;
 mod webhooks;
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +17,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
+use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
@@ -61,9 +64,24 @@ const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. An unknown pa
 struct ApiDoc;
 
 /// Serves these routes, as [`router`] has them, until `stop` is ready; ends when the requests under
-/// way have their answers.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
-    server::serve(listener, router, Limits::default(), stop).await;
+/// way have their answers. Many callers may be behind an address of `proxies`.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    proxies: &[IpNet],
+    stop: impl Future<Output = ()>,
+) {
+    let limits = Limits::default();
+    let (is_shared, proxies) = (Arc::clone(&limits.is_shared), proxies.to_vec());
+    let is_proxy = move |address: IpAddr| {
+        let address = address.to_canonical();
+        is_shared(address) || proxies.iter().any(|network| network.contains(&address))
+    };
+    let limits = Limits {
+        is_shared: Arc::new(is_proxy),
+        ..limits
+    };
+    server::serve(listener, router, limits, stop).await;
 }
 
 /// The whole API over `app`.

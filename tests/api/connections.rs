@@ -128,14 +128,14 @@ async fn a_connection_may_be_idle_for_longer_than_a_head_may_take() {
         ..Limits::default()
     })
     .await;
-    let (mut silent, mut served) = (server.connect().await, server.served().await);
+    let (mut silent, mut answered) = (server.connect().await, server.served().await);
 
     let mut late = server.connect().await;
     late.send(HALF_A_HEAD).await;
     late.answer().await.refused(408, "request_timeout");
 
     assert!(answers(&mut silent).await);
-    assert!(answers(&mut served).await);
+    assert!(answers(&mut answered).await);
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn who_takes_nothing_of_the_answer_is_not_waited_for() {
         let ended = Arc::clone(&ended);
         async move || {
             let ended = Ended(ended);
-            let chunks = stream::repeat(Bytes::from_static(&[b' '; 1 << 16]));
+            let chunks = stream::repeat(Bytes::from(vec![b' '; 1 << 16]));
             Body::from_stream(chunks.map(move |chunk| {
                 let _ = &ended;
                 Ok::<_, std::io::Error>(chunk)
@@ -180,7 +180,7 @@ async fn a_connection_that_never_had_a_request_makes_room_first() {
         ..Limits::default()
     })
     .await;
-    let mut served = server.served().await;
+    let mut answered = server.served().await;
     let mut silent = server.connect().await;
     let mut begun = server.connect().await;
     begun.send(HALF_A_HEAD).await;
@@ -191,7 +191,7 @@ async fn a_connection_that_never_had_a_request_makes_room_first() {
     assert!(begun.is_refused().await);
     let mut third = server.served().await;
 
-    assert!(served.is_refused().await);
+    assert!(answered.is_refused().await);
     for connection in [&mut buyer, &mut another, &mut third] {
         assert!(answers(connection).await);
     }
@@ -240,11 +240,11 @@ async fn an_address_has_its_part_of_the_connections_and_not_more() {
     assert!(answers(&mut second).await);
 
     let behind_a_proxy = Server::new(limits(true)).await;
-    let mut served = Vec::new();
+    let mut answered = Vec::new();
     for _ in 0..3 {
-        served.push(behind_a_proxy.served().await);
+        answered.push(behind_a_proxy.served().await);
     }
-    for connection in &mut served {
+    for connection in &mut answered {
         assert!(answers(connection).await);
     }
 }
@@ -258,7 +258,7 @@ async fn at_a_stop_whole_requests_are_answered_and_nothing_else_is_waited_for() 
     };
     let server = Server::until(limits, async { stopped.await.unwrap() }).await;
     let mut silent = server.connect().await;
-    let mut served = server.served().await;
+    let mut answered = server.served().await;
     let mut begun = server.connect().await;
     begun.send(HALF_A_HEAD).await;
     let mut uploading = server.connect().await;
@@ -267,7 +267,7 @@ async fn at_a_stop_whole_requests_are_answered_and_nothing_else_is_waited_for() 
 
     stop.send(()).unwrap();
 
-    for connection in [&mut silent, &mut served, &mut begun, &mut uploading] {
+    for connection in [&mut silent, &mut answered, &mut begun, &mut uploading] {
         assert!(connection.is_refused().await);
     }
     assert!(!server.serving.is_finished());

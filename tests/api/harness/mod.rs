@@ -278,7 +278,12 @@ impl Drop for TestApp {
 /// Serves, and reads the feed of booking events, as long as the test runs.
 fn serve(listener: TcpListener, app: AppState) {
     tokio::spawn(async move {
-        let serving = routes::serve(listener, routes::router(AppState::clone(&app)), pending());
+        let serving = routes::serve(
+            listener,
+            routes::router(AppState::clone(&app)),
+            &[],
+            pending(),
+        );
         tokio::join!(serving, jobs::feed(&app))
     });
 }
