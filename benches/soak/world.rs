@@ -116,8 +116,8 @@ impl World {
             secret: SECRET.to_owned(),
             api_version: None,
         });
-        let admin = token(&issuer, "admin", json!({ "metadata": { "role": "admin" } }));
         let world = Self {
+            admin: token(&issuer, "admin", json!({ "metadata": { "role": "admin" } })),
             simulator,
             issuer,
             database,
@@ -129,7 +129,6 @@ impl World {
             urls,
             hold: Duration::from_secs(settings.hold_seconds),
             show: Mutex::default(),
-            admin,
             tally: Mutex::default(),
             errors,
             complaints: Mutex::default(),

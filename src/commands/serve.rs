@@ -7,7 +7,6 @@ use axum::Router;
 use holdfast::app::{self, AppState, Clock};
 use holdfast::config::{Config, Environment};
 use holdfast::error::Result as Found;
-use holdfast::http::files;
 use holdfast::jobs;
 use holdfast::repositories::{database, dev_mark};
 use holdfast::{routes, workflows};
@@ -50,7 +49,6 @@ pub(super) async fn until_stopped(
     router: Router,
     app: AppState,
 ) -> Result<(), Failure> {
-    files::raise_limit();
     let stopping = CancellationToken::new();
     let stopped = signals::stop()?;
     let stop = stopping.clone();

@@ -95,6 +95,8 @@ pub struct StripeLimits {
     pub of_account: u32,
     /// Of one account, to one endpoint.
     pub of_endpoint: u32,
+    /// How many calls may be made again at once, where few were made before.
+    pub retries_at_once: u32,
 }
 
 impl StripeLimits {
@@ -102,16 +104,19 @@ impl StripeLimits {
     pub const LIVE: Self = Self {
         of_account: 100,
         of_endpoint: 25,
+        retries_at_once: 10,
     };
     /// With a test key.
     pub const SANDBOX: Self = Self {
         of_account: 25,
         of_endpoint: 25,
+        retries_at_once: 10,
     };
     /// A simulator has no limits, and these are out of reach.
     pub const SIMULATED: Self = Self {
         of_account: 100_000,
         of_endpoint: 100_000,
+        retries_at_once: 100_000,
     };
 }
 

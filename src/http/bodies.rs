@@ -17,8 +17,8 @@ use http_body_util::{BodyExt, LengthLimitError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::limits::Limits;
 use super::problem::Problem;
-use super::server::Limits;
 use crate::domain::refusal::Refusal;
 use crate::error::Error;
 

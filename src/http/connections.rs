@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::limits::Limits;
 use super::progress::Progress;
-use super::server::Limits;
 use super::tally::Tally;
 
 /// Connections that are looked at to find one that makes room: enough that an old one is among

@@ -13,6 +13,7 @@ mod idempotency_key;
 pub mod identity;
 mod json;
 pub mod kept;
+mod limits;
 pub mod middleware;
 pub mod paging;
 pub mod problem;

@@ -10,7 +10,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
-use super::server::Limits;
+use super::limits::Limits;
 
 /// How far one connection has come. HTTP/1 has one request at a time.
 pub(super) struct Progress {

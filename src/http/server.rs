@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use tower::Service;
 
 use super::bodies::BodyLimits;
 use super::connections::{Connections, Place};
-use super::files::connections_max;
+pub use super::limits::Limits;
 use super::progress::AnswerBody;
 use super::tally::Tally;
 use super::unparsed::{RefusalInterceptor, Unparsed};
@@ -36,63 +36,6 @@ use super::unread::Unread;
 const BYTES_AFTER_ANSWER_MAX: u64 = 16 << 20;
 /// How long no connection is taken after one could not be: another may have ended by then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// How long and how much connections may keep the server busy.
-#[derive(Clone)]
-pub struct Limits {
-    /// What the first line and the headers of a request may have together, and what is read of a
-    /// body at once. There are at most 100 headers, which is hyper's own limit: another one would
-    /// cost each request an allocation.
-    pub head_bytes_max: usize,
-    /// How long the head of a request may take, from its first byte on.
-    pub head_wait_max: Duration,
-    /// How long a connection may be without a request.
-    pub idle_wait_max: Duration,
-    /// How long a body may take, from when a handler asks for it on.
-    pub body_wait_max: Duration,
-    /// How much of all bodies together may be in memory.
-    pub body_bytes_max: usize,
-    /// How long a client may take nothing of its answer.
-    pub answer_wait_max: Duration,
-    /// How long a client may take to end after its last answer.
-    pub end_wait_max: Duration,
-    /// How long a body may still take when the server stops.
-    pub stop_wait_max: Duration,
-    /// How many connections may be open at once.
-    pub connections_max: usize,
-    /// How many of them one address may have …
-    pub connections_per_address_max: usize,
-    /// … unless many are behind it, as behind a proxy.
-    pub is_shared: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            // Twice what browsers and proxies send at most.
-            head_bytes_max: 32 << 10,
-            head_wait_max: Duration::from_secs(10),
-            // A proxy that closes an idle connection as late as this can send a request just when
-            // it ends: the RUNBOOK tells operators to let theirs be sooner.
-            idle_wait_max: Duration::from_mins(1),
-            // What is left of the 30 s of a request is enough to ask Stripe. The largest body of
-            // a buyer's comes within it at 7 KB/s.
-            body_wait_max: Duration::from_secs(10),
-            body_bytes_max: 64 << 20,
-            // Longer than a mobile phone is out of reach in a tunnel.
-            answer_wait_max: Duration::from_secs(30),
-            // So long a client at 30 Mbit/s takes for what is read at most.
-            end_wait_max: Duration::from_secs(5),
-            // What has been sent has come by then.
-            stop_wait_max: Duration::from_millis(500),
-            connections_max: connections_max(),
-            // An office, or the customers of a mobile network that share an address, with the six
-            // connections that a browser makes.
-            connections_per_address_max: 256,
-            is_shared: Arc::new(|address| address.is_loopback()),
-        }
-    }
-}
 
 /// Serves HTTP/1 until `stop` is ready; then takes no more connections, closes those without a
 /// whole request, and ends when the others have their answers.

@@ -49,6 +49,7 @@ begin
     'grant select, insert, update, delete on all tables in schema graphile_worker to %s', role
   );
   execute format('grant usage, select on all sequences in schema graphile_worker to %s', role);
+  execute format('grant insert, update, delete on jobs to %s', role);
   for relation in
     select tablename from pg_tables where schemaname = 'graphile_worker' and rowsecurity
   loop

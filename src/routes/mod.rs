@@ -30,6 +30,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::AppState;
 use crate::controllers::stripe_webhook::refuse_unknown_path;
 use crate::http::admission::{Admission, admit_anyone, admit_user};
+use crate::http::files::raise_limit;
 use crate::http::kept::{KeptAnswers, forget, keep, may_be_kept};
 use crate::http::middleware::{REQUEST_ID, on_panic, one_host, request_id, span, time_limit};
 use crate::http::problem::ProblemView;
@@ -63,14 +64,16 @@ const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. An unknown pa
 )]
 struct ApiDoc;
 
-/// Serves these routes, as [`router`] has them, until `stop` is ready; ends when the requests under
-/// way have their answers. Many callers may be behind an address of `proxies`.
+/// Serves these routes, as [`router`] has them, until `stop` is ready, on as many files as the
+/// process may have; ends when the requests under way have their answers. Many callers may be behind
+/// an address of `proxies`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     proxies: &[IpNet],
     stop: impl Future<Output = ()>,
 ) {
+    raise_limit();
     let limits = Limits::default();
     let (is_shared, proxies) = (Arc::clone(&limits.is_shared), proxies.to_vec());
     let is_proxy = move |address: IpAddr| {

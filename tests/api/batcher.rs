@@ -324,9 +324,9 @@ async fn what_is_logged_of_a_request_bears_its_id_though_it_shared_a_batch() {
     tracing::callsite::rebuild_interest_cache();
 
     let holds = ["A2", "A3"].map(|seat| {
-        let dana = harness.customer("dana");
+        let buyer = harness.customer(&format!("buyer_of_{seat}"));
         let body = json!({ "kind": "show", "showId": show, "seats": [seat] });
-        let request = dana.request(Method::POST, "/api/bookings");
+        let request = buyer.request(Method::POST, "/api/bookings");
         send(
             request
                 .header("content-type", "application/json")

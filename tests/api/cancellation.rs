@@ -170,13 +170,12 @@ async fn the_open_page_is_given_again() {
 async fn who_wants_another_page_gets_the_open_one_as_it_is() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
-    let dana = harness.customer("dana");
-
     for (opened, seat, secret_is_told) in [
         ("hosted", "A2", false),
         ("embedded", "A3", true),
         ("custom", "A4", true),
     ] {
+        let dana = harness.customer(opened);
         let body = json!({ "kind": "show", "showId": show, "seats": [seat], "ui": opened });
         let booking = dana.post("/api/bookings", body).await.body;
         for wanted in ["hosted", "embedded", "custom"] {

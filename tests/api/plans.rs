@@ -261,7 +261,8 @@ async fn filled() -> TestApp {
     let tables: Vec<String> = query_scalar(
         "select tablename::text from pg_tables
          where schemaname = 'public'
-           and tablename not in ('_sqlx_migrations', 'write_probe', 'schema_floor', 'audit_log')",
+           and tablename not in ('_sqlx_migrations', 'write_probe', 'schema_floor', 'audit_log',
+             'run_pace')",
     )
     .fetch_all(harness.db())
     .await

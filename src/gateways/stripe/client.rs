@@ -75,7 +75,7 @@ impl Stripe {
             base: config.api_base.clone(),
             key: config.secret_key.clone(),
             lanes: Lanes::new(config.limits),
-            retries: Mutex::new(RetryBudget::new(Instant::now())),
+            retries: Mutex::new(RetryBudget::new(config.limits, Instant::now())),
         })
     }
 

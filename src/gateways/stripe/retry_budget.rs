@@ -3,29 +3,33 @@
 
 use std::time::{Duration, Instant};
 
+use crate::config::StripeLimits;
+
 /// A retry, in the unit that the budget is kept in: what each call adds to it.
 const RETRY: u32 = 10;
-/// What is kept at most, and there from the start: where few call, each may try again.
-const KEPT_MAX: u32 = 10 * RETRY;
 /// A retry is added every second, however few call.
 const UNIT_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) struct RetryBudget {
     units: u32,
+    /// What is kept at most, and there from the start: where few call, each may try again.
+    units_max: u32,
     filled_at: Instant,
 }
 
 impl RetryBudget {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(limits: StripeLimits, now: Instant) -> Self {
+        let units_max = limits.retries_at_once.saturating_mul(RETRY);
         Self {
-            units: KEPT_MAX,
+            units: units_max,
+            units_max,
             filled_at: now,
         }
     }
 
     /// A call is made for the first time.
     pub(super) fn note_call(&mut self) {
-        self.units = self.units.saturating_add(1).min(KEPT_MAX);
+        self.units = self.units.saturating_add(1).min(self.units_max);
     }
 
     /// Whether a call may be made again, which then counts.
@@ -34,9 +38,9 @@ impl RetryBudget {
         let added = passed.as_nanos().checked_div(UNIT_EVERY.as_nanos());
         let added = added
             .and_then(|added| u32::try_from(added).ok())
-            .unwrap_or(KEPT_MAX);
+            .unwrap_or(self.units_max);
         if added > 0 {
-            self.units = self.units.saturating_add(added).min(KEPT_MAX);
+            self.units = self.units.saturating_add(added).min(self.units_max);
             self.filled_at = now;
         }
         let left = self.units.checked_sub(RETRY);
@@ -56,7 +60,7 @@ mod tests {
     #[test]
     fn a_few_are_there_from_the_start_and_then_a_tenth_of_the_calls() {
         let now = Instant::now();
-        let mut budget = RetryBudget::new(now);
+        let mut budget = RetryBudget::new(StripeLimits::LIVE, now);
 
         assert_eq!(retries(&mut budget, now), 10);
         (0..50).for_each(|_| budget.note_call());
@@ -68,7 +72,7 @@ mod tests {
     #[test]
     fn where_few_call_one_comes_back_every_second() {
         let now = Instant::now();
-        let mut budget = RetryBudget::new(now);
+        let mut budget = RetryBudget::new(StripeLimits::LIVE, now);
         retries(&mut budget, now);
 
         assert_eq!(retries(&mut budget, now + Duration::from_millis(900)), 0);

@@ -10,7 +10,7 @@ use crate::harness::TestApp;
 async fn a_buyer_whose_address_stripe_refuses_buys_without_it() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
-    let claims = harness.claims("user_å", "test+å@example.com");
+    let claims = harness.claims("user_aring", "test+å@example.com");
     let buyer = harness.bearer(harness.issuer.token(&claims));
 
     let booking = buyer.booked(&show, &["A2"]).await;
