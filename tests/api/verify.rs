@@ -126,7 +126,7 @@ async fn whatever_has_come_about_rightly_is_what_the_events_come_to() {
 
     let mut told = Vec::new();
     let mut findings = Findings::default();
-    let url = &harness.app.config.database_url;
+    let url = &harness.owner_url();
     let note = |progress| told.push(progress);
     verification::verify(url, harness.now(), pending(), &mut findings, note)
         .await

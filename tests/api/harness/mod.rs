@@ -231,9 +231,14 @@ impl TestApp {
         self.database.pool()
     }
 
+    /// The database as the owner of its tables.
+    pub(crate) fn owner_url(&self) -> Secret {
+        Secret::new(self.database.options().to_url_lossy())
+    }
+
     /// What `holdfast verify` finds, a line for each difference.
     pub(crate) async fn verify(&self) -> Vec<String> {
-        let url = &Secret::new(self.database.options().to_url_lossy());
+        let url = &self.owner_url();
         let mut findings = Findings::default();
         verification::verify(url, self.now(), pending(), &mut findings, |_| ())
             .await

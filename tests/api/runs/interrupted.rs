@@ -108,6 +108,8 @@ async fn a_run_that_is_killed_anywhere_goes_on_where_it_was() {
             }
         }
     }
+    // What the killed ones had taken on lasts for so long.
+    harness.advance(TimeDelta::seconds(2)).await;
     harness.run_jobs().await;
 
     assert!((20..POLLS_MAX).contains(&killed), "{killed}");

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 
+use holdfast::app::Pools;
 use holdfast::repositories::scratch::{self, ScratchSchema};
 use holdfast::workflows::verification::{self, Findings, Progress};
 use sqlx::{AssertSqlSafe, Executor};
@@ -20,7 +21,7 @@ impl TestApp {
         let mut findings = Findings::default();
         let on_progress =
             |progress| block_in_place(|| Handle::current().block_on(beside(progress)));
-        let url = &self.app.config.database_url;
+        let url = &self.owner_url();
         verification::verify(url, self.now(), pending(), &mut findings, on_progress)
             .await
             .unwrap();
@@ -81,7 +82,8 @@ async fn what_comes_meanwhile_is_no_difference() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_dead_runs_have_left_behind_goes_and_what_live_ones_use_stays() {
     let harness = TestApp::new().await;
-    let pool = &harness.app.pools.reporting;
+    let pools = Pools::new(&harness.owner_url()).unwrap();
+    let pool = &pools.reporting;
     let (dead, live) = (ScratchSchema::new(), ScratchSchema::new());
     for schema in [&dead, &live] {
         let mut tx = pool.begin().await.unwrap();
@@ -122,7 +124,7 @@ async fn who_stops_it_has_what_was_found_until_then() {
             stop.notify_one();
         }
     };
-    let url = &harness.app.config.database_url;
+    let url = &harness.owner_url();
 
     let stopped = verification::verify(
         url,
@@ -152,7 +154,7 @@ async fn copies_that_are_taken_away_meanwhile_end_it() {
         harness.db().execute(AssertSqlSafe(drop)).await.unwrap();
     };
     let on_progress = |_| block_in_place(|| Handle::current().block_on(take_away()));
-    let url = &harness.app.config.database_url;
+    let url = &harness.owner_url();
 
     let ended = verification::verify(url, harness.now(), pending(), &mut findings, on_progress);
 
@@ -165,7 +167,7 @@ async fn copies_that_are_taken_away_meanwhile_end_it() {
 
 #[tokio::test]
 async fn many_bookings_that_cannot_be_replayed_do_not_cost_more_than_they_are() {
-    let harness = TestApp::new().await.without_gauge();
+    let harness = TestApp::holding_freely().await.without_gauge();
     let show = harness.show().await;
     let dana = harness.customer("dana");
     for seat in 2..=10 {
@@ -176,7 +178,7 @@ async fn many_bookings_that_cannot_be_replayed_do_not_cost_more_than_they_are() 
                  where kind = 'attemptOpened'"#;
     past_all_guards(&harness, odd).await;
     let (mut pages, mut findings) = (0, Findings::default());
-    let url = &harness.app.config.database_url;
+    let url = &harness.owner_url();
 
     let count = |_| pages += 1;
     let verified = verification::verify(url, harness.now(), pending(), &mut findings, count);
