@@ -9,6 +9,7 @@ mod cancellation_policy;
 pub mod cancellations;
 pub mod captures;
 pub mod claims;
+pub mod dashboard_refunds;
 pub mod database;
 pub mod dev_mark;
 pub mod discrepancies;

@@ -1,6 +1,6 @@
 -- What the role of `serve` may do, and nothing else: granted anew after each migration, so that
--- what a release no longer needs is gone. It owns nothing, so it can switch no trigger off. Needs the
--- setting holdfast.role.
+-- what a release no longer needs is gone. It owns nothing, so it can switch no trigger off. Needs
+-- the setting holdfast.role.
 do $$
 declare
   role text := quote_ident(current_setting('holdfast.role'));

@@ -65,8 +65,8 @@ const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. An unknown pa
 struct ApiDoc;
 
 /// Serves these routes, as [`router`] has them, until `stop` is ready, on as many files as the
-/// process may have; ends when the requests under way have their answers. Many callers may be behind
-/// an address of `proxies`.
+/// process may have; ends when the requests under way have their answers. Many callers may be
+/// behind an address of `proxies`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,

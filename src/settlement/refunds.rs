@@ -20,7 +20,7 @@ use crate::domain::refund_state::{
 use crate::error::Result;
 use crate::repositories::discrepancies::{self, NewDiscrepancy};
 use crate::repositories::refund_requests::{NewRefund, RefundCause};
-use crate::repositories::{ledger, refund_looks, refunds};
+use crate::repositories::{dashboard_refunds, ledger, refund_looks, refunds};
 
 /// The kind of discrepancy of a refund that does not go: for now, or because it has failed.
 const NOT_GONE: &str = "refund_not_gone";
@@ -58,7 +58,7 @@ impl Round<'_> {
                 refunds::store(db, &refund, found, self.now).await?;
                 refund
             }
-            None => refunds::insert_found(db, payment, found, self.now).await?,
+            None => dashboard_refunds::insert_found(db, payment, found, self.now).await?,
         };
         if change.is_by_hand {
             let (refund_id, amount) = (refund.id, refund.money);

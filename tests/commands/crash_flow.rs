@@ -245,7 +245,7 @@ impl<'a> FlowScenario<'a> {
     }
 
     async fn sell_to_another(&self, server: &Server) {
-        let emil = Buyer::new(self.harness, "emil");
+        let emil = Buyer::new(self.harness, &format!("emil_{}", self.seat));
         assert_eq!(
             emil.post(server, "/api/bookings", &self.request(), None)
                 .await

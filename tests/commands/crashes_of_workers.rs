@@ -190,7 +190,7 @@ async fn run_of_a_cancelled_show() {
 
     let lock = harness.lock("select from bookings for update").await;
     scenario.cancels_show(&first).await;
-    let end = "%due_minor, currency%for update%";
+    let end = "%due_minor, total_minor%for update%";
     scenario.kill_waiting(first, lock, end).await;
     harness.finds(BOOKING, "confirmed").await;
     let _second = harness.serve(&[]);

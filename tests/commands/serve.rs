@@ -284,6 +284,9 @@ async fn unfinished_requests_do_not_put_a_stop_off() {
 async fn that_no_connection_can_be_taken_is_in_the_log() {
     let harness = Harness::new().await;
     let mut server = harness.serve(&[]);
+    // It has raised its limit by then, and looked at the database.
+    assert_eq!(server.get("/health").await.0, 200);
+    server.logged("the schema is up to date");
     let limit = server.limit_files(Some(1));
 
     let address = server.url.trim_start_matches("http://").to_owned();

@@ -21,7 +21,7 @@ pub(super) struct Lanes {
     budget: Mutex<Budget>,
     breaker: Mutex<Breaker>,
     /// Who is the first of a lane.
-    turns: PerLane<tokio::sync::Mutex<()>>,
+    queues: PerLane<tokio::sync::Mutex<()>>,
     /// How soon the budget may let the next go.
     pause: Duration,
 }
@@ -32,7 +32,7 @@ impl Lanes {
         Self {
             budget: Mutex::new(Budget::new(limits, Instant::now())),
             breaker: Mutex::default(),
-            turns: PerLane::default(),
+            queues: PerLane::default(),
             pause: Duration::from_secs(1)
                 .checked_div(of_account)
                 .unwrap_or_default(),
@@ -54,7 +54,7 @@ impl Lanes {
 
     async fn wait(&self, lane: Lane) -> Result<(), StripeError> {
         let _waiting = Waiting::new(self, lane);
-        let _turn = self.turns.of(lane).lock().await;
+        let _first = self.queues.of(lane).lock().await;
         loop {
             let now = Instant::now();
             if let Some(pause) = self.breaker().refuses(lane, now) {

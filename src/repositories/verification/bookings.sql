@@ -221,12 +221,14 @@ with booking as (
     or ended is distinct from case when status in ('succeeded', 'failed', 'canceled')
          then status::text end
   union all
-  -- Of one that somebody has made in the dashboard, only Stripe says why.
+  -- Of one that somebody has made in the dashboard, only Stripe says why. It may be one that was
+  -- asked for before, and then keeps who had asked, and why.
   select 'refund ' || refund.id,
-         concat_ws(', for ', refund.source, case when not is_by_hand then refund.reason end),
+         concat_ws(', for ', refund.source,
+                   case when not (is_by_hand and refund.source = 'dashboard') then refund.reason end),
          'its booking''s past says',
          case
-           when is_by_hand then 'dashboard'
+           when is_by_hand and refund.source = 'dashboard' then 'dashboard'
            when asked_for is not null then 'admin, for ' || asked_for
            else coalesce(possible.words, 'nothing') end
   from refund

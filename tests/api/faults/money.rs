@@ -21,7 +21,10 @@ pub(super) struct Unheard {
 
 impl Unheard {
     pub(super) async fn of(scenario: &Scenario<'_>, seat: &str) -> Self {
-        let booking = scenario.booked(seat).await;
+        Self::paid(scenario, scenario.booked(seat).await).await
+    }
+
+    async fn paid(scenario: &Scenario<'_>, booking: Value) -> Self {
         let events = scenario
             .harness
             .pay_unheard(json!({ "session": booking["checkout"]["sessionId"] }))
@@ -92,7 +95,9 @@ pub(super) struct PayTogether(Vec<Unheard>);
 impl Flow for PayTogether {
     async fn begin(scenario: &Scenario<'_>) -> Self {
         let first = Unheard::of(scenario, SEAT).await;
-        Self(vec![first, Unheard::of(scenario, "A3").await])
+        let another = scenario.rival();
+        let another = another.booked(&scenario.show, &["A3"]).await;
+        Self(vec![first, Unheard::paid(scenario, another).await])
     }
 
     async fn run(&self, scenario: &Scenario<'_>) -> Outcome {

@@ -1,5 +1,5 @@
 //! Runs that a process with a clock far ahead has begun, or gone on with: they go on as soon as a
-//! right clock looks at them.
+//! right clock sees them.
 
 use std::collections::BTreeSet;
 
@@ -72,14 +72,14 @@ async fn a_booking_that_was_looked_at_ahead_of_time_is_looked_at_as_any_other() 
     harness.db().execute(ahead).await.unwrap();
     harness.jump(-JUMP);
 
-    let mut looks = BTreeSet::new();
+    let mut looked_at = BTreeSet::new();
     for _ in 0..60 {
         jobs::perform(&harness.app, &Job::Sweep).await.unwrap();
         harness.run_jobs().await;
-        looks.insert(harness.sql("select look_at from run_bookings").await);
+        looked_at.insert(harness.sql("select look_at from run_bookings").await);
         harness.advance(TimeDelta::seconds(20)).await;
     }
 
-    assert!((3..30).contains(&looks.len()), "{looks:?}");
+    assert!((3..30).contains(&looked_at.len()), "{looked_at:?}");
     assert_eq!(run(&harness, &path).await["state"], "running");
 }

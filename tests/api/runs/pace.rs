@@ -1,5 +1,5 @@
-//! How fast runs go: all of them together keep one pace, and one that waits looks more and more
-//! seldom, but soon after something has changed.
+//! How fast runs go: all of them together keep one pace, and one that waits is looked at more and
+//! more seldom, but soon after something has changed.
 
 use std::collections::BTreeSet;
 
@@ -128,11 +128,11 @@ async fn a_booking_that_waits_is_looked_at_more_and_more_seldom_until_something_
     let path = cancelled(&harness, &show).await;
     refuse_refunds(&harness, "balance_insufficient", 1).await;
 
-    let mut looks = BTreeSet::new();
+    let mut looked_at = BTreeSet::new();
     let begun = harness.now();
     while harness.now() < begun + TimeDelta::hours(3) {
         assert!(goes_on(&harness).await);
-        looks.insert(harness.sql("select look_at from run_bookings").await);
+        looked_at.insert(harness.sql("select look_at from run_bookings").await);
     }
     let waiting = run(&harness, &path).await;
     jobs::perform(&harness.app, &Job::Sweep).await.unwrap();
@@ -142,7 +142,7 @@ async fn a_booking_that_waits_is_looked_at_more_and_more_seldom_until_something_
     let end = over(&harness, &path).await;
 
     assert_eq!(waiting["state"], "running", "{waiting}");
-    assert!((5..20).contains(&looks.len()), "{looks:?}");
+    assert!((5..20).contains(&looked_at.len()), "{looked_at:?}");
     assert_eq!(end["done"], 1, "{end}");
     assert!(harness.now() <= gone + TimeDelta::minutes(1));
 }
