@@ -224,8 +224,10 @@ with booking as (
   -- Of one that somebody has made in the dashboard, only Stripe says why. It may be one that was
   -- asked for before, and then keeps who had asked, and why.
   select 'refund ' || refund.id,
-         concat_ws(', for ', refund.source,
-                   case when not (is_by_hand and refund.source = 'dashboard') then refund.reason end),
+         concat_ws(
+           ', for ', refund.source,
+           case when not (is_by_hand and refund.source = 'dashboard') then refund.reason end
+         ),
          'its booking''s past says',
          case
            when is_by_hand and refund.source = 'dashboard' then 'dashboard'
