@@ -212,6 +212,15 @@ fn whole_reads(plan: &Value) -> Vec<String> {
     whole
 }
 
+/// What only `dev` writes is looked at like everything else.
+async fn let_write_all(harness: &TestApp) {
+    let lets = format!("grant insert on dev_mark to {SERVE_ROLE}");
+    sqlx::raw_sql(AssertSqlSafe(lets))
+        .execute(harness.db())
+        .await
+        .unwrap();
+}
+
 /// A database with some thousand rows in every table that bookings of all sorts leave something in.
 async fn filled() -> TestApp {
     let harness = TestApp::holding_freely().await.without_gauge();
@@ -266,12 +275,7 @@ async fn filled() -> TestApp {
     let run = harness.admin().post(&cancel, reason).await;
     assert_eq!(run.status, 202, "{run:?}");
 
-    // What only `dev` writes is looked at like everything else.
-    let lets = format!("grant insert on dev_mark to {SERVE_ROLE}");
-    sqlx::raw_sql(AssertSqlSafe(lets))
-        .execute(harness.db())
-        .await
-        .unwrap();
+    let_write_all(&harness).await;
     let tables: Vec<String> = query_scalar(
         "select tablename::text from pg_tables
          where schemaname = 'public'
