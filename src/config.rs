@@ -28,6 +28,7 @@ use settings::{
     HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HOLDS_PER_USER_DEFAULT, HOLDS_PER_USER_MAX,
     RATE_LIMIT_PER_MINUTE_DEFAULT,
 };
+use stripe_keys::is_live;
 
 impl Config {
     /// Reads everything that `serve` needs through `lookup`. An empty value counts as none.
@@ -64,11 +65,18 @@ impl Config {
         reader.finish(config)
     }
 
-    /// Reads only what the owner of the tables needs.
+    /// Reads only what the owner of the tables needs: the databases, which are held to what a live
+    /// key demands where there is one.
     pub fn read_roles(lookup: impl Fn(&str) -> Option<String>) -> Result<Roles, ConfigError> {
         let mut reader = Reader::new(lookup);
         let serve = reader.database_url();
         let owner = reader.migration_database_url();
+        if is_live(&reader.secret("STRIPE_SECRET_KEY")) {
+            reader.check_live_database("DATABASE_URL", &serve);
+            if let Some(owner) = &owner {
+                reader.check_live_database("MIGRATION_DATABASE_URL", owner);
+            }
+        }
         reader.finish(Roles { serve, owner })
     }
 

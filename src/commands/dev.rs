@@ -116,6 +116,8 @@ impl World<'_> {
                 Some(format!("{},{own}", self.issuer.url()))
             }
             "STRIPE_PUBLISHABLE_KEY" | "CLERK_JWKS_URL" | "CLERK_AUTHORIZED_PARTIES" => None,
+            // Files of what is named above.
+            "DATABASE_URL_FILE" | "STRIPE_SECRET_KEY_FILE" | "STRIPE_WEBHOOK_SECRET_FILE" => None,
             _ => self.environment.get(variable),
         }
     }

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use chrono::TimeDelta;
 use holdfast::app::{self, App, Clock, Skew};
 use holdfast::config::{Config, Environment};
-use holdfast::error::explain;
+use holdfast::error::{Error, explain};
 use holdfast::repositories::{database, rights, untrusted_forwarders};
 use holdfast::workflows::audit::{Chain, follow_chain};
 use holdfast::workflows::{self, reconciliation};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 
 use super::failure::{Failure, unusable};
 use super::output::say;
@@ -184,8 +184,15 @@ async fn proxies(app: &App, db: &mut PgConnection) -> Finding {
 }
 
 async fn try_write(app: &App, db: &mut PgConnection) -> Finding {
-    let written = database::try_write(db, app.now()).await;
-    let written = written.map(|()| "reached, and takes writes".to_owned());
+    let written = async {
+        let mut tx = db.begin().await?;
+        database::try_write(&mut *tx, app.now()).await?;
+        tx.rollback().await?;
+        Ok::<_, Error>(())
+    };
+    let written = written
+        .await
+        .map(|()| "reached, and takes writes".to_owned());
     written.map_err(|error| unusable(&error)).into()
 }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::reader::Reader;
+use super::secret::Secret;
 use super::settings::Config;
 
 /// A secret of Stripe's has 38; one that can be guessed lets anybody say that they have paid.
@@ -45,11 +46,16 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
                  raise it instead";
             self.mistake("RATE_LIMIT_PER_MINUTE", remedy);
         }
-        let database = config.database_url.reveal().parse::<PgConnectOptions>();
+        self.check_live_database("DATABASE_URL", &config.database_url);
+    }
+
+    /// Refuses a database that only a test key may have.
+    pub(super) fn check_live_database(&mut self, variable: &'static str, url: &Secret) {
+        let database = url.reveal().parse::<PgConnectOptions>();
         if database.is_ok_and(|options| is_readable_on_the_way(&options)) {
             let remedy = "names another host without demanding TLS while STRIPE_SECRET_KEY is a \
                  live key; add ?sslmode=verify-full (or require)";
-            self.mistake("DATABASE_URL", remedy);
+            self.mistake(variable, remedy);
         }
     }
 }

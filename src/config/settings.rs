@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::secret::Secret;
-use super::stripe_keys::mode_of;
+use super::stripe_keys::is_live;
 
 /// Stripe's own API, used unless `STRIPE_API_BASE` names another.
 pub const STRIPE_API_BASE_DEFAULT: &str = "https://api.stripe.com";
@@ -123,7 +123,7 @@ impl StripeLimits {
 impl StripeConfig {
     /// Whether the key moves real money; events of the other mode are not ours.
     pub fn livemode(&self) -> bool {
-        mode_of(self.secret_key.reveal(), &["sk", "rk"]) == Some("live")
+        is_live(self.secret_key.reveal())
     }
 }
 

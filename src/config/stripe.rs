@@ -3,7 +3,7 @@
 use super::reader::{Reader, quote, split, web_url};
 use super::secret::Secret;
 use super::settings::{STRIPE_API_BASE_DEFAULT, StripeConfig, StripeLimits};
-use super::stripe_keys::{misplaced, mode_of};
+use super::stripe_keys::{is_live, misplaced, mode_of};
 
 impl<L: Fn(&str) -> Option<String>> Reader<L> {
     pub(super) fn stripe(&mut self) -> StripeConfig {
@@ -92,10 +92,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             Some(_) if base.ends_with("/v1") => {
                 self.mistake(VARIABLE, "must not end in /v1, which is added");
             }
-            Some(_)
-                if base != STRIPE_API_BASE_DEFAULT
-                    && mode_of(secret_key, &["sk", "rk"]) == Some("live") =>
-            {
+            Some(_) if base != STRIPE_API_BASE_DEFAULT && is_live(secret_key) => {
                 self.mistake(
                     VARIABLE,
                     "is not Stripe while STRIPE_SECRET_KEY is a live key; \
@@ -111,7 +108,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 fn limits(secret_key: &str, api_base: &str) -> StripeLimits {
     if api_base != STRIPE_API_BASE_DEFAULT {
         StripeLimits::SIMULATED
-    } else if mode_of(secret_key, &["sk", "rk"]) == Some("live") {
+    } else if is_live(secret_key) {
         StripeLimits::LIVE
     } else {
         StripeLimits::SANDBOX

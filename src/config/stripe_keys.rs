@@ -13,6 +13,11 @@ pub(super) fn mode_of(key: &str, kinds: &[&str]) -> Option<&'static str> {
     (known && filled).then_some(mode)
 }
 
+/// Whether a secret key moves real money.
+pub(super) fn is_live(secret_key: &str) -> bool {
+    mode_of(secret_key, &["sk", "rk"]) == Some("live")
+}
+
 /// Which other variable a Stripe value belongs to.
 pub(super) fn misplaced(value: &str) -> Option<&'static str> {
     let belongs = [

@@ -28,7 +28,9 @@ pub struct Holder {
     pub holds: Vec<UnpaidHold>,
     /// How many seats of the show they hold or have bought.
     pub seats: usize,
-    /// When their last two holds of the show lapsed unpaid, if that counts any more; latest first.
+    /// The ends of the last and of the first of their unpaid holds that together have lasted as
+    /// long as two, if that counts any more: of this show, or of services. One that was called off
+    /// counts as the part of it that it lasted.
     pub lapses: Vec<DateTime<Utc>>,
 }
 
@@ -58,7 +60,7 @@ impl HoldLimits {
     pub fn counted(&self, quote: &Quote, now: DateTime<Utc>) -> Option<Counted> {
         let counted = Counted {
             lapsed_after: self.lapsed_after(now).filter(|_| !quote.is_free()),
-            seats: quote.max_seats_per_user.is_some(),
+            seats: self.seats_max(quote).is_some(),
         };
         (counted.seats || counted.lapsed_after.is_some()).then_some(counted)
     }
@@ -73,7 +75,7 @@ impl HoldLimits {
     pub fn check(&self, holder: &Holder, quote: &Quote, now: DateTime<Utc>) -> Result<(), Refusal> {
         let wanted = quote.reservation.seats();
         let seats = wanted.map_or(0, |seats| seats.labels.len());
-        if let Some(maximum) = quote.max_seats_per_user
+        if let Some(maximum) = self.seats_max(quote)
             && holder.seats.saturating_add(seats) > maximum
         {
             return Err(Refusal::TooManySeatsOfUser { maximum });
@@ -103,6 +105,14 @@ impl HoldLimits {
             Some(wait) => Err(Refusal::HoldsLapsed { wait }),
             None => Ok(()),
         }
+    }
+
+    /// How many seats of the show the buyer may have in all, if that is limited. Of what costs
+    /// nothing, no hold is counted and none lapses: they may have those of one booking.
+    fn seats_max(&self, quote: &Quote) -> Option<usize> {
+        let of_free = quote.max_seats_per_booking;
+        let of_free = of_free.filter(|_| quote.is_free() && self.per_user.is_some());
+        quote.max_seats_per_user.or(of_free)
     }
 
     /// How long whoever has let two holds lapse has to wait, if they have to.
@@ -152,6 +162,7 @@ mod tests {
             part: PaymentPart::Full,
             items: vec![],
             cancellation_policy: vec![],
+            max_seats_per_booking: None,
             max_seats_per_user: None,
             delayed_methods: false,
         }
@@ -223,6 +234,34 @@ mod tests {
             let refusal = Refusal::TooManySeatsOfUser { maximum: 4 };
             let expected = if is_refused { Err(refusal) } else { Ok(()) };
             assert_eq!(checked, expected, "{seats} and {wanted}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_free_a_user_has_the_seats_of_one_booking() {
+        for (per_user, total_minor, of_user, held, maximum) in [
+            (3, 0, None, 0, None),
+            (3, 0, None, 2, Some(3)),
+            (3, 0, Some(9), 2, None),
+            (3, 1_200, None, 2, None),
+            (0, 0, None, 2, None),
+        ] {
+            let holder = Holder {
+                seats: held,
+                ..Holder::default()
+            };
+            let mut quote = quote(ShowId::new(), 2, total_minor);
+            quote.max_seats_per_booking = Some(3);
+            quote.max_seats_per_user = of_user;
+
+            let checked = limits(per_user).check(&holder, &quote, now());
+
+            let refusal = maximum.map(|maximum| Refusal::TooManySeatsOfUser { maximum });
+            assert_eq!(
+                checked,
+                refusal.map_or(Ok(()), Err),
+                "{held} of {of_user:?}"
+            );
         }
     }
 

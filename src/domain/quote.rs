@@ -32,6 +32,8 @@ pub struct Quote {
     pub items: Vec<QuoteItem>,
     /// What is given back after a cancellation: frozen into the booking.
     pub cancellation_policy: Vec<PolicyStep>,
+    /// How many seats one booking of the show may have, where it is one of seats.
+    pub max_seats_per_booking: Option<usize>,
     /// How many seats of the show its buyer may have in all, if that is limited.
     pub max_seats_per_user: Option<usize>,
     /// Whether it may be paid by methods that take days.

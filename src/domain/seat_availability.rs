@@ -143,6 +143,7 @@ impl SeatAvailability {
             items: price.spread(items.collect()),
             voucher: price.voucher,
             cancellation_policy: self.cancellation_policy.clone(),
+            max_seats_per_booking: Some(self.max_seats_per_booking),
             max_seats_per_user: self.max_seats_per_user,
             delayed_methods: self.offers_delayed_methods(now),
         })

@@ -142,6 +142,7 @@ impl Service {
             items: vec![item(&self.title, self.timezone, &slot, part, due)],
             voucher: price.voucher,
             cancellation_policy: self.cancellation_policy.clone(),
+            max_seats_per_booking: None,
             max_seats_per_user: None,
             delayed_methods: false,
         })

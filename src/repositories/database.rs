@@ -138,7 +138,7 @@ pub async fn clock(db: impl PgExecutor<'_>) -> Result<DateTime<Utc>> {
     Ok(clock.fetch_one(db).await?)
 }
 
-/// Writes to the database, or tells why that cannot be done.
+/// Writes to the database, or tells why that cannot be done. The caller rolls it back.
 pub async fn try_write(db: impl PgExecutor<'_>, now: DateTime<Utc>) -> Result<()> {
     let written = sqlx::query!("update write_probe set tried_at = $1 where only_row", now);
     written.execute(db).await?;

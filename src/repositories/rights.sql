@@ -9,12 +9,15 @@ begin
   -- Of several that migrate at once, one after the other.
   perform pg_advisory_xact_lock(hashtext('holdfast.role'));
   execute format('revoke all on all tables in schema public, graphile_worker from %s', role);
+  -- Postgres before 15 lets everybody make tables and functions here, which others would then find.
+  execute format('revoke create on schema public, graphile_worker from public, %s', role);
   execute format('grant usage on schema public, graphile_worker to %s', role);
   execute format('grant select on all tables in schema public to %s', role);
 
-  -- Facts: they are added, and never changed.
+  -- Facts, and what is sold and for how much: they are added, and never changed.
   foreach relation in array array[
-    'audit_log', 'booking_events', 'failed_payments', 'ledger_transfers'
+    'audit_log', 'booking_events', 'failed_payments', 'ledger_transfers', 'movies', 'show_seats',
+    'show_tiers'
   ] loop
     execute format('grant insert on %I to %s', relation, role);
   end loop;
@@ -29,18 +32,25 @@ begin
   -- Records: they change, within what their constraints and triggers let through, and are kept.
   foreach relation in array array[
     'bookings', 'charges', 'checkout_attempts', 'compared_captures', 'discrepancies', 'disputes',
-    'movies', 'payments', 'refunds', 'run_bookings', 'run_pace', 'runs', 'service_resources',
-    'services', 'show_seats', 'show_tiers', 'shows', 'untrusted_forwarders', 'users',
-    'voucher_redemptions', 'vouchers', 'write_probe'
+    'payments', 'refunds', 'run_bookings', 'runs', 'service_resources', 'services', 'shows',
+    'untrusted_forwarders', 'users', 'voucher_redemptions', 'vouchers'
   ] loop
     execute format('grant insert, update on %I to %s', relation, role);
   end loop;
 
+  -- One row, which is there.
+  foreach relation in array array['run_pace', 'write_probe'] loop
+    execute format('grant update on %I to %s', relation, role);
+  end loop;
+
   -- What is over when its time has come.
   foreach relation in array array[
-    'idempotency_keys', 'reconciliations', 'seat_claims', 'slot_claims'
+    'idempotency_keys', 'reconciliations'
   ] loop
     execute format('grant insert, update, delete on %I to %s', relation, role);
+  end loop;
+  foreach relation in array array['seat_claims', 'slot_claims'] loop
+    execute format('grant insert, delete on %I to %s', relation, role);
   end loop;
 
   -- The job queue is its library's. Some of its tables let nobody but their owner see a row, unless
@@ -48,6 +58,7 @@ begin
   execute format(
     'grant select, insert, update, delete on all tables in schema graphile_worker to %s', role
   );
+  execute format('revoke insert, update, delete on graphile_worker.migrations from %s', role);
   execute format('grant usage, select on all sequences in schema graphile_worker to %s', role);
   execute format('grant insert, update, delete on jobs to %s', role);
   for relation in

@@ -1,8 +1,7 @@
 //! Batches: who shares one, what their callers are told when it fails, and what is logged of it.
 
-use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,8 +12,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
+use tracing_subscriber::filter::LevelFilter;
 
-use crate::harness::{TestApp, send};
+use crate::harness::{Log, TestApp, send};
 
 /// Makes requests one after the other, which all wait until the last is there, so that they are one
 /// batch. One that fails before it gets there is waited for no longer.
@@ -278,50 +278,11 @@ async fn of_several_batches_that_fail_no_more_are_handled_at_once_than_of_one() 
     );
 }
 
-/// Keeps what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(line)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    /// The ids of the requests in whose spans something like this was said.
-    fn request_ids(&self, said: &str) -> Vec<String> {
-        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        let lines = log
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines
-            .filter(|line| line["message"].as_str().unwrap_or_default().contains(said))
-            .map(|line| line["span"]["request.id"].as_str().unwrap().to_owned())
-            .collect()
-    }
-}
-
 #[tokio::test]
 async fn what_is_logged_of_a_request_bears_its_id_though_it_shared_a_batch() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_span_list(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let logging = tracing::subscriber::set_default(subscriber);
-    // A test beside this one may just have met a span for the first time, and found nobody to log.
-    harness.get("/health").await;
-    tracing::callsite::rebuild_interest_cache();
+    let log = Log::of(LevelFilter::INFO);
 
     let holds = ["A2", "A3"].map(|seat| {
         let buyer = harness.customer(&format!("buyer_of_{seat}"));
@@ -335,7 +296,7 @@ async fn what_is_logged_of_a_request_bears_its_id_though_it_shared_a_batch() {
         )
     });
     let answers = at_once(&harness.app.batchers.holds, holds.into_iter()).await;
-    drop(logging);
+    let lines = log.lines();
 
     assert!(answers.iter().all(|answer| answer.status == 201));
     assert_eq!(
@@ -344,5 +305,10 @@ async fn what_is_logged_of_a_request_bears_its_id_though_it_shared_a_batch() {
             .await,
         "1"
     );
-    assert_eq!(log.request_ids("holds what"), ["wants-A2", "wants-A3"]);
+    let of_holds = lines.iter().filter(|line| {
+        let message = line["message"].as_str().unwrap_or_default();
+        message.contains("holds what")
+    });
+    let ids: Vec<&Value> = of_holds.map(|line| &line["span"]["request.id"]).collect();
+    assert_eq!(ids, ["wants-A2", "wants-A3"]);
 }

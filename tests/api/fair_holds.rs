@@ -3,6 +3,7 @@
 
 mod delayed;
 mod labels;
+mod loops;
 mod pause;
 mod seats;
 

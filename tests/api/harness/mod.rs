@@ -5,6 +5,7 @@ mod answer;
 mod background;
 mod caller;
 mod database_clock;
+mod log;
 mod raw;
 mod stripe;
 
@@ -31,6 +32,7 @@ use tokio::runtime::Builder;
 pub(crate) use answer::{Answer, send};
 pub(crate) use caller::Caller;
 pub(crate) use database_clock::database;
+pub(crate) use log::Log;
 pub(crate) use raw::RawConnection;
 pub(crate) use stripe::sign;
 

@@ -96,3 +96,32 @@ fn a_database_elsewhere_is_reached_by_tls() {
         read_live(&[("DATABASE_URL", safe)]).unwrap();
     }
 }
+
+#[test]
+fn who_migrates_reaches_it_by_tls_too() {
+    const ELSEWHERE: &str = "postgres://u:p@db.example/holdfast";
+    const HERE: &str = "postgres://u:p@localhost/holdfast";
+    for (key, serve, owner, refused) in [
+        ("sk_live_51", ELSEWHERE, None, vec!["DATABASE_URL"]),
+        (
+            "rk_live_51",
+            HERE,
+            Some(ELSEWHERE),
+            vec!["MIGRATION_DATABASE_URL"],
+        ),
+        ("sk_live_51", HERE, Some(HERE), vec![]),
+        ("sk_test_51", ELSEWHERE, Some(ELSEWHERE), vec![]),
+        ("", ELSEWHERE, Some(ELSEWHERE), vec![]),
+    ] {
+        let roles = Config::read_roles(|variable| match variable {
+            "STRIPE_SECRET_KEY" => Some(key.to_owned()),
+            "DATABASE_URL" => Some(serve.to_owned()),
+            "MIGRATION_DATABASE_URL" => owner.map(str::to_owned),
+            _ => None,
+        });
+
+        let mistakes = roles.map_or_else(|error| error.0, |_| vec![]);
+        let variables: Vec<_> = mistakes.iter().map(|mistake| mistake.variable).collect();
+        assert_eq!(variables, refused, "{key} {serve} {owner:?}");
+    }
+}
