@@ -9,7 +9,8 @@ begin
   -- Of several that migrate at once, one after the other.
   perform pg_advisory_xact_lock(hashtext('holdfast.role'));
   execute format('revoke all on all tables in schema public, graphile_worker from %s', role);
-  -- Postgres before 15 lets everybody make tables and functions here, which others would then find.
+  -- A function that somebody else puts beside ours can be the one that a statement of the owner's
+  -- calls. Postgres 14, and a database that comes from it, lets everybody make one.
   execute format('revoke create on schema public, graphile_worker from public, %s', role);
   execute format('grant usage on schema public, graphile_worker to %s', role);
   execute format('grant select on all tables in schema public to %s', role);
