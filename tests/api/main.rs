@@ -68,6 +68,7 @@ mod reconciliation;
 mod refunds;
 mod replays;
 mod reviews;
+mod runbook;
 mod runs;
 mod schema_harness;
 mod seat_rush;
