@@ -8,4 +8,5 @@ mod dev {
     mod identity;
     mod postgres;
     mod test_database;
+    mod webhook_secret;
 }

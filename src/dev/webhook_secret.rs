@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::process;
 
 use rand::distr::{Alphanumeric, SampleString};
 
@@ -24,11 +25,15 @@ pub fn load_or_create(folder: &Path) -> io::Result<String> {
         "whsec_{}",
         Alphanumeric.sample_string(&mut rand::rng(), LENGTH)
     );
+    // Under its name it is whole, also if this ends here.
+    let unfinished = folder.join(format!("webhook-secret.{}", process::id()));
     let mut file = File::options()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(READABLE_BY_OWNER)
-        .open(&path)?;
+        .open(&unfinished)?;
     file.write_all(secret.as_bytes())?;
+    fs::rename(&unfinished, &path)?;
     Ok(secret)
 }
