@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::booking_event::BookingEvent;
 use super::charge::ChargeReference;
-use super::dispute_status::{DisputeStatus, DisputedFunds};
+use super::dispute_status::DisputeStatus;
+use super::disputed_funds::{DisputedFunds, FundsReport};
 use super::ids::{BookingId, DisputeId, PaymentId};
 use super::ledger::TransferKind;
 use super::money::Money;
@@ -48,8 +49,8 @@ pub struct DisputeReport {
     pub reason: Option<String>,
     /// Where it stands; `None` if the status is not known here.
     pub status: Option<DisputeStatus>,
-    /// Where the money is, as far as this report knows.
-    pub funds: DisputedFunds,
+    /// What Stripe has moved for it, as far as this report knows.
+    pub funds: FundsReport,
     /// Until when the bank takes an answer.
     pub evidence_due_by: Option<DateTime<Utc>>,
     /// When the bank opened it.
@@ -97,6 +98,18 @@ pub struct Dispute {
     pub reported_at: DateTime<Utc>,
 }
 
+impl Dispute {
+    /// How much of the money the bank has, in minor units.
+    pub fn taken_minor(&self) -> i64 {
+        match self.funds {
+            DisputedFunds::Untouched => 0,
+            DisputedFunds::Withdrawn { reinstated_minor } => {
+                self.money.amount_minor.saturating_sub(reinstated_minor)
+            }
+        }
+    }
+}
+
 /// A payment and what its buyer's bank says against it, read under the payment's lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DisputedPayment {
@@ -131,6 +144,18 @@ pub struct DisputeChange {
     /// Whether Stripe names an amount that cannot be one of this payment. Then all of the payment
     /// counts as disputed, and a person has to look.
     pub is_odd: bool,
+    /// Whether it is not known for sure how much the bank has given back: a person has to look,
+    /// unless another report says so.
+    pub is_unclear: bool,
+}
+
+/// An amount of a dispute that has to be booked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DisputeTransfer {
+    /// Taken or given back.
+    pub kind: TransferKind,
+    /// How much.
+    pub amount: Money,
 }
 
 /// Decides what a report means for a payment and its disputes. Reports may come in any order, and
@@ -142,26 +167,33 @@ pub fn decide(payment: &DisputedPayment, report: &DisputeReport) -> DisputeDecis
         money.currency == payment.money.currency
             && (1..=payment.money.amount_minor).contains(&money.amount_minor)
     });
+    let money = named.unwrap_or(payment.money);
+    // Of what is not understood, the worst is assumed: the money is not to be paid out twice.
+    let status = report.status.unwrap_or(DisputeStatus::NeedsResponse);
+    let found = report.funds.of(money, status);
     let reported = Dispute {
         id: before.map_or_else(DisputeId::new, |known| known.id),
         stripe_dispute_id: report.stripe_dispute_id.clone(),
-        money: named.unwrap_or(payment.money),
-        // Of what is not understood, the worst is assumed: the money is not to be paid out twice.
-        status: report.status.unwrap_or(DisputeStatus::NeedsResponse),
-        funds: report.funds,
+        money,
+        status,
+        funds: found.funds,
         reported_at: report.reported_at,
     };
     let after = match before {
         None => reported,
         Some(known) => merge(known, &reported, report.status.is_some()),
     };
-    if before == Some(&after) {
+    let known_minor = before.map_or(0, |known| known.funds.reinstated_minor());
+    let reinstated_minor = after.funds.reinstated_minor();
+    let is_unclear = found.is_unclear && (reinstated_minor > known_minor || reinstated_minor == 0);
+    if before == Some(&after) && !is_unclear {
         return DisputeDecision::NoChange(NOTHING_NEW);
     }
     DisputeDecision::Store(DisputeChange {
         before: before.cloned(),
         after,
         is_odd: named.is_none(),
+        is_unclear,
     })
 }
 
@@ -183,39 +215,58 @@ fn merge(known: &Dispute, reported: &Dispute, is_status_known: bool) -> Dispute 
         merged.reported_at = reported.reported_at;
     }
     merged.funds = known.funds.max(reported.funds);
+    if let DisputedFunds::Withdrawn { reinstated_minor } = &mut merged.funds {
+        *reinstated_minor = merged.money.amount_minor.min(*reinstated_minor);
+    }
     merged
 }
 
 impl DisputeChange {
     /// What has to be booked, in order. Money that is reinstated was withdrawn before, whichever is
     /// heard of first.
-    pub fn transfers(&self) -> Vec<TransferKind> {
+    pub fn transfers(&self) -> Vec<DisputeTransfer> {
         let before = self.before.as_ref().map(|before| before.funds);
         let before = before.unwrap_or(DisputedFunds::Untouched);
+        let after = self.after.funds;
+        let is_withdrawn = before == DisputedFunds::Untouched && before < after;
+        let withdrawn_minor = if is_withdrawn {
+            self.after.money.amount_minor
+        } else {
+            0
+        };
+        let reinstated_minor = after
+            .reinstated_minor()
+            .saturating_sub(before.reinstated_minor());
         let steps = [
-            (DisputedFunds::Withdrawn, TransferKind::DisputeWithdrawal),
-            (
-                DisputedFunds::Reinstated,
-                TransferKind::DisputeReinstatement,
-            ),
+            (TransferKind::DisputeWithdrawal, withdrawn_minor),
+            (TransferKind::DisputeReinstatement, reinstated_minor),
         ];
-        let due = steps
-            .into_iter()
-            .filter(|(step, _)| before < *step && *step <= self.after.funds);
-        due.map(|(_, kind)| kind).collect()
+        let due = steps.into_iter().filter(|(_, minor)| *minor > 0);
+        due.map(|(kind, minor)| DisputeTransfer {
+            kind,
+            amount: Money::new(minor, self.after.money.currency),
+        })
+        .collect()
+    }
+
+    /// Whether more has come back than was known.
+    pub fn is_reinstated(&self) -> bool {
+        let mut transfers = self.transfers().into_iter();
+        transfers.any(|transfer| transfer.kind == TransferKind::DisputeReinstatement)
     }
 
     /// What has happened to the booking of `payment`, in order.
     pub fn events(&self, payment_id: PaymentId, reason: Option<&str>) -> Vec<BookingEvent> {
         let dispute_id = self.after.id;
-        let (amount, status) = (self.after.money, self.after.status);
+        let status = self.after.status;
         let opened = self.before.is_none().then(|| BookingEvent::DisputeOpened {
             dispute_id,
             payment_id,
-            amount,
+            amount: self.after.money,
             reason: reason.map(str::to_owned),
         });
-        let moved = self.transfers().into_iter().filter_map(|kind| match kind {
+        let moved = self.transfers().into_iter();
+        let moved = moved.filter_map(|DisputeTransfer { kind, amount }| match kind {
             TransferKind::DisputeWithdrawal => {
                 Some(BookingEvent::DisputeFundsWithdrawn { dispute_id, amount })
             }
@@ -243,119 +294,4 @@ impl DisputeChange {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use DisputeStatus as Status;
-    use DisputedFunds as Funds;
-
-    fn eur(amount_minor: i64) -> Money {
-        Money::new(amount_minor, "eur".parse().unwrap())
-    }
-
-    fn payment() -> DisputedPayment {
-        DisputedPayment {
-            id: PaymentId::new(),
-            booking_id: BookingId::new(),
-            money: eur(1_200),
-            disputes: Vec::new(),
-            fraud_warnings: Vec::new(),
-        }
-    }
-
-    /// A report made at this second.
-    fn reported(status: Option<Status>, funds: Funds, second: i64) -> DisputeReport {
-        DisputeReport {
-            stripe_dispute_id: "du_1".to_owned(),
-            charge: ChargeReference::default(),
-            money: Some(eur(1_200)),
-            reason: None,
-            status,
-            funds,
-            evidence_due_by: None,
-            opened_at: DateTime::UNIX_EPOCH,
-            reported_at: DateTime::from_timestamp(second, 0).unwrap(),
-            is_answer: false,
-        }
-    }
-
-    /// Settles the reports one after the other; returns the dispute, what was booked, and the kinds
-    /// of the events.
-    fn settle<'a>(
-        reports: impl IntoIterator<Item = &'a DisputeReport>,
-    ) -> (Dispute, Vec<TransferKind>, Vec<&'static str>) {
-        let (mut payment, mut booked, mut happened) = (payment(), Vec::new(), Vec::new());
-        for report in reports {
-            if let DisputeDecision::Store(change) = decide(&payment, report) {
-                booked.extend(change.transfers());
-                let events = change.events(payment.id, None);
-                happened.extend(events.iter().map(BookingEvent::kind));
-                payment.disputes = vec![change.after];
-            }
-        }
-        (payment.disputes.remove(0), booked, happened)
-    }
-
-    #[test]
-    fn a_dispute_ends_the_same_in_any_order_and_however_often_it_is_reported() {
-        let opened = reported(Some(Status::NeedsResponse), Funds::Untouched, 1);
-        let withdrawn = reported(Some(Status::NeedsResponse), Funds::Withdrawn, 1);
-        let answered = reported(Some(Status::UnderReview), Funds::Untouched, 2);
-        let unknown = reported(None, Funds::Untouched, 3);
-        let lost = reported(Some(Status::Lost), Funds::Untouched, 4);
-        let won = reported(Some(Status::Won), Funds::Reinstated, 5);
-        let story = [&opened, &withdrawn, &answered, &unknown, &lost, &won];
-        for shift in 0..story.len() {
-            for is_backward in [false, true] {
-                let mut told: Vec<_> = story.into_iter().cycle().skip(shift).take(12).collect();
-                if is_backward {
-                    told.reverse();
-                }
-
-                let (dispute, booked, happened) = settle(told);
-
-                assert_eq!(dispute.status, Status::Won, "{shift}");
-                assert_eq!(dispute.funds, Funds::Reinstated);
-                assert_eq!(
-                    booked,
-                    [
-                        TransferKind::DisputeWithdrawal,
-                        TransferKind::DisputeReinstatement
-                    ]
-                );
-                let opened = happened.iter().position(|kind| *kind == "disputeOpened");
-                assert_eq!(opened, Some(0), "{happened:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_status_only_goes_forward() {
-        let warned = Status::WarningNeedsResponse;
-        for (before, then, after) in [
-            (warned, Status::WarningClosed, Status::WarningClosed),
-            (Status::WarningClosed, warned, Status::WarningClosed),
-            (warned, Status::NeedsResponse, Status::NeedsResponse),
-            (
-                Status::NeedsResponse,
-                Status::WarningClosed,
-                Status::NeedsResponse,
-            ),
-            (
-                Status::UnderReview,
-                Status::NeedsResponse,
-                Status::UnderReview,
-            ),
-            (Status::UnderReview, Status::Prevented, Status::Prevented),
-            (Status::Lost, Status::UnderReview, Status::Lost),
-            (Status::Lost, Status::Won, Status::Won),
-            (Status::Won, Status::Lost, Status::Lost),
-        ] {
-            let first = reported(Some(before), Funds::Untouched, 1);
-            let second = reported(Some(then), Funds::Untouched, 2);
-
-            let (dispute, ..) = settle([&first, &second]);
-
-            assert_eq!(dispute.status, after, "{before:?} {then:?}");
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Where a dispute stands, and where its money is.
+//! Where a dispute stands.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,15 +49,4 @@ impl DisputeStatus {
     pub fn is_decided(self) -> bool {
         self >= Self::Prevented
     }
-}
-
-/// Where the money of a dispute is. It is withdrawn once, and reinstated at most once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DisputedFunds {
-    /// With us, as far as is known.
-    Untouched,
-    /// Stripe has taken it from our balance.
-    Withdrawn,
-    /// Stripe has given it back after that.
-    Reinstated,
 }

@@ -20,6 +20,7 @@ pub mod difference;
 pub mod discrepancy;
 pub mod dispute;
 pub mod dispute_status;
+pub mod disputed_funds;
 mod field_errors;
 pub mod fraud_warning;
 pub mod funds;

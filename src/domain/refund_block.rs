@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::dispute::Dispute;
-use super::dispute_status::{DisputeStatus, DisputedFunds};
+use super::dispute_status::DisputeStatus;
 use super::ids::DisputeId;
 
 /// Why a payment cannot be refunded: its money is not ours to give.
@@ -47,8 +47,9 @@ pub fn of_disputes(disputes: &[Dispute]) -> Option<RefundBlock> {
             Some(RefundBlock::Disputed(dispute.id))
         }
         DisputeStatus::Lost => Some(RefundBlock::GivenBack(dispute.id)),
-        DisputeStatus::Prevented => (dispute.funds == DisputedFunds::Withdrawn)
-            .then_some(RefundBlock::GivenBack(dispute.id)),
+        DisputeStatus::Prevented => {
+            (dispute.taken_minor() > 0).then_some(RefundBlock::GivenBack(dispute.id))
+        }
         DisputeStatus::WarningNeedsResponse
         | DisputeStatus::WarningUnderReview
         | DisputeStatus::WarningClosed
@@ -66,6 +67,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
+    use crate::domain::disputed_funds::DisputedFunds;
     use crate::domain::money::Money;
 
     fn dispute(status: DisputeStatus, funds: DisputedFunds) -> Dispute {
@@ -82,7 +84,8 @@ mod tests {
     #[test]
     fn money_that_a_bank_has_or_may_take_cannot_be_refunded() {
         use DisputeStatus as Status;
-        let (untouched, withdrawn) = (DisputedFunds::Untouched, DisputedFunds::Withdrawn);
+        let (untouched, withdrawn) = (DisputedFunds::Untouched, DisputedFunds::TAKEN);
+        let reinstated = |reinstated_minor| DisputedFunds::Withdrawn { reinstated_minor };
         for (status, funds, expected) in [
             (Status::WarningNeedsResponse, untouched, ""),
             (Status::WarningUnderReview, untouched, ""),
@@ -91,9 +94,12 @@ mod tests {
             (Status::UnderReview, withdrawn, "disputed"),
             (Status::Prevented, untouched, ""),
             (Status::Prevented, withdrawn, "given back"),
-            (Status::Won, DisputedFunds::Reinstated, ""),
+            (Status::Prevented, reinstated(300), "given back"),
+            (Status::Prevented, reinstated(1_200), ""),
+            (Status::Won, reinstated(1_200), ""),
             (Status::Won, withdrawn, ""),
             (Status::Lost, withdrawn, "given back"),
+            (Status::Lost, reinstated(300), "given back"),
         ] {
             let block = of_disputes(&[dispute(status, funds)]);
 
@@ -108,8 +114,8 @@ mod tests {
 
     #[test]
     fn what_is_gone_for_good_counts_more_than_what_may_be() {
-        let open = dispute(DisputeStatus::NeedsResponse, DisputedFunds::Withdrawn);
-        let lost = dispute(DisputeStatus::Lost, DisputedFunds::Withdrawn);
+        let open = dispute(DisputeStatus::NeedsResponse, DisputedFunds::TAKEN);
+        let lost = dispute(DisputeStatus::Lost, DisputedFunds::TAKEN);
         let gone = Some(RefundBlock::GivenBack(lost.id));
 
         assert_eq!(of_disputes(&[open.clone(), lost.clone()]), gone);

@@ -4,7 +4,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::dispute::Dispute;
-use super::dispute_status::DisputedFunds;
 use super::ids::{BookingId, RunId};
 use super::money::Money;
 use super::refund_block::{self, RefundBlock};
@@ -238,11 +237,8 @@ impl RunPayment {
         let taken = self.disputes.iter().filter(|dispute| {
             let block = refund_block::of_disputes(std::slice::from_ref(dispute));
             matches!(block, Some(RefundBlock::GivenBack(_)))
-                && dispute.funds == DisputedFunds::Withdrawn
         });
-        taken.fold(0, |sum, dispute| {
-            sum.saturating_add(dispute.money.amount_minor)
-        })
+        taken.fold(0, |sum, dispute| sum.saturating_add(dispute.taken_minor()))
     }
 
     fn last_failed(&self) -> Option<&RefundState> {

@@ -109,8 +109,9 @@ macro_rules! details {
                                 select from ledger_transfers as taken
                                 where taken.booking_id = booking.id
                                   and taken.dispute_id = disputes.id
-                                having sum(case taken.kind when 'dispute_withdrawal' then 1
-                                           else -1 end) > 0
+                                having sum(case taken.kind
+                                             when 'dispute_withdrawal' then taken.amount_minor
+                                             else -taken.amount_minor end) > 0
                               ))) as "disputed?: _",
                       booking.service_id as "service_id?: _",
                       booking.resource_id as "resource_id?: _", slot_starts_at, slot_ends_at,

@@ -9,7 +9,8 @@ use crate::domain::charge::ChargeReference;
 use crate::domain::dispute::{
     Dispute, DisputeChange, DisputeOfBooking, DisputeReport, DisputedPayment,
 };
-use crate::domain::dispute_status::{DisputeStatus, DisputedFunds};
+use crate::domain::dispute_status::DisputeStatus;
+use crate::domain::disputed_funds::DisputedFunds;
 use crate::domain::ids::{BookingId, DisputeId, PaymentId};
 use crate::domain::money::Money;
 use crate::error::{Error, Result};
@@ -96,9 +97,9 @@ async fn list_of_payments(
                   exists (select from ledger_transfers
                           where dispute_id = disputes.id and kind = 'dispute_withdrawal')
                     as "is_withdrawn!",
-                  exists (select from ledger_transfers
-                          where dispute_id = disputes.id and kind = 'dispute_reinstatement')
-                    as "is_reinstated!"
+                  (select coalesce(sum(amount_minor), 0)::bigint from ledger_transfers
+                   where dispute_id = disputes.id and kind = 'dispute_reinstatement')
+                    as "reinstated_minor!"
            from disputes
            where payment_id = any($1)
            order by id"#,
@@ -114,10 +115,11 @@ async fn list_of_payments(
             stripe_dispute_id: row.stripe_dispute_id,
             money: Money::new(row.amount_minor, currency),
             status: row.status,
-            funds: match (row.is_withdrawn, row.is_reinstated) {
-                (_, true) => DisputedFunds::Reinstated,
-                (true, false) => DisputedFunds::Withdrawn,
-                (false, false) => DisputedFunds::Untouched,
+            funds: if row.is_withdrawn {
+                let reinstated_minor = row.reinstated_minor;
+                DisputedFunds::Withdrawn { reinstated_minor }
+            } else {
+                DisputedFunds::Untouched
             },
             reported_at: row.reported_at,
         });

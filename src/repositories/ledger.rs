@@ -4,8 +4,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::connection::Connection;
-use crate::domain::dispute::{Dispute, DisputedPayment};
-use crate::domain::ids::TransferId;
+use crate::domain::dispute::{DisputeTransfer, DisputedPayment};
+use crate::domain::ids::{DisputeId, TransferId};
 use crate::domain::ledger::{Account, TransferKind};
 use crate::domain::refund_state::{RefundState, RefundedPayment};
 use crate::error::Result;
@@ -43,10 +43,11 @@ pub async fn book_refund(
 pub async fn book_dispute(
     db: &mut Connection,
     payment: &DisputedPayment,
-    dispute: &Dispute,
-    kind: TransferKind,
+    id: DisputeId,
+    transfer: DisputeTransfer,
     now: DateTime<Utc>,
 ) -> Result<()> {
+    let DisputeTransfer { kind, amount } = transfer;
     let entry = kind.accounts(Account::DisputedFunds);
     sqlx::query!(
         "insert into ledger_transfers (id, kind, debit, credit, amount_minor, currency, booking_id,
@@ -56,11 +57,11 @@ pub async fn book_dispute(
         kind.as_str(),
         entry.debit.as_str(),
         entry.credit.as_str(),
-        dispute.money.amount_minor,
-        dispute.money.currency.as_str(),
+        amount.amount_minor,
+        amount.currency.as_str(),
         payment.booking_id as _,
         payment.id as _,
-        dispute.id as _,
+        id as _,
         now,
     )
     .execute(db)

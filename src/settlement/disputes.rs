@@ -20,6 +20,9 @@ use crate::repositories::{
     booking_events, disputes, ledger, refund_looks, refund_requests, refunds,
 };
 
+/// The kind of discrepancy of a dispute of which it is not clear how much its bank has given back.
+const REINSTATEMENT_UNCLEAR: &str = "dispute_reinstatement_unclear";
+
 impl Round<'_> {
     /// Changes a dispute as was decided, and books its money. The caller holds the payment's lock.
     /// Seats stay where they are, however it ends.
@@ -35,8 +38,8 @@ impl Round<'_> {
             DisputeDecision::Store(change) => change,
         };
         disputes::store(db, payment, report, &change).await?;
-        for kind in change.transfers() {
-            ledger::book_dispute(db, payment, &change.after, kind, self.now).await?;
+        for transfer in change.transfers() {
+            ledger::book_dispute(db, payment, change.after.id, transfer, self.now).await?;
         }
         for event in change.events(payment.id, report.reason.as_deref()) {
             self.happened(payment.booking_id, event);
@@ -44,6 +47,8 @@ impl Round<'_> {
         if change.is_odd {
             self.flag_dispute(db, payment, report).await?;
         }
+        self.flag_reinstatement(db, payment, report, &change)
+            .await?;
         self.wake_refunds(db, payment, &change).await?;
         if change.before.is_none() {
             let id = payment.booking_id;
@@ -89,6 +94,46 @@ impl Round<'_> {
         {
             let id = payment.booking_id;
             tracing::error!(booking.id = %id, "a dispute is not about an amount of its payment");
+        }
+        Ok(())
+    }
+
+    /// Leaves to a person how much of its money a bank has given back, where that is not clear;
+    /// heals that once it is.
+    async fn flag_reinstatement(
+        &self,
+        db: &mut Connection,
+        payment: &DisputedPayment,
+        report: &DisputeReport,
+        change: &DisputeChange,
+    ) -> Result<()> {
+        let (dispute, moved) = (&change.after, report.funds.movements);
+        if !change.is_unclear {
+            if change.is_reinstated() {
+                let subject = dispute.stripe_dispute_id.clone();
+                discrepancies::heal(db, REINSTATEMENT_UNCLEAR, &[subject]).await?;
+            }
+            return Ok(());
+        }
+        let discrepancy = NewDiscrepancy {
+            kind: REINSTATEMENT_UNCLEAR,
+            subject: &dispute.stripe_dispute_id,
+            booking_id: Some(payment.booking_id),
+            ours: json!({
+                "paymentId": payment.id, "disputed": dispute.money,
+                "reinstatedMinor": dispute.funds.reinstated_minor(),
+            }),
+            theirs: json!({
+                "withdrawnMinor": moved.withdrawn_minor,
+                "reinstatedMinor": moved.reinstated_minor, "currency": moved.currency,
+            }),
+        };
+        if discrepancies::open(db, &discrepancy, self.now)
+            .await?
+            .is_some()
+        {
+            let id = payment.booking_id;
+            tracing::error!(booking.id = %id, "it is not clear how much of a dispute has come back");
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! A bank takes a payment back, in any order of events: its money is booked once each way, and is
 //! not refunded meanwhile.
 
+mod in_part;
+
 use chrono::TimeDelta;
 use holdfast::domain::job::Job;
 use holdfast::jobs;
@@ -27,14 +29,21 @@ async fn paid(harness: &TestApp) -> (Value, String) {
 }
 
 pub(crate) async fn disputed(harness: &TestApp, intent: &str) -> String {
-    let wanted = json!({ "paymentIntent": intent });
+    disputed_so(harness, json!({ "paymentIntent": intent })).await
+}
+
+pub(crate) async fn disputed_so(harness: &TestApp, wanted: Value) -> String {
     let dispute = harness.knob("disputes", wanted).await;
     harness.simulator.settled().await;
     format!("disputes/{}", dispute["id"].as_str().unwrap())
 }
 
 pub(crate) async fn decided(harness: &TestApp, dispute: &str, status: &str) {
-    harness.knob(dispute, json!({ "status": status })).await;
+    decided_so(harness, dispute, json!({ "status": status })).await;
+}
+
+pub(crate) async fn decided_so(harness: &TestApp, dispute: &str, decision: Value) {
+    harness.knob(dispute, decision).await;
     harness.simulator.settled().await;
 }
 

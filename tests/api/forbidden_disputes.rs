@@ -78,27 +78,33 @@ async fn a_dispute_is_one_of_its_payment_and_stored_once() {
 }
 
 #[tokio::test]
-async fn the_money_of_a_dispute_is_booked_once_each_way_and_taken_first() {
+async fn the_money_of_a_dispute_is_taken_once_and_no_more_is_given_back_than_was_taken() {
     let schema = SchemaHarness::new().await;
     let disputes = dispute(1, 101, 1, "won") + &dispute(2, 102, 2, "lost");
     schema
         .allows(&(sale(1, "S1") + &sale(2, "S2") + &disputes))
         .await;
     let (taken, given_back) = ("dispute_withdrawal", "dispute_reinstatement");
+    let part = |amount: &str| moved(given_back, 1, 101, 1).replace("1000", amount);
 
-    let early = moved(given_back, 1, 101, 1);
+    let too_much = "ledger_transfers_reinstates_withdrawn";
+    schema.refuses(too_much, &part("1")).await;
     schema
-        .refuses("ledger_transfers_reinstates_withdrawn", &early)
+        .refuses("ledger_transfers_of_dispute", &moved(taken, 1, 102, 2))
         .await;
-    let name = "ledger_transfers_of_dispute";
-    schema.refuses(name, &moved(taken, 1, 102, 2)).await;
     let less = moved(taken, 1, 101, 1).replace("1000", "999");
-    schema.refuses(name, &less).await;
+    schema
+        .refuses("ledger_transfers_withdraws_disputed", &less)
+        .await;
     schema.allows(&moved(taken, 1, 101, 1)).await;
-    schema.allows(&moved(given_back, 1, 101, 1)).await;
-    let name = "ledger_transfers_one_per_dispute";
-    schema.refuses(name, &moved(taken, 1, 101, 1)).await;
-    schema.refuses(name, &moved(given_back, 1, 101, 1)).await;
+    schema
+        .refuses("ledger_transfers_one_withdrawal", &moved(taken, 1, 101, 1))
+        .await;
+    schema.refuses(too_much, &part("1001")).await;
+    schema.allows(&part("300")).await;
+    schema.refuses(too_much, &part("701")).await;
+    schema.allows(&part("700")).await;
+    schema.refuses(too_much, &part("1")).await;
     let name = "ledger_transfers_dispute_is_named";
     schema.refuses(name, &moved("capture", 2, 102, 2)).await;
     let unnamed = moved(taken, 2, 102, 2).replace(", dispute_id,", ",");
@@ -106,7 +112,7 @@ async fn the_money_of_a_dispute_is_booked_once_each_way_and_taken_first() {
     schema.refuses(name, &unnamed).await;
     schema
         .refuses(
-            "ledger_transfers_of_dispute",
+            "disputes_booked_amount_stays",
             "update disputes set amount_minor = 999 where stripe_dispute_id = 'du_1'",
         )
         .await;

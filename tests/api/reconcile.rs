@@ -36,6 +36,12 @@ impl TestApp {
             theirs.to_string(),
             "refunded at Stripe"
         );
+        let disputes = self.all_at_stripe("disputes").await;
+        let theirs: i64 = disputes.iter().map(taken_minor).sum();
+        let ours = "select coalesce(sum(case kind when 'dispute_withdrawal' then amount_minor
+                                        else -amount_minor end), 0)
+                    from ledger_transfers where dispute_id is not null";
+        assert_eq!(self.sql(ours).await, theirs.to_string(), "taken by banks");
     }
 
     /// Every object of a kind that Stripe has, newest first.
@@ -57,6 +63,14 @@ impl TestApp {
             }
         }
     }
+}
+
+/// What a bank has taken of a dispute, and not given back.
+fn taken_minor(dispute: &Value) -> i64 {
+    let moved = dispute["balance_transactions"].as_array().unwrap().iter();
+    -moved
+        .map(|transaction| transaction["amount"].as_i64().unwrap())
+        .sum::<i64>()
 }
 
 fn captured_minor(charge: &Value) -> Option<i64> {

@@ -74,6 +74,42 @@ async fn a_dispute_is_decided_once() {
     }
 }
 
+/// A bank that did not know of a refund takes all, and gives back what had been refunded.
+#[tokio::test]
+async fn a_dispute_that_is_lost_may_give_a_part_back() {
+    let harness = Harness::new().await;
+    let (_, intent) = harness.paid().await;
+    harness
+        .post(
+            "/v1/refunds",
+            &format!("payment_intent={intent}&amount=300"),
+        )
+        .await;
+    let too_much = json!({ "paymentIntent": intent, "amount": 1_000_000 });
+    assert_eq!(harness.turn("disputes", too_much).await.status, 400);
+    let opened = harness
+        .knob(
+            "disputes",
+            json!({ "paymentIntent": intent, "amount": 500 }),
+        )
+        .await;
+    harness.simulator.settled().await;
+    let before = harness.receiver.kinds().len();
+
+    let path = format!("disputes/{}", text(&opened, "id"));
+    let lost = json!({ "status": "lost", "reinstated": 300 });
+    let lost = harness.knob(&path, lost).await;
+
+    let moved = lost["balance_transactions"].as_array().unwrap().iter();
+    let moved: Vec<_> = moved.map(|transaction| &transaction["amount"]).collect();
+    assert_eq!(moved, [&json!(-500), &json!(300)]);
+    harness.simulator.settled().await;
+    assert_eq!(
+        harness.receiver.kinds()[before..],
+        ["charge.dispute.funds_reinstated", "charge.dispute.closed"]
+    );
+}
+
 #[tokio::test]
 async fn a_warning_takes_nothing_until_it_becomes_a_chargeback() {
     let harness = Harness::new().await;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::dispute::DisputeStatus;
-use super::dispute_lifecycle::{self, Complaint};
+use super::dispute_lifecycle::{self, Complaint, Decision};
 use super::knobs::{Knob, Misuse, read, respond};
 use super::metadata::Metadata;
 use super::payment::{self, Overrides};
@@ -155,6 +155,8 @@ struct OpenDispute {
     /// The bank asks first, and takes nothing back.
     #[serde(default)]
     warning: bool,
+    /// Less than all that was not refunded, or more.
+    amount: Option<i64>,
 }
 
 fn fraudulent() -> String {
@@ -172,8 +174,11 @@ async fn open_dispute(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Kno
         } else {
             DisputeStatus::NeedsResponse
         };
-        let reason = wanted.reason;
-        let complaint = Complaint { reason, status };
+        let complaint = Complaint {
+            reason: wanted.reason,
+            status,
+            amount: wanted.amount,
+        };
         dispute_lifecycle::open(&mut state.account, intent, &complaint, &cause)
     });
     Ok(respond(&opened?))
@@ -204,6 +209,8 @@ async fn warn_of_fraud(Shared(sandbox): Shared<Arc<Sandbox>>, body: Bytes) -> Kn
 #[serde(deny_unknown_fields)]
 struct DecideDispute {
     status: DisputeStatus,
+    /// How much the bank gives back, if that is not as the status says.
+    reinstated: Option<i64>,
 }
 
 async fn decide_dispute(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: Bytes) -> Knob {
@@ -211,7 +218,11 @@ async fn decide_dispute(Shared(sandbox): Shared<Arc<Sandbox>>, uri: Uri, body: B
     let id = uri.path().rsplit('/').next().unwrap_or_default();
     let decided = sandbox.apply(|state| {
         let cause = state.cause();
-        dispute_lifecycle::decide(&mut state.account, id, wanted.status, &cause)
+        let decision = Decision {
+            status: wanted.status,
+            reinstated: wanted.reinstated,
+        };
+        dispute_lifecycle::decide(&mut state.account, id, &decision, &cause)
     });
     Ok(respond(&decided?))
 }

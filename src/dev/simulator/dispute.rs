@@ -63,6 +63,9 @@ pub(super) struct Dispute {
     pub(super) withdrawn: Option<i64>,
     #[serde(default)]
     pub(super) reinstated: Option<i64>,
+    /// How much was given back, if that was not all.
+    #[serde(default)]
+    pub(super) reinstated_amount: Option<i64>,
 }
 
 impl Dispute {
@@ -92,9 +95,10 @@ impl Dispute {
                 "withdrawal",
             )
         });
+        let reinstated_amount = self.reinstated_amount.unwrap_or(self.amount);
         let reinstated = self
             .reinstated
-            .map(|created| movement(created, self.amount, 0, "reversal"));
+            .map(|created| movement(created, reinstated_amount, 0, "reversal"));
         withdrawn.into_iter().chain(reinstated).collect()
     }
 }

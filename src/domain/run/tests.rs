@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::attempt::PaymentPart;
 use crate::domain::dispute_status::DisputeStatus;
+use crate::domain::disputed_funds::DisputedFunds;
 use crate::domain::ids::{DisputeId, PaymentId, RefundId};
 
 fn eur(amount_minor: i64) -> Money {
@@ -50,7 +51,7 @@ fn disputed(
         stripe_dispute_id: "du_1".to_owned(),
         money: eur(amount_minor),
         status,
-        funds: DisputedFunds::Withdrawn,
+        funds: DisputedFunds::TAKEN,
         reported_at: DateTime::UNIX_EPOCH,
     };
     RunPayment {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::objects::StripeObject;
 use crate::domain::charge::{ChargeReference, ChargeReport, FailedPayment, PaymentMethod};
 use crate::domain::dispute::DisputeReport;
-use crate::domain::dispute_status::DisputedFunds;
+use crate::domain::disputed_funds::{FundsReport, Movements};
 use crate::domain::fraud_warning::FraudWarningReport;
 
 impl StripeObject {
@@ -49,22 +49,14 @@ impl StripeObject {
 
     /// How a dispute stands; `None` where it has no id. It lists all movements of its money that
     /// there were when it was printed, so that no event depends on the others; an event may know
-    /// of one by its type.
+    /// of one by its type, which is `charge.dispute.<what>`.
     /// <https://docs.stripe.com/api/disputes/object>
     pub(super) fn dispute_report(
         &self,
-        by_type: DisputedFunds,
+        what: Option<&str>,
         reported_at: DateTime<Utc>,
     ) -> Option<DisputeReport> {
-        let moved = self.balance_transactions.as_array().into_iter().flatten();
-        let moved = moved.filter_map(|transaction| transaction.get("amount")?.as_i64());
-        let moved = moved.map(|amount| {
-            if amount < 0 {
-                DisputedFunds::Withdrawn
-            } else {
-                DisputedFunds::Reinstated
-            }
-        });
+        let movements = self.movements();
         let status = self.status.clone().map(Value::String);
         Some(DisputeReport {
             stripe_dispute_id: self.id.clone()?,
@@ -72,12 +64,44 @@ impl StripeObject {
             money: self.money(self.amount),
             reason: self.reason.clone(),
             status: status.and_then(|status| serde_json::from_value(status).ok()),
-            funds: moved.fold(by_type, Ord::max),
+            funds: FundsReport {
+                is_withdrawn: movements.withdrawn_minor > 0 || what == Some("funds_withdrawn"),
+                is_reinstated: movements.reinstated_minor > 0 || what == Some("funds_reinstated"),
+                movements,
+            },
             evidence_due_by: self.evidence_details.get("due_by").and_then(at),
             opened_at: self.created.unwrap_or(reported_at),
             reported_at,
             is_answer: false,
         })
+    }
+
+    /// The sums of what a dispute has taken from our balance, and given back. Stripe's fee is not
+    /// in them.
+    fn movements(&self) -> Movements {
+        let listed = self.balance_transactions.as_array().into_iter().flatten();
+        let mut movements = Movements {
+            withdrawn_minor: 0,
+            reinstated_minor: 0,
+            currency: None,
+        };
+        let mut currencies = Vec::new();
+        for transaction in listed {
+            let amount = transaction.get("amount").and_then(Value::as_i64);
+            let amount = amount.unwrap_or_default();
+            let sum = if amount < 0 {
+                &mut movements.withdrawn_minor
+            } else {
+                &mut movements.reinstated_minor
+            };
+            *sum = sum.saturating_add(amount.saturating_abs());
+            currencies.push(text_of(transaction, "currency"));
+        }
+        currencies.dedup();
+        if let [Some(only)] = currencies.as_slice() {
+            movements.currency = only.parse().ok();
+        }
+        movements
     }
 
     /// What an early fraud warning says; `None` where it has no id.
@@ -88,15 +112,6 @@ impl StripeObject {
             charge: self.charge_reference(),
             fraud_type: self.fraud_type.clone(),
         })
-    }
-}
-
-/// Where the money of a dispute is, by an event of the type `charge.dispute.<what>` alone.
-pub(super) fn funds_by_type(what: &str) -> DisputedFunds {
-    match what {
-        "funds_withdrawn" => DisputedFunds::Withdrawn,
-        "funds_reinstated" => DisputedFunds::Reinstated,
-        _ => DisputedFunds::Untouched,
     }
 }
 

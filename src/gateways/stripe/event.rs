@@ -5,7 +5,6 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::charges::funds_by_type;
 use super::objects::{StripeObject, flag, lenient, text, time};
 use crate::domain::capture::Capture;
 use crate::domain::checkout::CheckoutReport;
@@ -227,7 +226,7 @@ fn report(
             .ok_or("the charge does not say how much of it has gone back"),
         "payment_intent" | "charge" => Err(IRRELEVANT),
         "charge.dispute" => object
-            .dispute_report(funds_by_type(what), at)
+            .dispute_report(Some(what), at)
             .map(StripeReport::Dispute)
             .ok_or(UNNAMED),
         "radar.early_fraud_warning" => object

@@ -13,7 +13,6 @@ use super::objects::{RetrievedSession, StripeObject};
 use super::{Lane, Stripe, StripeError};
 use crate::domain::capture::Capture;
 use crate::domain::dispute::DisputeReport;
-use crate::domain::dispute_status::DisputedFunds;
 use crate::domain::refund::StripeRefund;
 use crate::domain::stripe_report::AttemptReference;
 
@@ -219,7 +218,7 @@ impl Stripe {
     ) -> Result<ListPage<DisputeReport>, StripeError> {
         let list = self.list(StripeList::Disputes, page).await?;
         list.page(|dispute| {
-            let report = object(dispute)?.dispute_report(DisputedFunds::Untouched, now)?;
+            let report = object(dispute)?.dispute_report(None, now)?;
             Some(DisputeReport {
                 is_answer: true,
                 ..report

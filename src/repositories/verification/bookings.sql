@@ -313,7 +313,8 @@ with booking as (
     and exists (select from public.ledger_transfers as gone
                 where gone.refund_id = refund.id and gone.kind = 'refund')
   union all
-  select dispute.payment_id, dispute.id::text, moved.kind, told.amount_minor, dispute.currency,
+  -- What a bank gives back may come in parts.
+  select dispute.payment_id, dispute.id::text, moved.kind, sum(told.amount_minor), dispute.currency,
          dispute.booking_id, moved.debit, moved.credit
   from dispute
   join event as told on told.dispute_id = dispute.id::text
@@ -321,15 +322,21 @@ with booking as (
                ('disputeFundsReinstated', 'dispute_reinstatement', 'stripe_balance',
                 'disputed_funds'))
     as moved (told_kind, kind, debit, credit) on moved.told_kind = told.kind
-), booked as (
+  group by dispute.payment_id, dispute.id, moved.kind, dispute.currency, dispute.booking_id,
+           moved.debit, moved.credit
+), transfer as (
   select payment_id, coalesce(dispute_id, refund_id, payment_id)::text as fact, kind, amount_minor,
-         currency,
-         booking_id,
+         currency, booking_id,
          -- Which account of the buyer's a refund goes by depends on the time; the gauge says more.
          case kind when 'refund' then null else debit end as debit,
          case kind when 'refund_reversal' then null else credit end as credit
   from public.ledger_transfers
   where booking_id = any($1)
+), booked as (
+  select payment_id, fact, kind, sum(amount_minor) as amount_minor, currency, booking_id, debit,
+         credit
+  from transfer
+  group by payment_id, fact, kind, currency, booking_id, debit, credit
 ), wrong as (
   select * from side_by_side where stored is distinct from said
   union all

@@ -1,15 +1,19 @@
 -- Refunds and disputes: as they are stored, beside what events have made of them again.
 with stored_dispute as (
-  select *, array(select concat_ws(' ', kind, amount_minor, currency, 'from', credit, 'to', debit)
+  select *, array(select concat_ws(' ', kind, sum(amount_minor), currency, 'from', credit, 'to',
+                                   debit)
                   from public.ledger_transfers as transfer
                   where transfer.dispute_id = disputes.id
+                  group by kind, currency, credit, debit
                   order by kind)::text as booked
   from public.disputes
   where booking_id = any($1)
 ), replayed_dispute as (
-  select *, array(select concat_ws(' ', kind, amount_minor, currency, 'from', credit, 'to', debit)
+  select *, array(select concat_ws(' ', kind, sum(amount_minor), currency, 'from', credit, 'to',
+                                   debit)
                   from ledger_transfers as transfer
                   where transfer.dispute_id = disputes.id
+                  group by kind, currency, credit, debit
                   order by kind)::text as booked
   from disputes
 ), side_by_side as (

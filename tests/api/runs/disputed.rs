@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{REFUNDS, STAND, cancel, cancelled, failure, over, paid, show};
-use crate::disputes::{decided, disputed};
+use crate::disputes::{decided, decided_so, disputed, disputed_so};
 use crate::harness::TestApp;
 
 const WAITS: &str = "The payment is disputed; its bank decides who gets the money.";
@@ -113,6 +113,31 @@ async fn money_that_a_bank_has_given_back_is_not_given_back_again() {
         let shown = "select count(*) from discrepancies where kind = 'refund_not_gone'";
         assert_eq!(harness.sql(shown).await, "0");
     }
+}
+
+/// What had gone back before the dispute, the bank has given back to us.
+#[tokio::test]
+async fn a_dispute_that_was_won_in_part_leaves_nothing_to_give_back() {
+    let harness = TestApp::new().await;
+    let (show, booking, intent) = paid(&harness).await;
+    let path = format!(
+        "/api/admin/bookings/{}/refunds",
+        booking["id"].as_str().unwrap()
+    );
+    let part = json!({ "reason": "wet", "amount": { "amountMinor": 300, "currency": "eur" } });
+    assert_eq!(harness.admin().post(&path, part).await.status, 202);
+    harness.run_jobs().await;
+    let all = json!({ "paymentIntent": intent, "amount": 1_200 });
+    let dispute = disputed_so(&harness, all).await;
+    let in_part = json!({ "status": "lost", "reinstated": 300 });
+    decided_so(&harness, &dispute, in_part).await;
+
+    let path = cancelled(&harness, &show).await;
+    let end = over(&harness, &path).await;
+
+    assert_eq!(end["failed"], 0, "{end}");
+    assert_eq!(harness.sql(REFUNDS).await, "admin succeeded 300");
+    harness.reconcile().await;
 }
 
 /// The refund waits for the bank, and goes by itself if that decides for us.
