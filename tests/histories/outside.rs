@@ -32,7 +32,11 @@ impl History<'_> {
                 how["unoffered"] = json!(true);
             }
             16 | 17 => how["card"] = json!(DECLINED),
-            18 => how["amount"] = json!(session["amountTotal"].as_i64().unwrap() - 1),
+            18 => {
+                // Where a deposit comes with more, the balance is smaller.
+                let cents = [-1, 1, 300][self.index(3)];
+                how["amount"] = json!(session["amountTotal"].as_i64().unwrap() + cents);
+            }
             _ => {
                 how["metadata"] = session["metadata"].clone();
                 how["metadata"]["bookingId"] = json!("01930000-0000-7000-8000-000000000000");

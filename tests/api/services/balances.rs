@@ -169,6 +169,7 @@ async fn the_balance_stays_where_an_admin_has_accepted_another_deposit() {
     assert_eq!(settled["paid"]["amountMinor"], 999);
     assert_eq!(settled["balance"]["amountMinor"], 0);
     harness.run_jobs().await;
+    assert_eq!(harness.verify().await, Vec::<String>::new());
 }
 
 #[tokio::test]

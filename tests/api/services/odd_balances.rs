@@ -35,6 +35,7 @@ async fn what_is_more_than_the_deposit_makes_the_balance_smaller_and_what_is_les
         assert_eq!(settled["paymentStatus"], "paid", "{opened:?}");
         assert_eq!(settled["paid"]["amountMinor"], deposit + balance);
         assert_eq!(settled["balance"]["amountMinor"], 0);
+        assert_eq!(harness.verify().await, Vec::<String>::new());
     }
 }
 
@@ -53,6 +54,7 @@ async fn a_balance_that_is_too_small_to_be_charged_is_let_off() {
 
     assert_eq!(resolved["paymentStatus"], "paid");
     assert_eq!(resolved["balance"]["amountMinor"], 0);
+    assert_eq!(harness.verify().await, Vec::<String>::new());
 }
 
 /// A booking whose deposit is paid, and whose balance comes with another amount.
@@ -109,6 +111,7 @@ async fn a_balance_of_another_amount_waits_for_a_person_who_accepts_it() {
         )
         .await;
         more.refused(409, "already_paid");
+        assert_eq!(harness.verify().await, Vec::<String>::new());
     }
 }
 
@@ -127,6 +130,7 @@ async fn a_booking_whose_odd_balance_is_not_wanted_is_cancelled_and_all_goes_bac
         "admin succeeded 300, admin succeeded 501"
     );
     assert_eq!(harness.sql("select count(*) from slot_claims").await, "0");
+    assert_eq!(harness.verify().await, Vec::<String>::new());
 }
 
 /// An admin has given the odd balance back before they decide.
@@ -150,4 +154,5 @@ async fn a_booking_stays_confirmed_without_an_odd_balance_and_asks_for_it_again(
     let settled = dana.booking(&booking).await;
     assert_eq!(settled["paymentStatus"], "paid", "{settled}");
     assert_eq!(settled["balance"]["amountMinor"], 0);
+    assert_eq!(harness.verify().await, Vec::<String>::new());
 }
