@@ -170,6 +170,7 @@ fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &'a 
         event: Some(ReportingEvent {
             id: &event.id,
             received_at: recorded.received_at,
+            was_given_up: recorded.status == EventStatus::Failed,
         }),
     }
 }

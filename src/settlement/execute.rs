@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::mismatches::heal_unmatched;
 use super::plan::{Item, Plan};
 use super::round::{ReportedAttempt, Round};
 use super::sentences;
@@ -86,19 +87,30 @@ impl<'a> Round<'a> {
                 (EventStatus::Processed, sentence)
             }
         };
-        if let Some(event) = item.event {
-            self.settlement.payment_events.push(MarkedEvent {
-                id: event.id,
-                status,
-                outcome: sentence,
-                attempt: item.attempt,
-            });
-        }
-        Ok(Done {
+        let done = Done {
             status,
             sentence,
             changed,
-        })
+        };
+        self.mark(db, item, done).await?;
+        Ok(done)
+    }
+
+    /// Notes where the event of a report stands now.
+    async fn mark(&mut self, db: &mut Connection, item: &'a Item<'a>, done: Done) -> Result<()> {
+        let Some(event) = item.event else {
+            return Ok(());
+        };
+        if event.was_given_up && done.status.is_settled() {
+            heal_unmatched(db, event).await?;
+        }
+        self.settlement.payment_events.push(MarkedEvent {
+            id: event.id,
+            status: done.status,
+            outcome: done.sentence,
+            attempt: item.attempt,
+        });
+        Ok(())
     }
 
     fn defer(

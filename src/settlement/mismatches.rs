@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::plan::Item;
+use super::plan::{Item, ReportingEvent};
 use super::round::{ReportedAttempt, Round};
 use crate::connection::Connection;
 use crate::domain::booking::BookingStatus;
@@ -15,6 +15,9 @@ use crate::error::Result;
 use crate::repositories::bookings;
 use crate::repositories::claims;
 use crate::repositories::discrepancies::{self, NewDiscrepancy};
+
+/// The kind of discrepancy of an event that was given up: what it is about has never come.
+const UNMATCHED: &str = "event_unmatched";
 
 impl<'a> Round<'a> {
     /// Keeps the money, and leaves the booking to a person with all that it reserves.
@@ -133,7 +136,7 @@ impl<'a> Round<'a> {
         };
         let reference = item.reference;
         let discrepancy = NewDiscrepancy {
-            kind: "event_unmatched",
+            kind: UNMATCHED,
             subject: event.id,
             booking_id: None,
             ours: Value::Null,
@@ -147,6 +150,11 @@ impl<'a> Round<'a> {
         discrepancies::open(db, &discrepancy, self.now).await?;
         Ok(())
     }
+}
+
+/// Heals what was opened for an event that was given up: it is settled after all.
+pub(super) async fn heal_unmatched(db: &mut Connection, event: ReportingEvent<'_>) -> Result<()> {
+    discrepancies::heal(db, UNMATCHED, &[event.id.to_owned()]).await
 }
 
 /// What a discrepancy is about: an attempt, and a PaymentIntent if that is another than its first.

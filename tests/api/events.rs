@@ -1,5 +1,6 @@
 //! Events that are strange: stored, answered with 2xx, and never taken for money.
 
+mod given_up;
 mod odd;
 
 use chrono::TimeDelta;

@@ -100,7 +100,7 @@ async fn pass(harness: &TestApp, by: TimeDelta) {
 }
 
 /// Stripe's events about refunds and charges that gave money back, oldest first.
-async fn told(harness: &TestApp) -> Vec<Value> {
+pub(crate) async fn told(harness: &TestApp) -> Vec<Value> {
     let newest = harness.ask_stripe("/v1/events?limit=50").await;
     let newest = newest["data"].as_array().unwrap().iter().rev();
     let meant = newest.filter(|event| {

@@ -194,6 +194,7 @@ impl ReadEvent {
             event: Some(ReportingEvent {
                 id: &self.stored.id,
                 received_at: self.received_at,
+                was_given_up: false,
             }),
             span,
         }
