@@ -53,3 +53,7 @@ begin
 end $$;
 create trigger disputes_booked_amount_stays before update of amount_minor on disputes
   for each row when (new.amount_minor <> old.amount_minor) execute function disputes_check_amount();
+
+-- What waits for its payment is woken by that: a bank's word may come before ours. Looked up once for each payment that
+-- is stored; nearly always it is empty.
+create index payment_events_deferred_by_intent on payment_events (stripe_payment_intent_id) where status = 'deferred';

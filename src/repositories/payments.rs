@@ -88,12 +88,13 @@ pub struct NewFailedPayment<'a> {
 
 /// Writes the end of a settlement: payments, what has happened to bookings, and the events that are
 /// decided. The one place where an event is marked. One round trip; the caller holds the locks of
-/// the bookings and commits all of it, or nothing.
+/// the bookings and commits all of it, or nothing. Returns the events that have waited for one of
+/// the payments.
 pub async fn write(
     db: &mut Connection,
     settlement: &Settlement<'_>,
     now: DateTime<Utc>,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let Settlement {
         payments,
         booking_events,
@@ -139,7 +140,7 @@ pub async fn write(
         .filter(|payment| payment.surplus_reason.is_none())
         .count();
     if is_count(written.payments, payments.len()) && is_count(written.bookings, applied) {
-        Ok(())
+        Ok(written.deferred_events)
     } else {
         Err(Error::fault("a payment found no attempt or no booking"))
     }

@@ -93,4 +93,10 @@ with captured as (
   on conflict (stripe_id) do nothing
 )
 select (select count(*) from payment) as "payments!",
-       (select count(*) from booking) as "bookings!"
+       (select count(*) from booking) as "bookings!",
+       -- What was said of these payments before they were here.
+       array(
+         select id
+         from payment_events
+         where status = 'deferred' and stripe_payment_intent_id = any($4)
+       ) as "deferred_events!"

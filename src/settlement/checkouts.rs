@@ -133,7 +133,8 @@ impl<'a> Round<'a> {
             ..Settlement::default()
         };
         db.set_savepoint().await?;
-        payments::write(db, &paid, self.now).await?;
+        let awaited_by = payments::write(db, &paid, self.now).await?;
+        self.awake.extend(awaited_by);
         let claimed = claims::claim_again(db, reported.booking_id(), self.now).await?;
         let Some(claimed) = claimed else {
             db.rollback_to_savepoint().await?;

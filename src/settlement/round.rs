@@ -10,7 +10,7 @@ use crate::domain::booking_event::{BookingEvent, NewBookingEvent};
 use crate::domain::checkout_state::CheckoutState;
 use crate::domain::funds::{CapturedFunds, SurplusReason};
 use crate::domain::ids::{BookingId, PaymentId};
-use crate::domain::job::ScheduledJob;
+use crate::domain::job::{Job, ScheduledJob};
 use crate::domain::payment::SettledBy;
 use crate::domain::refund_request::GrantedRefund;
 use crate::domain::refund_state::RefundSource;
@@ -25,6 +25,8 @@ pub(super) struct Round<'a> {
     pub(super) now: DateTime<Utc>,
     pub(super) settlement: Settlement<'a>,
     pub(super) jobs: Vec<ScheduledJob>,
+    /// Events that were deferred until a payment came which this round has stored.
+    pub(super) awake: Vec<String>,
     pub(super) to_refund: Vec<Surplus>,
 }
 
@@ -81,6 +83,7 @@ impl Round<'_> {
             now,
             settlement: Settlement::default(),
             jobs: Vec::new(),
+            awake: Vec::new(),
             to_refund: Vec::new(),
         }
     }
@@ -93,12 +96,24 @@ impl Round<'_> {
 
     /// Writes what the round has come to, and what follows from it.
     pub(super) async fn finish(mut self, db: &mut Connection) -> Result<()> {
-        self.write(db).await?;
+        let awaited_by = self.write(db).await?;
+        self.awake.extend(awaited_by);
+        self.wake_events();
         self.refund_surplus(db).await?;
         if !self.jobs.is_empty() {
             jobs::enqueue(db, &self.jobs).await?;
         }
         Ok(())
+    }
+
+    /// Has at once settled what has waited for a payment that is here now.
+    fn wake_events(&mut self) {
+        for event_id in mem::take(&mut self.awake) {
+            let settle = Job::SettleEvent { event_id };
+            // It may have been deferred once more in this very round.
+            self.jobs.retain(|scheduled| scheduled.job != settle);
+            self.jobs.push(settle.at(self.now));
+        }
     }
 
     /// Asks back what is not owed, now that its payments are written.
@@ -120,10 +135,10 @@ impl Round<'_> {
         booking_events::append(db, &self.settlement.booking_events, self.now).await
     }
 
-    /// Writes what the round has come to.
-    pub(super) async fn write(&self, db: &mut Connection) -> Result<()> {
+    /// Writes what the round has come to; returns the events that have waited for its payments.
+    pub(super) async fn write(&self, db: &mut Connection) -> Result<Vec<String>> {
         if self.settlement.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         payments::write(db, &self.settlement, self.now).await
     }

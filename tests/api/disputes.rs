@@ -165,6 +165,68 @@ async fn its_events_come_in_any_order_each_twice_and_before_the_payment() {
     }
 }
 
+/// A payment that we hear of hours late, after what its bank has against it.
+#[tokio::test]
+async fn what_was_said_before_the_payment_came_is_settled_as_soon_as_it_comes() {
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let wanted = json!({ "session": booking["checkout"]["sessionId"] });
+    let payment = harness.pay_unheard(wanted).await;
+    harness.knob("deliveries", json!({ "drop": true })).await;
+    let intent: Value = serde_json::from_str(&payment["payment_intent.succeeded"]).unwrap();
+    let intent = &intent["data"]["object"]["id"];
+    disputed(&harness, intent.as_str().unwrap()).await;
+    let wanted = json!({ "paymentIntent": intent });
+    harness.knob("fraud_warnings", wanted).await;
+    let mut told = events(&harness).await;
+    let newest = harness.ask_stripe("/v1/events?limit=1").await;
+    told.push(newest["data"][0].to_string());
+    for body in &told {
+        assert_eq!(harness.deliver(body).await.body["outcome"], "deferred");
+    }
+    for _ in 0..3 {
+        harness.advance(TimeDelta::hours(1)).await;
+        settle_deferred(&harness).await;
+    }
+    harness.advance(TimeDelta::minutes(30)).await;
+    let waiting = "select count(*) from payment_events where status = 'deferred'";
+    assert_eq!(harness.sql(waiting).await, told.len().to_string());
+
+    harness
+        .deliver(&payment["checkout.session.completed"])
+        .await;
+    settle_deferred(&harness).await;
+
+    assert_eq!(harness.sql(waiting).await, "0");
+    assert_eq!(harness.sql(MOVED).await, WITHDRAWN);
+    let happened = harness.sql(HAPPENED).await;
+    assert_eq!(
+        happened.matches("disputeOpened").count() + happened.matches("fraudWarned").count(),
+        2,
+        "{happened}"
+    );
+}
+
+/// Settles the events whose time has come.
+async fn settle_deferred(harness: &TestApp) {
+    let due = "select payload from jobs where kind = 'settleEvent' and run_at <= $1";
+    let due: Vec<Value> = sqlx::query_scalar(due)
+        .bind(harness.now())
+        .fetch_all(harness.db())
+        .await
+        .unwrap();
+    sqlx::query("delete from jobs where kind = 'settleEvent' and run_at <= $1")
+        .bind(harness.now())
+        .execute(harness.db())
+        .await
+        .unwrap();
+    for payload in due {
+        let job: Job = serde_json::from_value(payload).unwrap();
+        jobs::perform(&harness.app, &job).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_dispute_of_nothing_of_ours_is_ignored_in_the_end() {
     let harness = TestApp::new().await;
