@@ -54,11 +54,18 @@ pub enum Job {
     Refund {
         /// The refund.
         refund_id: RefundId,
+        /// The booking whose money it is, for the story of that; none of jobs that an earlier
+        /// release has enqueued.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        booking_id: Option<BookingId>,
     },
     /// How the refunds of a payment stand at Stripe is settled. What is known already stays.
     LookAtRefunds {
         /// The payment.
         payment_id: PaymentId,
+        /// Its booking, as of a refund.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        booking_id: Option<BookingId>,
     },
     /// Every five minutes: what Stripe has is compared with our records.
     BeginReconciliation,
@@ -133,8 +140,10 @@ impl Job {
             Self::EndHold { booking_id } => format!("{}{booking_id}", Self::END_HOLD),
             Self::FinishCheckout { booking_id } => format!("{}{booking_id}", Self::FINISH_CHECKOUT),
             Self::SettleEvent { event_id } => format!("{}{event_id}", Self::SETTLE_EVENT),
-            Self::Refund { refund_id } => format!("{}{refund_id}", Self::REFUND),
-            Self::LookAtRefunds { payment_id } => format!("{}{payment_id}", Self::LOOK_AT_REFUNDS),
+            Self::Refund { refund_id, .. } => format!("{}{refund_id}", Self::REFUND),
+            Self::LookAtRefunds { payment_id, .. } => {
+                format!("{}{payment_id}", Self::LOOK_AT_REFUNDS)
+            }
             Self::BeginReconciliation => "begin-reconciliation".to_owned(),
             Self::Reconcile { reconciliation_id } => format!("reconcile-{reconciliation_id}"),
             Self::CancelShow { run_id } => format!("{}{run_id}", Self::CANCEL_SHOW),

@@ -33,6 +33,8 @@ pub enum TimelineKind {
     Refund,
     /// Work in the background.
     Job,
+    /// What an admin has decided.
+    Admin,
 }
 
 /// One sentence of the story.
@@ -156,9 +158,10 @@ fn kind(event: &BookingEvent) -> TimelineKind {
         | BookingEvent::ClaimedAgain { .. }
         | BookingEvent::Confirmed { .. }
         | BookingEvent::Review { .. }
-        | BookingEvent::ReviewResolved { .. }
-        | BookingEvent::CancellationRequested { .. }
-        | BookingEvent::ShowCancelled { .. }
+        | BookingEvent::CancellationRequested {
+            by: CancelledBy::Buyer,
+            ..
+        }
         | BookingEvent::Expired
         | BookingEvent::Cancelled
         | BookingEvent::Failed => TimelineKind::Booking,
@@ -175,7 +178,16 @@ fn kind(event: &BookingEvent) -> TimelineKind {
         | BookingEvent::DisputeClosed { .. }
         | BookingEvent::FraudWarned { .. }
         | BookingEvent::PaymentDiffers { .. } => TimelineKind::Payment,
-        BookingEvent::RefundRequested { .. }
+        BookingEvent::ReviewResolved { .. }
+        | BookingEvent::ShowCancelled { .. }
+        | BookingEvent::CancellationRequested {
+            by: CancelledBy::Admin,
+            ..
+        }
+        | BookingEvent::RefundRequested {
+            reason: Some(_), ..
+        } => TimelineKind::Admin,
+        BookingEvent::RefundRequested { reason: None, .. }
         | BookingEvent::RefundSettled { .. }
         | BookingEvent::RefundHeldBack { .. }
         | BookingEvent::RefundRefused { .. }

@@ -17,8 +17,8 @@ async fn perform_one(app: &AppState, job: &Job) -> Result<()> {
         Job::EndHold { booking_id } => sessions::end_hold(app, *booking_id).await,
         Job::FinishCheckout { booking_id } => checkout::resume(app, *booking_id).await.map(drop),
         Job::SettleEvent { event_id } => settlement::settle_deferred(app, event_id).await,
-        Job::Refund { refund_id } => refunding::submit_refund(app, *refund_id).await,
-        Job::LookAtRefunds { payment_id } => refunding::look_at_refunds(app, *payment_id).await,
+        Job::Refund { refund_id, .. } => refunding::submit_refund(app, *refund_id).await,
+        Job::LookAtRefunds { payment_id, .. } => refunding::look_at_refunds(app, *payment_id).await,
         Job::BeginReconciliation => reconciliation::begin_if_due(app).await,
         Job::Reconcile { reconciliation_id } => {
             reconciliation::go_on(app, *reconciliation_id).await

@@ -163,7 +163,8 @@ pub async fn put_off(db: &mut Connection, failed: FailedTry, pause: TimeDelta) -
     Ok(())
 }
 
-/// The jobs of a booking that have failed and are not done, newest first, at most `limit`.
+/// The jobs of a booking, and of events about it, that have failed and are not done, newest first,
+/// at most `limit`.
 pub async fn list_troubled(
     db: &mut Connection,
     id: BookingId,
@@ -174,7 +175,10 @@ pub async fn list_troubled(
         r#"select kind as "kind!", attempts as "tries!", state = 'buried' as "is_buried!",
                   last_error, created_at as "created_at!"
            from jobs
-           where booking_id = $1 and attempts > 0 and last_error is not null
+           where attempts > 0 and last_error is not null
+             and (booking_id = $1 or payload ->> 'eventId' in (
+               select payment_events.id from payment_events where payment_events.booking_id = $1
+             ))
            order by id desc
            limit $2"#,
         id as _,

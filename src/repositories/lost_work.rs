@@ -118,6 +118,8 @@ pub struct DueRefund {
     pub id: RefundId,
     /// The payment it gives back.
     pub payment_id: PaymentId,
+    /// Its booking.
+    pub booking_id: BookingId,
     /// Where it stands: requested or pending.
     pub status: RefundStatus,
 }
@@ -132,12 +134,17 @@ pub async fn list_refunds_due(
 ) -> Result<Vec<DueRefund>> {
     let due = sqlx::query_as!(
         DueRefund,
-        r#"select id as "id!: _", payment_id as "payment_id!: _", status as "status!: _"
+        r#"select id as "id!: _", payment_id as "payment_id!: _", booking_id as "booking_id!: _",
+                  status as "status!: _"
            from (
              -- Each side along the index: with `or`, all refunds would be read.
-             select id, payment_id, status, next_look_at from refunds where next_look_at <= $1
+             select id, payment_id, booking_id, status, next_look_at
+             from refunds
+             where next_look_at <= $1
              union all
-             select id, payment_id, status, next_look_at from refunds where next_look_at > $2
+             select id, payment_id, booking_id, status, next_look_at
+             from refunds
+             where next_look_at > $2
            ) as due
            where not exists (
              select from jobs

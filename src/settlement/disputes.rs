@@ -69,7 +69,11 @@ impl Round<'_> {
             return Ok(());
         }
         for refund_id in refund_requests::list_requested(db, payment.id).await? {
-            self.jobs.push(Job::Refund { refund_id }.at(self.now));
+            let refund = Job::Refund {
+                refund_id,
+                booking_id: Some(payment.booking_id),
+            };
+            self.jobs.push(refund.at(self.now));
         }
         Ok(())
     }

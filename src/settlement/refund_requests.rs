@@ -64,7 +64,11 @@ impl Round<'_> {
     ) -> Result<RefundId> {
         let reserved = refund_requests::reserve(db, new, self.now).await?;
         let refund_id = reserved.id;
-        self.jobs.push(Job::Refund { refund_id }.at(self.now));
+        let refund = Job::Refund {
+            refund_id,
+            booking_id: Some(reserved.booking_id),
+        };
+        self.jobs.push(refund.at(self.now));
         // Why money is not owed, or is by a policy, what happened before says.
         let reason = match reserved.source {
             RefundSource::Admin => Some(reserved.reason),

@@ -312,9 +312,11 @@ impl Round<'_> {
         item: &Item<'_>,
         again_at: Option<DateTime<Utc>>,
     ) -> (EventStatus, &'static str) {
-        let payment_id = payment.id;
-        self.jobs
-            .push(Job::LookAtRefunds { payment_id }.at(self.now));
+        let look = Job::LookAtRefunds {
+            payment_id: payment.id,
+            booking_id: Some(payment.booking_id),
+        };
+        self.jobs.push(look.at(self.now));
         let Some((event, at)) = item.event.zip(again_at) else {
             return (EventStatus::Processed, sentences::REFUNDS_LOOKED_AT);
         };

@@ -162,12 +162,19 @@ async fn ask_about_refunds(app: &App, now: DateTime<Utc>) -> Result<()> {
     let (ask, look): (Vec<_>, Vec<_>) = due
         .into_iter()
         .partition(|due| due.status == RefundStatus::Requested);
-    let ask = ask.into_iter().map(|due| Job::Refund { refund_id: due.id });
+    let ask = ask.into_iter().map(|due| Job::Refund {
+        refund_id: due.id,
+        booking_id: Some(due.booking_id),
+    });
     // A payment may have several.
-    let look: BTreeSet<_> = look.into_iter().map(|due| due.payment_id).collect();
+    let look = look.into_iter().map(|due| (due.payment_id, due.booking_id));
+    let look: BTreeSet<_> = look.collect();
     let look = look
         .into_iter()
-        .map(|payment_id| Job::LookAtRefunds { payment_id });
+        .map(|(payment_id, booking_id)| Job::LookAtRefunds {
+            payment_id,
+            booking_id: Some(booking_id),
+        });
     enqueue(&mut db, ask.chain(look), now).await
 }
 

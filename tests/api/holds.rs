@@ -377,8 +377,13 @@ async fn a_job_that_has_failed_is_tried_again_within_a_minute_whatever_died() {
     let harness = TestApp::new().await;
     let mut db = harness.app.acquire().await.unwrap();
     let refund_id = "01930000-0000-7000-8000-000000000001".parse().unwrap();
-    let job = Job::Refund { refund_id }.at(harness.now() + TimeDelta::hours(6));
-    enqueue(&mut db, &[job]).await.unwrap();
+    let job = Job::Refund {
+        refund_id,
+        booking_id: None,
+    };
+    enqueue(&mut db, &[job.at(harness.now() + TimeDelta::hours(6))])
+        .await
+        .unwrap();
     let failed = "update jobs set attempts = 10, last_error = 'no'";
     sqlx::query(failed).execute(&mut db).await.unwrap();
 

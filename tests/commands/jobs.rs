@@ -122,8 +122,11 @@ async fn a_process_sweeps_soon_after_its_start() {
     let mut db = Connection::new(pooled, Arc::default());
     let refund_id = "01930000-0000-7000-8000-000000000001".parse().unwrap();
     let later = Clock::system().now() + TimeDelta::hours(6);
-    let job = Job::Refund { refund_id }.at(later);
-    enqueue(&mut db, &[job]).await.unwrap();
+    let job = Job::Refund {
+        refund_id,
+        booking_id: None,
+    };
+    enqueue(&mut db, &[job.at(later)]).await.unwrap();
     harness.sql("update jobs set attempts = 10").await;
 
     let _server = harness.serve(&[]);

@@ -94,6 +94,7 @@ impl History<'_> {
         for (id,) in payments {
             let job = Job::LookAtRefunds {
                 payment_id: id.parse().unwrap(),
+                booking_id: None,
             };
             let done = jobs::perform(&self.process().app, &job).await;
             self.note(&format!("{job:?}: {done:?}"));

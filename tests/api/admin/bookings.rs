@@ -169,13 +169,107 @@ async fn work_that_fails_is_part_of_the_story() {
     let harness = TestApp::new().await;
     let show = harness.show().await;
     let booking = harness.customer("dana").booked(&show, &["A2"]).await;
-    let failed = "update jobs
-                  set attempts = 2, last_error = 'Stripe cannot be reached'";
-    sqlx::query(failed).execute(harness.db()).await.unwrap();
+    fail_all_jobs(&harness, "Stripe cannot be reached").await;
 
     let story = story(&harness, &booking).await;
 
     let sentence = "job: The job endHold has failed 2 times and is tried again: \
                     Stripe cannot be reached";
     assert!(story.contains(&sentence.to_owned()), "{story:#?}");
+}
+
+/// Notes with each job that is queued what the queue notes of one that fails.
+async fn fail_all_jobs(harness: &TestApp, error: &str) {
+    let failed = "update jobs set attempts = 2, last_error = $1";
+    let failed = sqlx::query(failed).bind(error);
+    failed.execute(harness.db()).await.unwrap();
+}
+
+/// The payload of each has to name the booking, or an event that does.
+#[tokio::test]
+async fn a_refund_and_what_is_looked_at_for_it_is_work_on_its_booking() {
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+    let paid = harness.pay(&booking).await;
+    let path = format!("{BOOKINGS}/{}/refunds", booking["id"].as_str().unwrap());
+    let part = json!({
+        "reason": "wet", "amount": { "amountMinor": 300, "currency": "eur" },
+    });
+    assert_eq!(harness.admin().post(&path, part).await.status, 202);
+    let down = json!({
+        "route": "POST /v1/refunds", "kind": "status", "status": 503, "should_retry": false,
+        "times": 9,
+    });
+    harness.knob("faults", down).await;
+    harness.run_jobs().await;
+    // Stripe tells of more than there is left: its other refunds are looked at first.
+    let more = json!({
+        "id": "evt_more", "object": "event", "type": "refund.created", "livemode": false,
+        "created": harness.now().timestamp(), "data": { "object": {
+            "id": "re_all", "object": "refund", "amount": 1_200, "currency": "eur",
+            "status": "succeeded", "payment_intent": paid["paymentIntent"],
+        } },
+    });
+    let mut again = more.clone();
+    again["id"] = json!("evt_again");
+    again["data"]["object"]["id"] = json!("re_again");
+    for event in [more, again] {
+        harness.deliver(&event.to_string()).await;
+    }
+    fail_all_jobs(&harness, "Stripe answers 503").await;
+
+    let story = story(&harness, &booking).await;
+
+    for kind in ["refund", "lookAtRefunds", "settleEvent"] {
+        let sentence = format!("job: The job {kind} has failed 2 times");
+        let is_told = |told: &String| told.starts_with(&sentence);
+        assert!(story.iter().any(is_told), "{kind}: {story:#?}");
+    }
+}
+
+#[tokio::test]
+async fn what_admins_decide_is_theirs_in_the_story() {
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
+    let booking = dana.booked(&show, &["A2"]).await;
+    let less = json!({ "session": booking["checkout"]["sessionId"], "amount": 1_100 });
+    harness.knob("pay", less).await;
+    harness.simulator.settled().await;
+    let path = format!("{BOOKINGS}/{}", booking["id"].as_str().unwrap());
+    let admin = harness.admin();
+    let resolve = json!({ "action": "confirm", "reason": "close enough" });
+    admin.post(&format!("{path}/resolve"), resolve).await;
+    let part = json!({
+        "reason": "wet", "amount": { "amountMinor": 300, "currency": "eur" },
+    });
+    admin.post(&format!("{path}/refunds"), part).await;
+    let cancel = format!("/api/bookings/{}/cancel", booking["id"].as_str().unwrap());
+    let cancelled = admin.post(&cancel, json!({ "reason": "too wet" })).await;
+    assert_eq!(cancelled.status, 200, "{cancelled:?}");
+
+    let story = story(&harness, &booking).await;
+
+    let decided = story.iter().filter(|told| told.starts_with("admin: "));
+    let decided: Vec<_> = decided.collect();
+    assert_eq!(decided.len(), 3, "{story:#?}");
+    for sentence in [
+        "admin: An admin has decided to confirm it: close enough",
+        "admin: An admin has asked for a refund of 3.00 EUR: wet",
+        "admin: An admin has cancelled it: too wet",
+    ] {
+        assert!(decided.iter().any(|told| *told == sentence), "{story:#?}");
+    }
+    let emils = harness.customer("emil").booked(&show, &["A3"]).await;
+    let cancel = format!("/api/bookings/{}/cancel", emils["id"].as_str().unwrap());
+    let cancelled = harness.customer("emil").post(&cancel, json!({})).await;
+    assert_eq!(cancelled.status, 200, "{cancelled:?}");
+    let story = self::story(&harness, &emils).await;
+    assert!(
+        story
+            .iter()
+            .any(|told| told == "booking: The buyer has cancelled it."),
+        "{story:#?}"
+    );
 }

@@ -297,7 +297,11 @@ impl Flow for Refund {
             id_of(&late.0.booking)
         );
         let refund_id = serde_json::from_value(json!(scenario.harness.sql(&id).await)).unwrap();
-        Self(late, job::Job::Refund { refund_id })
+        let refund = job::Job::Refund {
+            refund_id,
+            booking_id: None,
+        };
+        Self(late, refund)
     }
 
     async fn run(&self, scenario: &Scenario<'_>) -> Outcome {

@@ -111,6 +111,7 @@ impl Flow for EndAllSeats {
         );
         let refund = Job::Refund {
             refund_id: scenario.harness.sql(&refund).await.parse().unwrap(),
+            booking_id: None,
         };
         let close = Job::EndHold {
             booking_id: id_of(&self.pending),

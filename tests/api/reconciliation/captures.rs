@@ -209,10 +209,11 @@ async fn more_than_a_page_of_refunds_of_one_payment_is_recorded() {
     }
     let payment = harness.sql("select id from payments").await;
 
-    let payment_id = payment.parse().unwrap();
-    jobs::perform(&harness.app, &Job::LookAtRefunds { payment_id })
-        .await
-        .unwrap();
+    let look = Job::LookAtRefunds {
+        payment_id: payment.parse().unwrap(),
+        booking_id: None,
+    };
+    jobs::perform(&harness.app, &look).await.unwrap();
 
     assert_eq!(
         harness.sql("select sum(amount_minor) from refunds").await,
