@@ -47,6 +47,8 @@ pub struct PaidPart {
     pub asked_back_minor: i64,
     /// Why none of it can be given back, for now or for good.
     pub block: Option<RefundBlock>,
+    /// How much of it banks have given back for good, in minor units.
+    pub given_back_minor: i64,
 }
 
 /// What a cancellation gives back.
@@ -58,6 +60,9 @@ pub struct CancellationQuote {
     pub refund: Money,
     /// All payments, newest first.
     pub payments: Vec<PartRefund>,
+    /// What the policy gives back beside that, of payments of which a bank has given back a part:
+    /// Stripe refunds none of them, so that it has to go another way.
+    pub owed_elsewhere: Vec<GrantedRefund>,
 }
 
 /// What goes back of one payment.
@@ -94,6 +99,17 @@ impl PaidPart {
     /// Whether a bank has given it back for good.
     fn is_gone(&self) -> bool {
         self.block.is_some_and(RefundBlock::is_for_good)
+    }
+
+    /// What goes back of what a bank has not given back, and cannot go through Stripe.
+    fn owed_elsewhere(&self, refund_percent: u8) -> Option<GrantedRefund> {
+        let kept_minor = self.paid.amount_minor.saturating_sub(self.given_back_minor);
+        let owed = Money::new(kept_minor, self.paid.currency).percent(refund_percent.into());
+        let owed_minor = owed.amount_minor.saturating_sub(self.asked_back_minor);
+        (self.is_gone() && owed_minor > 0).then(|| GrantedRefund {
+            payment_id: self.payment_id,
+            amount: Money::new(owed_minor, self.paid.currency),
+        })
     }
 }
 
@@ -140,10 +156,13 @@ pub fn decide(terms: &CancellationTerms, now: DateTime<Utc>) -> Result<Cancellat
         })
         .collect();
     let refund_minor = sum(payments.iter().map(|one| one.refund.amount_minor));
+    let elsewhere = terms.payments.iter();
+    let elsewhere = elsewhere.filter_map(|one| one.owed_elsewhere(refund_percent));
     Ok(CancellationQuote {
         refund_percent,
         refund: Money::new(refund_minor, terms.currency),
         payments,
+        owed_elsewhere: elsewhere.collect(),
     })
 }
 
@@ -174,6 +193,7 @@ mod tests {
             paid: Money::new(*paid, "eur".parse().unwrap()),
             asked_back_minor: *asked_back,
             block: None,
+            given_back_minor: 0,
         });
         parts.collect()
     }
@@ -288,6 +308,36 @@ mod tests {
             payments[1].block = Some(block);
             let terms = terms(&[(0, percent)], payments);
             assert_eq!(said(&terms, 1), expected, "{block:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_payment_that_a_bank_has_given_back_in_part_is_owed_elsewhere() {
+        for (percent, given_back_minor, asked_back, owed) in [
+            (100, 100, 0, vec![901]),
+            (50, 100, 0, vec![451]),
+            (0, 100, 0, vec![]),
+            (100, 1_001, 0, vec![]),
+            // What had gone back before, the bank has given back to us.
+            (100, 701, 300, vec![]),
+            (100, 601, 300, vec![100]),
+        ] {
+            let mut payments = paid(&[(1_001, asked_back), (500, 0)]);
+            payments[0].block = Some(RefundBlock::GivenBack(DisputeId::new()));
+            payments[0].given_back_minor = given_back_minor;
+            let terms = terms(&[(0, percent)], payments);
+
+            let quote = decide(&terms, terms.starts_at - TimeDelta::seconds(1)).unwrap();
+
+            let found: Vec<_> = quote
+                .owed_elsewhere
+                .iter()
+                .map(|one| one.amount.amount_minor)
+                .collect();
+            assert_eq!(
+                found, owed,
+                "{percent} % after {given_back_minor}, {asked_back}"
+            );
         }
     }
 

@@ -62,6 +62,16 @@ pub fn of_disputes(disputes: &[Dispute]) -> Option<RefundBlock> {
     })
 }
 
+/// What banks have given back for good of a payment with these disputes, in minor units. It may be
+/// a part of it; then Stripe refunds the rest neither.
+pub fn given_back_minor(disputes: &[Dispute]) -> i64 {
+    let given_back = disputes.iter().filter(|dispute| {
+        let block = of_disputes(std::slice::from_ref(dispute));
+        block.is_some_and(RefundBlock::is_for_good)
+    });
+    given_back.fold(0, |sum, dispute| sum.saturating_add(dispute.taken_minor()))
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;

@@ -216,7 +216,8 @@ impl RunPayment {
                 (kept_minor > 0 || self.has_requested()).then(|| block.to_string())
             }
             Some(block @ RefundBlock::GivenBack(_)) => {
-                (kept_minor > self.taken_minor()).then(|| block.to_string())
+                let given_back_minor = refund_block::given_back_minor(&self.disputes);
+                (kept_minor > given_back_minor).then(|| block.to_string())
             }
             None if kept_minor <= 0 => None,
             None => Some(match self.last_failed() {
@@ -230,15 +231,6 @@ impl RunPayment {
                 }
             }),
         }
-    }
-
-    /// What banks have given back for good, in minor units.
-    fn taken_minor(&self) -> i64 {
-        let taken = self.disputes.iter().filter(|dispute| {
-            let block = refund_block::of_disputes(std::slice::from_ref(dispute));
-            matches!(block, Some(RefundBlock::GivenBack(_)))
-        });
-        taken.fold(0, |sum, dispute| sum.saturating_add(dispute.taken_minor()))
     }
 
     fn last_failed(&self) -> Option<&RefundState> {

@@ -62,6 +62,7 @@ pub async fn find_terms(db: &mut Connection, id: BookingId) -> Result<Option<Can
         paid: Money::new(row.amount_minor, currency),
         asked_back_minor: row.asked_back_minor,
         block: None,
+        given_back_minor: 0,
     });
     Ok(Some(CancellationTerms {
         status: row.status,

@@ -1,5 +1,6 @@
 //! The buyer's ways out of a booking, and back into a pending one.
 
+mod disputed;
 mod paid;
 mod previewed;
 

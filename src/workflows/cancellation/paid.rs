@@ -2,6 +2,7 @@
 //! it.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
 use super::ending::end;
 use crate::connection::Connection;
@@ -9,11 +10,13 @@ use crate::domain::booking::BookingStatus;
 use crate::domain::cancellation::{self, CancellationQuote, CancellationTerms};
 use crate::domain::ids::BookingId;
 use crate::domain::refund_block;
+use crate::domain::refund_request::GrantedRefund;
 use crate::domain::refund_state::RefundSource;
 use crate::domain::refusal::Refusal;
 use crate::domain::run::OwedRefund;
 use crate::error::Result;
 use crate::repositories::cancellations::{self, Cancellation};
+use crate::repositories::discrepancies::{self, NewDiscrepancy};
 use crate::repositories::{bookings, disputes, refunds};
 
 /// What a cancellation at `now` would give back, and the version of the booking that this is of.
@@ -58,7 +61,30 @@ pub async fn cancel_confirmed(
         source: RefundSource::Policy,
     });
     end(db, cancellation, &owed.collect::<Vec<_>>(), now).await?;
+    for owed in &quote.owed_elsewhere {
+        leave_owed(db, id, owed, now).await?;
+    }
     Ok(true)
+}
+
+/// Leaves to a person a refund that is owed and that Stripe does not make.
+async fn leave_owed(
+    db: &mut Connection,
+    id: BookingId,
+    owed: &GrantedRefund,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let discrepancy = NewDiscrepancy {
+        kind: "refund_owed_elsewhere",
+        subject: &owed.payment_id.to_string(),
+        booking_id: Some(id),
+        ours: json!({ "paymentId": owed.payment_id, "owed": owed.amount }),
+        theirs: Value::Null,
+    };
+    discrepancies::open(db, &discrepancy, now).await?;
+    let amount = owed.amount;
+    tracing::error!(booking.id = %id, "{amount} are owed that Stripe does not refund");
+    Ok(())
 }
 
 async fn read_terms(db: &mut Connection, id: BookingId) -> Result<CancellationTerms> {
@@ -67,6 +93,7 @@ async fn read_terms(db: &mut Connection, id: BookingId) -> Result<CancellationTe
     for payment in &mut terms.payments {
         let disputes = disputes::list_of_payment(db, payment.payment_id).await?;
         payment.block = refund_block::of_disputes(&disputes);
+        payment.given_back_minor = refund_block::given_back_minor(&disputes);
     }
     Ok(terms)
 }
