@@ -128,22 +128,45 @@ mod tests {
 
     #[test]
     fn minimums_and_steps_are_stripes() {
-        for (code, minimum_minor, step_minor) in [
-            ("usd", 50, 1),
+        for (codes, minimum_minor, step_minor) in [
+            ("usd eur aud cad chf inr brl sgd nzd", 50, 1),
             ("gbp", 30, 1),
-            ("jpy", 50, 1),
-            ("huf", 17_500, 1),
-            ("czk", 1_500, 1),
+            ("jpy krw", 50, 1),
+            ("mxn thb", 1_000, 1),
+            ("sek nok", 300, 1),
             ("dkk", 250, 1),
-            ("isk", 100, 100),
-            ("ugx", 100, 100),
-            ("kwd", 10, 10),
+            ("hkd", 400, 1),
+            ("czk", 1_500, 1),
+            ("huf", 17_500, 1),
+            ("aed myr pln ron", 200, 1),
+            ("isk ugx", 100, 100),
+            ("bhd jod kwd omr tnd", 10, 10),
             ("vnd", 1, 1),
         ] {
-            let currency: Currency = code.parse().unwrap();
+            for code in codes.split(' ') {
+                let currency: Currency = code.parse().unwrap();
 
-            assert_eq!(currency.minimum_minor(), minimum_minor, "{code}");
-            assert_eq!(currency.step_minor(), step_minor, "{code}");
+                assert_eq!(currency.minimum_minor(), minimum_minor, "{code}");
+                assert_eq!(currency.step_minor(), step_minor, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn decimals_are_stripes() {
+        for (codes, decimals) in [
+            (
+                "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf",
+                0,
+            ),
+            ("usd eur gbp huf isk ugx", 2),
+            ("bhd jod kwd omr tnd", 3),
+        ] {
+            for code in codes.split(' ') {
+                let currency: Currency = code.parse().unwrap();
+
+                assert_eq!(currency.decimals(), decimals, "{code}");
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod balances;
 mod bookings;
+mod delayed_balances;
 mod holds;
 mod odd_balances;
 mod rush;

@@ -55,6 +55,28 @@ async fn a_discrepancy_says_what_differs_until_it_is_dismissed() {
 }
 
 #[tokio::test]
+async fn a_discrepancy_is_dismissed_without_a_reason() {
+    let harness = TestApp::new().await;
+    differing(&harness).await;
+    let admin = harness.admin();
+    let listed = admin.get(DISCREPANCIES).await.body;
+    let id = listed["items"][0]["id"].as_str().unwrap();
+
+    let path = format!("{DISCREPANCIES}/{id}/dismiss");
+    let dismissed = admin.post(&path, json!({})).await;
+    let again = admin.post(&path, json!({ "reason": "too late" })).await;
+
+    assert_eq!(dismissed.status, 200, "{dismissed:?}");
+    assert_eq!(dismissed.body["status"], "dismissed");
+    assert_eq!(dismissed.body["dismissReason"], Value::Null);
+    assert_eq!(again.body, dismissed.body);
+    for body in [json!({ "reason": 1 }), json!({ "wibble": 1 })] {
+        let refused = admin.post(&path, body).await;
+        refused.refused(422, "validation_failed");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_discrepancy_is_not_found_and_no_query_is_guessed() {
     let harness = TestApp::new().await;
     let admin = harness.admin();
