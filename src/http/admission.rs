@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::caller::{Route, route};
+use super::client_address::ClientAddress;
 use super::identity::{Credentials, Identified, remember, user};
 use super::problem::Problem;
 use super::rate_limit::{Caller, RateLimit};
@@ -33,12 +33,12 @@ impl Admission {
     /// stand are counted apart from the other requests of their address: whoever sends garbage
     /// takes nothing away from their neighbours.
     fn limit(&self, request: &Request, user: Option<&User>, is_refused: bool) -> Option<Response> {
-        let trusted = &self.app.config.trusted_proxies;
-        let route = route(request.extensions(), request.headers(), trusted);
-        if let Some(forwarder) = route.as_ref().and_then(|route| route.untrusted_forwarder) {
+        let proxies = &self.app.config.trusted_proxies;
+        let client = ClientAddress::of(request.extensions(), request.headers(), proxies);
+        if let Some(forwarder) = client.as_ref().and_then(|client| client.untrusted_forwarder) {
             self.note(forwarder);
         }
-        let address = route.map(|Route { caller, .. }| caller);
+        let address = client.map(|client| client.network);
         let caller = match (user, is_refused) {
             (Some(user), _) => Caller::User(&user.id),
             (None, false) => Caller::Address(address),

@@ -1,18 +1,17 @@
 //! The connections that are open: no more than there is room for, nor than one address may have.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::limits::Limits;
+use super::networks::{is_within, network_of};
 use super::progress::Progress;
 use super::tally::Tally;
 
 /// Connections that are looked at to find one that makes room: enough that an old one is among
 /// them, and few, as a stranger can make us look for each that they open.
 const CANDIDATES_MAX: usize = 64;
-/// The part of an IPv6 address that a network hands to one customer.
-const IPV6_CUSTOMER: u128 = u128::MAX << 64;
 
 /// All connections of a server.
 pub(super) struct Connections {
@@ -25,19 +24,19 @@ pub(super) struct Connections {
 #[derive(Default)]
 struct Table {
     open: BTreeMap<u64, Open>,
-    by_address: HashMap<IpAddr, usize>,
+    by_network: HashMap<IpAddr, usize>,
     next: u64,
     /// Where the next search for one that makes room begins.
     hand: u64,
 }
 
 struct Open {
-    address: IpAddr,
+    network: IpAddr,
     progress: Arc<Progress>,
 }
 
-/// A connection's place among the others, until it is dropped.
-pub(super) struct Place {
+/// Lets a connection be open, until it is dropped.
+pub(super) struct ConnectionPermit {
     id: u64,
     connections: Arc<Connections>,
     pub(super) progress: Arc<Progress>,
@@ -53,23 +52,23 @@ impl Connections {
         }
     }
 
-    /// A place for a connection from `address`. Where there is none left, one without a request
-    /// makes room. None if there is no such, or the address has its part.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let is_shared = (self.limits.is_shared)(address);
-        let address = customer(address);
+    /// Lets a connection from `address` be open. Where there are as many as there may be, one
+    /// without a request makes room. None if there is no such, or its network has its part.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<ConnectionPermit> {
+        let is_shared = is_within(address, &self.limits.shared_networks);
+        let network = network_of(address);
         let mut table = self.table();
         let has_its_part =
-            !is_shared && table.of(address) >= self.limits.connections_per_address_max;
+            !is_shared && table.of(network) >= self.limits.connections_per_address_max;
         let is_full = table.open.len() >= self.limits.connections_max;
         if has_its_part || (is_full && !self.end_idle(&mut table)) {
             drop(table);
-            self.tell_refused(address, has_its_part);
+            self.tell_refused(network, has_its_part);
             return None;
         }
         let progress = Arc::new(Progress::new());
-        let id = table.insert(address, Arc::clone(&progress));
-        Some(Place {
+        let id = table.insert(network, Arc::clone(&progress));
+        Some(ConnectionPermit {
             id,
             connections: Arc::clone(self),
             progress,
@@ -98,12 +97,12 @@ impl Connections {
         true
     }
 
-    fn tell_refused(&self, address: IpAddr, has_its_part: bool) {
+    fn tell_refused(&self, network: IpAddr, has_its_part: bool) {
         let Some(count) = self.refused.count() else {
             return;
         };
         let reason = if has_its_part {
-            format!("{address} has as many as one address may have")
+            format!("{network} has as many as one address may have")
         } else {
             "none of those that are open is without a request".to_owned()
         };
@@ -119,25 +118,25 @@ impl Connections {
 }
 
 impl Table {
-    fn of(&self, address: IpAddr) -> usize {
-        self.by_address.get(&address).copied().unwrap_or_default()
+    fn of(&self, network: IpAddr) -> usize {
+        self.by_network.get(&network).copied().unwrap_or_default()
     }
 
-    fn insert(&mut self, address: IpAddr, progress: Arc<Progress>) -> u64 {
+    fn insert(&mut self, network: IpAddr, progress: Arc<Progress>) -> u64 {
         let id = self.next;
         self.next = id.wrapping_add(1);
-        self.open.insert(id, Open { address, progress });
-        let count = self.by_address.entry(address).or_default();
+        self.open.insert(id, Open { network, progress });
+        let count = self.by_network.entry(network).or_default();
         *count = count.saturating_add(1);
         id
     }
 
     fn remove(&mut self, id: u64) -> Option<Open> {
         let open = self.open.remove(&id)?;
-        if let Some(count) = self.by_address.get_mut(&open.address) {
+        if let Some(count) = self.by_network.get_mut(&open.network) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                self.by_address.remove(&open.address);
+                self.by_network.remove(&open.network);
             }
         }
         Some(open)
@@ -160,16 +159,60 @@ impl Table {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.connections.table().remove(self.id);
     }
 }
 
-/// Whoever has an IPv6 address has 2⁶⁴ of them.
-fn customer(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & IPV6_CUSTOMER).into(),
-        address @ IpAddr::V4(_) => address,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where an address may have one connection.
+    fn behind(proxies: &[&str]) -> Arc<Connections> {
+        let proxies = proxies.iter().map(|network| network.parse().unwrap());
+        Arc::new(Connections::new(Limits {
+            connections_per_address_max: 1,
+            ..Limits::behind(&proxies.collect::<Vec<_>>())
+        }))
+    }
+
+    #[test]
+    fn who_has_a_network_of_ipv6_is_one_whichever_of_its_addresses_they_use() {
+        let connections = behind(&[]);
+        let admit = |address: &str| connections.admit(address.parse().unwrap());
+
+        let first = admit("2001:db8:1:2::1");
+
+        assert!(admit("2001:db8:1:2:ffff::1").is_none());
+        assert!(admit("2001:db8:1:3::1").is_some());
+        drop(first);
+        assert!(admit("2001:db8:1:2:ffff::1").is_some());
+    }
+
+    #[test]
+    fn an_address_of_ipv4_is_one_also_where_a_socket_of_ipv6_names_it() {
+        let connections = behind(&[]);
+        let admit = |address: &str| connections.admit(address.parse().unwrap());
+
+        let _first = admit("203.0.113.9");
+
+        assert!(admit("::ffff:203.0.113.9").is_none());
+        assert!(admit("203.0.113.10").is_some());
+    }
+
+    #[test]
+    fn many_may_be_behind_a_proxy_or_on_this_machine() {
+        let connections = behind(&["10.0.0.0/8"]);
+        let admit = |address: &str| connections.admit(address.parse().unwrap());
+
+        let _held = ["10.1.2.3", "127.0.0.1", "::1", "11.1.2.3"].map(admit);
+
+        assert!(admit("10.1.2.3").is_some());
+        assert!(admit("127.0.0.1").is_some());
+        assert!(admit("::1").is_some());
+        assert!(admit("::ffff:10.1.2.3").is_some());
+        assert!(admit("11.1.2.3").is_none());
     }
 }

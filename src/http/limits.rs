@@ -1,13 +1,14 @@
 //! The limits of the server.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::files::connections_max;
 
 /// How long and how much connections may keep the server busy.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// What the first line and the headers of a request may have together, and what is read of a
     /// body at once. There are at most 100 headers, which is hyper's own limit: another one would
@@ -31,8 +32,17 @@ pub struct Limits {
     pub connections_max: usize,
     /// How many of them one address may have …
     pub connections_per_address_max: usize,
-    /// … unless many are behind it, as behind a proxy.
-    pub is_shared: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// … unless it is of a network that many are behind, as behind a proxy.
+    pub shared_networks: Vec<IpNet>,
+}
+
+impl Limits {
+    /// The usual ones, behind these proxies.
+    pub fn behind(proxies: &[IpNet]) -> Self {
+        let mut limits = Self::default();
+        limits.shared_networks.extend(proxies);
+        limits
+    }
 }
 
 impl Default for Limits {
@@ -58,7 +68,10 @@ impl Default for Limits {
             // An office, or the customers of a mobile network that share an address, with the six
             // connections that a browser makes.
             connections_per_address_max: 256,
-            is_shared: Arc::new(|address| address.is_loopback()),
+            shared_networks: vec![
+                Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8).into(),
+                Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+            ],
         }
     }
 }

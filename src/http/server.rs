@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 use tower::Service;
 
 use super::bodies::BodyLimits;
-use super::connections::{Connections, Place};
+use super::connections::{ConnectionPermit, Connections};
 pub use super::limits::Limits;
 use super::progress::AnswerBody;
 use super::tally::Tally;
@@ -63,13 +63,13 @@ pub async fn serve(
             accepted = server.accept(&listener) => accepted,
             () = &mut stop => break,
         };
-        let Some(place) = server.connections.admit(from.ip()) else {
+        let Some(permit) = server.connections.admit(from.ip()) else {
             continue;
         };
         let accepted = Accepted {
             stream,
             from,
-            place,
+            permit,
             stopping: stopping.subscribe(),
         };
         tokio::spawn(Arc::clone(&server).serve_connection(accepted));
@@ -83,7 +83,7 @@ pub async fn serve(
 struct Accepted {
     stream: TcpStream,
     from: SocketAddr,
-    place: Place,
+    permit: ConnectionPermit,
     stopping: watch::Receiver<()>,
 }
 
@@ -120,14 +120,14 @@ impl Server {
         let Accepted {
             stream,
             from,
-            place,
+            permit,
             mut stopping,
         } = accepted;
         // An answer is written whole and has nothing to wait for.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!("a connection keeps its delay: {error}");
         }
-        let progress = &place.progress;
+        let progress = &permit.progress;
         let unread = Arc::new(Unread::new(Arc::clone(progress)));
         let service = service_fn(|mut request: Request<Incoming>| {
             let (router, unread) = (self.router.clone(), Arc::clone(&unread));

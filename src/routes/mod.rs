@@ -8,8 +8,6 @@ mod problems;
 mod public;
 mod webhooks;
 
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -74,17 +72,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     raise_limit();
-    let limits = Limits::default();
-    let (is_shared, proxies) = (Arc::clone(&limits.is_shared), proxies.to_vec());
-    let is_proxy = move |address: IpAddr| {
-        let address = address.to_canonical();
-        is_shared(address) || proxies.iter().any(|network| network.contains(&address))
-    };
-    let limits = Limits {
-        is_shared: Arc::new(is_proxy),
-        ..limits
-    };
-    server::serve(listener, router, limits, stop).await;
+    server::serve(listener, router, Limits::behind(proxies), stop).await;
 }
 
 /// The whole API over `app`.

@@ -219,12 +219,12 @@ async fn a_request_under_way_makes_no_room() {
 
 #[tokio::test]
 async fn an_address_has_its_part_of_the_connections_and_not_more() {
-    let limits = |is_shared: bool| Limits {
+    let limits = |shared_networks| Limits {
         connections_per_address_max: 2,
-        is_shared: Arc::new(move |_| is_shared),
+        shared_networks,
         ..Limits::default()
     };
-    let server = Server::new(limits(false)).await;
+    let server = Server::new(limits(Vec::new())).await;
     let mut first = server.served().await;
     let mut second = server.served().await;
 
@@ -239,7 +239,8 @@ async fn an_address_has_its_part_of_the_connections_and_not_more() {
     assert!(answers(&mut third).await);
     assert!(answers(&mut second).await);
 
-    let behind_a_proxy = Server::new(limits(true)).await;
+    let proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let behind_a_proxy = Server::new(limits(proxies)).await;
     let mut answered = Vec::new();
     for _ in 0..3 {
         answered.push(behind_a_proxy.served().await);
