@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::limits::Limits;
 use super::networks::{is_within, network_of};
 use super::progress::Progress;
-use super::tally::Tally;
+use super::throttled_log::ThrottledLog;
 
 /// Connections that are looked at to find one that makes room: enough that an old one is among
 /// them, and few, as a stranger can make us look for each that they open.
@@ -17,8 +17,8 @@ const CANDIDATES_MAX: usize = 64;
 pub(super) struct Connections {
     table: Mutex<Table>,
     limits: Limits,
-    refused: Tally,
-    ended: Tally,
+    refused: ThrottledLog,
+    ended: ThrottledLog,
 }
 
 #[derive(Default)]
@@ -47,8 +47,8 @@ impl Connections {
         Self {
             table: Mutex::default(),
             limits,
-            refused: Tally::default(),
-            ended: Tally::default(),
+            refused: ThrottledLog::default(),
+            ended: ThrottledLog::default(),
         }
     }
 

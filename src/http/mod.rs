@@ -22,6 +22,6 @@ mod progress;
 pub mod rate_limit;
 pub mod reply;
 pub mod server;
-mod tally;
+mod throttled_log;
 mod unparsed;
 mod unread;

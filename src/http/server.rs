@@ -27,7 +27,7 @@ use super::bodies::BodyLimits;
 use super::connections::{ConnectionPermit, Connections};
 pub use super::limits::Limits;
 use super::progress::AnswerBody;
-use super::tally::Tally;
+use super::throttled_log::ThrottledLog;
 use super::unparsed::{RefusalInterceptor, Unparsed};
 use super::unread::Unread;
 
@@ -54,7 +54,7 @@ pub async fn serve(
         connections: Arc::new(Connections::new(limits.clone())),
         body_limits: Arc::new(BodyLimits::new(&limits)),
         limits,
-        unaccepted: Tally::default(),
+        unaccepted: ThrottledLog::default(),
     });
     let (stopping, _) = watch::channel(());
     let mut stop = pin!(stop);
@@ -93,7 +93,7 @@ struct Server {
     limits: Limits,
     connections: Arc<Connections>,
     body_limits: Arc<BodyLimits>,
-    unaccepted: Tally,
+    unaccepted: ThrottledLog,
 }
 
 impl Server {

@@ -255,6 +255,14 @@ impl Server {
         }
     }
 
+    /// What follows `text` in the next line of the log that has it, after those that have been read.
+    pub(crate) fn logged_again(&mut self, text: &str) -> String {
+        let read = std::mem::take(&mut self.seen);
+        let rest = self.logged(text);
+        self.seen.splice(..0, read);
+        rest
+    }
+
     /// Whether the lines of the log that have been read say this.
     pub(crate) fn has_logged(&self, text: &str) -> bool {
         self.seen.iter().any(|line| line.contains(text))
