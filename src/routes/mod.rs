@@ -14,7 +14,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Method};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -29,10 +29,12 @@ use crate::app::AppState;
 use crate::controllers::stripe_webhook::refuse_unknown_path;
 use crate::http::admission::{Admission, admit_anyone, admit_user};
 use crate::http::files::raise_limit;
-use crate::http::kept::{KeptAnswers, forget, keep, may_be_kept};
 use crate::http::middleware::{REQUEST_ID, on_panic, one_host, request_id, span, time_limit};
 use crate::http::problem::ProblemView;
 use crate::http::rate_limit::RateLimit;
+use crate::http::response_cache::{
+    ResponseCache, cacheable_by_others, cached, invalidate, without_query,
+};
 use crate::http::server::{self, Limits};
 
 /// The largest body of a request: the largest show that can be described fits several times.
@@ -78,22 +80,24 @@ pub async fn serve(
 /// The whole API over `app`.
 pub fn router(app: AppState) -> Router {
     let admission = Admission::new(AppState::clone(&app));
-    let public = KeptAnswers::by_query(app.clock.clone());
-    let forgetting = from_fn_with_state(public.clone(), forget);
-    let anyones = public::kept_routes()
-        .layer(from_fn_with_state(public, keep))
+    let public = ResponseCache::new(app.clock.clone());
+    let invalidating = from_fn_with_state(public.clone(), invalidate);
+    let anyones = public::cached_routes()
+        .layer(from_fn_with_state(public, cached))
         .merge(public::live_routes())
-        .layer(from_fn(may_be_kept))
+        .layer(from_fn(cacheable_by_others))
         .layer(from_fn_with_state(
             Admission::clone(&admission),
             admit_anyone,
         ));
     let costly = RateLimit::of_costly(app.config.rate_limit_per_minute);
     let users = customer::routes(costly)
-        .merge(admin::routes().layer(forgetting))
+        .merge(admin::routes().layer(invalidating))
         .layer(from_fn_with_state(admission, admit_user));
-    let readiness = KeptAnswers::by_path(app.clock.clone());
-    let operations = operations::costly_routes().layer(from_fn_with_state(readiness, keep));
+    let readiness = ResponseCache::new(app.clock.clone());
+    let operations = operations::costly_routes()
+        .layer(from_fn_with_state(readiness, cached))
+        .layer(map_request(without_query));
     let (router, _) = described(anyones.merge(users), operations)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .split_for_parts();
@@ -118,7 +122,7 @@ pub fn router(app: AppState) -> Router {
 
 /// The description of every route, as OpenAPI 3.1.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let public = public::kept_routes().merge(public::live_routes());
+    let public = public::cached_routes().merge(public::live_routes());
     let users = customer::routes(RateLimit::new(None)).merge(admin::routes());
     described(public.merge(users), operations::costly_routes()).into_openapi()
 }

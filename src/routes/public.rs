@@ -15,8 +15,8 @@ const AUDIENCE: Audience = Audience {
     problems: &[GENERAL],
 };
 
-/// What is kept for a second: it is the same for everybody.
-pub(super) fn kept_routes() -> OpenApiRouter<AppState> {
+/// What is cached for a second: it is the same for everybody.
+pub(super) fn cached_routes() -> OpenApiRouter<AppState> {
     let routes = OpenApiRouter::new()
         .routes(routes!(movies::list_movies))
         .routes(routes!(movies::find_movie))

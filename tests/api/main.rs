@@ -49,7 +49,6 @@ mod idempotency;
 mod identity;
 #[path = "../invariants/mod.rs"]
 mod invariants;
-mod kept_answers;
 mod listings;
 mod odd_sessions;
 mod openapi;
@@ -67,6 +66,7 @@ mod reconcile;
 mod reconciliation;
 mod refunds;
 mod replays;
+mod response_cache;
 mod reviews;
 mod runbook;
 mod runs;
