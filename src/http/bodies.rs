@@ -1,12 +1,15 @@
 //! Bodies of requests: how much of them is in memory at once, and how long each may take.
 //!
-//! A body that would be too much waits, and its client with it: what is not read is kept by the
-//! network. So nobody is refused for what others send, and whoever goes on has room in ten seconds
-//! at the latest, when those before have taken too long.
+//! A body that is whole with the first bytes that are read of it, as nearly all are, lies where its
+//! connection reads and costs nothing else. All others together have a bound, and where it is met,
+//! the one that began first is ended: nobody waits for what others do not send. Whoever sends has
+//! done so in milliseconds; to be in their way, strangers would have to send as much as there is
+//! room for in that time.
 
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::iter::successors;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::RequestExt;
@@ -14,133 +17,133 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::limits::Limits;
 use super::problem::Problem;
+use super::throttled_log::ThrottledLog;
 use crate::domain::refusal::Refusal;
-use crate::error::Error;
-
-/// Room for the bodies of all requests together.
-struct BodyRoom {
-    /// Of those who have signed in, whose bodies have at most 64 KiB: a half.
-    callers: Arc<Semaphore>,
-    /// Of those who may be Stripe, or anybody. The first bytes of each have a quarter, in which a
-    /// thousand fit, as whole events mostly do …
-    unsigned: Arc<Semaphore>,
-    /// … and what goes beyond them has the last, so that strangers with large bodies have only each
-    /// other in their way.
-    large: Arc<Semaphore>,
-}
 
 /// How long a body may take, and where it finds room.
 pub(super) struct BodyLimits {
     wait_max: Duration,
-    room: BodyRoom,
+    /// For those who have signed in.
+    callers: Arc<BodyRoom>,
+    /// For those who may be Stripe, or anybody.
+    unsigned: Arc<BodyRoom>,
 }
 
-/// The first bytes of an unsigned body: most of Stripe's events have a few thousand.
-const FIRST_BYTES: usize = 16 << 10;
-/// The most that finds room in one go, far below what there is.
-const RESERVED_BYTES_MAX: usize = 16 << 10;
+/// Room for bodies that have begun and are not whole.
+struct BodyRoom {
+    bytes_max: usize,
+    state: Mutex<State>,
+    ended: ThrottledLog,
+}
 
-/// Who sends a body.
-#[derive(Clone, Copy)]
-enum Sender {
-    Caller,
-    Unsigned,
+#[derive(Default)]
+struct State {
+    bytes: usize,
+    /// The one that began first is the first.
+    bodies: BTreeMap<u64, Unfinished>,
+    next: u64,
+}
+
+struct Unfinished {
+    bytes: usize,
+    ended: Arc<Notify>,
+}
+
+/// A body in its room, until it is dropped.
+struct UnfinishedBody {
+    id: u64,
+    room: Arc<BodyRoom>,
+    ended: Arc<Notify>,
 }
 
 impl BodyLimits {
     pub(super) fn new(limits: &Limits) -> Self {
+        // A half for each.
+        let room = || Arc::new(BodyRoom::new(limits.body_bytes_max >> 1));
         Self {
             wait_max: limits.body_wait_max,
-            room: BodyRoom::new(limits.body_bytes_max),
-        }
-    }
-}
-
-impl BodyRoom {
-    fn new(bytes_max: usize) -> Self {
-        let room = |bytes: usize| Arc::new(Semaphore::new(bytes.max(RESERVED_BYTES_MAX)));
-        Self {
-            callers: room(bytes_max >> 1),
-            unsigned: room(bytes_max >> 2),
-            large: room(bytes_max >> 2),
-        }
-    }
-
-    /// Where the byte with this number finds room, and how many after it may do so in one go.
-    fn at(&self, sender: Sender, number: usize) -> (&Arc<Semaphore>, usize) {
-        match (sender, FIRST_BYTES.checked_sub(number)) {
-            (Sender::Caller, _) => (&self.callers, RESERVED_BYTES_MAX),
-            (Sender::Unsigned, None | Some(0)) => (&self.large, RESERVED_BYTES_MAX),
-            (Sender::Unsigned, Some(left)) => (&self.unsigned, left),
+            callers: room(),
+            unsigned: room(),
         }
     }
 }
 
 /// The bytes of a body, up to the limit of the route, and as long as the server waits for one.
 pub async fn read_body(request: Request) -> Result<Bytes, Problem> {
-    read(request, Sender::Caller).await
+    read(request, |limits| &limits.callers).await
 }
 
 /// The same for a body that anybody may have sent.
 pub async fn read_unsigned_body(request: Request) -> Result<Bytes, Problem> {
-    read(request, Sender::Unsigned).await
+    read(request, |limits| &limits.unsigned).await
 }
 
-async fn read(mut request: Request, sender: Sender) -> Result<Bytes, Problem> {
+async fn read(
+    mut request: Request,
+    room: fn(&BodyLimits) -> &Arc<BodyRoom>,
+) -> Result<Bytes, Problem> {
     let limits = request.extensions_mut().remove::<Arc<BodyLimits>>();
     // Who calls the router without the server has room of their own.
     let limits = limits.unwrap_or_else(|| Arc::new(BodyLimits::new(&Limits::default())));
     let body = request.into_limited_body();
-    let read = timeout(limits.wait_max, collect(body, &limits.room, sender)).await;
-    read.unwrap_or_else(|_| Err(Problem::of_status(StatusCode::REQUEST_TIMEOUT)))
+    let read = timeout(limits.wait_max, collect(body, room(&limits))).await;
+    read.unwrap_or_else(|_| Err(too_late()))
 }
 
-/// A body, and the room that it takes as long as anybody has it.
-struct Kept {
-    bytes: Vec<u8>,
-    _room: Vec<OwnedSemaphorePermit>,
-}
-
-impl AsRef<[u8]> for Kept {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
+async fn collect(mut body: Body, room: &Arc<BodyRoom>) -> Result<Bytes, Problem> {
+    match next(&mut body).await? {
+        // In a box, as it is seldom needed.
+        Some(first) if !body.is_end_stream() => Box::pin(collect_in_room(first, body, room)).await,
+        whole => Ok(whole.unwrap_or_default()),
     }
 }
 
-/// What has come of a body keeps its room while more of it comes.
-async fn collect(mut body: Body, room: &BodyRoom, sender: Sender) -> Result<Bytes, Problem> {
+async fn collect_in_room(first: Bytes, body: Body, room: &Arc<BodyRoom>) -> Result<Bytes, Problem> {
+    let unfinished = room.begin();
+    tokio::select! {
+        biased;
+        () = unfinished.ended.notified() => Err(too_late()),
+        whole = collect_rest(first, body, &unfinished) => whole,
+    }
+}
+
+async fn collect_rest(
+    first: Bytes,
+    mut body: Body,
+    unfinished: &UnfinishedBody,
+) -> Result<Bytes, Problem> {
     let mut bytes = Vec::new();
-    let mut reserved = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(mut chunk) = frame.map_err(refusal)?.into_data() else {
-            continue;
-        };
-        while !chunk.is_empty() {
-            let (room, most) = room.at(sender, bytes.len());
-            let part = chunk.split_to(chunk.len().min(most));
-            reserved.push(reserve(room, part.len()).await?);
-            bytes.extend_from_slice(&part);
-        }
+    let mut came = Some(first);
+    while let Some(chunk) = came {
+        unfinished.grow(chunk.len());
+        bytes.extend_from_slice(&chunk);
+        // Not kept while the next is waited for: it lies in a buffer that may be much larger.
+        drop(chunk);
         if body.is_end_stream() {
             break;
         }
+        came = next(&mut body).await?;
     }
-    Ok(Bytes::from_owner(Kept {
-        bytes,
-        _room: reserved,
-    }))
+    Ok(bytes.into())
 }
 
-/// Waits for room for so many bytes.
-async fn reserve(room: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-    let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
-    let reserved = Arc::clone(room).acquire_many_owned(permits).await;
-    reserved.map_err(|closed| Problem::from(Error::fault(format!("no room for a body: {closed}"))))
+/// The next bytes of a body, unless that was all.
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(chunk) = frame.map_err(refusal)?.into_data() {
+            return Ok(Some(chunk));
+        }
+    }
+    Ok(None)
+}
+
+fn too_late() -> Problem {
+    Problem::of_status(StatusCode::REQUEST_TIMEOUT)
 }
 
 #[expect(
@@ -155,4 +158,80 @@ fn refusal(error: axum::Error) -> Problem {
     }
     let detail = "The body of the request did not arrive whole.".to_owned();
     Problem::from(Refusal::MalformedRequest(detail))
+}
+
+impl BodyRoom {
+    fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            state: Mutex::default(),
+            ended: ThrottledLog::default(),
+        }
+    }
+
+    fn begin(self: &Arc<Self>) -> UnfinishedBody {
+        let ended = Arc::<Notify>::default();
+        let mut state = self.state();
+        let id = state.next;
+        state.next = id.wrapping_add(1);
+        let unfinished = Unfinished {
+            bytes: 0,
+            ended: Arc::clone(&ended),
+        };
+        state.bodies.insert(id, unfinished);
+        UnfinishedBody {
+            id,
+            room: Arc::clone(self),
+            ended,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn grow(&mut self, id: u64, bytes: usize) {
+        if let Some(body) = self.bodies.get_mut(&id) {
+            body.bytes = body.bytes.saturating_add(bytes);
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
+    }
+
+    fn release(&mut self, body: &Unfinished) {
+        self.bytes = self.bytes.saturating_sub(body.bytes);
+    }
+}
+
+impl UnfinishedBody {
+    /// More of it has come. Where all together are too much, those that began first are ended.
+    fn grow(&self, bytes: usize) {
+        let mut state = self.room.state();
+        state.grow(self.id, bytes);
+        let mut said = None;
+        while state.bytes > self.room.bytes_max
+            && let Some((_, oldest)) = state.bodies.pop_first()
+        {
+            state.release(&oldest);
+            oldest.ended.notify_one();
+            said = self.room.ended.count().or(said);
+        }
+        drop(state);
+        if let Some(count) = said {
+            tracing::warn!(
+                bodies.ended = count,
+                "of the bodies that did not come whole, {count} made room for others"
+            );
+        }
+    }
+}
+
+impl Drop for UnfinishedBody {
+    fn drop(&mut self) {
+        let mut state = self.room.state();
+        if let Some(body) = state.bodies.remove(&self.id) {
+            state.release(&body);
+        }
+    }
 }

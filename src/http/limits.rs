@@ -20,7 +20,7 @@ pub struct Limits {
     pub idle_wait_max: Duration,
     /// How long a body may take, from when a handler asks for it on.
     pub body_wait_max: Duration,
-    /// How much of all bodies together may be in memory.
+    /// How much of all bodies that are not whole may be in memory together.
     pub body_bytes_max: usize,
     /// How long a client may take nothing of its answer.
     pub answer_wait_max: Duration,

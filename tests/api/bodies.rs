@@ -2,6 +2,7 @@
 //! cannot be kept.
 
 mod nul_characters;
+mod room;
 mod shapes;
 mod sizes;
 mod unread;

@@ -26,17 +26,19 @@ const HALF_A_BODY: &[u8] = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n
 const SHORT: Duration = Duration::from_millis(50);
 
 /// A server of a few routes with these limits.
-struct Server {
+pub(crate) struct Server {
     address: String,
     /// Lets a request to `/slow` go on.
     go_on: Arc<Notify>,
     /// Woken when such a request has begun.
     begun: Arc<Notify>,
+    /// Woken when a body is about to be read.
+    pub(crate) reading: Arc<Notify>,
     serving: JoinHandle<()>,
 }
 
 impl Server {
-    async fn new(limits: Limits) -> Self {
+    pub(crate) async fn new(limits: Limits) -> Self {
         Self::until(limits, pending()).await
     }
 
@@ -51,7 +53,14 @@ impl Server {
                 go_on.notified().await;
             }
         };
-        let read = async |request| read_body(request).await.map(drop);
+        let reading = Arc::<Notify>::default();
+        let read = {
+            let reading = Arc::clone(&reading);
+            async move |request| {
+                reading.notify_one();
+                read_body(request).await.map(drop)
+            }
+        };
         let router = Router::new()
             .route("/", get(async || ()).post(read))
             .route("/slow", post(slow))
@@ -61,11 +70,12 @@ impl Server {
             address,
             go_on,
             begun,
+            reading,
             serving,
         }
     }
 
-    async fn connect(&self) -> RawConnection {
+    pub(crate) async fn connect(&self) -> RawConnection {
         RawConnection::to(&self.address).await
     }
 

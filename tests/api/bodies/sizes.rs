@@ -1,6 +1,5 @@
 //! How large a body may be.
 
-use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -70,34 +69,6 @@ async fn a_body_in_chunks_is_too_large_at_the_same_size() {
         larger.starts_with("HTTP/1.1 413") && larger.contains("body_too_large"),
         "{larger}"
     );
-}
-
-/// Strangers whose bodies have no end are in each other's way, and not in that of Stripe or of
-/// those who have signed in.
-#[tokio::test]
-async fn who_sends_large_bodies_without_end_is_in_nobodys_way() {
-    let harness = TestApp::new().await;
-    let forged = harness.forged_signature();
-    let head = format!(
-        "POST /api/stripe HTTP/1.1\r\nhost: x\r\nstripe-signature: {forged}\r\n\
-         content-length: 1048576\r\n\r\n"
-    );
-    // All but the last byte, as far as it is taken in.
-    let unended = [head.as_bytes(), &vec![b' '; (1 << 20) - 1]].concat();
-    let mut strangers = Vec::new();
-    for _ in 0..100 {
-        let mut stranger = harness.connect().await;
-        stranger.send_as_far_as_taken(&unended).await;
-        strangers.push(stranger);
-    }
-
-    let event = json!({ "id": "evt_1", "object": "event", "type": "x.y", "created": 1,
-                        "livemode": false, "data": { "object": {} } });
-    let delivered = harness.deliver(&event.to_string()).await;
-    let created = post(&harness, MOVIES, r#"{"title":"x"}"#).await;
-
-    assert_eq!(delivered.status, 200, "{delivered:?}");
-    assert_eq!(created.status, 201, "{created:?}");
 }
 
 #[tokio::test]
