@@ -26,6 +26,7 @@ pub use layouts::Layouts;
 pub use session_checks::SessionChecks;
 use sqlx::PgExecutor;
 pub use stripe_skew::StripeSkew;
+use tokio_util::sync::CancellationToken;
 pub use users_seen::UsersSeen;
 
 use crate::config::Config;
@@ -65,6 +66,8 @@ pub struct App {
     pub users_seen: UsersSeen,
     /// Layouts of shows that were asked for before.
     pub layouts: Layouts,
+    /// Cancelled when the process stops: who waits for something to happen waits no longer.
+    pub stopping: CancellationToken,
 }
 
 impl App {
@@ -91,6 +94,7 @@ impl App {
             forwarders_seen: ForwardersSeen::default(),
             users_seen: UsersSeen::default(),
             layouts: Layouts::default(),
+            stopping: CancellationToken::new(),
         }))
     }
 

@@ -37,6 +37,7 @@ mod commands {
     mod rights;
     mod rollback;
     mod serve;
+    mod stops;
     mod two_processes;
     mod verify;
     mod weather;

@@ -11,7 +11,6 @@ use holdfast::jobs;
 use holdfast::repositories::{database, dev_mark};
 use holdfast::{routes, workflows};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::failure::{Failure, unusable};
 use super::signals;
@@ -49,7 +48,7 @@ pub(super) async fn until_stopped(
     router: Router,
     app: AppState,
 ) -> Result<(), Failure> {
-    let stopping = CancellationToken::new();
+    let stopping = app.stopping.clone();
     let stopped = signals::stop()?;
     let stop = stopping.clone();
     tokio::spawn(async move {

@@ -22,11 +22,12 @@ pub struct Limits {
     pub body_wait_max: Duration,
     /// How much of all bodies that are not whole may be in memory together.
     pub body_bytes_max: usize,
-    /// How long a client may take nothing of its answer.
+    /// How long a client may take nothing of its answers, in all: what it takes, and the time in
+    /// which nothing waits for it, make up for it.
     pub answer_wait_max: Duration,
     /// How long a client may take to end after its last answer.
     pub end_wait_max: Duration,
-    /// How long a body may still take when the server stops.
+    /// How long a body may still take when the server stops, or a client nothing of its answer.
     pub stop_wait_max: Duration,
     /// How many connections may be open at once.
     pub connections_max: usize,

@@ -12,6 +12,10 @@ use tokio::time::{Instant, Sleep};
 
 use super::limits::Limits;
 
+/// How many bytes a second a client takes of its answers in the long run, if it is not to fall
+/// behind: fewer than any network gives that a browser is used on.
+const ANSWER_PACE_MIN: u32 = 4 << 10;
+
 /// How far one connection has come. HTTP/1 has one request at a time.
 pub(super) struct Progress {
     state: Mutex<State>,
@@ -21,10 +25,19 @@ pub(super) struct Progress {
 struct State {
     phase: Phase,
     since: Instant,
-    /// Since when the client has taken nothing of what was written.
-    unread_since: Option<Instant>,
+    reading: Reading,
     /// Since when the server stops.
     stopping_since: Option<Instant>,
+}
+
+/// How the client takes what is written.
+struct Reading {
+    /// Since when it has taken nothing …
+    unread_since: Option<Instant>,
+    /// … and since when it has, else.
+    read_since: Instant,
+    /// How far it was behind then: for how long it had taken nothing, and not made up for it.
+    behind: Duration,
 }
 
 /// What the connection does.
@@ -44,11 +57,16 @@ enum Phase {
 
 impl Progress {
     pub(super) fn new() -> Self {
+        let now = Instant::now();
         Self {
             state: Mutex::new(State {
                 phase: Phase::Silent,
-                since: Instant::now(),
-                unread_since: None,
+                since: now,
+                reading: Reading {
+                    unread_since: None,
+                    read_since: now,
+                    behind: Duration::ZERO,
+                },
                 stopping_since: None,
             }),
             ended: Notify::new(),
@@ -76,14 +94,20 @@ impl Progress {
         }
     }
 
-    /// The client takes what is written, or does not for now.
-    pub(super) fn written(&self, is_taken: bool) {
-        self.state().unread_since = (!is_taken).then(Instant::now);
+    /// The client takes nothing more of what is written, having taken so many bytes since it last
+    /// did not.
+    pub(super) fn stalled(&self, taken: usize) {
+        self.state().reading.stall(taken, Instant::now());
+    }
+
+    /// The client takes what is written again.
+    pub(super) fn unstalled(&self) {
+        self.state().reading.go_on(Instant::now());
     }
 
     /// Whether the client does not take what was written.
     pub(super) fn is_unread(&self) -> bool {
-        self.state().unread_since.is_some()
+        self.state().reading.unread_since.is_some()
     }
 
     /// Since when it has no request under way, and whether it never had one.
@@ -91,18 +115,19 @@ impl Progress {
         let state = self.state();
         match state.phase {
             Phase::Silent | Phase::Head => Some((state.since, true)),
-            Phase::Idle if state.unread_since.is_none() => Some((state.since, false)),
+            Phase::Idle if state.reading.unread_since.is_none() => Some((state.since, false)),
             Phase::Idle | Phase::Body | Phase::Answer => None,
         }
     }
 
-    /// The server stops: from now on a body has little time. Whether an answer is under way.
+    /// The server stops: from now on a body, and who does not read, has little time. Whether an
+    /// answer is under way.
     pub(super) fn stop(&self) -> bool {
         let mut state = self.state();
         state.stopping_since = Some(Instant::now());
         match state.phase {
             Phase::Silent | Phase::Head => false,
-            Phase::Idle => state.unread_since.is_some(),
+            Phase::Idle => state.reading.unread_since.is_some(),
             Phase::Body | Phase::Answer => true,
         }
     }
@@ -162,10 +187,36 @@ impl State {
                 .and_then(|since| after(since, limits.stop_wait_max)),
             Phase::Answer => None,
         };
-        let of_answer = self
-            .unread_since
-            .and_then(|since| after(since, limits.answer_wait_max));
-        of_phase.into_iter().chain(of_answer).min()
+        let of_answer = self.reading.deadline(limits);
+        let unread_at_stop = || Some(self.stopping_since?.max(self.reading.unread_since?));
+        let of_stop = unread_at_stop().and_then(|since| after(since, limits.stop_wait_max));
+        [of_phase, of_answer, of_stop].into_iter().flatten().min()
+    }
+}
+
+impl Reading {
+    /// It has taken so many bytes, and takes no more. What it was behind it makes up for in time,
+    /// and by what it takes.
+    fn stall(&mut self, taken: usize, now: Instant) {
+        let taken = u64::try_from(taken).map_or(Duration::MAX, Duration::from_secs);
+        let at_pace = taken.checked_div(ANSWER_PACE_MIN).unwrap_or_default();
+        let time = now.saturating_duration_since(self.read_since);
+        self.behind = self.behind.saturating_sub(at_pace.saturating_add(time));
+        self.unread_since = Some(now);
+    }
+
+    fn go_on(&mut self, now: Instant) {
+        if let Some(since) = self.unread_since.take() {
+            let waited = now.saturating_duration_since(since);
+            self.behind = self.behind.saturating_add(waited);
+        }
+        self.read_since = now;
+    }
+
+    /// Until when it has to take something.
+    fn deadline(&self, limits: &Limits) -> Option<Instant> {
+        let left = limits.answer_wait_max.saturating_sub(self.behind);
+        after(self.unread_since?, left)
     }
 }
 
@@ -209,5 +260,76 @@ impl HttpBody for AnswerBody {
 impl Drop for AnswerBody {
     fn drop(&mut self) {
         self.progress.state().enter(Phase::Idle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A client that takes so many bytes, and then nothing for so long, again and again; after how
+    /// long in all it is ended, at the latest after an hour.
+    fn ended_after(bytes: usize, pause: Duration) -> Option<Duration> {
+        let limits = Limits::default();
+        let begun = Instant::now();
+        let mut now = begun;
+        let mut reading = Reading {
+            unread_since: None,
+            read_since: begun,
+            behind: Duration::ZERO,
+        };
+        while now < begun + SECOND * 3_600 {
+            reading.stall(bytes, now);
+            now += pause;
+            let deadline = reading.deadline(&limits).unwrap();
+            if deadline < now {
+                return Some(deadline - begun);
+            }
+            reading.go_on(now);
+        }
+        None
+    }
+
+    #[test]
+    fn who_takes_an_answer_drop_by_drop_is_ended_as_who_takes_nothing() {
+        let max = Limits::default().answer_wait_max;
+
+        assert_eq!(ended_after(0, SECOND * 3_600), Some(max));
+        for pause in [1, 10, 29] {
+            let ended = ended_after(1, SECOND * pause).unwrap();
+            assert!((max..max + SECOND).contains(&ended), "{pause}: {ended:?}");
+        }
+    }
+
+    #[test]
+    fn who_takes_four_kib_a_second_is_not() {
+        assert_eq!(ended_after(4 << 10, SECOND), None);
+        assert_eq!(ended_after(25 * (4 << 10), SECOND * 25), None);
+        assert!(ended_after(3 << 10, SECOND).is_some());
+    }
+
+    #[test]
+    fn who_was_out_of_reach_may_be_so_again_after_as_long() {
+        let begun = Instant::now();
+        let mut reading = Reading {
+            unread_since: None,
+            read_since: begun,
+            behind: Duration::ZERO,
+        };
+        reading.stall(0, begun);
+        reading.go_on(begun + SECOND * 20);
+
+        let soon = begun + SECOND * 25;
+        reading.stall(0, soon);
+        let limits = Limits::default();
+        assert_eq!(reading.deadline(&limits), Some(soon + SECOND * 15));
+
+        reading.go_on(soon);
+        let later = begun + SECOND * 60;
+        reading.stall(0, later);
+        let max = limits.answer_wait_max;
+        assert_eq!(reading.deadline(&limits), Some(later + max));
     }
 }

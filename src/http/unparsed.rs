@@ -2,6 +2,7 @@
 //! hyper refuses it by itself, and here its answer becomes a problem with a request id.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,7 +34,9 @@ pub(super) struct RefusalInterceptor {
     refused: Option<StatusCode>,
     progress: Arc<Progress>,
     /// Whether the client takes nothing of what is written, for now.
-    is_unread: bool,
+    is_stalled: bool,
+    /// What it has taken since it last did not.
+    taken: usize,
 }
 
 impl RefusalInterceptor {
@@ -42,7 +45,8 @@ impl RefusalInterceptor {
             stream,
             refused: None,
             progress,
-            is_unread: false,
+            is_stalled: false,
+            taken: 0,
         }
     }
 
@@ -52,10 +56,15 @@ impl RefusalInterceptor {
     }
 
     fn written(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_pending() != self.is_unread {
-            self.is_unread = written.is_pending();
-            self.progress.written(!self.is_unread);
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.taken = self.taken.saturating_add(*bytes);
         }
+        match (self.is_stalled, written.is_pending()) {
+            (false, true) => self.progress.stalled(mem::take(&mut self.taken)),
+            (true, false) => self.progress.unstalled(),
+            (true, true) | (false, false) => {}
+        }
+        self.is_stalled = written.is_pending();
         written
     }
 }

@@ -119,28 +119,7 @@ impl Harness {
 
     /// Starts `holdfast serve` and waits until it listens.
     pub(crate) fn serve(&self, own: &[(&str, &str)]) -> Server {
-        let mut child = self
-            .command(&["serve"], own)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (lines, log) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            stderr
-                .lines()
-                .map_while(Result::ok)
-                .try_for_each(|line| lines.send(line))
-        });
-        let mut server = Server {
-            child,
-            log,
-            seen: Vec::new(),
-            url: String::new(),
-        };
-        server.url = String::from(server.logged("serving on ").split('"').next().unwrap());
-        server
+        Server::start(&mut self.command(&["serve"], own))
     }
 
     /// Runs SQL as the superuser in the database of this test.
@@ -240,6 +219,31 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Starts `holdfast serve` by this command and waits until it listens.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (lines, log) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            stderr
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| lines.send(line))
+        });
+        let mut server = Self {
+            child,
+            log,
+            seen: Vec::new(),
+            url: String::new(),
+        };
+        server.url = String::from(server.logged("serving on ").split('"').next().unwrap());
+        server
+    }
+
     /// What follows `text` in the first line of the log that has it.
     pub(crate) fn logged(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;

@@ -11,7 +11,7 @@ use super::harness::{Harness, NOWHERE, Server};
 use super::world::Buyer;
 
 /// Long enough for a process on a busy machine, and shorter than anything that waits for a timeout.
-const AT_ONCE: Duration = Duration::from_secs(1);
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_settings_are_all_told_and_nothing_is_served() {
@@ -230,54 +230,6 @@ async fn a_silent_issuer_delays_neither_the_start_nor_the_public() {
     assert_eq!(server.ended(AT_ONCE).code(), Some(0));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_server_stops_at_once() {
-    let harness = Harness::new().await;
-    for signal in ["TERM", "INT"] {
-        let mut server = harness.serve(&[]);
-        // Browsers and proxies keep their connections open.
-        let client = reqwest::Client::new();
-        let health = client
-            .get(format!("{}/health", server.url))
-            .send()
-            .await
-            .unwrap();
-        health.bytes().await.unwrap();
-
-        server.signal(signal);
-
-        assert_eq!(server.ended(AT_ONCE).code(), Some(0));
-        drop(client);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unfinished_requests_do_not_put_a_stop_off() {
-    let harness = Harness::new().await;
-    let mut server = harness.serve(&[]);
-    let address = server.url.trim_start_matches("http://").to_owned();
-    let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).timestamp();
-    let forged = format!("stripe-signature: t={now},v1={}\r\n", "0".repeat(64));
-    let post = "POST /api/stripe HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n";
-    let mut unfinished = Vec::new();
-    for sent in [
-        String::new(),
-        "GET / HTTP/1.1\r\nhost:".to_owned(),
-        format!("{post}{forged}\r\nhalf"),
-        format!("{post}\r\nhalf"),
-        "garbage\r\n\r\n".to_owned(),
-    ] {
-        let mut connection = TcpStream::connect(&address).await.unwrap();
-        connection.write_all(sent.as_bytes()).await.unwrap();
-        unfinished.push(connection);
-    }
-    server.logged("refused what is no whole request");
-
-    server.signal("TERM");
-
-    assert_eq!(server.ended(AT_ONCE).code(), Some(0));
-}
-
 /// Without a file for another connection nothing spins, and it goes on when there are files again.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -303,25 +255,6 @@ async fn that_no_connection_can_be_taken_is_in_the_log() {
     assert_eq!(server.get("/health").await.0, 200);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_under_way_is_finished_before_it_stops() {
-    let harness = Harness::new().await;
-    assert_eq!(harness.run(&["seed"], &[]).code, Some(0));
-    let mut server = harness.serve(&[]);
-    harness
-        .fault(r#"{ "route": "POST /v1/checkout/sessions", "kind": "delay", "seconds": 1.5 }"#)
-        .await;
-    let booking = tokio::spawn(book(&harness, &server).await);
-    until_held(&harness).await;
-
-    server.signal("TERM");
-
-    let (status, booking) = booking.await.unwrap();
-    assert_eq!(status, 201, "{booking}");
-    assert!(booking["checkout"]["url"].is_string(), "{booking}");
-    assert_eq!(server.ended(AT_ONCE).code(), Some(0));
-}
-
 /// A request for the first free seat of the first show.
 pub(crate) async fn book(
     harness: &Harness,
@@ -344,17 +277,4 @@ pub(crate) async fn book(
     let buyer = format!("of_{}", free["label"].as_str().unwrap());
     let answer = Buyer::new(harness, &buyer).post(server, "/api/bookings", &request, None);
     async move { answer.await.unwrap() }
-}
-
-/// Waits until the seat is held, after which Stripe is asked.
-async fn until_held(harness: &Harness) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let held = "select exists (select from bookings)";
-    while !sqlx::query_scalar::<_, bool>(held)
-        .fetch_one(harness.database.pool())
-        .await
-        .unwrap()
-    {
-        assert!(Instant::now() < deadline, "no seat was held");
-    }
 }

@@ -35,7 +35,7 @@ enum Check {
 /// to three seconds later if Stripe takes longer: while our record still waits for the payment,
 /// Stripe is asked itself, again as often as it may be, and what it says is settled like an event,
 /// whether somebody still waits for it or not. Where it was asked a moment ago, by whomever, or has
-/// too much to do, our record is the answer. Refuses with `not_found`.
+/// too much to do, and where the process stops, our record is the answer. Refuses with `not_found`.
 pub async fn verify(
     app: &AppState,
     session_id: &str,
@@ -87,6 +87,7 @@ pub async fn verify(
         tokio::select! {
             () = follower.changed() => {}
             again_at = over(&mut check) => check = Check::Over(again_at),
+            () = app.stopping.cancelled() => return Ok(details),
             () = sleep_until(deadline) => {
                 let is_due = match check {
                     Check::Due(_) => true,
