@@ -1,5 +1,6 @@
 //! `holdfast dev`: everything on this machine, with nothing configured.
 
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -82,7 +83,7 @@ pub(super) async fn run(settings: &Settings, environment: &Environment) -> Resul
     seed::load(&app.pools.requests, app.now(), |_, _| ()).await?;
     world.introduce(&app, &api)?;
     let router = only_here(routes::router(AppState::clone(&app)), bind);
-    serve::until_stopped(listener, router, app).await
+    serve::until_stopped(listener, router, app, ready(Ok(()))).await
 }
 
 /// What `dev` starts around the API.

@@ -28,10 +28,7 @@ pub(super) async fn run(environment: &Environment) -> Result<(), Failure> {
     tracing::info!("serving on http://{}", listener.local_addr()?);
     let router = routes::router(AppState::clone(&app));
     let database = AppState::clone(&app);
-    tokio::select! {
-        stopped = until_stopped(listener, router, app) => stopped,
-        unfit = find_unfit(&database) => Err(unfit),
-    }
+    until_stopped(listener, router, app, check_database(&database)).await
 }
 
 /// Takes the address, or says what stands in the way.
@@ -41,12 +38,13 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
     })
 }
 
-/// Serves these routes, and does jobs, until SIGTERM or SIGINT; then ends what is under way, for at
-/// most [`DRAIN_MAX`].
+/// Serves these routes until SIGTERM or SIGINT, and does jobs once the database is found `fit`; then
+/// ends what is under way, for at most [`DRAIN_MAX`]. Ends at once where the database is not fit.
 pub(super) async fn until_stopped(
     listener: TcpListener,
     router: Router,
     app: AppState,
+    fit: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let stopping = app.stopping.clone();
     let stopped = signals::stop()?;
@@ -56,33 +54,47 @@ pub(super) async fn until_stopped(
         tracing::info!("stopping; what is under way goes on for at most {DRAIN_MAX:?}");
         stop.cancel();
     });
-    let background = Box::pin(jobs::run(AppState::clone(&app), stopping.clone()));
-    let proxies = &app.config.trusted_proxies;
-    let stop = stopping.clone().cancelled_owned();
-    let serving = routes::serve(listener, router, proxies, stop);
+    let background = Box::pin(async {
+        if let Some(fit) = stopping.run_until_cancelled(fit).await {
+            fit?;
+            jobs::run(AppState::clone(&app), stopping.clone()).await;
+        }
+        Ok(())
+    });
+    let serving = async {
+        let proxies = &app.config.trusted_proxies;
+        let stop = stopping.clone().cancelled_owned();
+        routes::serve(listener, router, proxies, stop).await;
+        Ok(())
+    };
     let too_long = async {
         stopping.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;
     };
     tokio::select! {
-        ((), ()) = async { tokio::join!(serving, background) } => {}
-        () = too_long => tracing::warn!("stopped with work under way"),
+        ended = async { tokio::try_join!(serving, background) } => ended.map(|((), ())| ()),
+        () = too_long => {
+            tracing::warn!("stopped with work under way");
+            Ok(())
+        }
     }
-    Ok(())
 }
 
-/// Ends where the database is one of `dev`'s. Says at once if it, or its schema, is not there,
-/// which keeps nobody waiting: the process lives, and `/ready` says it again.
-async fn find_unfit(app: &AppState) -> Failure {
+/// Returns once the database was looked at, with an error where it is one of `dev`'s. Says at once
+/// if it, or its schema, is not there, which keeps nobody waiting but jobs: the process lives, and
+/// `/ready` says it again.
+async fn check_database(app: &AppState) -> Result<(), Failure> {
     let mut is_told = false;
     loop {
         match look_at_database(app).await {
             Ok(true) => {
-                return "this database belongs to `holdfast dev`, whose tokens and payments anybody \
+                return Err(
+                    "this database belongs to `holdfast dev`, whose tokens and payments anybody \
                      on that machine can make; set DATABASE_URL to another one"
-                    .into();
+                        .into(),
+                );
             }
-            Ok(false) => return std::future::pending().await,
+            Ok(false) => return Ok(()),
             Err(error) if !is_told => tracing::error!("{}", unusable(&error)),
             Err(_) => {}
         }

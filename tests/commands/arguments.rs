@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::harness::{Ended, Harness};
 
@@ -182,4 +183,6 @@ async fn a_database_of_dev_is_not_served() {
         ended.stderr.contains("belongs to `holdfast dev`"),
         "{ended:?}"
     );
+    let jobs = "select count(*) from jobs";
+    harness.until(jobs, "0", Duration::ZERO).await;
 }
