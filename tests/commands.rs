@@ -31,6 +31,7 @@ mod commands {
     mod crashes_of_workers;
     mod database;
     mod doctor;
+    mod environment;
     mod failover;
     mod jobs;
     mod poolers;
