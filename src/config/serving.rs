@@ -51,19 +51,23 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
     }
 
-    /// Networks, or single addresses.
+    /// Networks of somebody's own, or single addresses.
     pub(super) fn networks(&mut self, variable: &'static str) -> Vec<IpNet> {
         let mut networks = Vec::new();
         for text in self.list(variable) {
             let network = text.parse::<IpNet>().ok();
             let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
-            match network.or_else(address) {
-                Some(network) => networks.push(network),
-                None => self.mistake(
-                    variable,
-                    format!("{} must be a network such as 10.0.0.0/8", quote(&text)),
-                ),
-            }
+            let remedy = match network.or_else(address) {
+                Some(network) if is_anybodys(network) => {
+                    "has addresses of anybody: name no more than your own, such as 10.0.0.0/8"
+                }
+                Some(network) => {
+                    networks.push(network);
+                    continue;
+                }
+                None => "must be a network such as 10.0.0.0/8",
+            };
+            self.mistake(variable, format!("{} {remedy}", quote(&text)));
         }
         networks
     }
@@ -91,5 +95,14 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             }
         }
         origins
+    }
+}
+
+/// Whether it is larger than any that one operator has: those of private addresses are `10.0.0.0/8`
+/// and `fc00::/7`. <https://www.rfc-editor.org/rfc/rfc6890>
+fn is_anybodys(network: IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 8,
+        IpNet::V6(network) => network.prefix_len() < 7,
     }
 }

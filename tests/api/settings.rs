@@ -139,6 +139,20 @@ fn trusted_proxies_are_networks_or_addresses() {
     }
 }
 
+/// Whoever is named there may say that they are anybody.
+#[test]
+fn nobody_trusts_everybody_as_a_proxy() {
+    for everybody in ["0.0.0.0/0", "::/0", "0.0.0.0/1", "128.0.0.0/7", "2000::/3"] {
+        let remedy = format!("{everybody:?} has addresses of anybody");
+        refused(
+            &[("TRUSTED_PROXIES", everybody)],
+            "TRUSTED_PROXIES",
+            &remedy,
+        );
+    }
+    assert!(read(&[("TRUSTED_PROXIES", "fc00::/7")]).is_ok());
+}
+
 #[test]
 fn the_issuer_and_the_database_have_a_scheme() {
     refused(
