@@ -6,12 +6,13 @@ mod batchers;
 mod clock;
 mod database;
 mod feed;
-mod forwarders_seen;
 mod layouts;
 mod session_checks;
 mod stripe_skew;
+mod untrusted_forwarders;
 mod users_seen;
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
@@ -21,12 +22,12 @@ use chrono::{DateTime, Utc};
 pub use clock::Clock;
 pub use database::{HANDLED_ALONE_MAX, Pool, Pools, command_pool, connect};
 pub use feed::{Feed, Follower};
-pub use forwarders_seen::ForwardersSeen;
 pub use layouts::Layouts;
 pub use session_checks::SessionChecks;
 use sqlx::PgExecutor;
 pub use stripe_skew::StripeSkew;
 use tokio_util::sync::CancellationToken;
+pub use untrusted_forwarders::UntrustedForwarders;
 pub use users_seen::UsersSeen;
 
 use crate::config::Config;
@@ -36,6 +37,7 @@ use crate::error::{Error, Result};
 use crate::gateways::identity::IdentityProvider;
 use crate::gateways::stripe::Stripe;
 use crate::repositories::database::clock;
+use crate::repositories::untrusted_forwarders as noted_forwarders;
 
 /// What handlers are given.
 pub type AppState = Arc<App>;
@@ -60,8 +62,8 @@ pub struct App {
     pub feed: Feed,
     /// Which attempts Stripe is being asked about.
     pub session_checks: SessionChecks,
-    /// Who forwards requests, is not believed, and has been noted.
-    pub forwarders_seen: ForwardersSeen,
+    /// Who forwards requests, and is not believed.
+    pub untrusted_forwarders: UntrustedForwarders,
     /// Which users are stored as their tokens describe them.
     pub users_seen: UsersSeen,
     /// Layouts of shows that were asked for before.
@@ -91,7 +93,7 @@ impl App {
             identity,
             feed: Feed::default(),
             session_checks: SessionChecks::default(),
-            forwarders_seen: ForwardersSeen::default(),
+            untrusted_forwarders: UntrustedForwarders::default(),
             users_seen: UsersSeen::default(),
             layouts: Layouts::default(),
             stopping: CancellationToken::new(),
@@ -118,6 +120,28 @@ impl App {
     pub async fn database_skew(&self, db: impl PgExecutor<'_>) -> Result<Skew> {
         let before = self.now();
         Ok(self.skew(before, clock(db).await?))
+    }
+
+    /// Counts a request that was forwarded by somebody who is not believed, and notes them now and
+    /// then, for `holdfast doctor`. Nobody waits for that.
+    pub fn note_untrusted_forwarder(self: &Arc<Self>, forwarder: IpAddr) {
+        if !self.untrusted_forwarders.count(forwarder) {
+            return;
+        }
+        tracing::warn!(
+            "{forwarder} sends X-Forwarded-For, and is not in TRUSTED_PROXIES: if it is a proxy of \
+             yours, all behind it share one allowance"
+        );
+        let app = Arc::clone(self);
+        tokio::spawn(async move {
+            let noted = async {
+                let mut db = app.pools.watch.acquire().await?;
+                noted_forwarders::note(&mut db, forwarder, app.now()).await
+            };
+            if let Err(error) = noted.await {
+                tracing::debug!("it was not noted: {error}");
+            }
+        });
     }
 
     /// A connection for a request, when there is one to be had.

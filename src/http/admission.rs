@@ -1,8 +1,6 @@
 //! Who is let in to a handler: it is seen whose request this is, then whether they ask too often,
 //! and only then anything is written.
 
-use std::net::IpAddr;
-
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -13,7 +11,6 @@ use super::problem::Problem;
 use super::rate_limit::{Caller, RateLimit};
 use crate::app::AppState;
 use crate::domain::user::User;
-use crate::repositories::untrusted_forwarders;
 
 /// What is needed to let a request in.
 #[derive(Clone)]
@@ -35,8 +32,11 @@ impl Admission {
     fn limit(&self, request: &Request, user: Option<&User>, is_refused: bool) -> Option<Response> {
         let proxies = &self.app.config.trusted_proxies;
         let client = ClientAddress::of(request.extensions(), request.headers(), proxies);
-        if let Some(forwarder) = client.as_ref().and_then(|client| client.untrusted_forwarder) {
-            self.note(forwarder);
+        if let Some(forwarder) = client
+            .as_ref()
+            .and_then(|client| client.untrusted_forwarder)
+        {
+            self.app.note_untrusted_forwarder(forwarder);
         }
         let address = client.map(|client| client.network);
         let caller = match (user, is_refused) {
@@ -45,27 +45,6 @@ impl Admission {
             (None, true) => Caller::Refused(address),
         };
         self.limit.refuse(&caller)
-    }
-
-    /// Notes, once for each, who forwards requests and is not believed, for `holdfast doctor`.
-    fn note(&self, forwarder: IpAddr) {
-        if !self.app.forwarders_seen.is_new(forwarder) {
-            return;
-        }
-        tracing::warn!(
-            "{forwarder} sends X-Forwarded-For, and is not in TRUSTED_PROXIES: if it is a proxy of \
-             yours, all behind it share one allowance"
-        );
-        let app = AppState::clone(&self.app);
-        tokio::spawn(async move {
-            let noted = async {
-                let mut db = app.pools.watch.acquire().await?;
-                untrusted_forwarders::note(&mut db, forwarder, app.now()).await
-            };
-            if let Err(error) = noted.await {
-                tracing::debug!("it was not noted: {error}");
-            }
-        });
     }
 }
 

@@ -19,11 +19,11 @@ pub async fn note(db: impl PgExecutor<'_>, address: IpAddr, now: DateTime<Utc>) 
     Ok(())
 }
 
-/// Those that have been noted since then, the last one first; ten at most.
+/// Those that have been noted since then, the last one first; a hundred at most.
 pub async fn list(db: impl PgExecutor<'_>, since: DateTime<Utc>) -> Result<Vec<String>> {
     let forwarders = sqlx::query_scalar!(
         "select address from untrusted_forwarders where seen_at >= $1
-         order by seen_at desc, address limit 10",
+         order by seen_at desc, address limit 100",
         since,
     );
     Ok(forwarders.fetch_all(db).await?)
