@@ -11,7 +11,7 @@ use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use serde::Deserialize;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result, explain};
@@ -163,7 +163,12 @@ impl IssuerKeys {
     }
 
     async fn refresh(&self, now: DateTime<Utc>) {
+        let asked = Instant::now();
         let answer = self.fetch().await;
+        // What follows counts from the answer, or from when there was none. In whole seconds, as
+        // the pauses are: a clock that stands still is right about an issuer that is quick.
+        let waited = TimeDelta::try_seconds(asked.elapsed().as_secs().cast_signed());
+        let now = now + waited.unwrap_or_default();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.asked = known.asked.wrapping_add(1);
         match answer {
@@ -265,8 +270,8 @@ impl Known {
 }
 
 impl Failure {
-    /// How long the issuer is not asked again. With a fetch that hangs before it, this is shorter
-    /// than the ten seconds after which everything goes on once a fault has ended.
+    /// How long the issuer is not asked again. Together with a fetch that hangs before it, this is
+    /// shorter than the ten seconds after which everything goes on once a fault has ended.
     fn pause(&self) -> TimeDelta {
         match self.in_a_row {
             0 | 1 => TimeDelta::seconds(1),

@@ -222,6 +222,22 @@ async fn an_issuer_that_fails_is_asked_once_a_pause_by_all_together() {
     assert_eq!(lame.requests(), 6);
 }
 
+/// The pause begins when it was given up, and not when it was asked.
+#[tokio::test]
+async fn an_issuer_that_has_hung_is_left_in_peace_after_it_was_given_up() {
+    let lame = Lame::new(Reply::Nothing).await;
+    // That takes five seconds.
+    lame.harness.keep_issuer_keys().await;
+    lame.reply.send_replace(Reply::Failure);
+
+    for (milliseconds, requests) in [(5_000, 1), (999, 1), (1, 2)] {
+        lame.advance(milliseconds).await;
+        lame.ask().await.refused(503, "identity_unavailable");
+
+        assert_eq!(lame.requests(), requests, "after {milliseconds} ms more");
+    }
+}
+
 #[tokio::test]
 async fn nonsense_takes_no_key_away() {
     let lame = Lame::known().await;
