@@ -105,6 +105,22 @@ pub async fn claim_question(
     Ok(asked_at)
 }
 
+/// Takes back a question that was claimed at `asked_at`, as it was not asked. One round trip.
+pub async fn withdraw_question(
+    db: &mut Connection,
+    id: AttemptId,
+    asked_at: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "update checkout_attempts set asked_at = null where id = $1 and asked_at = $2",
+        id as _,
+        asked_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Notes that Stripe is asked about an attempt by who must know now.
 pub async fn note_question(db: &mut Connection, id: AttemptId, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(

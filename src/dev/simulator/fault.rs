@@ -40,6 +40,7 @@ pub(super) struct Fault {
     pub(super) status: Option<u16>,
     #[serde(default)]
     pub(super) code: Option<String>,
+    /// For a delay: how long it is. For a status: what `Retry-After` says.
     #[serde(default)]
     pub(super) seconds: f64,
     /// For an altered answer: what it says instead.

@@ -124,6 +124,11 @@ fn injected(request: &ApiRequest, fault: &Fault) -> ApiResponse {
         let reason = ("stripe-rate-limited-reason", "global-rate".to_owned());
         response.headers.push(reason);
     }
+    let retry_after_seconds = fault.duration().as_secs();
+    if retry_after_seconds > 0 {
+        let wait = ("retry-after", retry_after_seconds.to_string());
+        response.headers.push(wait);
+    }
     if let Some(should_retry) = fault.should_retry {
         let retry = ("stripe-should-retry", should_retry.to_string());
         response.headers.push(retry);

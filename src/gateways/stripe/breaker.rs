@@ -19,13 +19,13 @@ const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RateLimited {
     /// For how many seconds it wants to be left alone, if it says so.
-    pub(super) retry_after: Option<u32>,
+    pub(super) retry_after_seconds: Option<u32>,
 }
 
 impl RateLimited {
     /// How long Stripe wants to be left alone, if it says so.
     pub(super) fn retry_after(self) -> Option<Duration> {
-        let seconds = self.retry_after?;
+        let seconds = self.retry_after_seconds?;
         Some(Duration::from_secs(seconds.into()))
     }
 }
@@ -139,9 +139,9 @@ mod tests {
     fn stripe_is_left_alone_for_as_long_as_it_wants_within_reason() {
         for (wanted, pause) in [(7, 7), (3_600, 60)] {
             let (mut breaker, now) = (Breaker::default(), Instant::now());
-            let retry_after = Some(wanted);
+            let retry_after_seconds = Some(wanted);
 
-            breaker.note_limited(RateLimited { retry_after }, now);
+            breaker.note_limited(RateLimited { retry_after_seconds }, now);
 
             let pause = Some(Duration::from_secs(pause));
             assert_eq!(breaker.refuses(Lane::Refunds, now), pause);

@@ -14,7 +14,7 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use stripe_client_core::{RequestBuilder, StripeMethod, VERSION};
 
-use super::error::{ID_INVALID, StripeError, UNNAMED};
+use super::error::{ID_INVALID, StripeError, UNNAMED, Unanswered};
 use super::lane::Lane;
 use super::lanes::Lanes;
 use super::response::{Failure, StripeResponse};
@@ -92,7 +92,7 @@ impl Stripe {
         let ended = tokio::time::timeout(TRIES_MAX, tries).await;
         ended.unwrap_or_else(|_| {
             let message = format!("no response within {TRIES_MAX:?}");
-            Err(StripeError::Unavailable(message))
+            Err(StripeError::Unavailable(Unanswered::Sent(message)))
         })
     }
 
@@ -103,9 +103,12 @@ impl Stripe {
         key: Option<&str>,
     ) -> Result<T, StripeError> {
         let mut retries = Retries::default();
+        let mut before = None;
         self.with_retries(RetryBudget::note_call);
         loop {
-            self.lanes.enter(lane).await?;
+            // What was sent before may have happened, though this try is not sent.
+            let entered = self.lanes.enter(lane).await;
+            entered.map_err(|error| before.take().unwrap_or(error))?;
             let failure = match self.try_once(request, key).await {
                 Ok(object) => return Ok(object),
                 Err(failure) => failure,
@@ -114,6 +117,7 @@ impl Stripe {
                 return Err(failure.error);
             };
             tracing::warn!("asking Stripe again in {pause:?}: {}", failure.error);
+            before = Some(failure.error);
             tokio::time::sleep(pause).await;
         }
     }

@@ -27,9 +27,9 @@ pub enum StripeError {
         /// Stripe's id of the request.
         request_id: String,
     },
-    /// No usable answer in time. What was asked may have happened: ask again with the same key.
+    /// No usable answer in time.
     #[error("{0}")]
-    Unavailable(String),
+    Unavailable(Unanswered),
     /// An answer that cannot be read or used. Asked again, it may say the same for ever; what was
     /// asked for may have happened.
     #[error("an answer that cannot be used: {what} (request {request_id})")]
@@ -43,6 +43,17 @@ pub enum StripeError {
     /// <https://docs.stripe.com/api/idempotent_requests>
     #[error("Stripe replays a stored failure for this key (request {0})")]
     ReplayedFailure(String),
+}
+
+/// Why there is no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// Stripe was not asked: more wait than it takes, or it has had enough for now.
+    #[error("{0}")]
+    NotSent(String),
+    /// What was asked may have happened: ask again with the same key.
+    #[error("{0}")]
+    Sent(String),
 }
 
 impl StripeError {

@@ -4,9 +4,10 @@
 /// leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// A payment page is opened.
+    /// A payment page is opened for a buyer who waits for it.
     Create,
-    /// A payment page is closed, or it is asked why it is not open: seats wait for it.
+    /// A payment page is closed, or it is asked whether there is one, and why it is not open: seats
+    /// wait for it.
     Expire,
     /// Money goes back.
     Refunds,

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::breaker::{Breaker, RateLimited};
 use super::budget::Budget;
-use super::error::StripeError;
+use super::error::{StripeError, Unanswered};
 use super::lane::{Lane, PerLane};
 use crate::config::StripeLimits;
 
@@ -39,27 +39,27 @@ impl Lanes {
         }
     }
 
-    /// Waits until a call may go. `Unavailable` where its lane pauses, or is too full for one that
-    /// cannot wait.
+    /// Waits until a call may go. [`Unanswered::NotSent`] where its lane pauses, or is too full for
+    /// one that cannot wait.
     pub(super) async fn enter(&self, lane: Lane) -> Result<(), StripeError> {
-        match lane {
+        let entered = match lane {
             Lane::Verify => {
                 let entered = timeout(VERIFY_QUEUE_MAX, self.wait(lane)).await;
-                let full = || StripeError::Unavailable("too many ask about payments".to_owned());
-                entered.map_err(|_| full())?
+                let full = |_| Err("too many ask about payments".to_owned());
+                entered.unwrap_or_else(full)
             }
             Lane::Create | Lane::Expire | Lane::Refunds | Lane::Background => self.wait(lane).await,
-        }
+        };
+        entered.map_err(|why| StripeError::Unavailable(Unanswered::NotSent(why)))
     }
 
-    async fn wait(&self, lane: Lane) -> Result<(), StripeError> {
+    async fn wait(&self, lane: Lane) -> Result<(), String> {
         let _waiting = Waiting::new(self, lane);
         let _first = self.queues.of(lane).lock().await;
         loop {
             let now = Instant::now();
             if let Some(pause) = self.breaker().refuses(lane, now) {
-                let why = format!("Stripe has had enough for {pause:?}: this waits");
-                return Err(StripeError::Unavailable(why));
+                return Err(format!("Stripe has had enough for {pause:?}: this waits"));
             }
             if self.budget().take(lane, now) {
                 return Ok(());
@@ -120,5 +120,34 @@ impl Default for PerLane<tokio::sync::Mutex<()>> {
             verify: tokio::sync::Mutex::default(),
             background: tokio::sync::Mutex::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than a question of a buyer's waits, and shorter than any other call does.
+    const LONG: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn a_question_of_a_buyers_is_sent_away_after_a_second_in_its_queue_and_nothing_else_is() {
+        let lanes = Lanes::new(StripeLimits::SANDBOX);
+        let _verify = lanes.queues.verify.lock().await;
+        let _refunds = lanes.queues.refunds.lock().await;
+        let begun = Instant::now();
+
+        let (question, refund) = tokio::join!(
+            timeout(LONG, lanes.enter(Lane::Verify)),
+            timeout(2 * VERIFY_QUEUE_MAX, lanes.enter(Lane::Refunds)),
+        );
+
+        let sent_away = matches!(
+            question,
+            Ok(Err(StripeError::Unavailable(Unanswered::NotSent(_))))
+        );
+        assert!(sent_away, "{question:?}");
+        assert!(refund.is_err(), "{refund:?}");
+        assert!(begun.elapsed() >= 2 * VERIFY_QUEUE_MAX);
     }
 }

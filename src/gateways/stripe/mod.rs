@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 use stripe_client_core::{RequestBuilder, StripeMethod};
 
 pub use client::{Probe, Stripe};
-pub use error::StripeError;
+pub use error::{StripeError, Unanswered};
 pub use lane::Lane;
 use objects::CheckoutSession;
 pub use objects::{RetrievedSession, SessionLook};

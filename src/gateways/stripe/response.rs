@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::breaker::RateLimited;
-use super::error::StripeError;
+use super::error::{StripeError, Unanswered};
 use crate::domain::odd_json::simplify;
 
 /// The largest body that is read. A session has a few kilobytes.
@@ -60,7 +60,7 @@ impl StripeResponse {
     pub(super) async fn to(request: RequestBuilder) -> Result<Self, StripeError> {
         Self::read(request)
             .await
-            .map_err(|error| StripeError::Unavailable(describe(&error)))
+            .map_err(|error| StripeError::Unavailable(Unanswered::Sent(describe(&error))))
     }
 
     async fn read(request: RequestBuilder) -> reqwest::Result<Self> {
@@ -100,7 +100,8 @@ impl StripeResponse {
             });
         }
         let error = if is_transient(status) {
-            StripeError::Unavailable(format!("{status} (request {})", self.request_id()))
+            let what = format!("{status} (request {})", self.request_id());
+            StripeError::Unavailable(Unanswered::Sent(what))
         } else {
             self.refusal()
         };
@@ -115,8 +116,10 @@ impl StripeResponse {
         let is_limited =
             self.status == StatusCode::TOO_MANY_REQUESTS && self.error().code() != LOCK_TIMEOUT;
         // In seconds; a date, which Stripe does not send, says nothing.
-        let retry_after = self.header(RETRY_AFTER.as_str()).parse().ok();
-        is_limited.then_some(RateLimited { retry_after })
+        let retry_after_seconds = self.header(RETRY_AFTER.as_str()).parse().ok();
+        is_limited.then_some(RateLimited {
+            retry_after_seconds,
+        })
     }
 
     /// The body as it is, else simplified: what is odd in a member that nobody reads must not hide

@@ -11,7 +11,7 @@ use crate::domain::checkout::CheckoutReport;
 use crate::domain::payment::SettledBy;
 use crate::domain::stripe_report::{AttemptReference, Change, StripeReport};
 use crate::error::{Error, Result};
-use crate::gateways::stripe::{Lane, RetrievedSession, SessionLook, StripeError};
+use crate::gateways::stripe::{Lane, RetrievedSession, SessionLook, StripeError, Unanswered};
 use crate::repositories::sessions;
 use crate::settlement::{self, AttemptAnswer};
 
@@ -44,7 +44,7 @@ impl Asker {
         }
     }
 
-    fn lane(self) -> Lane {
+    pub(super) fn lane(self) -> Lane {
         match self {
             Self::Fence => Lane::Expire,
             Self::Background => Lane::Background,
@@ -120,6 +120,11 @@ async fn ask_in_turn(
         return Ok(asked_at);
     }
     let answer = app.stripe.retrieve_session(session_id, Lane::Verify).await;
+    if let Err(StripeError::Unavailable(Unanswered::NotSent(_))) = answer {
+        // Who asks next, here or elsewhere, may come through.
+        let mut db = app.acquire().await?;
+        sessions::withdraw_question(&mut db, id, now).await?;
+    }
     settle(app, attempt, session_id, answer, SettledBy::Verify).await?;
     Ok(now)
 }

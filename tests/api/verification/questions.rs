@@ -107,6 +107,31 @@ async fn whoever_waits_asks_again_when_they_may() {
     harness.reconcile().await;
 }
 
+/// One process has seen that Stripe has had enough, and the other has not.
+#[tokio::test]
+async fn a_question_that_was_not_sent_keeps_nobody_else_from_asking() {
+    let harness = TestApp::new().await;
+    let (dana, booking) = paid_unheard(&harness).await;
+    let other = harness.second_server().await;
+    let enough = json!({
+        "route": "POST /v1/checkout/sessions$", "kind": "status", "status": 429, "seconds": 60,
+    });
+    harness.knob("faults", enough).await;
+    let emil = harness.customer("emil");
+    let unanswered = emil.book(&harness.show().await, &["A2"]).await;
+    unanswered.refused(503, "payment_provider_unavailable");
+
+    let unsent = verify(&dana, &booking, 0).await;
+    let unasked = asked(&harness, &booking).await;
+    let session = json!({ "sessionId": booking["checkout"]["sessionId"] });
+    let path = "/api/payments/verify?wait=0";
+    let sent = dana.post_to(&other, path, &session).await;
+
+    assert_eq!((&unsent.body["status"], unasked), (&json!("pending"), 0));
+    assert_eq!(sent.body["status"], "confirmed", "{sent:?}");
+    harness.reconcile().await;
+}
+
 /// Whether Stripe has answered how the session of a booking stands.
 async fn is_answered(harness: &TestApp, booking: &Value) -> bool {
     let path = format!(
