@@ -15,7 +15,9 @@ pub async fn perform(app: &AppState, job: &Job) -> Result<()> {
 async fn perform_one(app: &AppState, job: &Job) -> Result<()> {
     match job {
         Job::EndHold { booking_id } => sessions::end_hold(app, *booking_id).await,
-        Job::FinishCheckout { booking_id } => checkout::resume(app, *booking_id).await.map(drop),
+        Job::FinishCheckout { booking_id } => {
+            checkout::resume_in_background(app, *booking_id).await
+        }
         Job::SettleEvent { event_id } => settlement::settle_deferred(app, event_id).await,
         Job::Refund { refund_id, .. } => refunding::submit_refund(app, *refund_id).await,
         Job::LookAtRefunds { payment_id, .. } => refunding::look_at_refunds(app, *payment_id).await,

@@ -1,6 +1,7 @@
 //! Stripe takes only so many calls. Whoever asks or pays back must not keep others from booking,
 //! and a Stripe that has had enough is not asked again and again.
 
+use chrono::TimeDelta;
 use futures_util::future::join_all;
 use holdfast::config::StripeLimits;
 use serde_json::{Value, json};
@@ -129,6 +130,29 @@ async fn refunds_and_questions_pause_while_stripe_answers_429_and_go_on_after_it
     while late.post(&path, json!({})).await.status != 200 {}
     harness.run_jobs().await;
     assert_eq!(harness.sql("select status from refunds").await, "succeeded");
+}
+
+/// A booking that nobody waits for any more is finished in the background.
+#[tokio::test]
+async fn only_pages_of_buyers_who_wait_are_opened_while_stripe_wants_to_be_left_alone() {
+    let harness = TestApp::new().await;
+    let show = harness.show().await;
+    let dana = harness.customer("dana");
+    let enough = json!({ "route": CREATE, "kind": "status", "status": 429, "seconds": 60 });
+    harness.knob("faults", enough).await;
+    let unanswered = dana.book(&show, &["A2"]).await;
+    unanswered.refused(503, "payment_provider_unavailable");
+
+    harness.advance(TimeDelta::seconds(3)).await;
+    harness.run_jobs().await;
+    let unasked = calls(&harness, "POST", "/v1/checkout/sessions").await;
+    let booked = harness.customer("emil").book(&show, &["A3"]).await;
+    harness.run_jobs().await;
+
+    assert_eq!(unasked, 1, "no other try");
+    assert_eq!(booked.status, 201, "{booked:?}");
+    // Stripe takes calls again, so that the others need not wait either.
+    assert_eq!(calls(&harness, "POST", "/v1/checkout/sessions").await, 3);
 }
 
 #[tokio::test]

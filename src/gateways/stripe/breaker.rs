@@ -64,7 +64,7 @@ impl Breaker {
         self.openings_in_a_row = self.openings_in_a_row.saturating_add(1);
         self.open_until = now.checked_add(pause);
         tracing::warn!(
-            "Stripe answers 429: for {pause:?} nothing is sent but what buyers wait for"
+            "Stripe answers 429: for {pause:?} it is only asked to open and close payment pages"
         );
     }
 
@@ -141,7 +141,12 @@ mod tests {
             let (mut breaker, now) = (Breaker::default(), Instant::now());
             let retry_after_seconds = Some(wanted);
 
-            breaker.note_limited(RateLimited { retry_after_seconds }, now);
+            breaker.note_limited(
+                RateLimited {
+                    retry_after_seconds,
+                },
+                now,
+            );
 
             let pause = Some(Duration::from_secs(pause));
             assert_eq!(breaker.refuses(Lane::Refunds, now), pause);

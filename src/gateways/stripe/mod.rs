@@ -30,19 +30,20 @@ use crate::domain::ids::AttemptId;
 
 impl Stripe {
     /// Asks for the session of `attempt` with exactly the stored `parameters`, which ask for it to
-    /// end at `expires_at`. The key is the attempt's, on every try, so that asking again gives the
-    /// same session.
+    /// end at `expires_at`; for whom, the lane says. The key is the attempt's, on every try, so that
+    /// asking again gives the same session.
     /// <https://docs.stripe.com/api/idempotent_requests>
     pub async fn create_session(
         &self,
         attempt: AttemptId,
         parameters: &str,
         expires_at: DateTime<Utc>,
+        lane: Lane,
     ) -> Result<OpenCheckout, StripeError> {
         let mut request = RequestBuilder::new(StripeMethod::Post, "/checkout/sessions");
         request.body = Some(parameters.to_owned());
         let key = attempt.stripe_key();
-        let session: CheckoutSession = self.call(Lane::Create, request, Some(&key)).await?;
+        let session: CheckoutSession = self.call(lane, request, Some(&key)).await?;
         session.usable(expires_at)
     }
 

@@ -15,7 +15,7 @@ mod voucher;
 
 pub use balance::Payer;
 pub use hold::HoldBookings;
-pub use page::resume;
+pub use page::{resume, resume_in_background};
 pub use session::StoreSessions;
 
 use crate::app::AppState;

@@ -9,20 +9,32 @@ use crate::domain::ids::BookingId;
 use crate::domain::job::Job;
 use crate::domain::refusal::Refusal;
 use crate::error::{Error, Result, explain};
+use crate::gateways::stripe::Lane;
 use crate::repositories::unanswered_attempts::{self, UnansweredAttempt};
 use crate::repositories::{bookings, jobs};
 
 /// When Stripe has not answered in a request, the first try in the background comes after this.
 const RETRY_SOON: TimeDelta = TimeDelta::seconds(3);
 
-/// Goes on with a booking whose request was cut short: asks Stripe again, under the same key and
-/// with the same parameters, if the answer is still missing. The booking must be the caller's.
+/// Goes on with a booking whose request was cut short, for its buyer: asks Stripe again, under the
+/// same key and with the same parameters, if the answer is still missing. The booking must be the
+/// caller's.
 pub async fn resume(app: &AppState, id: BookingId) -> Result<BookingDetails> {
+    go_on(app, id, Lane::Create).await?;
+    reload(app, id).await
+}
+
+/// The same, for nobody who waits.
+pub async fn resume_in_background(app: &AppState, id: BookingId) -> Result<()> {
+    go_on(app, id, Lane::Background).await
+}
+
+async fn go_on(app: &AppState, id: BookingId, lane: Lane) -> Result<()> {
     let unanswered = unanswered_attempts::find(&mut app.acquire().await?, id).await?;
     if let Some(unanswered) = unanswered {
-        open_session(app, unanswered, id).await?;
+        open_session(app, unanswered, id, lane).await?;
     }
-    reload(app, id).await
+    Ok(())
 }
 
 /// Why nothing can be paid of a booking of which nothing is due.
@@ -53,7 +65,7 @@ pub(super) async fn open(app: &AppState, held: HeldBooking) -> Result<BookingDet
         expires_at: attempt.expires_at,
         hold_expires_at: details.booking.hold_expires_at,
     };
-    match open_session(app, unanswered, id).await {
+    match open_session(app, unanswered, id, Lane::Create).await {
         Ok(Some(checkout)) => {
             let open_attempt = Some(OpenAttempt {
                 part: attempt.part,

@@ -15,6 +15,7 @@ use crate::domain::job::Job;
 use crate::domain::payment::SettledBy;
 use crate::domain::stripe_report::{AttemptReference, StripeReport};
 use crate::error::{Error, Result};
+use crate::gateways::stripe::Lane;
 use crate::repositories::attempts;
 use crate::repositories::unanswered_attempts::{self, UnansweredAttempt};
 use crate::repositories::{booking_events, jobs, sessions};
@@ -33,14 +34,15 @@ pub(super) async fn open_session(
     app: &AppState,
     unanswered: UnansweredAttempt,
     booking_id: BookingId,
+    lane: Lane,
 ) -> Result<Option<OpenCheckout>> {
     let mut unanswered = unanswered;
     for _ in 0..FORMS_MAX {
+        let (parameters, expires_at) = (&unanswered.parameters, unanswered.expires_at);
         let asked = app
             .stripe
-            .create_session(unanswered.id, &unanswered.parameters, unanswered.expires_at)
-            .await;
-        let error = match asked {
+            .create_session(unanswered.id, parameters, expires_at, lane);
+        let error = match asked.await {
             Ok(checkout) => {
                 let attempt_id = unanswered.id;
                 let session = NewSession {

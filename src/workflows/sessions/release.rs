@@ -175,7 +175,7 @@ async fn release(app: &App, id: BookingId) -> Result<BookingStatus> {
 async fn close(app: &App, id: BookingId, unclosed: &UnclosedAttempt) -> Result<()> {
     let session_id = match &unclosed.session_id {
         Some(session_id) => Some(session_id.clone()),
-        None => learn_session(app, unclosed).await?,
+        None => learn_session(app, unclosed, Asker::Fence).await?,
     };
     let attempt = AttemptOfBooking {
         attempt_id: unclosed.id,
@@ -196,12 +196,16 @@ async fn close(app: &App, id: BookingId, unclosed: &UnclosedAttempt) -> Result<(
 /// The session of an attempt that Stripe has not answered: asked for again under the same key.
 /// `None` where Stripe says that there is none, or keeps answering with a stored failure, or with
 /// what cannot be used after the time of the session: then nobody was ever given a link.
-pub(super) async fn learn_session(app: &App, attempt: &UnclosedAttempt) -> Result<Option<String>> {
-    match app
+pub(super) async fn learn_session(
+    app: &App,
+    attempt: &UnclosedAttempt,
+    asker: Asker,
+) -> Result<Option<String>> {
+    let (parameters, expires_at) = (&attempt.parameters, attempt.expires_at);
+    let asked = app
         .stripe
-        .create_session(attempt.id, &attempt.parameters, attempt.expires_at)
-        .await
-    {
+        .create_session(attempt.id, parameters, expires_at, asker.lane());
+    match asked.await {
         Ok(checkout) => {
             let session = NewSession {
                 attempt_id: attempt.id,

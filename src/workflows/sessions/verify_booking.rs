@@ -74,7 +74,9 @@ async fn learn_open_session(app: &App, id: BookingId) -> Result<bool> {
     let hold = attempts::find_hold(&mut app.acquire().await?, id).await?;
     let unclosed = hold.and_then(|hold| hold.unclosed);
     match unclosed.filter(|attempt| attempt.session_id.is_none()) {
-        Some(attempt) => Ok(release::learn_session(app, &attempt).await?.is_some()),
+        Some(attempt) => Ok(release::learn_session(app, &attempt, Asker::Admin)
+            .await?
+            .is_some()),
         None => Ok(false),
     }
 }
