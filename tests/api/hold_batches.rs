@@ -217,3 +217,31 @@ async fn who_shares_a_commit_without_an_answer_is_told_that_it_may_be_done() {
     assert_eq!(harness.sql("select count(*) from bookings").await, "3");
     harness.reconcile().await;
 }
+
+/// The limits of what a buyer may hold are counted in the statements that there were before.
+#[tokio::test]
+async fn a_booking_makes_three_round_trips_beside_those_of_its_transaction() {
+    let database = database().await;
+    let pg_proxy = PgProxy::start(&database.options_of_serve()).await;
+    let harness = TestApp::on(database, &[("DATABASE_URL", pg_proxy.url())]).await;
+    let show = harness.show_with(json!({ "maxSeatsPerUser": 4 })).await;
+    let dana = harness.customer("dana");
+    dana.get("/api/bookings").await;
+    harness.customer("gil").booked(&show, &["A9"]).await;
+
+    pg_proxy.hold_up(Held::Statement, usize::MAX);
+    dana.booked(&show, &["A2"]).await;
+
+    let statements = pg_proxy.statements();
+    let expected = [
+        "holder_counts(",
+        "begin",
+        "lock_holders(",
+        "commit",
+        "update checkout_attempts",
+    ];
+    assert_eq!(statements.len(), expected.len(), "{statements:#?}");
+    for (statement, says) in statements.iter().zip(expected) {
+        assert!(statement.contains(says), "{says}: {statements:#?}");
+    }
+}
