@@ -24,7 +24,6 @@ pub(super) struct Progress {
 
 struct State {
     phase: Phase,
-    since: Instant,
     reading: Reading,
     /// Since when the server stops.
     stopping_since: Option<Instant>,
@@ -40,15 +39,15 @@ struct Reading {
     behind: Duration,
 }
 
-/// What the connection does.
+/// What the connection does, and since when, where that is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// It is open, and nothing has come yet.
-    Silent,
+    Silent(Instant),
     /// Its last request was answered.
-    Idle,
+    Idle(Instant),
     /// A request has begun.
-    Head,
+    Head(Instant),
     /// The head is whole, and the body is not.
     Body,
     /// The request is whole, and its answer under way.
@@ -60,8 +59,7 @@ impl Progress {
         let now = Instant::now();
         Self {
             state: Mutex::new(State {
-                phase: Phase::Silent,
-                since: now,
+                phase: Phase::Silent(now),
                 reading: Reading {
                     unread_since: None,
                     read_since: now,
@@ -76,21 +74,21 @@ impl Progress {
     /// Bytes have come. What follows an answer is the head of the next request.
     pub(super) fn received(&self) {
         let mut state = self.state();
-        if matches!(state.phase, Phase::Silent | Phase::Idle) {
-            state.enter(Phase::Head);
+        if matches!(state.phase, Phase::Silent(_) | Phase::Idle(_)) {
+            state.phase = Phase::Head(Instant::now());
         }
     }
 
-    /// The head of a request is whole.
-    pub(super) fn head_ended(&self) {
-        self.state().enter(Phase::Body);
+    /// The head of a request is whole; without a body, so is the request.
+    pub(super) fn head_ended(&self, has_body: bool) {
+        self.state().phase = if has_body { Phase::Body } else { Phase::Answer };
     }
 
     /// The body of the request is whole.
     pub(super) fn body_ended(&self) {
         let mut state = self.state();
         if state.phase == Phase::Body {
-            state.enter(Phase::Answer);
+            state.phase = Phase::Answer;
         }
     }
 
@@ -114,9 +112,9 @@ impl Progress {
     pub(super) fn idle_since(&self) -> Option<(Instant, bool)> {
         let state = self.state();
         match state.phase {
-            Phase::Silent | Phase::Head => Some((state.since, true)),
-            Phase::Idle if state.reading.unread_since.is_none() => Some((state.since, false)),
-            Phase::Idle | Phase::Body | Phase::Answer => None,
+            Phase::Silent(since) | Phase::Head(since) => Some((since, true)),
+            Phase::Idle(since) if state.reading.unread_since.is_none() => Some((since, false)),
+            Phase::Idle(_) | Phase::Body | Phase::Answer => None,
         }
     }
 
@@ -126,8 +124,8 @@ impl Progress {
         let mut state = self.state();
         state.stopping_since = Some(Instant::now());
         match state.phase {
-            Phase::Silent | Phase::Head => false,
-            Phase::Idle => state.reading.unread_since.is_some(),
+            Phase::Silent(_) | Phase::Head(_) => false,
+            Phase::Idle(_) => state.reading.unread_since.is_some(),
             Phase::Body | Phase::Answer => true,
         }
     }
@@ -172,16 +170,11 @@ impl Progress {
 }
 
 impl State {
-    fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
-        self.since = Instant::now();
-    }
-
     /// Until when it may take. What handlers take is bounded by themselves.
     fn deadline(&self, limits: &Limits) -> Option<Instant> {
         let of_phase = match self.phase {
-            Phase::Silent | Phase::Idle => after(self.since, limits.idle_wait_max),
-            Phase::Head => after(self.since, limits.head_wait_max),
+            Phase::Silent(since) | Phase::Idle(since) => after(since, limits.idle_wait_max),
+            Phase::Head(since) => after(since, limits.head_wait_max),
             Phase::Body => self
                 .stopping_since
                 .and_then(|since| after(since, limits.stop_wait_max)),
@@ -259,7 +252,7 @@ impl HttpBody for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        self.progress.state().enter(Phase::Idle);
+        self.progress.state().phase = Phase::Idle(Instant::now());
     }
 }
 

@@ -40,9 +40,9 @@ impl Unread {
 
     /// The body of a request for its handler. What the handler does not read comes back.
     pub(super) fn watch(self: &Arc<Self>, body: Incoming) -> Body {
-        self.progress.head_ended();
-        if body.is_end_stream() {
-            self.progress.body_ended();
+        let has_body = !body.is_end_stream();
+        self.progress.head_ended(has_body);
+        if !has_body {
             return Body::empty();
         }
         Body::new(WatchedBody {
