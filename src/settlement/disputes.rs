@@ -137,7 +137,7 @@ impl Round<'_> {
             .is_some()
         {
             let id = payment.booking_id;
-            tracing::error!(booking.id = %id, "it is not clear how much of a dispute has come back");
+            tracing::error!(booking.id = %id, "how much of a dispute has come back is not clear");
         }
         Ok(())
     }

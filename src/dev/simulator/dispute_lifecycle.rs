@@ -15,8 +15,8 @@ pub(super) struct Complaint {
     pub(super) reason: String,
     /// As what the dispute begins.
     pub(super) status: DisputeStatus,
-    /// About how much; `None` for all that was not refunded. It may be of all that was captured: the
-    /// bank does not know of refunds.
+    /// About how much; `None` for all that was not refunded. It may be of all that was captured:
+    /// the bank does not know of refunds.
     pub(super) amount: Option<i64>,
 }
 
