@@ -52,7 +52,8 @@ const DESCRIPTION: &str = "Bookings, paid through Stripe Checkout. An unknown pa
     where the client sent one, and a browser may not read these answers, as their origin is not \
     known. Who ends the connection within the head, or sends nothing, gets no answer.\n\n\
     A request of HTTP/1.1 that does not name one host gets 400 `malformed_request`, and a body \
-    that takes longer than 10 s 408 `request_timeout`.\n\n\
+    that takes longer than 10 s 408 `request_timeout`; sooner, where bodies that others do not \
+    end take all the room and it began first.\n\n\
     An answer that comes before a large body was read closes the connection as well. What the \
     client still sends is read for up to 16 MiB and 5 s; beyond that the answer may be lost.";
 
