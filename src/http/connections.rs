@@ -144,6 +144,10 @@ impl Table {
 
     /// Of some connections, another part of them each time, one that has no request: rather one
     /// that never had any, and then the one that has been so for the longest.
+    ///
+    /// They are gone through in the order in which they came, one after the other: who has just
+    /// come is safe for as many as are looked at, however fast they come, and so has time for a
+    /// request.
     fn longest_idle(&mut self) -> Option<u64> {
         let before = self.open.range(..self.hand);
         let candidates = self.open.range(self.hand..).chain(before);
@@ -153,9 +157,9 @@ impl Table {
             let (since, never_had_any) = open.progress.idle_since()?;
             Some((!never_had_any, since, *id))
         });
-        let longest = idle.min();
-        self.hand = last.wrapping_add(1);
-        longest.map(|(_, _, id)| id)
+        let longest = idle.min().map(|(_, _, id)| id);
+        self.hand = longest.unwrap_or(last).wrapping_add(1);
+        longest
     }
 }
 
@@ -167,6 +171,10 @@ impl Drop for ConnectionPermit {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
+    use futures_util::FutureExt;
+
     use super::*;
 
     /// Where an address may have one connection.
@@ -214,5 +222,23 @@ mod tests {
         assert!(admit("::1").is_some());
         assert!(admit("::ffff:10.1.2.3").is_some());
         assert!(admit("11.1.2.3").is_none());
+    }
+
+    /// Else a flood of silent connections would end requests that are about to be sent.
+    #[test]
+    fn who_has_just_come_makes_no_room_before_others_do() {
+        let connections = Arc::new(Connections::new(Limits {
+            connections_max: 2 * CANDIDATES_MAX,
+            ..Limits::default()
+        }));
+        let admit = || connections.admit(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let _silent: Vec<_> = (0..2 * CANDIDATES_MAX).map(|_| admit()).collect();
+
+        for round in 0..CANDIDATES_MAX {
+            let buyer = admit();
+            let _flood: Vec<_> = (1..CANDIDATES_MAX).map(|_| admit()).collect();
+
+            assert!(buyer.progress.ended().now_or_never().is_none(), "{round}");
+        }
     }
 }
