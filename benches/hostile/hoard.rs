@@ -1,5 +1,5 @@
-//! One account asks for a whole show, thirty requests at once, and asks again without a pause; an
-//! honest buyer looks every second, and books two of the seats that they see.
+//! One account asks for a whole show, thirty requests at once, and asks again without a pause;
+//! honest buyers look, one every second, and book two of the seats that they see.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,12 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::{Caller, World};
+use crate::Settings;
+use crate::report::Report;
+use crate::world::{Caller, Start, World};
 
 /// Holds end often enough to be renewed while the script runs.
-pub(crate) const SETTINGS: &[(&str, &str)] = &[("HOLD_SECONDS", "10")];
+const SETTINGS: &[(&str, &str)] = &[("HOLD_SECONDS", "10")];
 
 /// Rows of the show, and requests at once: each asks for a row of ten.
 const ROWS: u8 = 30;
@@ -30,11 +32,17 @@ struct Seen {
     fewest: Option<usize>,
 }
 
-pub(crate) async fn run(world: &World, lasting: Duration) {
+pub(crate) async fn run(settings: &Settings) -> Report {
+    let mut report = Report::begin("hoard");
+    let start = Start {
+        own: SETTINGS,
+        ..Start::usual("hoard", settings)
+    };
+    let world = World::new(start).await;
     let show = world.show(ROWS).await;
     let rows = world.free_seats(&show).await;
     let hoarder = world.caller("hoarder", &json!({}));
-    let end = Instant::now() + lasting;
+    let end = Instant::now() + settings.lasting();
     let hoard = rows.chunks(10).map(async |row| {
         while Instant::now() < end {
             let (status, _) = hoarder.book(&show, row).await;
@@ -43,26 +51,24 @@ pub(crate) async fn run(world: &World, lasting: Duration) {
             }
         }
     });
-    let (seen, _) = tokio::join!(look(world, &show, end), join_all(hoard));
+    let (seen, _) = tokio::join!(look(&world, &show, end), join_all(hoard));
     println!(
         "the hoarder was answered: {:?}",
         hoarder.answers.lock().unwrap()
     );
-    println!(
-        "an honest buyer looked {} times, saw free seats {} times (at least {} of {}), \
-         and booked {} of {} times",
-        seen.visits,
-        seen.free,
-        seen.fewest.unwrap_or_default(),
-        rows.len(),
-        seen.booked,
-        seen.tries
-    );
+    let visits = format!("of {} honest visits, saw free seats", seen.visits);
+    report.at_least(&visits, "0", seen.free, seen.visits);
+    // Another may be quicker: the hoarder too, when a hold of theirs ends.
+    let booked = format!("of {} tries to book, were granted", seen.tries);
+    report.at_least(&booked, "0", seen.booked, seen.tries / 2);
+    let fewest = format!("of {} seats, were free at the least", rows.len());
+    report.note(&fewest, "0", seen.fewest.unwrap_or_default());
+    report.end()
 }
 
-/// What an honest buyer gets. What they have booked they call off, to try again.
+/// What honest buyers get, one after the other. What they have booked they call off, so that the
+/// next one finds as much.
 async fn look(world: &World, show: &str, end: Instant) -> Seen {
-    let buyer = world.caller("buyer", &json!({}));
     let mut seen = Seen::default();
     // The hoarder begins.
     tokio::time::sleep(LOOK_EVERY).await;
@@ -76,6 +82,7 @@ async fn look(world: &World, show: &str, end: Instant) -> Seen {
         if let Some(two) = free.get(..2) {
             seen.free += 1;
             seen.tries += 1;
+            let buyer = world.caller(&format!("buyer{}", seen.visits), &json!({}));
             let (status, booking) = buyer.book(show, two).await;
             if status == 201 {
                 seen.booked += 1;

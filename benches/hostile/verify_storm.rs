@@ -1,30 +1,28 @@
 //! Callers who ask about their sessions as fast as their limits let them, while others book: nobody
 //! who books may notice. Prints how long buyers waited, and how often Stripe was asked.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use holdfast::app::Clock;
 use holdfast::config::{Config, StripeLimits};
-use holdfast::dev::identity::{Issuer, IssuerSettings};
-use holdfast::dev::simulator::{Options, Simulator};
-use holdfast::dev::test_database::{TestDatabase, digest};
-use holdfast::repositories::database::{self, MIGRATOR, QUEUE_VERSION};
+use holdfast::dev::simulator::Simulator;
 use holdfast::{jobs, routes, workflows};
 use reqwest::Client;
 use serde_json::{Value, json};
-use sqlx::ConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-const ORIGIN: &str = "http://front.example";
-const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+use crate::report::Report;
+use crate::surroundings::{ANY_PORT, Surroundings, send, show, simulator_options};
 
 /// Who ask, with so many sessions each, about all of which they ask at once.
 const CALLERS: usize = 25;
 const SESSIONS: usize = 6;
+/// What there is to be booked.
+const ROWS: [&str; 5] = ["A", "B", "C", "D", "E"];
+const ROW_SEATS: usize = 40;
 /// Who book meanwhile, one seat each.
 const BUYERS: usize = 20;
 /// Between two buyers.
@@ -74,24 +72,23 @@ struct Booked {
 }
 
 struct World {
-    simulator: Simulator,
-    issuer: Issuer,
+    surroundings: Surroundings,
     url: String,
     http: Client,
     show: String,
-    _database: TestDatabase,
 }
 
-/// Runs all cases; what has gone wrong.
-pub(crate) async fn run() -> Vec<String> {
-    let mut wrong = Vec::new();
+/// Runs all cases.
+pub(crate) async fn run() -> Vec<Report> {
+    let mut reports = Vec::new();
     for case in &CASES {
-        wrong.extend(blow(case).await);
+        reports.push(blow(case).await);
     }
-    wrong
+    reports
 }
 
-async fn blow(case: &Case) -> Option<String> {
+async fn blow(case: &Case) -> Report {
+    let mut report = Report::begin(&format!("verify-storm, {}", case.name));
     let stopping = CancellationToken::new();
     let world = Arc::new(World::new(case, &stopping).await);
     let sessions = world.sessions().await;
@@ -121,44 +118,27 @@ async fn blow(case: &Case) -> Option<String> {
     buyers.sort_by_key(|buyer| buyer.took);
     let refused = buyers.iter().filter(|buyer| buyer.status != 201).count();
     let (p50, p90) = (buyers[BUYERS / 2].took, buyers[BUYERS * 9 / 10 - 1].took);
-    println!(
-        "{:<28} buyers' p50 {p50:>9.1?}, p90 {p90:>9.1?}, not booked {refused} of {BUYERS}; \
-         {reads} reads at Stripe in {took:.1?}",
-        case.name
-    );
-    let is_wrong = refused > 0 || p90 > P90_MAX;
-    is_wrong.then(|| format!("{}: buyers notice", case.name))
+    report.note("buyers' p50", "18.6 s", p50);
+    report.at_most("buyers' p90", "", p90, P90_MAX);
+    let of_all = format!("not booked, of {BUYERS} buyers");
+    report.at_most(&of_all, "8", refused, 0);
+    let read = format!("reads at Stripe in {took:.0?}");
+    report.note(&read, "5,169 in 52 s", reads);
+    report.end()
 }
 
 impl World {
     async fn new(case: &Case, stopping: &CancellationToken) -> Self {
-        let options = Options {
-            bind: ANY_PORT,
-            endpoints: Vec::new(),
-            data_file: None,
-            now: None,
-        };
-        let simulator = Simulator::start(options).await.unwrap();
-        let issuer = Issuer::start(IssuerSettings {
-            bind: ANY_PORT,
-            key_file: None,
-            site: None,
-        })
-        .await
-        .unwrap();
-        let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
-        let database =
-            TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
+        let simulator = Simulator::start(simulator_options()).await;
+        let surroundings = Surroundings::new(simulator.unwrap()).await;
+        let environment = surroundings.environment();
         let setting = |variable: &str| match variable {
-            "DATABASE_URL" => Some(database.options().to_url_lossy().to_string()),
-            "STRIPE_SECRET_KEY" => Some("sk_test_hostile".to_owned()),
-            "STRIPE_WEBHOOK_SECRET" => Some("whsec_hostile".to_owned()),
-            "STRIPE_API_BASE" => Some(simulator.url()),
-            "CLERK_ISSUER" => Some(issuer.url()),
-            "APP_ORIGINS" => Some(ORIGIN.to_owned()),
             "HOLDS_PER_USER" => Some("0".to_owned()),
             "RATE_LIMIT_PER_MINUTE" => Some(case.per_minute.to_owned()),
-            _ => None,
+            _ => {
+                let mut set = environment.iter().filter(|(name, _)| *name == variable);
+                set.next().map(|(_, value)| value.clone())
+            }
         };
         let mut config = Config::read(setting).unwrap();
         config.stripe.limits = case.limits;
@@ -176,32 +156,23 @@ impl World {
             tokio::join!(serving, Box::pin(jobs::run(app, stop)));
         });
         let mut world = Self {
-            simulator,
-            issuer,
+            surroundings,
             url,
             http: Client::new(),
             show: String::new(),
-            _database: database,
         };
         world.open_show().await;
         let delay = json!({
             "route": "*", "kind": "delay", "seconds": STRIPE_SECONDS, "times": 1_000_000,
         });
-        let knob = format!("{}/_simulator/faults", world.simulator.url());
-        let turned = world.http.post(knob).body(delay.to_string()).send().await;
-        assert!(turned.unwrap().status().is_success());
+        let (status, turned) = world.surroundings.knob(&world.http, "faults", &delay).await;
+        assert_eq!(status, 200, "{turned}");
         world
     }
 
     async fn open_show(&mut self) {
-        let rows = ["A", "B", "C", "D", "E"];
-        let rows = rows.map(|row| json!({ "row": row, "seats": 40, "tier": "regular" }));
-        let starts_at = Clock::system().now() + chrono::TimeDelta::days(30);
-        let show = json!({
-            "title": "Metropolis", "startsAt": starts_at, "timezone": "Europe/Berlin", "rows": rows,
-            "tiers": [{ "name": "regular", "price": { "amountMinor": 1200, "currency": "eur" } }],
-        });
-        let admin = self.token("admin", &json!({ "role": "admin" }));
+        let show = show(ROWS.map(str::to_owned), ROW_SEATS);
+        let admin = self.surroundings.admin_token();
         let (status, show) = self.post(&admin, "/api/admin/shows", &show).await;
         assert_eq!(status, 201, "{show}");
         show["id"].as_str().unwrap().clone_into(&mut self.show);
@@ -210,7 +181,9 @@ impl World {
     /// The sessions of the callers, with the tokens that may ask about them.
     async fn sessions(&self) -> Vec<(String, String)> {
         let book = async |number: usize| {
-            let token = self.token(&format!("caller{}", number / SESSIONS), &json!({}));
+            let token = self
+                .surroundings
+                .token(&format!("caller{}", number / SESSIONS), &json!({}));
             let (status, booking) = self.book(&token, number).await;
             assert_eq!(status, 201, "{booking}");
             let session = booking["checkout"]["sessionId"].as_str().unwrap();
@@ -241,7 +214,9 @@ impl World {
     }
 
     async fn book_one(&self, number: usize) -> Booked {
-        let token = self.token(&format!("buyer{number}"), &json!({}));
+        let token = self
+            .surroundings
+            .token(&format!("buyer{number}"), &json!({}));
         let began = Instant::now();
         let (status, _) = self.book(&token, CALLERS * SESSIONS + number).await;
         let took = began.elapsed();
@@ -250,11 +225,8 @@ impl World {
 
     /// Books the seat of this number.
     async fn book(&self, token: &str, number: usize) -> (u16, Value) {
-        let seat = format!(
-            "{}{}",
-            ["A", "B", "C", "D", "E"][number / 40],
-            number % 40 + 1
-        );
+        let (row, seat) = (ROWS[number / ROW_SEATS], number % ROW_SEATS + 1);
+        let seat = format!("{row}{seat}");
         let wanted = json!({ "kind": "show", "showId": self.show, "seats": [seat] });
         self.post(token, "/api/bookings", &wanted).await
     }
@@ -263,30 +235,18 @@ impl World {
         let request = self.http.post(format!("{}{path}", self.url));
         let request = request.header("content-type", "application/json");
         let request = request.bearer_auth(token).body(body.to_string());
-        let answer = request.send().await.unwrap();
-        let status = answer.status().as_u16();
-        let body = answer.text().await.unwrap();
-        (status, serde_json::from_str(&body).unwrap_or_default())
+        send(request).await.unwrap()
     }
 
     /// How often Stripe was asked how a session stands.
     async fn reads(&self) -> usize {
-        let url = format!("{}/_simulator/requests", self.simulator.url());
-        let asked = self.http.get(url).send().await.unwrap().text().await;
-        let asked: Value = serde_json::from_str(&asked.unwrap()).unwrap();
+        let url = self.surroundings.simulator.url();
+        let asked = self.http.get(format!("{url}/_simulator/requests"));
+        let (_, asked) = send(asked).await.unwrap();
         let is_read = |asked: &&Value| {
             let path = asked["path"].as_str().unwrap_or_default();
             asked["method"] == "GET" && path.starts_with("/v1/checkout/sessions/")
         };
         asked.as_array().unwrap().iter().filter(is_read).count()
-    }
-
-    fn token(&self, name: &str, metadata: &Value) -> String {
-        let now = Clock::system().now().timestamp();
-        self.issuer.token(&json!({
-            "sub": format!("user_{name}"), "email": format!("{name}@example.com"),
-            "iss": self.issuer.url(), "azp": ORIGIN, "metadata": metadata,
-            "iat": now, "nbf": now, "exp": now + 60 * 60,
-        }))
     }
 }

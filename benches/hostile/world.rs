@@ -1,33 +1,59 @@
 //! What is around the callers: a database, a Stripe, an issuer, and one process.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
-use holdfast::app::Clock;
-use holdfast::dev::identity::{Issuer, IssuerSettings};
-use holdfast::dev::simulator::{Endpoint, Options, Simulator};
-use holdfast::dev::test_database::{TestDatabase, digest};
-use holdfast::repositories::database::{self, MIGRATOR, QUEUE_VERSION};
+use holdfast::dev::simulator::Simulator;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use sqlx::ConnectOptions;
 
-use crate::process::{Errors, Process};
+use crate::Settings;
+use crate::surroundings::process::{Errors, Process};
+use crate::surroundings::{Surroundings, send, show, simulator_options};
+use crate::usage::Usage;
 
-const ORIGIN: &str = "http://front.example";
-const SECRET: &str = "whsec_hostile";
-const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Longer than a request may take.
+const ANSWER_MAX: Duration = Duration::from_secs(40);
+/// The status of a request that got no answer.
+pub(crate) const NO_ANSWER: u16 = 0;
+/// How many seats each row of a show has.
+const ROW_SEATS: usize = 10;
+
+/// How the process is started: with what it cannot do without, and with these settings; all others
+/// are the defaults.
+pub(crate) struct Start<'a> {
+    /// What its log is called.
+    pub(crate) name: &'static str,
+    /// The scenario's.
+    pub(crate) own: &'static [(&'static str, &'static str)],
+    /// Those of whoever compares.
+    pub(crate) given: &'a [(String, String)],
+    /// How many files it may have open, if not as many as we may.
+    pub(crate) files_max: Option<u64>,
+}
+
+impl<'a> Start<'a> {
+    /// With nothing else than what whoever compares has given.
+    pub(crate) fn usual(name: &'static str, settings: &'a Settings) -> Self {
+        Self {
+            name,
+            own: &[],
+            given: &settings.set,
+            files_max: None,
+        }
+    }
+}
 
 /// All of it ends with this.
 pub(crate) struct World {
     url: String,
     http: Client,
-    issuer: Issuer,
-    _process: Process,
-    _simulator: Simulator,
-    _database: TestDatabase,
+    process: Process,
+    errors: Errors,
+    surroundings: Surroundings,
 }
 
 /// Somebody with an account.
@@ -39,124 +65,125 @@ pub(crate) struct Caller<'a> {
 }
 
 impl World {
-    /// With what the process cannot do without, and with these settings; all others are the
-    /// defaults.
-    pub(crate) async fn new(own: &[(&'static str, &str)], given: &[(String, String)]) -> Self {
-        let options = Options {
-            bind: ANY_PORT,
-            endpoints: Vec::new(),
-            data_file: None,
-            now: None,
-        };
-        let simulator = Simulator::start(options).await.unwrap();
-        let issuer = IssuerSettings {
-            bind: ANY_PORT,
-            key_file: None,
-            site: None,
-        };
-        let issuer = Issuer::start(issuer).await.unwrap();
-        let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
-        let database =
-            TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
-        let needed = [
-            (
-                "DATABASE_URL",
-                database.options().to_url_lossy().to_string(),
-            ),
-            ("STRIPE_SECRET_KEY", "sk_test_hostile".to_owned()),
-            ("STRIPE_WEBHOOK_SECRET", SECRET.to_owned()),
-            ("STRIPE_API_BASE", simulator.url()),
-            ("CLERK_ISSUER", issuer.url()),
-            ("APP_ORIGINS", ORIGIN.to_owned()),
-            ("LOG_FORMAT", "json".to_owned()),
-        ];
-        let own = own.iter().map(|(name, value)| (*name, (*value).to_owned()));
-        let mut environment: Vec<(&'static str, String)> = needed.into_iter().chain(own).collect();
-        for (name, value) in given {
+    pub(crate) async fn new(start: Start<'_>) -> Self {
+        let simulator = Simulator::start(simulator_options()).await;
+        let surroundings = Surroundings::new(simulator.unwrap()).await;
+        let mut environment = surroundings.environment();
+        let own = start.own.iter();
+        environment.extend(own.map(|(name, value)| (*name, (*value).to_owned())));
+        for (name, value) in start.given {
             println!("{name}={value}");
             environment.push((&*name.clone().leak(), value.clone()));
         }
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/hostile");
         std::fs::create_dir_all(&folder).unwrap();
-        let mut process = Process::new("hostile", environment, folder, &Errors::default());
+        let errors = Errors::default();
+        let mut process = Process::new(start.name, environment, folder, &errors);
+        if let Some(files_max) = start.files_max {
+            process.limit_files(files_max);
+        }
         process.start().await;
         let url = process.url();
-        simulator.add_endpoint(Endpoint {
-            url: format!("{url}/api/stripe"),
-            secret: SECRET.to_owned(),
-            api_version: None,
-        });
+        surroundings.send_events_to(format!("{url}/api/stripe"));
+        // Each request is of somebody else, and so comes on a connection of its own.
+        let http = Client::builder().pool_max_idle_per_host(0);
         Self {
             url,
-            http: Client::new(),
-            issuer,
-            _process: process,
-            _simulator: simulator,
-            _database: database,
+            http: http.timeout(ANSWER_MAX).build().unwrap(),
+            process,
+            errors,
+            surroundings,
         }
     }
 
-    /// An account, with claims of its own.
+    /// Where the process listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.url.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        Usage::of(self.process.id())
+    }
+
+    /// How many errors the process has logged.
+    pub(crate) fn errors(&self) -> u64 {
+        let errors = self.errors.lock().unwrap();
+        errors.values().map(|(count, _)| count).sum()
+    }
+
+    /// Tells the process to stop; how long that took.
+    pub(crate) async fn stop(&mut self) -> Duration {
+        self.process.stop().await
+    }
+
+    /// An account, with metadata of its own.
     pub(crate) fn caller(&self, name: &str, metadata: &Value) -> Caller<'_> {
-        let now = Clock::system().now().timestamp();
-        let claims = json!({
-            "sub": format!("user_{name}"), "email": format!("{name}@example.com"),
-            "iss": self.issuer.url(), "azp": ORIGIN, "iat": now, "nbf": now,
-            "exp": now + 60 * 60, "metadata": metadata,
-        });
         Caller {
             world: self,
-            token: self.issuer.token(&claims),
+            token: self.surroundings.token(name, metadata),
             answers: Mutex::default(),
         }
     }
 
     /// Puts a show on sale, of so many rows of ten seats; returns its id.
     pub(crate) async fn show(&self, rows: u8) -> String {
-        let rows: Vec<Value> = (0..rows)
-            .map(|row| {
-                let name = format!("{}{}", letter(row / 26), letter(row % 26));
-                json!({ "row": name, "seats": 10, "tier": "regular" })
-            })
-            .collect();
-        let show = json!({
-            "title": "Metropolis", "startsAt": Clock::system().now() + chrono::TimeDelta::days(30),
-            "timezone": "Europe/Berlin", "rows": rows,
-            "tiers": [{ "name": "regular", "price": { "amountMinor": 1200, "currency": "eur" } }],
-        });
+        self.create("shows", &show(rows_named(rows), ROW_SEATS))
+            .await
+    }
+
+    /// Puts so many movies on, with so many shows each; returns the ids of the shows.
+    pub(crate) async fn catalogue(&self, movies: u8, shows: u8, rows: u8) -> Vec<String> {
+        let mut ids = Vec::new();
+        for number in 0..movies {
+            let movie = json!({ "title": format!("Metropolis, part {number}") });
+            let movie = self.create("movies", &movie).await;
+            for _ in 0..shows {
+                let mut show = show(rows_named(rows), ROW_SEATS);
+                show["movieId"] = json!(movie);
+                show.as_object_mut().unwrap().remove("title");
+                ids.push(self.create("shows", &show).await);
+            }
+        }
+        ids
+    }
+
+    /// Makes something of the catalogue; returns its id.
+    async fn create(&self, what: &str, wanted: &Value) -> String {
         let admin = self.caller("admin", &json!({ "role": "admin" }));
-        let (status, show) = admin.call(Method::POST, "/api/admin/shows", &show).await;
-        assert_eq!(status, 201, "{show}");
-        show["id"].as_str().unwrap().to_owned()
+        let path = format!("/api/admin/{what}");
+        let (status, made) = admin.call(Method::POST, &path, wanted).await;
+        assert_eq!(status, 201, "{made}");
+        made["id"].as_str().unwrap().to_owned()
     }
 
     /// The labels of the seats that anybody can see to be free.
     pub(crate) async fn free_seats(&self, show: &str) -> Vec<String> {
-        let map = self
-            .http
-            .get(format!("{}/api/shows/{show}/seats", self.url));
-        let map: Value =
-            serde_json::from_str(&map.send().await.unwrap().text().await.unwrap()).unwrap();
+        let path = format!("{}/api/shows/{show}/seats", self.url);
+        let (_, map) = send(self.http.get(path)).await.unwrap();
         let seats = map["seats"].as_array().unwrap();
         let free = seats.iter().filter(|seat| seat["state"] == "free");
         free.map(|seat| seat["label"].as_str().unwrap().to_owned())
             .collect()
     }
+
+    /// Pays a session, as its buyer does at Stripe.
+    pub(crate) async fn pay(&self, session: &str) {
+        let paid = json!({ "session": session });
+        let (status, paid) = self.surroundings.knob(&self.http, "pay", &paid).await;
+        assert_eq!(status, 200, "{paid}");
+    }
 }
 
 impl Caller<'_> {
-    /// Asks for something, and counts the answer.
+    /// Asks for something, and counts the answer. Without one the status is [`NO_ANSWER`].
     pub(crate) async fn call(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
-        let request = self
-            .world
-            .http
-            .request(method, format!("{}{path}", self.world.url));
+        let url = format!("{}{path}", self.world.url);
+        let request = self.world.http.request(method, url);
         let request = request
             .bearer_auth(&self.token)
-            .header("content-type", "application/json");
-        let answer = request.body(body.to_string()).send().await.unwrap();
-        let status = answer.status().as_u16();
-        let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default();
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        let (status, body) = send(request).await.unwrap_or((NO_ANSWER, Value::Null));
         let outcome = format!("{status} {}", body["code"].as_str().unwrap_or_default());
         let mut answers = self.answers.lock().unwrap();
         *answers.entry(outcome.trim_end().to_owned()).or_default() += 1;
@@ -170,6 +197,8 @@ impl Caller<'_> {
     }
 }
 
-fn letter(number: u8) -> char {
-    char::from(b'A' + number)
+/// Names of rows: AA, AB, and so on.
+fn rows_named(count: u8) -> impl Iterator<Item = String> {
+    let letter = |number: u8| char::from(b'A' + number);
+    (0..count).map(move |row| format!("{}{}", letter(row / 26), letter(row % 26)))
 }

@@ -10,8 +10,8 @@ use holdfast::workflows::verification::{self, Findings};
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 
-use crate::memory;
 use crate::reconcile;
+use crate::surroundings::{STRIPE_KEY, memory};
 use crate::world::World;
 
 /// How long everything may take to come to its end: a job whose process was killed is found within
@@ -121,13 +121,13 @@ async fn find_lost(world: &World) -> usize {
     for event in &lost {
         let url = format!(
             "{}/v1/events/{}/retry",
-            world.simulator.url(),
+            world.surroundings.simulator.url(),
             event["id"].as_str().unwrap()
         );
         let retried = world
             .http
             .post(url)
-            .bearer_auth("sk_test_soak")
+            .bearer_auth(STRIPE_KEY)
             .send()
             .await
             .unwrap();
@@ -139,7 +139,7 @@ async fn find_lost(world: &World) -> usize {
 /// What `holdfast verify` finds.
 async fn verify(world: &World) -> Vec<String> {
     let begun = Instant::now();
-    let url = world.database.options().to_url_lossy().to_string();
+    let url = world.database().options().to_url_lossy().to_string();
     let setting = |variable: &str| (variable == "DATABASE_URL").then(|| url.clone());
     let url = Config::read_database_url(setting).unwrap();
     let (now, mut findings) = (Clock::system().now(), Findings::default());

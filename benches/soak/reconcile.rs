@@ -124,7 +124,7 @@ pub(crate) async fn let_weeks_pass(world: &World) {
          where run_at > now() + interval '1 hour'",
     ] {
         sqlx::query(statement)
-            .execute(world.database.pool())
+            .execute(world.database().pool())
             .await
             .unwrap();
     }
@@ -152,7 +152,7 @@ pub(crate) async fn check(world: &World, when: &str) -> Vec<String> {
         }
     }
     let ours: Vec<(String, i64, i64)> = query_as(OURS)
-        .fetch_all(world.database.pool())
+        .fetch_all(world.database().pool())
         .await
         .unwrap();
     let rows = ours.len();
@@ -185,7 +185,7 @@ pub(crate) async fn check(world: &World, when: &str) -> Vec<String> {
 /// theirs already.
 pub(crate) async fn check_fence(world: &World) -> Vec<String> {
     let live: Vec<String> = query_scalar("select id::text from bookings where live")
-        .fetch_all(world.database.pool())
+        .fetch_all(world.database().pool())
         .await
         .unwrap();
     let open = world.sessions("open").await;
@@ -256,7 +256,7 @@ pub(crate) async fn print_counts(world: &World) {
         "select 'webhook deliveries', coalesce(sum(deliveries), 0)::bigint from payment_events",
     ] {
         let rows: Vec<(String, i64)> = query_as(query)
-            .fetch_all(world.database.pool())
+            .fetch_all(world.database().pool())
             .await
             .unwrap();
         for (what, number) in rows {
@@ -267,7 +267,7 @@ pub(crate) async fn print_counts(world: &World) {
 
 async fn count(world: &World, query: &str) -> i64 {
     query_scalar(AssertSqlSafe(query.to_owned()))
-        .fetch_one(world.database.pool())
+        .fetch_one(world.database().pool())
         .await
         .unwrap()
 }

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use crate::gate::Mode;
 use crate::sleeps;
-use crate::world::{World, send};
+use crate::surroundings::send;
+use crate::world::World;
 
 /// Between two faults.
 const CALM: Duration = Duration::from_secs(12);
@@ -89,19 +90,19 @@ impl World {
     async fn end_connections(&self) {
         let end = "select pg_terminate_backend(pid) from pg_stat_activity
                    where datname = current_database() and application_name like 'holdfast %'";
-        self.database.pool().execute(end).await.unwrap();
+        self.database().pool().execute(end).await.unwrap();
     }
 
     /// As a switch to a standby and back does; who has connected meanwhile goes on reading only.
     async fn read_only(&self, closing: &mut watch::Receiver<bool>) {
-        let name = self.database.options().get_database().unwrap().to_owned();
+        let name = self.database().options().get_database().unwrap().to_owned();
         for change in [
             "set default_transaction_read_only = on",
             "reset default_transaction_read_only",
         ] {
             let alter = format!("begin read write; alter database \"{name}\" {change}; commit");
             let alter = sqlx::raw_sql(AssertSqlSafe(alter));
-            self.database.pool().execute(alter).await.unwrap();
+            self.database().pool().execute(alter).await.unwrap();
             if change.starts_with("set") {
                 self.end_connections().await;
                 sleeps(FAULT, closing).await;
@@ -113,7 +114,7 @@ impl World {
                    where datname = current_database() and application_name not like 'holdfast %'
                      and pid <> pg_backend_pid()";
         let end = sqlx::raw_sql(end);
-        self.database.pool().execute(end).await.unwrap();
+        self.database().pool().execute(end).await.unwrap();
     }
 
     /// Waits until both processes are ready and sell, and complains if that takes too long.

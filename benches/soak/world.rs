@@ -1,28 +1,23 @@
 //! What is around the buyers: a database, a Stripe, an issuer, and two processes.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use holdfast::app::Clock;
-use holdfast::dev::identity::{Issuer, IssuerSettings};
-use holdfast::dev::simulator::{Endpoint, Options, Simulator};
-use holdfast::dev::test_database::{TestDatabase, digest};
-use holdfast::repositories::database::{self, MIGRATOR, QUEUE_VERSION};
+use holdfast::dev::simulator::Simulator;
+use holdfast::dev::test_database::TestDatabase;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use crate::Settings;
 use crate::balancer;
 use crate::gate::{Gate, Target};
-use crate::process::{Errors, Process};
+use crate::surroundings::process::{Errors, Process};
+use crate::surroundings::{ANY_PORT, STRIPE_KEY, Surroundings, send, show, simulator_options};
 
-const ORIGIN: &str = "http://front.example";
-const SECRET: &str = "whsec_soak";
-const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// What some buyers know of: it takes a quarter off, of so many live bookings at a time that it is
 /// used up now and then.
 pub(crate) const VOUCHER: &str = "SOAK";
@@ -33,9 +28,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 const ANSWER_MAX: Duration = Duration::from_secs(40);
 
 pub(crate) struct World {
-    pub(crate) simulator: Simulator,
-    issuer: Issuer,
-    pub(crate) database: TestDatabase,
+    pub(crate) surroundings: Surroundings,
     pub(crate) to_stripe: Gate,
     pub(crate) to_issuer: Gate,
     pub(crate) to_database: Gate,
@@ -63,64 +56,41 @@ pub(crate) struct Call<'a> {
     pub(crate) body: &'a Value,
 }
 
-fn simulator_options() -> Options {
-    Options {
-        bind: ANY_PORT,
-        endpoints: Vec::new(),
-        data_file: None,
-        now: None,
-    }
-}
-
 impl World {
     /// All is up, and a show on sale; chaos begins after that.
     pub(crate) async fn new(settings: &Settings) -> Self {
-        let options = simulator_options();
-        let simulator = Simulator::start_behind_gate(options).await.unwrap();
-        let issuer = Issuer::start(IssuerSettings {
-            bind: ANY_PORT,
-            key_file: None,
-            site: None,
-        })
-        .await
-        .unwrap();
-        let schema = format!("{}_{QUEUE_VERSION}", digest(&MIGRATOR));
-        let database =
-            TestDatabase::create_with(&schema, async |db| database::migrate(&db).await).await;
+        let simulator = Simulator::start_behind_gate(simulator_options()).await;
+        let surroundings = Surroundings::new(simulator.unwrap()).await;
+        let Surroundings {
+            simulator,
+            issuer,
+            database,
+        } = &surroundings;
         let to_stripe = Gate::start(Target::Tcp(address(&simulator.url()))).await;
         let to_issuer = Gate::start(Target::Tcp(address(&issuer.url()))).await;
-        let to_database = Gate::start(Target::Unix(socket(&database))).await;
-        let environment = vec![
-            ("DATABASE_URL", database_url(&database, &to_database)),
-            ("STRIPE_SECRET_KEY", "sk_test_soak".to_owned()),
-            ("STRIPE_WEBHOOK_SECRET", SECRET.to_owned()),
+        let to_database = Gate::start(Target::Unix(socket(database))).await;
+        let mut environment = surroundings.environment();
+        // What is named twice is what it is called last.
+        environment.extend([
+            ("DATABASE_URL", database_url(database, &to_database)),
             ("STRIPE_API_BASE", format!("http://{}", to_stripe.address)),
-            ("CLERK_ISSUER", issuer.url()),
             (
                 "CLERK_JWKS_URL",
                 format!("http://{}/.well-known/jwks.json", to_issuer.address),
             ),
-            ("APP_ORIGINS", ORIGIN.to_owned()),
             ("HOLD_SECONDS", settings.hold_seconds.to_string()),
             ("RATE_LIMIT_PER_MINUTE", "0".to_owned()),
             // A few dozen buyers fill show after show, and their banks take their time.
             ("HOLDS_PER_USER", "0".to_owned()),
-            ("LOG_FORMAT", "json".to_owned()),
-        ];
+        ]);
         let errors = Errors::default();
         let processes = start_processes(environment, &errors).await;
         let urls = [processes[0].url(), processes[1].url()];
         let url = balancer::start(ANY_PORT, urls.clone()).await;
-        simulator.add_endpoint(Endpoint {
-            url,
-            secret: SECRET.to_owned(),
-            api_version: None,
-        });
+        surroundings.send_events_to(url);
         let world = Self {
-            admin: token(&issuer, "admin", json!({ "metadata": { "role": "admin" } })),
-            simulator,
-            issuer,
-            database,
+            admin: surroundings.admin_token(),
+            surroundings,
             to_stripe,
             to_issuer,
             to_database,
@@ -152,8 +122,12 @@ impl World {
             .await;
     }
 
+    pub(crate) fn database(&self) -> &TestDatabase {
+        &self.surroundings.database
+    }
+
     pub(crate) fn token(&self, name: &str) -> String {
-        token(&self.issuer, name, json!({}))
+        self.surroundings.token(name, &json!({}))
     }
 
     pub(crate) fn tally(&self, what: &str) {
@@ -175,19 +149,14 @@ impl World {
 
     /// Turns a knob of the simulator.
     pub(crate) async fn knob(&self, name: &str, setting: Value) -> (u16, Value) {
-        let url = format!("{}/_simulator/{name}", self.simulator.url());
-        let request = self
-            .http
-            .post(url)
-            .header("content-type", "application/json");
-        send(request.body(setting.to_string())).await.unwrap()
+        self.surroundings.knob(&self.http, name, &setting).await
     }
 
     pub(crate) async fn look(&self, path: &str) -> Value {
         let request = self
             .http
-            .get(format!("{}{path}", self.simulator.url()))
-            .bearer_auth("sk_test_soak");
+            .get(format!("{}{path}", self.surroundings.simulator.url()))
+            .bearer_auth(STRIPE_KEY);
         let (status, body) = send(request).await.unwrap();
         assert_eq!(status, 200, "{path}: {body}");
         body
@@ -272,15 +241,9 @@ impl World {
 
     /// Puts the next show on sale: five rows of twenty seats.
     pub(crate) async fn open_show(&self) {
-        let rows: Vec<Value> = ["A", "B", "C", "D", "E"]
-            .map(|row| json!({ "row": row, "seats": 20, "tier": "regular" }))
-            .into();
-        let starts_at = Clock::system().now() + chrono::TimeDelta::days(30);
-        let show = json!({
-            "title": "Metropolis", "startsAt": starts_at, "timezone": "Europe/Berlin", "rows": rows,
-            "delayedMethods": true,
-            "tiers": [{ "name": "regular", "price": { "amountMinor": 1200, "currency": "eur" } }],
-        });
+        let rows = ["A", "B", "C", "D", "E"].map(str::to_owned);
+        let mut show = show(rows, 20);
+        show["delayedMethods"] = json!(true);
         loop {
             match self
                 .call_as_admin(Method::POST, "/api/admin/shows", &show)
@@ -331,28 +294,4 @@ async fn start_processes(
     let mut second = Process::new("B", environment, folder, errors);
     second.start().await;
     [first, second]
-}
-
-/// Status and JSON of an answer.
-pub(crate) async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Value)> {
-    let answer = request.send().await?;
-    let status = answer.status().as_u16();
-    let text = answer.text().await?;
-    Ok((
-        status,
-        serde_json::from_str(&text).unwrap_or(Value::String(text)),
-    ))
-}
-
-fn token(issuer: &Issuer, name: &str, more: Value) -> String {
-    let now = Clock::system().now().timestamp();
-    let mut claims = json!({
-        "sub": format!("user_{name}"), "email": format!("{name}@example.com"), "iss": issuer.url(),
-        "azp": ORIGIN, "iat": now, "nbf": now, "exp": now + 24 * 60 * 60,
-    });
-    let (Value::Object(claims), Value::Object(more)) = (&mut claims, more) else {
-        unreachable!()
-    };
-    claims.extend(more);
-    issuer.token(&json!(claims))
 }

@@ -8,12 +8,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::memory::Sample;
+use super::memory::Sample;
 
 /// How long a process may take to listen.
 const START_MAX: Duration = Duration::from_secs(20);
+/// How long it may take to end, once it was told to, before it is killed.
+const STOP_MAX: Duration = Duration::from_secs(30);
+/// Between two looks whether it has started, or ended.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Errors by their message, each with how often it came and its first line.
 pub(crate) type Errors = Arc<Mutex<BTreeMap<String, (u64, String)>>>;
@@ -22,6 +27,7 @@ pub(crate) struct Process {
     name: &'static str,
     environment: Vec<(&'static str, String)>,
     folder: PathBuf,
+    files_max: Option<u64>,
     port: u16,
     child: Option<Child>,
     /// The samples of each life.
@@ -40,11 +46,17 @@ impl Process {
             name,
             environment,
             folder,
+            files_max: None,
             port: free_port(),
             child: None,
             lives: Vec::new(),
             errors: Arc::clone(errors),
         }
+    }
+
+    /// From its next start on it may have so many open files, and cannot raise that.
+    pub(crate) fn limit_files(&mut self, files_max: u64) {
+        self.files_max = Some(files_max);
     }
 
     pub(crate) fn url(&self) -> String {
@@ -64,7 +76,7 @@ impl Process {
                 .join(format!("{}.log", self.life(self.lives.len() - 1))),
         )
         .unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+        let mut command = self.program();
         command.env_clear().envs(
             self.environment
                 .iter()
@@ -96,8 +108,38 @@ impl Process {
                 "{} does not become ready",
                 self.name
             );
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK).await;
         }
+    }
+
+    fn program(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_holdfast");
+        let Some(files_max) = self.files_max else {
+            return Command::new(program);
+        };
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\""]);
+        shell.args([&files_max.to_string(), program]);
+        shell
+    }
+
+    /// The number of its life that goes on. Panics between two lives.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// Tells it to stop, as an operator does, and waits until it has. How long that took; if it
+    /// takes too long, it is killed.
+    pub(crate) async fn stop(&mut self) -> Duration {
+        let child = self.child.as_mut().unwrap();
+        let began = Instant::now();
+        kill_process(Pid::from_child(child), Signal::TERM).unwrap();
+        while child.try_wait().unwrap().is_none() && began.elapsed() < STOP_MAX {
+            tokio::time::sleep(LOOK).await;
+        }
+        let took = began.elapsed();
+        self.kill();
+        took
     }
 
     /// Ends it as a power cut would.
