@@ -1,6 +1,7 @@
 //! The settings: every environment variable is read here and nowhere else, and all mistakes are
 //! reported at once.
 
+mod checkout;
 mod environment;
 mod identity;
 mod live;
@@ -21,8 +22,8 @@ pub use mistakes::{ConfigError, Mistake};
 use reader::Reader;
 pub use secret::Secret;
 pub use settings::{
-    BIND_DEFAULT, Config, IdentityConfig, LogConfig, Roles, STRIPE_API_BASE_DEFAULT, StripeConfig,
-    StripeLimits,
+    BIND_DEFAULT, CheckoutConfig, Config, IdentityConfig, LogConfig, Roles,
+    STRIPE_API_BASE_DEFAULT, StripeConfig, StripeLimits,
 };
 use settings::{
     HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HOLDS_PER_USER_DEFAULT, HOLDS_PER_USER_MAX,
@@ -55,6 +56,7 @@ impl Config {
             )),
             trusted_proxies: reader.networks("TRUSTED_PROXIES"),
             stripe: reader.stripe(),
+            checkout: reader.checkout(),
             identity: reader.identity(&app_origins),
             log: reader.log(),
             app_origins,

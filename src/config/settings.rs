@@ -47,6 +47,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Stripe's side.
     pub stripe: StripeConfig,
+    /// Payment pages.
+    pub checkout: CheckoutConfig,
     /// Who vouches for users.
     pub identity: IdentityConfig,
     /// How logs are written.
@@ -84,8 +86,27 @@ pub struct StripeConfig {
     /// `STRIPE_API_BASE`: default `https://api.stripe.com`, without `/v1`. Tests and `dev` name a
     /// simulator.
     pub api_base: String,
+    /// `APP_NAME`: default `holdfast`. How our objects at Stripe name us, so that several
+    /// installations on one account leave each other's alone.
+    pub app_name: String,
     /// How often Stripe may be called: no setting, but what it grants to the account of the key.
     pub limits: StripeLimits,
+}
+
+/// Where payment pages lead to, and what they ask for besides the money.
+#[derive(Debug, Clone)]
+pub struct CheckoutConfig {
+    /// `CHECKOUT_SUCCESS_PATH`: default `/booking/success`. Where the front end receives who has
+    /// paid; the session is appended as `session_id`.
+    pub success_path: String,
+    /// `CHECKOUT_CANCEL_PATH`: default `/booking/cancel`. Where it receives who has gone back; the
+    /// booking is appended as `booking`.
+    pub cancel_path: String,
+    /// `CHECKOUT_TERMS`: `off` (default), or `required`: the buyer agrees to the terms that the
+    /// account names in Stripe's dashboard.
+    pub requires_terms: bool,
+    /// `CHECKOUT_BILLING_ADDRESS`: `auto` (default): where the method needs one; or `required`.
+    pub requires_billing_address: bool,
 }
 
 /// How many calls a second Stripe takes. <https://docs.stripe.com/rate-limits>

@@ -5,6 +5,12 @@ use super::secret::Secret;
 use super::settings::{STRIPE_API_BASE_DEFAULT, StripeConfig, StripeLimits};
 use super::stripe_keys::{is_live, misplaced, mode_of};
 
+/// How our objects at Stripe name us unless `APP_NAME` says otherwise.
+const APP_NAME_DEFAULT: &str = "holdfast";
+/// Readable in Stripe's dashboard, and far below the 500 characters that a value of metadata may have.
+/// <https://docs.stripe.com/metadata#data>
+const APP_NAME_BYTES_MAX: usize = 40;
+
 impl<L: Fn(&str) -> Option<String>> Reader<L> {
     pub(super) fn stripe(&mut self) -> StripeConfig {
         let secret_key = self.required_secret(
@@ -26,9 +32,25 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             limits: limits(&secret_key, &api_base),
             webhook_secrets,
             api_base,
+            app_name: self.app_name(),
             secret_key: Secret::new(secret_key),
             publishable_key,
         }
+    }
+
+    fn app_name(&mut self) -> String {
+        const VARIABLE: &str = "APP_NAME";
+        let name = self.optional(VARIABLE);
+        let name = name.unwrap_or_else(|| APP_NAME_DEFAULT.to_owned());
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if name.len() > APP_NAME_BYTES_MAX || !name.bytes().all(is_plain) {
+            let remedy = format!(
+                "must have 1 to {APP_NAME_BYTES_MAX} letters, digits, dots, _ and -, not {}",
+                quote(&name)
+            );
+            self.mistake(VARIABLE, remedy);
+        }
+        name
     }
 
     fn check_publishable(&mut self, publishable_key: Option<&str>, secret_key: &str) {

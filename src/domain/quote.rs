@@ -1,6 +1,7 @@
 //! A quote: what is booked, and what it costs. Nothing is held yet: the database decides that.
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 
 use super::attempt::PaymentPart;
 use super::booking::{BookedService, BookedShow, PaymentOption, Reservation};
@@ -45,13 +46,22 @@ impl Quote {
     pub fn is_free(&self) -> bool {
         self.total.amount_minor == 0
     }
+
+    /// The time zone of its place, if that is one.
+    pub fn timezone(&self) -> Option<Tz> {
+        let of_show = self.show.as_ref().map(|show| &show.timezone);
+        let of_service = self.service.as_ref().map(|service| &service.timezone);
+        of_show.or(of_service)?.parse().ok()
+    }
 }
 
 /// Some of what is booked, at one price.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuoteItem {
-    /// What it is, for people.
+    /// What it is of, for people: the title of the film, the show or the service.
     pub name: String,
+    /// Which part of that, for people: the seats, or the slot in the time of its place.
+    pub description: String,
     /// The price of one.
     pub unit: Money,
     /// How many.
@@ -118,6 +128,7 @@ impl Price {
             let unit = item_minor.saturating_sub(off_minor);
             QuoteItem {
                 name: item.name,
+                description: item.description,
                 unit: Money::new(unit, item.unit.currency),
                 quantity: 1,
             }
@@ -175,6 +186,7 @@ mod tests {
             let full = [("A2, A10", 1_200, 2), ("B1", 2_500, 1)];
             let items = full.map(|(name, unit_minor, quantity)| QuoteItem {
                 name: name.to_owned(),
+                description: String::new(),
                 unit: money(unit_minor, code),
                 quantity,
             });

@@ -125,7 +125,8 @@ impl SeatAvailability {
         let total = price.rest;
         refuse_too_small(total)?;
         let items = tiers.into_iter().map(|(seat, labels)| QuoteItem {
-            name: format!("{} · {} · {}", self.title, seat.tier, labels.join(", ")),
+            name: self.title.clone(),
+            description: format!("{} · {}", seat.tier, labels.join(", ")),
             unit: Money::new(seat.price_minor, self.currency),
             quantity: u64::try_from(labels.len()).unwrap_or_default(),
         });
@@ -239,10 +240,7 @@ mod tests {
         assert_eq!(seats.labels, ["A2", "A10", "B1"]);
         assert_eq!(quote.total.amount_minor, 4_900);
         let names: Vec<&str> = quote.items.iter().map(|item| item.name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["Metropolis · regular · A2, A10", "Metropolis · box · B1"]
-        );
+        assert_eq!(names, ["regular · A2, A10", "box · B1"]);
     }
 
     #[test]

@@ -211,8 +211,9 @@ pub fn item(
     let starts_at = slot.starts_at.with_timezone(&timezone);
     let ends_at = slot.ends_at.with_timezone(&timezone);
     QuoteItem {
-        name: format!(
-            "{title} · {} – {}{part}",
+        name: title.to_owned(),
+        description: format!(
+            "{} – {}{part}",
             starts_at.format("%d %b %Y, %H:%M"),
             ends_at.format("%H:%M")
         ),

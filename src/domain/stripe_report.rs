@@ -108,9 +108,6 @@ pub struct Change {
     pub what: &'static str,
 }
 
-/// The name that our sessions and refunds carry in their metadata.
-pub const APP: &str = "holdfast";
-
 /// By what an object of Stripe's names the attempt that it is about, as far as it does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AttemptReference {
@@ -125,8 +122,8 @@ pub struct AttemptReference {
 }
 
 impl AttemptReference {
-    /// Whether the object says that we have made it.
-    pub fn is_ours(&self) -> bool {
-        self.app.as_deref() == Some(APP)
+    /// Whether the object says that the installation with this name has made it.
+    pub fn is_made_by(&self, app_name: &str) -> bool {
+        self.app.as_deref() == Some(app_name)
     }
 }

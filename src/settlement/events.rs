@@ -165,6 +165,7 @@ fn item<'a>(app: &App, event: &'a Event, recorded: &'a RecordedEvent, span: &'a 
         span,
         report: relevant(app.config.stripe.livemode(), event),
         reference: &event.reference,
+        is_ours: event.reference.is_made_by(&app.config.stripe.app_name),
         attempt: recorded.attempt,
         settled_by: None,
         event: Some(ReportingEvent {

@@ -31,6 +31,8 @@ pub(super) struct Item<'a> {
     pub(super) report: Result<&'a StripeReport, &'static str>,
     /// What Stripe's object names.
     pub(super) reference: &'a AttemptReference,
+    /// Whether the object says that we have made it.
+    pub(super) is_ours: bool,
     /// The attempt that it is about, if there is one.
     pub(super) attempt: Option<AttemptOfBooking>,
     /// How it was brought; none where it brings no payment.
@@ -188,7 +190,7 @@ pub(super) fn plan<'a>(
             Some(State::Refunds(_) | State::Payment(_)) | None,
         ) => unmatched(item, now),
         (StripeReport::Charge(report), _) => {
-            if item.attempt.is_some() || item.reference.is_ours() {
+            if item.attempt.is_some() || item.is_ours {
                 Plan::KeepCharge(report)
             } else {
                 Plan::Ignore("ignored: it is about no payment of ours")
@@ -260,7 +262,7 @@ fn unmatched_charge<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Plan<'a> {
     if item.event.is_none() {
         return Plan::Fault("Stripe was asked about a payment that is not here");
     }
-    if item.attempt.is_some() || item.reference.is_ours() {
+    if item.attempt.is_some() || item.is_ours {
         return wait(item, now).unwrap_or(Plan::GiveUp);
     }
     let refunded = item.refund_reference().map(|reference| reference.charge);
@@ -274,7 +276,7 @@ fn unmatched_charge<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Plan<'a> {
 
 /// A report whose attempt is not here: ours to come, or none of our business.
 fn unmatched<'a>(item: &Item<'_>, now: DateTime<Utc>) -> Plan<'a> {
-    if item.event.is_none() || !item.reference.is_ours() {
+    if item.event.is_none() || !item.is_ours {
         return Plan::Ignore("ignored: it is about nothing of ours");
     }
     wait(item, now).unwrap_or(Plan::GiveUp)

@@ -34,6 +34,7 @@ pub async fn settle_answer(app: &App, answer: AttemptAnswer) -> Result<Option<Ch
     let item = Item {
         report: Ok(&answer.report),
         reference: &answer.reference,
+        is_ours: true,
         attempt: Some(answer.attempt),
         settled_by: Some(answer.settled_by),
         event: None,
@@ -70,6 +71,7 @@ async fn settle_about_charges(app: &App, reports: Vec<StripeReport>) -> Result<V
     let items = reports.iter().map(|report| Item {
         report: Ok(report),
         reference: &reference,
+        is_ours: true,
         attempt: None,
         settled_by: None,
         event: None,

@@ -27,6 +27,11 @@ async fn stripe_is_asked_for_what_the_contract_says() {
     let expires_at = (harness.now() + TimeDelta::minutes(35))
         .timestamp()
         .to_string();
+    let held = harness.now() + TimeDelta::minutes(10);
+    let held = held
+        .with_timezone(&chrono_tz::Europe::Berlin)
+        .format("%H:%M");
+    let held = format!("Held for you until {held} (Europe/Berlin).");
     for (name, value) in [
         ("mode", "payment"),
         ("ui_mode", "hosted_page"),
@@ -35,10 +40,12 @@ async fn stripe_is_asked_for_what_the_contract_says() {
         ("metadata[attemptId]", &attempt),
         ("metadata[part]", "full"),
         ("metadata[app]", "holdfast"),
+        ("metadata[showId]", &show),
         ("payment_intent_data[metadata][bookingId]", id),
         ("payment_intent_data[metadata][attemptId]", &attempt),
         ("payment_intent_data[metadata][part]", "full"),
         ("payment_intent_data[metadata][app]", "holdfast"),
+        ("payment_intent_data[metadata][showId]", &show),
         ("expires_at", &expires_at),
         (
             "success_url",
@@ -51,6 +58,19 @@ async fn stripe_is_asked_for_what_the_contract_says() {
         ("customer_email", "dana@example.com"),
         ("submit_type", "book"),
         ("locale", "auto"),
+        ("custom_text[submit][message]", &held),
+        (
+            "line_items[0][price_data][product_data][name]",
+            "Metropolis",
+        ),
+        (
+            "line_items[0][price_data][product_data][description]",
+            "regular · A2, A3",
+        ),
+        (
+            "line_items[1][price_data][product_data][description]",
+            "box · B1",
+        ),
         ("line_items[0][price_data][unit_amount]", "1200"),
         ("line_items[0][quantity]", "2"),
         ("line_items[1][price_data][unit_amount]", "2500"),
@@ -65,7 +85,38 @@ async fn stripe_is_asked_for_what_the_contract_says() {
             "{name}"
         );
     }
-    assert_eq!(form.len(), 25, "{form:?}");
+    assert_eq!(form.len(), 30, "{form:?}");
+}
+
+#[tokio::test]
+async fn a_front_end_that_is_there_already_says_where_buyers_return_and_what_they_give() {
+    let harness = TestApp::with(&[
+        ("APP_NAME", "riverside"),
+        ("CHECKOUT_SUCCESS_PATH", "/danke"),
+        ("CHECKOUT_CANCEL_PATH", "/kasse"),
+        ("CHECKOUT_TERMS", "required"),
+        ("CHECKOUT_BILLING_ADDRESS", "required"),
+    ])
+    .await;
+    let show = harness.show().await;
+    let booking = harness.customer("dana").booked(&show, &["A2"]).await;
+
+    let form = form(&harness.stripe_requests().await[0]);
+    let id = booking["id"].as_str().unwrap();
+    for (name, value) in [
+        ("metadata[app]", "riverside"),
+        ("payment_intent_data[metadata][app]", "riverside"),
+        (
+            "success_url",
+            &*format!("{ORIGIN}/danke?session_id={{CHECKOUT_SESSION_ID}}"),
+        ),
+        ("cancel_url", &format!("{ORIGIN}/kasse?booking={id}")),
+        ("consent_collection[terms_of_service]", "required"),
+        ("billing_address_collection", "required"),
+    ] {
+        let sent = form.iter().find(|(key, _)| key == name);
+        assert_eq!(sent.map(|(_, value)| value.as_str()), Some(value), "{name}");
+    }
 }
 
 #[tokio::test]

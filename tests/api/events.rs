@@ -107,9 +107,29 @@ async fn strange_events_are_stored_and_ignored_with_a_reason() {
     assert_eq!(harness.sql("select count(*) from payments").await, "0");
 }
 
+/// Several installations may share an account of Stripe's.
+#[tokio::test]
+async fn what_another_installation_has_made_is_ignored_and_what_names_us_waits() {
+    let harness = TestApp::with(&[("APP_NAME", "riverside")]).await;
+    for (app, outcome) in [("holdfast", "ignored"), ("riverside", "deferred")] {
+        let event = json!({
+            "id": format!("evt_of_{app}"), "object": "event", "livemode": false,
+            "created": harness.now().timestamp(), "type": "checkout.session.expired",
+            "data": { "object": {
+                "id": format!("cs_of_{app}"), "object": "checkout.session", "status": "expired",
+                "payment_status": "unpaid", "metadata": { "app": app },
+            } },
+        });
+
+        let answer = harness.deliver(&event.to_string()).await;
+
+        assert_eq!(answer.body["outcome"], outcome, "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_paying_event_of_another_shape_still_pays() {
-    let cases: [(&str, Change); 8] = [
+    let cases: [(&str, Change); 9] = [
         ("an older API version", |event| {
             event["api_version"] = json!("2020-08-27");
         }),
@@ -127,6 +147,9 @@ async fn a_paying_event_of_another_shape_still_pays() {
         }),
         ("150 kB", |event| {
             event["data"]["object"]["wibble"] = json!("x".repeat(150_000));
+        }),
+        ("a name that we do not have any more", |event| {
+            event["data"]["object"]["metadata"] = json!({ "app": "riverside" });
         }),
         ("no metadata", |event| {
             event["data"]["object"]["metadata"] = json!({});

@@ -1,5 +1,6 @@
 //! The settings: all mistakes at once, each with what to do about it, and no secret in any of them.
 
+mod checkout;
 mod example;
 mod files;
 mod live;

@@ -44,6 +44,7 @@ pub struct Stripe {
     http: reqwest::Client,
     base: String,
     key: Secret,
+    app_name: String,
     lanes: Lanes,
     retries: Mutex<RetryBudget>,
 }
@@ -74,9 +75,15 @@ impl Stripe {
             http,
             base: config.api_base.clone(),
             key: config.secret_key.clone(),
+            app_name: config.app_name.clone(),
             lanes: Lanes::new(config.limits),
             retries: Mutex::new(RetryBudget::new(config.limits, Instant::now())),
         })
+    }
+
+    /// How what we make names us.
+    pub(super) fn app_name(&self) -> &str {
+        &self.app_name
     }
 
     /// Sends `request` until it has a final response, under one idempotency key, for at most

@@ -12,7 +12,6 @@ use super::{Lane, Stripe, StripeError};
 use crate::domain::ids::{BookingId, RefundId};
 use crate::domain::refund::{RefundedCharge, StripeRefund};
 use crate::domain::refund_state::RefundStatus;
-use crate::domain::stripe_report::APP;
 
 /// How many pages of one payment's refunds are looked through.
 const PAGES_MAX: usize = 10;
@@ -43,7 +42,7 @@ impl Stripe {
         let metadata = HashMap::from([
             ("refundId".to_owned(), request.id.to_string()),
             ("bookingId".to_owned(), request.booking_id.to_string()),
-            ("app".to_owned(), APP.to_owned()),
+            ("app".to_owned(), self.app_name().to_owned()),
         ]);
         let create = CreateRefund::new()
             .payment_intent(request.payment_intent_id)

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::domain::checkout::CheckoutReport;
-use crate::domain::stripe_report::APP;
 
+const APP: &str = "holdfast";
 const EXPIRED: StripeReport = StripeReport::Checkout(CheckoutReport::Expired);
 
 /// What is planned of a report of which nothing was found here, this long after its event came.
@@ -20,6 +20,7 @@ fn planned(
     let item = Item {
         report,
         reference: &reference,
+        is_ours: app == Some(APP),
         attempt: None,
         settled_by: Some(SettledBy::Webhook),
         event: waited.map(|waited| ReportingEvent {

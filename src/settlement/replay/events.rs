@@ -189,6 +189,9 @@ impl ReadEvent {
         Item {
             report: relevant(self.livemode, &self.event),
             reference: &self.event.reference,
+            // Under which name we were known then is not kept; what names us by it was not ignored.
+            is_ours: self.event.reference.app.is_some()
+                && self.stored.status != EventStatus::Ignored,
             attempt: self.stored.attempt,
             settled_by: Some(SettledBy::Webhook),
             event: Some(ReportingEvent {

@@ -91,7 +91,9 @@ fn new_attempt(app: &AppState, details: &BookingDetails, payer: &Payer) -> Resul
     let id = AttemptId::new();
     let expires_at = session_end(app.now(), None);
     let session = SessionRequest {
+        config: &app.config,
         booking_id: booking.id,
+        reservation: &booking.reservation,
         attempt_id: id,
         part,
         ui: payer.ui,
@@ -99,6 +101,8 @@ fn new_attempt(app: &AppState, details: &BookingDetails, payer: &Payer) -> Resul
         email: payer.user.email.as_deref(),
         origin: &payer.origin,
         expires_at,
+        // It is the buyer's whatever they do.
+        held_until: None,
         delayed_methods: false,
     };
     Ok(NewAttempt {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tracing::Span;
 
 use super::remedy::session_end;
 use crate::app::Batched;
+use crate::config::Config;
 use crate::domain::attempt::NewAttempt;
 use crate::domain::booking::{Booking, BookingDetails, BookingStatus};
 use crate::domain::booking_request::BookingRequest;
@@ -31,18 +32,33 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// A booking of what was quoted, held for `hold`, or confirmed at once if it costs nothing.
+    /// A booking of what was quoted, held as long as a hold lasts, or confirmed at once if it costs nothing.
     pub(super) fn new(
         Batched { request, span }: &'a Batched<BookingRequest>,
         quote: Quote,
-        hold: TimeDelta,
+        config: &Config,
         now: DateTime<Utc>,
     ) -> Self {
         let is_free = quote.is_free();
         let id = BookingId::new();
-        let hold_expires_at = (!is_free).then_some(now + hold);
-        let session_end = session_end(now, hold_expires_at);
-        let attempt = (!is_free).then(|| new_attempt(id, request, &quote, session_end));
+        let hold_expires_at = (!is_free).then(|| now + config.hold);
+        let attempt = hold_expires_at.map(|until| {
+            let session = SessionRequest {
+                config,
+                booking_id: id,
+                reservation: &quote.reservation,
+                attempt_id: AttemptId::new(),
+                part: quote.part,
+                ui: request.ui,
+                items: &quote.items,
+                email: request.user.email.as_deref(),
+                origin: &request.origin,
+                expires_at: session_end(now, hold_expires_at),
+                held_until: quote.timezone().map(|zone| until.with_timezone(&zone)),
+                delayed_methods: quote.delayed_methods,
+            };
+            new_attempt(&session, quote.due)
+        });
         let booking = Booking {
             id,
             reference: reference_of(rand::random()),
@@ -86,30 +102,13 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn new_attempt(
-    booking_id: BookingId,
-    request: &BookingRequest,
-    quote: &Quote,
-    expires_at: DateTime<Utc>,
-) -> NewAttempt {
-    let id = AttemptId::new();
-    let session = SessionRequest {
-        booking_id,
-        attempt_id: id,
-        part: quote.part,
-        ui: request.ui,
-        items: &quote.items,
-        email: request.user.email.as_deref(),
-        origin: &request.origin,
-        expires_at,
-        delayed_methods: quote.delayed_methods,
-    };
+fn new_attempt(session: &SessionRequest<'_>, due: Money) -> NewAttempt {
     NewAttempt {
-        id,
-        part: quote.part,
-        ui: request.ui,
-        amount_minor: quote.due.amount_minor,
+        id: session.attempt_id,
+        part: session.part,
+        ui: session.ui,
+        amount_minor: due.amount_minor,
         parameters: session.parameters(),
-        expires_at,
+        expires_at: session.expires_at,
     }
 }

@@ -61,7 +61,7 @@ async fn hold_all(
     let quotes = quotes(app, batch.iter().map(|batched| &batched.request)).await?;
     let quotes = quotes.into_iter().zip(batch);
     let mut drafts: Vec<_> = quotes
-        .map(|(quote, batched)| Ok(Draft::new(batched, quote?, limits.hold, now)))
+        .map(|(quote, batched)| Ok(Draft::new(batched, quote?, &app.config, now)))
         .collect();
     loop {
         let order = in_order(&drafts);

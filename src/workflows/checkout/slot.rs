@@ -52,7 +52,7 @@ pub(super) async fn hold(
     let resource = resource.ok_or(Refusal::SlotUnavailable)?;
     let now = app.now();
     let quote = service.quote(&slot.wanted, resource, voucher, now)?;
-    let draft = Draft::new(&batched, quote, limits.hold, now);
+    let draft = Draft::new(&batched, quote, &app.config, now);
     store(&mut tx, slot, &draft, taken_until, &limits).await?;
     app.commit(tx).await?;
     Ok(held(draft))

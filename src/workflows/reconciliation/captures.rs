@@ -76,7 +76,8 @@ async fn ours(
         .collect();
     let ours = listed.into_iter().filter_map(|listed| {
         let attempt = found.remove(&listed.id);
-        let is_ours = listed.reference.is_ours() || recorded.contains_key(&listed.id);
+        let is_ours = listed.reference.is_made_by(&app.config.stripe.app_name);
+        let is_ours = is_ours || recorded.contains_key(&listed.id);
         (attempt.is_some() || is_ours).then_some(Ours { listed, attempt })
     });
     Ok(ours.collect())

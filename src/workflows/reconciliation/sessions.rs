@@ -46,7 +46,7 @@ pub(super) async fn compare(app: &App, page: PageOf<'_>) -> Result<Compared, Unc
                 settling.note(&id, settled).await?;
                 matched.push(id);
             }
-            None if reference.is_ours() => {
+            None if reference.is_made_by(&app.config.stripe.app_name) => {
                 let left = leave(app, &reference, &report).await?;
                 settling.findings.discrepancies.extend(left);
             }
