@@ -4,7 +4,7 @@
 
 use std::env;
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -16,7 +16,8 @@ static PORTS: Mutex<()> = Mutex::new(());
 /// A running `holdfast dev`.
 struct Dev {
     process: Child,
-    said: Lines<BufReader<ChildStdout>>,
+    /// What it goes on saying has somewhere to go.
+    _said: BufReader<ChildStdout>,
     /// Where the API is.
     api: String,
     /// A customer's.
@@ -33,9 +34,9 @@ impl Dev {
             .env("BIND", "127.0.0.1:0");
         let process = command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = process.spawn().unwrap();
-        let mut said = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut said = BufReader::new(process.stdout.take().unwrap());
         let (mut api, mut token) = (String::new(), String::new());
-        for line in said.by_ref().map_while(Result::ok) {
+        for line in said.by_ref().lines().map_while(Result::ok) {
             if let Some(address) = line.trim().strip_prefix("API ") {
                 api = address.trim().trim_end_matches("/shows").to_owned();
             }
@@ -46,7 +47,7 @@ impl Dev {
         }
         Self {
             process,
-            said,
+            _said: said,
             api,
             token,
         }
@@ -70,7 +71,6 @@ impl Drop for Dev {
             .arg(self.process.id().to_string())
             .status();
         let _ = self.process.wait();
-        self.said.by_ref().for_each(drop);
     }
 }
 

@@ -7,7 +7,8 @@ use super::stripe_keys::{is_live, misplaced, mode_of};
 
 /// How our objects at Stripe name us unless `APP_NAME` says otherwise.
 const APP_NAME_DEFAULT: &str = "holdfast";
-/// Readable in Stripe's dashboard, and far below the 500 characters that a value of metadata may have.
+/// Readable in Stripe's dashboard, and far below the 500 characters that a value of metadata may
+/// have.
 /// <https://docs.stripe.com/metadata#data>
 const APP_NAME_BYTES_MAX: usize = 40;
 

@@ -1,5 +1,5 @@
-//! The runbook is true: its SQL runs as the role of `serve`, the routes that it names are there, and
-//! what it refers to is in it.
+//! The runbook is true: its SQL runs as the role of `serve`, the routes that it names are there,
+//! and what it refers to is in it.
 
 use std::collections::HashSet;
 

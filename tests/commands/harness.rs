@@ -259,7 +259,8 @@ impl Server {
         }
     }
 
-    /// What follows `text` in the next line of the log that has it, after those that have been read.
+    /// What follows `text` in the next line of the log that has it, after those that have been
+    /// read.
     pub(crate) fn logged_again(&mut self, text: &str) -> String {
         let read = std::mem::take(&mut self.seen);
         let rest = self.logged(text);

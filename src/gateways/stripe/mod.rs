@@ -30,8 +30,8 @@ use crate::domain::ids::AttemptId;
 
 impl Stripe {
     /// Asks for the session of `attempt` with exactly the stored `parameters`, which ask for it to
-    /// end at `expires_at`; for whom, the lane says. The key is the attempt's, on every try, so that
-    /// asking again gives the same session.
+    /// end at `expires_at`; for whom, the lane says. The key is the attempt's, on every try, so
+    /// that asking again gives the same session.
     /// <https://docs.stripe.com/api/idempotent_requests>
     pub async fn create_session(
         &self,

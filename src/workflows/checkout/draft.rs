@@ -32,7 +32,8 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// A booking of what was quoted, held as long as a hold lasts, or confirmed at once if it costs nothing.
+    /// A booking of what was quoted, held as long as a hold lasts, or confirmed at once if it costs
+    /// nothing.
     pub(super) fn new(
         Batched { request, span }: &'a Batched<BookingRequest>,
         quote: Quote,

@@ -1,5 +1,5 @@
-//! Room for bodies that are not whole: there is so much of it, nobody waits for it, and who does not
-//! go on sending loses theirs.
+//! Room for bodies that are not whole: there is so much of it, nobody waits for it, and who does
+//! not go on sending loses theirs.
 
 use std::future::pending;
 use std::time::Duration;
