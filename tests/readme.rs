@@ -1,6 +1,7 @@
 //! The README is true: its walk, run as it stands there, ends in a confirmed booking.
 
 #![cfg(feature = "dev")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::env;
 use std::fs::{self, Permissions};
@@ -38,10 +39,11 @@ impl Dev {
         let (mut api, mut token) = (String::new(), String::new());
         for line in said.by_ref().lines().map_while(Result::ok) {
             if let Some(address) = line.trim().strip_prefix("API ") {
-                api = address.trim().trim_end_matches("/shows").to_owned();
+                let address = address.trim().trim_end_matches("/shows");
+                address.clone_into(&mut api);
             }
             if let Some(value) = line.strip_prefix("export CUSTOMER=") {
-                token = value.to_owned();
+                value.clone_into(&mut token);
                 break;
             }
         }

@@ -1,10 +1,11 @@
-//! Hostile callers: each scenario does its worst, within its limits and for a bounded time, and prints
-//! what honest callers get beside it. It fails where that is not what is promised.
+//! Hostile callers: each scenario does its worst, within its limits and for a bounded time, and
+//! prints what honest callers get beside it. It fails where that is not what is promised.
 //!
-//! `cargo bench --bench hostile -- hoard` does so to one real process with default settings; `-- all`
-//! runs all scenarios. Another setting, to compare with: `--set HOLDS_PER_USER=0`; then nothing is
-//! judged. What the process logged stays in `target/hostile/`. `-- verify-storm` runs in one process,
-//! beside a simulator that is called no faster than Stripe would allow, and has its own settings.
+//! `cargo bench --bench hostile -- hoard` does so to one real process with default settings; `--
+//! all` runs all scenarios. Another setting, to compare with: `--set HOLDS_PER_USER=0`; then
+//! nothing is judged. What the process logged stays in `target/hostile/`. `-- verify-storm` runs in
+//! one process, beside a simulator that is called no faster than Stripe would allow, and has its
+//! own settings.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be set up ends the run")]
 #![expect(clippy::indexing_slicing, reason = "a missing member ends the run")]

@@ -1,5 +1,5 @@
-//! Strangers who read what anybody may read, as fast as they are answered, while others book. Who is
-//! told that they ask too often goes on from another address.
+//! Strangers who read what anybody may read, as fast as they are answered, while others book. Who
+//! is told that they ask too often goes on from another address.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -116,9 +116,13 @@ impl World<'_> {
                     .unwrap_or_else(|| "http://localhost:5173".to_owned());
                 Some(format!("{},{own}", self.issuer.url()))
             }
-            "STRIPE_PUBLISHABLE_KEY" | "CLERK_JWKS_URL" | "CLERK_AUTHORIZED_PARTIES" => None,
-            // Files of what is named above.
-            "DATABASE_URL_FILE" | "STRIPE_SECRET_KEY_FILE" | "STRIPE_WEBHOOK_SECRET_FILE" => None,
+            // Of another account and another issuer, and the files of what is named above.
+            "STRIPE_PUBLISHABLE_KEY"
+            | "CLERK_JWKS_URL"
+            | "CLERK_AUTHORIZED_PARTIES"
+            | "DATABASE_URL_FILE"
+            | "STRIPE_SECRET_KEY_FILE"
+            | "STRIPE_WEBHOOK_SECRET_FILE" => None,
             _ => self.environment.get(variable),
         }
     }

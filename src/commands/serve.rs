@@ -39,7 +39,8 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
 }
 
 /// Serves these routes until SIGTERM or SIGINT, and does jobs once the database is found `fit`;
-/// then ends what is under way, for at most [`DRAIN_MAX`]. Ends at once where the database is not fit.
+/// then ends what is under way, for at most [`DRAIN_MAX`]. Ends at once where the database is not
+/// fit.
 pub(super) async fn until_stopped(
     listener: TcpListener,
     router: Router,

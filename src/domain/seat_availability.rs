@@ -239,8 +239,13 @@ mod tests {
         let seats = quote.reservation.seats().unwrap();
         assert_eq!(seats.labels, ["A2", "A10", "B1"]);
         assert_eq!(quote.total.amount_minor, 4_900);
-        let names: Vec<&str> = quote.items.iter().map(|item| item.name.as_str()).collect();
-        assert_eq!(names, ["regular · A2, A10", "box · B1"]);
+        let items = quote.items.iter();
+        let items = items.map(|item| (item.name.as_str(), item.description.as_str()));
+        let expected = [
+            ("Metropolis", "regular · A2, A10"),
+            ("Metropolis", "box · B1"),
+        ];
+        assert_eq!(items.collect::<Vec<_>>(), expected);
     }
 
     #[test]

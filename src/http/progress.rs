@@ -258,6 +258,11 @@ impl Drop for AnswerBody {
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::arithmetic_side_effects,
+        reason = "an overflow is a failed test"
+    )]
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);

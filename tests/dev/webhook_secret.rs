@@ -1,4 +1,5 @@
-//! The secret of the simulator's webhooks: made once in each folder, and readable by its owner alone.
+//! The secret of the simulator's webhooks: made once in each folder, and readable by its owner
+//! alone.
 
 use std::env;
 use std::fs;
@@ -20,11 +21,11 @@ fn each_folder_has_a_secret_of_its_own_that_stays() {
     let [file] = files.as_slice() else {
         panic!("one file was expected: {files:?}")
     };
-    let mode = file.metadata().unwrap().permissions().mode();
+    let permissions = file.metadata().unwrap().permissions();
     fs::remove_dir_all(&folder).unwrap();
 
     assert_eq!(made, kept);
     assert_ne!(made[0], made[1]);
     assert!(made.iter().all(|secret| secret.len() == 38), "{made:?}");
-    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(permissions.mode() & 0o777, 0o600);
 }

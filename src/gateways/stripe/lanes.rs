@@ -125,6 +125,11 @@ impl Default for PerLane<tokio::sync::Mutex<()>> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::arithmetic_side_effects,
+        reason = "an overflow is a failed test"
+    )]
+
     use super::*;
 
     /// Longer than a question of a buyer's waits, and shorter than any other call does.

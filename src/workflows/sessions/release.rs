@@ -202,10 +202,10 @@ pub(super) async fn learn_session(
     asker: Asker,
 ) -> Result<Option<String>> {
     let (parameters, expires_at) = (&attempt.parameters, attempt.expires_at);
-    let asked = app
+    let session = app
         .stripe
         .create_session(attempt.id, parameters, expires_at, asker.lane());
-    match asked.await {
+    match session.await {
         Ok(checkout) => {
             let session = NewSession {
                 attempt_id: attempt.id,

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::rc::Rc;
 use std::sync::Once;
 
 use serde_json::Value;
@@ -14,11 +15,15 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 thread_local! {
-    static LOG: RefCell<Option<(LevelFilter, Vec<u8>)>> = const { RefCell::new(None) };
+    static LOG: RefCell<Option<Log>> = const { RefCell::new(None) };
 }
 
-/// What this thread logs from now on, until this is dropped.
-pub(crate) struct Log(());
+/// What this thread logs from now on.
+#[derive(Clone)]
+pub(crate) struct Log {
+    level: LevelFilter,
+    text: Rc<RefCell<Vec<u8>>>,
+}
 
 impl Log {
     /// Keeps what is at this level or above.
@@ -26,7 +31,10 @@ impl Log {
         static SUBSCRIBER: Once = Once::new();
         SUBSCRIBER.call_once(|| {
             let is_kept = dynamic_filter_fn(|metadata, _| {
-                LOG.with_borrow(|log| log.as_ref().is_some_and(|log| *metadata.level() <= log.0))
+                LOG.with_borrow(|log| {
+                    log.as_ref()
+                        .is_some_and(|log| *metadata.level() <= log.level)
+                })
             });
             let lines = layer()
                 .json()
@@ -36,14 +44,15 @@ impl Log {
                 .with_filter(is_kept);
             tracing_subscriber::registry().with(lines).init();
         });
-        LOG.set(Some((level, Vec::new())));
-        Self(())
+        let text = Rc::default();
+        let log = Self { level, text };
+        LOG.set(Some(log.clone()));
+        log
     }
 
     /// All of it.
     pub(crate) fn text(&self) -> String {
-        let bytes = LOG.with_borrow(|log| log.as_ref().unwrap().1.clone());
-        String::from_utf8(bytes).unwrap()
+        String::from_utf8(self.text.borrow().clone()).unwrap()
     }
 
     /// Each line.
@@ -55,19 +64,13 @@ impl Log {
     }
 }
 
-impl Drop for Log {
-    fn drop(&mut self) {
-        LOG.set(None);
-    }
-}
-
 struct OfThisThread;
 
 impl Write for OfThisThread {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        LOG.with_borrow_mut(|log| {
+        LOG.with_borrow(|log| {
             if let Some(log) = log {
-                log.1.extend_from_slice(line);
+                log.text.borrow_mut().extend_from_slice(line);
             }
         });
         Ok(line.len())
