@@ -266,7 +266,8 @@ pub(crate) async fn print_counts(world: &World) {
 }
 
 async fn count(world: &World, query: &str) -> i64 {
-    query_scalar(AssertSqlSafe(query.to_owned()))
+    // A sum of numbers is a decimal to Postgres.
+    query_scalar(AssertSqlSafe(format!("select ({query})::bigint")))
         .fetch_one(world.database().pool())
         .await
         .unwrap()
